@@ -1,0 +1,116 @@
+// Package actions speaks the GitHub Actions runner's protocol: what started the run, the inputs,
+// the log with its groups and annotations, the outputs and the summary. Off a runner it reads as
+// a plain terminal program.
+package actions
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/org/ghcr-publish/internal/service"
+	githubactions "github.com/sethvargo/go-githubactions"
+)
+
+// An Event is what started the run and where it runs. On a laptop, where nothing did, the
+// fields about the commit are empty until they are read from git.
+type Event struct {
+	OnRunner      bool
+	Name          string // push, pull_request, workflow_dispatch, …
+	Ref           string // refs/heads/main
+	SHA           string // commit that is checked out
+	TriggerSHA    string // commit the event names, which need not be the one checked out
+	Before        string // commit the ref pointed to before a push; empty when unknown or newly made
+	BaseSHA       string // pull_request and merge_group: the commit it would go onto
+	DefaultBranch string
+	Repository    string // owner/name
+	Owner         string
+	Actor         string
+	Fork          bool // a pull request from another repository
+	RunID         string
+	Attempt       string
+	ServerURL     string
+	APIURL        string
+	Workspace     string
+	Temp          string
+}
+
+// payload is the part of GitHub's event payloads that is of interest.
+// https://docs.github.com/en/webhooks/webhook-events-and-payloads
+type payload struct {
+	Before     string `json:"before"`
+	Repository struct {
+		DefaultBranch string `json:"default_branch"`
+		FullName      string `json:"full_name"`
+		Description   string `json:"description"`
+	} `json:"repository"`
+	PullRequest struct {
+		Head struct {
+			Repo struct {
+				FullName string `json:"full_name"`
+			} `json:"repo"`
+		} `json:"head"`
+		Base struct {
+			SHA string `json:"sha"`
+		} `json:"base"`
+	} `json:"pull_request"`
+	MergeGroup struct {
+		BaseSHA string `json:"base_sha"`
+	} `json:"merge_group"`
+}
+
+var commit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// ReadEvent reads the runner's variables and the event payload once. Mistakes are noted, all of them.
+func ReadEvent(getenv func(string) string, problems *service.Problems) Event {
+	context, err := githubactions.New(githubactions.WithGetenv(getenv)).Context()
+	if err != nil {
+		problems.Add("the runner's environment", "", "%v", err)
+		return Event{}
+	}
+	e := Event{
+		OnRunner: context.Actions, Name: context.EventName, Ref: context.Ref, SHA: context.SHA, TriggerSHA: context.SHA,
+		Repository: context.Repository, Owner: context.RepositoryOwner, Actor: context.Actor,
+		RunID: getenv("GITHUB_RUN_ID"), Attempt: getenv("GITHUB_RUN_ATTEMPT"),
+		ServerURL: context.ServerURL, APIURL: context.APIURL, Workspace: context.Workspace, Temp: getenv("RUNNER_TEMP"),
+	}
+	if e.Owner == "" {
+		e.Owner, _, _ = strings.Cut(e.Repository, "/")
+	}
+	if err := e.readPayload(context.Event); err != nil {
+		problems.Add("GITHUB_EVENT_PATH", "", "%v", err)
+	}
+	if e.SHA != "" && !commit.MatchString(e.SHA) {
+		problems.Add("GITHUB_SHA", "", "%q is no commit", e.SHA)
+	}
+	if e.Ref != "" && !strings.HasPrefix(e.Ref, "refs/") {
+		problems.Add("GITHUB_REF", "", "%q does not begin with refs/", e.Ref)
+	}
+	return e
+}
+
+func (e *Event) readPayload(event map[string]any) error {
+	data, err := json.Marshal(event)
+	if err != nil {
+		return err
+	}
+	var p payload
+	if err := json.Unmarshal(data, &p); err != nil {
+		return fmt.Errorf("reading the event: %w", err)
+	}
+	e.DefaultBranch = p.Repository.DefaultBranch
+	e.BaseSHA = p.PullRequest.Base.SHA + p.MergeGroup.BaseSHA
+	if commit.MatchString(p.Before) && strings.Trim(p.Before, "0") != "" {
+		e.Before = p.Before
+	}
+	head := p.PullRequest.Head.Repo.FullName
+	e.Fork = strings.HasPrefix(e.Name, "pull_request") && !strings.EqualFold(head, e.Repository)
+	return nil
+}
+
+// Inputs returns the lookup of the action's inputs: the runner sets INPUT_<NAME> with spaces as
+// underscores and everything else, dashes too, as it stands.
+func Inputs(getenv func(string) string) func(name string) string {
+	return githubactions.New(githubactions.WithGetenv(getenv)).GetInput
+}

@@ -1,0 +1,190 @@
+package actions
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	githubactions "github.com/sethvargo/go-githubactions"
+)
+
+// annotationLimit is how many annotations of each level the runner shows for one step.
+const annotationLimit = 10
+
+// messageLimit is where the runner cuts an annotation's message.
+const messageLimit = 4096
+
+// A Log is what the person who started the run reads while it runs. It is safe for concurrent use.
+// Secrets are replaced wherever they turn up, and no text of another program can be taken by the
+// runner for a command.
+type Log struct {
+	mu       sync.Mutex
+	w        io.Writer
+	onRunner bool
+	secrets  []string
+	counts   map[string]int
+}
+
+// NewLog returns a Log that writes to w.
+func NewLog(w io.Writer, onRunner bool) *Log {
+	return &Log{w: w, onRunner: onRunner, counts: map[string]int{}}
+}
+
+// Mask keeps a secret out of everything that is logged from here on, by this program and by the runner.
+func (l *Log) Mask(secret string) {
+	if secret = strings.TrimSpace(secret); secret == "" {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.secrets = append(l.secrets, secret)
+	// The longest first, or a secret that holds another would show its rest.
+	slices.SortFunc(l.secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	if l.onRunner {
+		fmt.Fprintln(l.w, "::add-mask::"+escapeData(secret))
+	}
+}
+
+// Redact replaces every masked secret in text.
+func (l *Log) Redact(text string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.redact(text)
+}
+
+func (l *Log) redact(text string) string {
+	for _, s := range l.secrets {
+		text = strings.ReplaceAll(text, s, "***")
+	}
+	return text
+}
+
+// Printf writes one line, or several.
+func (l *Log) Printf(format string, args ...any) {
+	l.print(fmt.Sprintf(format, args...))
+}
+
+func (l *Log) print(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
+		fmt.Fprintln(l.w, harmless(l.redact(line)))
+	}
+}
+
+// Group begins a foldable group; the returned func ends it. Groups do not nest.
+func (l *Log) Group(title string) (end func()) {
+	title = harmless(l.Redact(title))
+	if !l.onRunner {
+		l.Printf("\n%s", title)
+		return func() {}
+	}
+	l.command("group", nil, title)
+	return func() { l.command("endgroup", nil, "") }
+}
+
+// An Annotation is a message that GitHub shows beside the run, at a file's line where it has one.
+type Annotation struct {
+	Title, File string
+	Line        int
+	Message     string
+}
+
+// Notice, Warning and Error annotate the run.
+func (l *Log) Notice(a Annotation)  { l.annotate("notice", a) }
+func (l *Log) Warning(a Annotation) { l.annotate("warning", a) }
+func (l *Log) Error(a Annotation)   { l.annotate("error", a) }
+
+func (l *Log) annotate(level string, a Annotation) {
+	l.mu.Lock()
+	l.counts[level]++
+	over := l.counts[level] > annotationLimit
+	l.mu.Unlock()
+	if !l.onRunner || over {
+		l.Printf("%s: %s", level, strings.TrimPrefix(a.Title+": "+a.Message, ": "))
+		return
+	}
+	properties := githubactions.CommandProperties{}
+	if a.Title != "" {
+		properties["title"] = l.Redact(a.Title)
+	}
+	if a.File != "" {
+		properties["file"], properties["line"] = a.File, fmt.Sprint(max(a.Line, 1))
+	}
+	message := l.Redact(a.Message)
+	if len(message) > messageLimit {
+		message = strings.ToValidUTF8(message[:messageLimit-3], "") + "…"
+	}
+	l.command(level, properties, message)
+}
+
+// command writes one workflow command, escaped as the runner's toolkit does.
+func (l *Log) command(name string, properties githubactions.CommandProperties, message string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintln(l.w, (&githubactions.Command{Name: name, Message: message, Properties: properties}).String())
+}
+
+// Lines returns a writer whose every line goes to the log behind a prefix. Close writes an unfinished last line.
+func (l *Log) Lines(prefix string) io.WriteCloser { return &lines{log: l, prefix: prefix} }
+
+type lines struct {
+	mu     sync.Mutex
+	log    *Log
+	prefix string
+	buf    []byte
+}
+
+// longestLine bounds what is kept of a line that never ends.
+const longestLine = 64 << 10
+
+func (w *lines) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.buf = append(w.buf, p...)
+	for {
+		i := bytes.IndexByte(w.buf, '\n')
+		if i < 0 && len(w.buf) < longestLine {
+			return len(p), nil
+		}
+		if i < 0 {
+			i = len(w.buf) - 1
+		}
+		w.log.print(w.prefix + string(w.buf[:i]))
+		w.buf = w.buf[i+1:]
+	}
+}
+
+func (w *lines) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.buf) > 0 {
+		w.log.print(w.prefix + string(w.buf))
+		w.buf = nil
+	}
+	return nil
+}
+
+// harmless makes sure that the runner takes a line for text. It obeys "::name::" at the beginning of
+// a line and the older "##[name]" anywhere in it, and a carriage return begins a line as well
+// (actions/runner, ActionCommand.cs).
+func harmless(line string) string {
+	line = strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(line, "�"))
+	if trimmed := strings.TrimSpace(line); strings.HasPrefix(trimmed, "::") {
+		line = "│ " + trimmed
+	}
+	return strings.ReplaceAll(line, "##[", "# #[")
+}
+
+func escapeData(v string) string {
+	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(v)
+}

@@ -1,0 +1,102 @@
+// Package buildx drives the docker buildx program: the arguments it is given, the builder it
+// works on, and the progress and metadata it reports.
+package buildx
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// A Builder is a BuildKit that buildx starts in a container.
+type Builder struct {
+	Name    string // by default derived from the rest, so that other settings make another builder
+	Config  string // path of a buildkitd.toml; empty for none
+	HostNet bool   // BuildKit shares the host's network, which a loopback registry needs
+}
+
+// DefaultName names a builder after its settings. A running BuildKit keeps the settings it was
+// started with, so a run with other settings must not adopt it.
+func DefaultName(config []byte, hostNet bool) string {
+	sum := sha256.Sum256(fmt.Appendf(config, "\x00%t", hostNet))
+	return "ghcr-publish-" + hex.EncodeToString(sum[:4])
+}
+
+// CreateArgs makes a builder, or adopts the running one of that name.
+func (b Builder) CreateArgs() []string {
+	args := []string{"create", "--name", b.Name, "--driver", "docker-container"}
+	if b.HostNet {
+		args = append(args, "--driver-opt", "network=host")
+	}
+	if b.Config != "" {
+		args = append(args, "--buildkitd-config", b.Config)
+	}
+	return args
+}
+
+// A Build is one image to build for all its platforms.
+type Build struct {
+	Builder    string
+	Image      string // repository name it is pushed to, by digest alone
+	Context    string // directory
+	Dockerfile string // path
+	Target     string
+	Platforms  []string
+	BuildArgs  map[string]string
+	Labels     map[string]string
+	// Annotations go onto the image index, which is where ghcr.io reads an image's description.
+	Annotations map[string]string
+	Provenance  string // "max", "min" or "false"
+	PlainHTTP   bool   // the registry speaks HTTP
+	Metadata    string // file that buildx writes its metadata to
+	// Layout, when set, is a folder that receives an OCI image layout of the one platform instead of
+	// a push; Load, when set too, is the name under which the engine gets the image.
+	Layout, Load string
+}
+
+// Args are the arguments of buildx for the build. Everything that comes from a repository is the
+// value of an option, except the context, which is absolute and so never taken for one.
+func (b Build) Args() []string {
+	args := []string{"build", "--builder", b.Builder, "--progress", "rawjson",
+		"--platform", strings.Join(b.Platforms, ","), "--file", b.Dockerfile, "--metadata-file", b.Metadata}
+	args = append(args, b.outputs()...)
+	if b.Target != "" {
+		args = append(args, "--target", b.Target)
+	}
+	args = appendMap(args, "--build-arg", "", b.BuildArgs)
+	args = appendMap(args, "--label", "", b.Labels)
+	if b.Layout == "" {
+		args = appendMap(args, "--annotation", "index:", b.Annotations)
+	}
+	return append(args, b.Context)
+}
+
+// outputs pushes by digest, so that the image gets no tag, or keeps the image on this machine.
+func (b Build) outputs() []string {
+	if b.Layout != "" {
+		args := []string{"--provenance=false", "--output", "type=oci,tar=false,dest=" + b.Layout}
+		if b.Load != "" {
+			args = append(args, "--output", "type=docker,name="+b.Load)
+		}
+		return args
+	}
+	push := "type=image,name=" + b.Image + ",push-by-digest=true,name-canonical=true,push=true,oci-mediatypes=true"
+	if b.PlainHTTP {
+		push += ",registry.insecure=true"
+	}
+	provenance := "type=provenance,disabled=true"
+	if b.Provenance != "false" {
+		provenance = "type=provenance,mode=" + b.Provenance
+	}
+	return []string{"--output", push, "--attest", provenance}
+}
+
+func appendMap(args []string, option, prefix string, values map[string]string) []string {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		args = append(args, option, prefix+key+"="+values[key])
+	}
+	return args
+}

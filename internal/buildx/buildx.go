@@ -1,0 +1,97 @@
+package buildx
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/org/ghcr-publish/internal/run"
+)
+
+// A Client runs buildx.
+type Client struct {
+	Run  run.Func
+	Argv []string // the program: {"buildx"} or {"docker", "buildx"}
+	Env  []string
+}
+
+// Find returns the buildx to use: the program itself where it is on PATH, else docker's plugin.
+func Find() ([]string, error) {
+	if path, err := run.Find("buildx", "docker-buildx"); err == nil {
+		return []string{path}, nil
+	}
+	path, err := run.Find("docker")
+	if err != nil {
+		return nil, errors.New("docker buildx is not installed; see https://docs.docker.com/build/install-buildx")
+	}
+	return []string{path, "buildx"}, nil
+}
+
+func (c *Client) run(ctx context.Context, args ...string) (string, error) {
+	out, err := c.Run(ctx, run.Command{Argv: append(slices.Clone(c.Argv), args...), Env: c.Env})
+	return string(out), err
+}
+
+// Start makes the builder, or adopts a running one of the same name, and waits until it is up.
+// It returns the platforms that the builder can build for.
+func (c *Client) Start(ctx context.Context, b Builder) ([]string, error) {
+	if _, err := c.run(ctx, b.CreateArgs()...); err != nil && !strings.Contains(err.Error(), "existing instance for") {
+		return nil, fmt.Errorf("making builder %s: %w", b.Name, err)
+	}
+	return c.Platforms(ctx, b.Name)
+}
+
+// Platforms boots a builder where it does not run and returns what it can build for.
+func (c *Client) Platforms(ctx context.Context, builder string) ([]string, error) {
+	out, err := c.run(ctx, "inspect", "--bootstrap", "--", builder)
+	if err != nil {
+		return nil, fmt.Errorf("starting builder %s: %w", builder, err)
+	}
+	var platforms []string
+	for line := range strings.SplitSeq(out, "\n") {
+		if list, ok := strings.CutPrefix(line, "Platforms:"); ok {
+			for p := range strings.SplitSeq(list, ",") {
+				platforms = append(platforms, strings.TrimRight(strings.TrimSpace(p), "*"))
+			}
+		}
+	}
+	return platforms, nil
+}
+
+// Build builds, telling progress as it goes, and returns the digest of the pushed image index.
+func (c *Client) Build(ctx context.Context, b Build, progress *Progress) (digest string, err error) {
+	if err := os.MkdirAll(filepath.Dir(b.Metadata), 0o700); err != nil {
+		return "", fmt.Errorf("building: %w", err)
+	}
+	_, err = c.Run(ctx, run.Command{Argv: append(slices.Clone(c.Argv), b.Args()...), Env: c.Env, Stderr: progress})
+	if err != nil {
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		return "", fmt.Errorf("building with buildx: %s", progress.Explanation())
+	}
+	return readDigest(b.Metadata)
+}
+
+// readDigest reads the index's digest from buildx's metadata file.
+func readDigest(file string) (string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("reading buildx's metadata: %w", err)
+	}
+	var metadata struct {
+		Digest string `json:"containerimage.digest"`
+	}
+	if err := json.Unmarshal(data, &metadata); err != nil {
+		return "", fmt.Errorf("reading buildx's metadata: %w", err)
+	}
+	if metadata.Digest == "" {
+		return "", errors.New("reading buildx's metadata: it names no digest")
+	}
+	return metadata.Digest, nil
+}

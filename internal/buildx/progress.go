@@ -1,0 +1,190 @@
+package buildx
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Step is one vertex of the build graph: an instruction of the Dockerfile for one platform, or
+// work of BuildKit's own.
+type Step struct {
+	Name    string // "[linux/arm64 build 2/5] RUN make"
+	Seconds float64
+	Cached  bool
+	Error   string
+}
+
+// Instruction reports whether the step is an instruction that cost something or came from the
+// cache: not BuildKit's own work, nor the base image that FROM names.
+func (s Step) Instruction() bool {
+	m := stepName.FindStringSubmatch(s.Name)
+	return m != nil && !strings.HasPrefix(m[1], "FROM ")
+}
+
+// stepName matches "[stage 2/5] RUN …"; internal steps have no number.
+var stepName = regexp.MustCompile(`^\[[^\]]*\d+/\d+\] (.*)`)
+
+// HitRate is the share of instructions that came from the cache, from 0 to 1, and how many there were.
+func HitRate(steps []Step) (rate float64, instructions int) {
+	hits := 0
+	for _, s := range steps {
+		if !s.Instruction() {
+			continue
+		}
+		instructions++
+		if s.Cached {
+			hits++
+		}
+	}
+	if instructions == 0 {
+		return 0, 0
+	}
+	return float64(hits) / float64(instructions), instructions
+}
+
+// status is one line of `--progress rawjson`: BuildKit's SolveStatus.
+// https://github.com/moby/buildkit/blob/master/client/graph.go
+type status struct {
+	Vertexes []struct {
+		Digest    string     `json:"digest"`
+		Name      string     `json:"name"`
+		Started   *time.Time `json:"started"`
+		Completed *time.Time `json:"completed"`
+		Cached    bool       `json:"cached"`
+		Error     string     `json:"error"`
+	} `json:"vertexes"`
+	Logs []struct {
+		Vertex string `json:"vertex"`
+		Data   []byte `json:"data"`
+	} `json:"logs"`
+}
+
+// Progress reads rawjson progress as it comes: it tells the steps as readable lines, and keeps
+// what each took. It is an io.Writer for the program's standard error.
+type Progress struct {
+	// Tell receives one readable line: a step that begins, ends or prints.
+	Tell func(line string)
+
+	mu      sync.Mutex
+	partial []byte
+	order   []string // vertex digests as they came
+	steps   map[string]*Step
+	last    []string // the latest lines of output and plain text, for an error's explanation
+}
+
+// lastLines is how much of a failing build's output its error carries.
+const lastLines = 30
+
+func (p *Progress) Write(data []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.partial = append(p.partial, data...)
+	for {
+		line, rest, found := bytes.Cut(p.partial, []byte("\n"))
+		if !found {
+			return len(data), nil
+		}
+		p.line(line)
+		p.partial = slices.Clone(rest)
+	}
+}
+
+func (p *Progress) line(line []byte) {
+	var s status
+	if len(line) == 0 {
+		return
+	}
+	if line[0] != '{' || json.Unmarshal(line, &s) != nil {
+		p.remember(string(line)) // what buildx itself has to say
+		return
+	}
+	for _, v := range s.Vertexes {
+		p.vertex(v.Digest, Step{Name: v.Name, Cached: v.Cached, Error: v.Error}, v.Started, v.Completed)
+	}
+	for _, l := range s.Logs {
+		for text := range strings.SplitSeq(strings.TrimRight(string(l.Data), "\n"), "\n") {
+			p.remember(text)
+		}
+	}
+}
+
+func (p *Progress) vertex(id string, seen Step, started, completed *time.Time) {
+	if p.steps == nil {
+		p.steps = map[string]*Step{}
+	}
+	step, known := p.steps[id]
+	if !known {
+		step = &Step{Name: seen.Name}
+		p.steps[id], p.order = step, append(p.order, id)
+	}
+	step.Cached = step.Cached || seen.Cached
+	if seen.Error != "" {
+		step.Error = seen.Error
+	}
+	if started == nil || completed == nil {
+		return
+	}
+	// A vertex may be reported in several stretches; the longest is the work itself.
+	took := completed.Sub(*started).Seconds()
+	first := step.Seconds == 0
+	step.Seconds = max(step.Seconds, took)
+	if first && (step.Instruction() || step.Error != "") {
+		p.tell(describe(*step))
+	}
+}
+
+func describe(s Step) string {
+	switch {
+	case s.Error != "":
+		return fmt.Sprintf("%s: %s", s.Name, s.Error)
+	case s.Cached:
+		return s.Name + " (cached)"
+	default:
+		return fmt.Sprintf("%s (%.1f s)", s.Name, s.Seconds)
+	}
+}
+
+func (p *Progress) remember(line string) {
+	p.last = append(p.last, line)
+	if over := len(p.last) - lastLines; over > 0 {
+		p.last = slices.Delete(p.last, 0, over)
+	}
+	p.tell(line)
+}
+
+func (p *Progress) tell(line string) {
+	if p.Tell != nil {
+		p.Tell(line)
+	}
+}
+
+// Steps returns what each step took, in the order they appeared.
+func (p *Progress) Steps() []Step {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	steps := make([]Step, 0, len(p.order))
+	for _, id := range p.order {
+		steps = append(steps, *p.steps[id])
+	}
+	return steps
+}
+
+// Explanation returns the failing step and the last lines that were printed.
+func (p *Progress) Explanation() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var failed []string
+	for _, id := range p.order {
+		// A step that another one's failure cut short explains nothing.
+		if s := p.steps[id]; s.Error != "" && !strings.Contains(s.Error, "context canceled") {
+			failed = append(failed, fmt.Sprintf("%s: %s", s.Name, s.Error))
+		}
+	}
+	return strings.Join(append(failed, p.last...), "\n")
+}

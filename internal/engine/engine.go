@@ -1,0 +1,358 @@
+// Package engine speaks to a Docker Engine: it starts containers to try images out, watches them
+// and takes them away again.
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/moby/moby/api/pkg/authconfig"
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/api/types/registry"
+	"github.com/moby/moby/client"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// label marks the containers this program starts, so that a later run can sweep away what a
+// killed one left behind.
+const label = "ghcr-publish.run"
+
+// An Engine is a Docker Engine within reach.
+type Engine struct{ api *client.Client }
+
+// Open returns the engine that DOCKER_HOST names, or the local socket's. Nothing is sent yet.
+func Open(getenv func(string) string) (*Engine, error) {
+	var options []client.Opt
+	if host := getenv("DOCKER_HOST"); host != "" {
+		options = append(options, client.WithHost(host))
+	}
+	if dir := getenv("DOCKER_CERT_PATH"); dir != "" {
+		in := func(file string) string { return filepath.Join(dir, file) }
+		options = append(options, client.WithTLSClientConfig(in("ca.pem"), in("cert.pem"), in("key.pem")))
+	}
+	api, err := client.New(options...)
+	if err != nil {
+		return nil, fmt.Errorf("finding the Docker Engine: %w", err)
+	}
+	return &Engine{api}, nil
+}
+
+// Platform asks the engine which platform it runs natively: "linux/amd64".
+func (e *Engine) Platform(ctx context.Context) (string, error) {
+	v, err := e.api.ServerVersion(ctx, client.ServerVersionOptions{})
+	if err != nil {
+		return "", fmt.Errorf("asking the Docker Engine: %w", err)
+	}
+	return v.Os + "/" + v.Arch, nil
+}
+
+// Credentials are a registry's user and password, sent to the engine for one pull.
+type Credentials struct{ Host, Username, Password string }
+
+// Pull brings an image into the engine's store. The reference may be a tag or a digest.
+func (e *Engine) Pull(ctx context.Context, image, platform string, login Credentials) error {
+	options := client.ImagePullOptions{}
+	if platform != "" {
+		p, err := ociPlatform(platform)
+		if err != nil {
+			return err
+		}
+		options.Platforms = []ocispec.Platform{*p}
+	}
+	if login.Password != "" && strings.HasPrefix(image, login.Host+"/") {
+		auth, err := authconfig.Encode(registry.AuthConfig{Username: login.Username, Password: login.Password, ServerAddress: login.Host})
+		if err != nil {
+			return fmt.Errorf("pulling %s: %w", image, err)
+		}
+		options.RegistryAuth = auth
+	}
+	progress, err := e.api.ImagePull(ctx, image, options)
+	if err != nil {
+		return fmt.Errorf("pulling %s: %w", image, err)
+	}
+	if err := progress.Wait(ctx); err != nil {
+		return fmt.Errorf("pulling %s: %w", image, err)
+	}
+	return nil
+}
+
+// Has reports whether the engine's store holds an image.
+func (e *Engine) Has(ctx context.Context, image string) (bool, error) {
+	_, err := e.api.ImageInspect(ctx, image)
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// An ImageInfo is what the engine knows of an image in its store.
+type ImageInfo struct {
+	Unpacked       int64 // bytes on disk
+	HasHealthcheck bool
+}
+
+// Inspect describes an image of the store.
+func (e *Engine) Inspect(ctx context.Context, image string) (ImageInfo, error) {
+	got, err := e.api.ImageInspect(ctx, image)
+	if err != nil {
+		return ImageInfo{}, fmt.Errorf("inspecting %s: %w", image, err)
+	}
+	info := ImageInfo{Unpacked: got.Size}
+	if got.Config != nil && got.Config.Healthcheck != nil {
+		test := got.Config.Healthcheck.Test
+		info.HasHealthcheck = len(test) > 0 && test[0] != "NONE"
+	}
+	return info, nil
+}
+
+// A Spec says how to start a container.
+type Spec struct {
+	Image, Platform   string
+	Command           []string // replaces the image's own; nil keeps it
+	Env               map[string]string
+	Port              int // published on a free loopback port; 0 publishes none
+	MemoryLimit       int64
+	MemoryReservation int64
+	CPUs              float64
+	Privileged        bool
+}
+
+// A Container was started by this program.
+type Container struct {
+	engine *Engine
+	ID     string
+	// Addresses are where Port may be reached, with the route's name: which of them works depends
+	// on whether this program runs on the engine's host or in a container beside it.
+	Addresses []Address
+}
+
+// An Address is one way to a container's port.
+type Address struct{ HostPort, Route string }
+
+// Start creates and starts a container.
+func (e *Engine) Start(ctx context.Context, s Spec) (*Container, error) {
+	options, err := createOptions(s)
+	if err != nil {
+		return nil, err
+	}
+	made, err := e.api.ContainerCreate(ctx, options)
+	if err != nil {
+		return nil, fmt.Errorf("creating a container of %s: %w", s.Image, err)
+	}
+	c := &Container{engine: e, ID: made.ID}
+	if _, err := e.api.ContainerStart(ctx, c.ID, client.ContainerStartOptions{}); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting a container of %s: %w", s.Image, err), c.Remove())
+	}
+	if s.Port == 0 {
+		return c, nil
+	}
+	if c.Addresses, err = c.addresses(ctx, s.Port); err != nil {
+		return nil, errors.Join(err, c.Remove())
+	}
+	return c, nil
+}
+
+func createOptions(s Spec) (client.ContainerCreateOptions, error) {
+	config := &container.Config{Image: s.Image, Cmd: s.Command, Labels: map[string]string{label: "1"}}
+	for k, v := range s.Env {
+		config.Env = append(config.Env, k+"="+v)
+	}
+	host := &container.HostConfig{Privileged: s.Privileged}
+	host.Memory, host.MemoryReservation, host.NanoCPUs = s.MemoryLimit, s.MemoryReservation, int64(s.CPUs*1e9)
+	if s.Port > 0 {
+		port, _ := network.PortFrom(uint16(s.Port), network.TCP)
+		config.ExposedPorts = network.PortSet{port: {}}
+		host.PortBindings = network.PortMap{port: {{HostIP: netip.AddrFrom4([4]byte{127, 0, 0, 1})}}}
+	}
+	options := client.ContainerCreateOptions{Config: config, HostConfig: host}
+	if s.Platform == "" {
+		return options, nil
+	}
+	platform, err := ociPlatform(s.Platform)
+	options.Platform = platform
+	return options, err
+}
+
+func (c *Container) addresses(ctx context.Context, port int) ([]Address, error) {
+	got, err := c.engine.api.ContainerInspect(ctx, c.ID, client.ContainerInspectOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("inspecting a container: %w", err)
+	}
+	settings := got.Container.NetworkSettings
+	if settings == nil {
+		return nil, nil
+	}
+	var found []Address
+	for _, n := range settings.Networks {
+		if n.IPAddress.IsValid() && !n.IPAddress.IsUnspecified() {
+			found = append(found, Address{netip.AddrPortFrom(n.IPAddress, uint16(port)).String(), "container address"})
+		}
+	}
+	for _, bindings := range settings.Ports {
+		for _, b := range bindings {
+			found = append(found, Address{"127.0.0.1:" + b.HostPort, "published loopback port"})
+		}
+	}
+	return found, nil
+}
+
+// A State is how a container is doing.
+type State struct {
+	Running   bool
+	ExitCode  int
+	OOMKilled bool
+	Restarts  int
+	Health    string // "starting", "healthy", "unhealthy"; empty without a HEALTHCHECK
+}
+
+// State asks how the container is doing.
+func (c *Container) State(ctx context.Context) (State, error) {
+	got, err := c.engine.api.ContainerInspect(ctx, c.ID, client.ContainerInspectOptions{})
+	if err != nil {
+		return State{}, fmt.Errorf("inspecting a container: %w", err)
+	}
+	s := got.Container.State
+	if s == nil {
+		return State{}, errors.New("inspecting a container: the engine tells no state")
+	}
+	state := State{Running: s.Running, ExitCode: s.ExitCode, OOMKilled: s.OOMKilled, Restarts: got.Container.RestartCount}
+	if s.Health != nil && s.Health.Status != container.NoHealthcheck {
+		state.Health = string(s.Health.Status)
+	}
+	return state, nil
+}
+
+// A Usage is what a container has used so far. PeakMemory is the kernel's own peak where it tells
+// one (control groups v1), else the use at this moment.
+type Usage struct {
+	PeakMemory int64
+	CPU        time.Duration
+}
+
+// Usage reads the container's counters once.
+func (c *Container) Usage(ctx context.Context) (Usage, error) {
+	got, err := c.engine.api.ContainerStats(ctx, c.ID, client.ContainerStatsOptions{})
+	if err != nil {
+		return Usage{}, fmt.Errorf("reading a container's counters: %w", err)
+	}
+	defer got.Body.Close()
+	var s container.StatsResponse
+	if err := json.NewDecoder(got.Body).Decode(&s); err != nil {
+		return Usage{}, fmt.Errorf("reading a container's counters: %w", err)
+	}
+	peak := max(s.MemoryStats.Usage, s.MemoryStats.MaxUsage)
+	return Usage{PeakMemory: int64(peak), CPU: time.Duration(s.CPUStats.CPUUsage.TotalUsage)}, nil
+}
+
+// Logs returns the container's last lines.
+func (c *Container) Logs(ctx context.Context, lines int) ([]string, error) {
+	stream, err := c.engine.api.ContainerLogs(ctx, c.ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: fmt.Sprint(lines)})
+	if err != nil {
+		return nil, fmt.Errorf("reading a container's log: %w", err)
+	}
+	defer stream.Close()
+	var out bytes.Buffer
+	if _, err := stdcopy.StdCopy(&out, &out, io.LimitReader(stream, 1<<20)); err != nil {
+		return nil, fmt.Errorf("reading a container's log: %w", err)
+	}
+	text := strings.TrimRight(out.String(), "\n")
+	if text == "" {
+		return nil, nil
+	}
+	return strings.Split(text, "\n"), nil
+}
+
+// Exec runs a command in the container and returns its exit code and output.
+func (c *Container) Exec(ctx context.Context, argv []string) (code int, output string, err error) {
+	api := c.engine.api
+	made, err := api.ExecCreate(ctx, c.ID, client.ExecCreateOptions{Cmd: argv, AttachStdout: true, AttachStderr: true})
+	if err != nil {
+		return 0, "", fmt.Errorf("running %q in the container: %w", argv[0], err)
+	}
+	stream, err := api.ExecAttach(ctx, made.ID, client.ExecAttachOptions{})
+	if err != nil {
+		return 0, "", fmt.Errorf("running %q in the container: %w", argv[0], err)
+	}
+	defer stream.Close()
+	var out bytes.Buffer
+	if _, err := stdcopy.StdCopy(&out, &out, io.LimitReader(stream.Reader, 1<<20)); err != nil {
+		return 0, "", fmt.Errorf("running %q in the container: %w", argv[0], err)
+	}
+	done, err := api.ExecInspect(ctx, made.ID, client.ExecInspectOptions{})
+	if err != nil {
+		return 0, "", fmt.Errorf("running %q in the container: %w", argv[0], err)
+	}
+	return done.ExitCode, strings.TrimSpace(out.String()), nil
+}
+
+// Wait waits until the container has ended and returns its exit code.
+func (c *Container) Wait(ctx context.Context) (int, error) {
+	wait := c.engine.api.ContainerWait(ctx, c.ID, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
+	select {
+	case err := <-wait.Error:
+		return 0, fmt.Errorf("waiting for a container: %w", err)
+	case done := <-wait.Result:
+		return int(done.StatusCode), nil
+	}
+}
+
+// removal is how long taking a container away may take once the run itself is over.
+const removal = 10 * time.Second
+
+// Remove kills the container and takes it away, also when the run's context has ended.
+func (c *Container) Remove() error {
+	ctx, cancel := context.WithTimeout(context.Background(), removal)
+	defer cancel()
+	return c.engine.remove(ctx, c.ID)
+}
+
+func (e *Engine) remove(ctx context.Context, id string) error {
+	_, err := e.api.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	if err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("removing a container: %w", err)
+	}
+	return nil
+}
+
+// abandoned is the age from which a container of ours must belong to a run that was killed: no
+// image is tried out for longer.
+const abandoned = 10 * time.Minute
+
+// Sweep removes the containers that killed runs left behind and returns how many there were.
+func (e *Engine) Sweep(ctx context.Context, now time.Time) (int, error) {
+	found, err := e.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: client.Filters{}.Add("label", label)})
+	if err != nil {
+		return 0, fmt.Errorf("listing containers: %w", err)
+	}
+	swept := 0
+	for _, c := range found.Items {
+		if now.Sub(time.Unix(c.Created, 0)) < abandoned {
+			continue
+		}
+		if err := e.remove(ctx, c.ID); err != nil {
+			return swept, err
+		}
+		swept++
+	}
+	return swept, nil
+}
+
+func ociPlatform(text string) (*ocispec.Platform, error) {
+	p, err := v1.ParsePlatform(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading platform %q: %w", text, err)
+	}
+	return &ocispec.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}, nil
+}

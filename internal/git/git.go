@@ -1,0 +1,152 @@
+// Package git asks a clone about its history. Every question goes to the git program.
+package git
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/run"
+)
+
+// A Repo is a clone on disk.
+type Repo struct {
+	Dir string
+	Run run.Func
+	Env []string // the environment of git
+}
+
+// git runs one command. Paths come back as bytes, never quoted, and the folder may belong to another
+// user, as a workspace does that a runner mounts into a container.
+func (r Repo) git(ctx context.Context, args ...string) (string, error) {
+	argv := append([]string{"git", "-c", "safe.directory=" + r.Dir, "-c", "core.quotePath=false"}, args...)
+	out, err := r.Run(ctx, run.Command{Argv: argv, Dir: r.Dir, Env: append(slices.Clone(r.Env), "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")})
+	if err != nil {
+		var failed *run.Error
+		if errors.As(err, &failed) {
+			return "", fmt.Errorf("git %s: %w", args[0], failed)
+		}
+		return "", err
+	}
+	return string(out), nil
+}
+
+// Head returns the checked-out commit.
+func (r Repo) Head(ctx context.Context) (string, error) {
+	out, err := r.git(ctx, "rev-parse", "--verify", "HEAD")
+	return strings.TrimSpace(out), err
+}
+
+// Ref returns the checked-out branch as refs/heads/name; empty when none is.
+func (r Repo) Ref(ctx context.Context) string {
+	out, err := r.git(ctx, "symbolic-ref", "--quiet", "HEAD")
+	if err != nil {
+		return "" // a detached head
+	}
+	return strings.TrimSpace(out)
+}
+
+// Remote returns the address that origin is fetched from, without user and password; empty without one.
+func (r Repo) Remote(ctx context.Context) string {
+	out, err := r.git(ctx, "remote", "get-url", "origin")
+	if err != nil {
+		return ""
+	}
+	address := strings.TrimSpace(out)
+	if scheme, rest, ok := strings.Cut(address, "://"); ok {
+		host, path, _ := strings.Cut(rest, "/")
+		return scheme + "://" + host[strings.LastIndex(host, "@")+1:] + "/" + path
+	}
+	return address
+}
+
+// Time returns when a commit was made.
+func (r Repo) Time(ctx context.Context, commit string) (time.Time, error) {
+	out, err := r.git(ctx, "show", "--no-patch", "--format=%cI", "--end-of-options", commit)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.Parse(time.RFC3339, strings.TrimSpace(out))
+}
+
+// Has reports whether the clone holds a commit.
+func (r Repo) Has(ctx context.Context, commit string) bool {
+	_, err := r.git(ctx, "cat-file", "-e", commit+"^{commit}")
+	return err == nil
+}
+
+// Deepen fetches the history that a shallow clone lacks. A full clone is left as it is.
+func (r Repo) Deepen(ctx context.Context) error {
+	out, err := r.git(ctx, "rev-parse", "--is-shallow-repository")
+	if err != nil || strings.TrimSpace(out) != "true" {
+		return err
+	}
+	_, err = r.git(ctx, "fetch", "--quiet", "--no-tags", "--unshallow", "origin")
+	return err
+}
+
+// IsAncestor reports whether old is new or one of its ancestors.
+func (r Repo) IsAncestor(ctx context.Context, old, new string) (bool, error) {
+	_, err := r.git(ctx, "merge-base", "--is-ancestor", "--end-of-options", old, new)
+	var failed *run.Error
+	if errors.As(err, &failed) && failed.Code == 1 {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Changed lists the files that differ between two commits, both names of a renamed one.
+func (r Repo) Changed(ctx context.Context, from, to string) ([]string, error) {
+	out, err := r.git(ctx, "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--end-of-options", from, to)
+	return splitZero(out), err
+}
+
+// Dirty lists the files that differ from the checked-out commit: changed, and new ones that are not ignored.
+func (r Repo) Dirty(ctx context.Context) ([]string, error) {
+	out, err := r.git(ctx, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, entry := range splitZero(out) {
+		files = append(files, entry[3:]) // two status letters and a space
+	}
+	return files, nil
+}
+
+// A File is one entry of a commit's tree.
+type File struct{ Mode, ID, Path string }
+
+// Files lists the files of a commit.
+func (r Repo) Files(ctx context.Context, commit string) ([]File, error) {
+	out, err := r.git(ctx, "ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit)
+	if err != nil {
+		return nil, err
+	}
+	var files []File
+	for _, entry := range splitZero(out) {
+		facts, path, _ := strings.Cut(entry, "\t")
+		fields := strings.Fields(facts) // mode, type, object id
+		if len(fields) != 3 {
+			return nil, fmt.Errorf("git ls-tree: cannot read %q", entry)
+		}
+		files = append(files, File{Mode: fields[0], ID: fields[2], Path: path})
+	}
+	return files, nil
+}
+
+func splitZero(out string) []string {
+	if out == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(out, "\x00"), "\x00")
+}
+
+// Top returns the clone's root folder; an error where Dir is not inside a clone.
+func (r Repo) Top(ctx context.Context) (string, error) {
+	out, err := r.git(ctx, "rev-parse", "--show-toplevel")
+	return strings.TrimSuffix(out, "\n"), err
+}

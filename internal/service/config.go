@@ -1,0 +1,211 @@
+package service
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+// Sources are where a configuration comes from. A setting is taken from the first of flag, input,
+// file and default that gives it; an empty input is no input.
+type Sources struct {
+	Flags  map[string]string        // by setting name
+	Input  func(name string) string // the action's inputs
+	Getenv func(string) string      // follows env:NAME of secret settings
+	// ReadFile returns a file of the workspace; the error of a missing one satisfies errors.Is(err, fs.ErrNotExist).
+	ReadFile func(name string) ([]byte, error)
+	// Defaults fills {{name}} in the defaults of Table.
+	Defaults map[string]string
+}
+
+// Load reads and proves a whole configuration. The error is a Problems that lists every mistake.
+func Load(src Sources) (Config, error) {
+	var problems Problems
+	config := Config{Tags: DefaultTags, Gates: DefaultGates()}
+
+	// The file's own name is a setting too, so it is settled before the file is read.
+	given := src.given("config")
+	config.ConfigFile = cmp.Or(given.text, ".github/ghcr-publish.yml")
+	file := readFile(src, config.ConfigFile, given.text != "", &problems)
+	if file != nil {
+		config.File = config.ConfigFile
+	}
+
+	for _, setting := range Table() {
+		applySetting(setting, src, file, &config.Settings, &problems)
+	}
+	file.services(&config, &problems)
+	file.rest(&config, &problems)
+	checkRegistry(config.Settings, &problems)
+	completeServices(&config, file, &problems)
+	return config, problems.Err()
+}
+
+// A value is a setting's text and where it was found.
+type value struct{ text, where string }
+
+func (src Sources) given(setting string) value {
+	if v, ok := src.Flags[setting]; ok {
+		return value{v, "--" + setting}
+	}
+	if src.Input != nil {
+		if v := strings.TrimSpace(src.Input(setting)); v != "" {
+			return value{v, "input " + setting}
+		}
+	}
+	return value{}
+}
+
+func applySetting(setting Setting, src Sources, file *document, into *Settings, problems *Problems) {
+	v := src.given(setting.Name)
+	fromInput := strings.HasPrefix(v.where, "input ")
+	if v.where == "" && !setting.FlagOnly {
+		v = file.setting(setting.Key(), problems)
+	}
+	if v.where == "" {
+		v = value{fillDefault(setting.Default, src.Defaults), "default of " + setting.Name}
+		fromInput = true // a default is never a secret typed by somebody
+	}
+	if v.text == "" {
+		return
+	}
+	if setting.Secret && !fromInput {
+		secret, err := secretValue(v.text, src.Getenv)
+		if err != nil {
+			problems.Add(v.where, "give it as env:NAME or file:PATH, or as the action's input", "%v", err)
+			return
+		}
+		v.text = secret
+	}
+	if err := setting.set(into, v.text); err != nil {
+		problems.Add(v.where, "", "%v", err)
+	}
+}
+
+func fillDefault(text string, values map[string]string) string {
+	for k, v := range values {
+		text = strings.ReplaceAll(text, "{{"+k+"}}", v)
+	}
+	if strings.HasPrefix(text, "{{") {
+		return ""
+	}
+	return text
+}
+
+func checkRegistry(s Settings, problems *Problems) {
+	if _, err := name.NewRegistry(s.Registry); err != nil {
+		problems.Add("registry", "give a host such as ghcr.io or localhost:5000", "%q is no registry", s.Registry)
+	}
+}
+
+// completeServices fills in what a service leaves to the defaults and proves what spans services.
+func completeServices(config *Config, file *document, problems *Problems) {
+	seen := map[string]string{}
+	for i := range config.Services {
+		s := &config.Services[i]
+		at := file.where(s.Name)
+		if s.Image == "" {
+			s.Image = s.Name
+		}
+		s.Image = fullImage(*s, config.Settings, at, problems)
+		if s.Platforms == nil {
+			s.Platforms = config.Platforms
+		}
+		for _, key := range []string{"name " + s.Name, "image " + s.Image} {
+			if first, taken := seen[key]; taken {
+				problems.Add(at, "give each service its own", "%s is used already at %s", key, first)
+			}
+			seen[key] = at
+		}
+	}
+	checkDependencies(config.Services, file, problems)
+	names := serviceNames(config.Services)
+	for _, wanted := range config.Only {
+		if !slices.Contains(names, wanted) {
+			problems.Add("services", "", "there is no service %q%s", wanted, suggestion(wanted, names))
+		}
+	}
+}
+
+// fullImage completes an image name: "backend" gets registry and owner, "octo/backend" the registry,
+// and a name that begins with a host stays. Names are lower case, as registries demand.
+func fullImage(s Service, settings Settings, at string, problems *Problems) string {
+	image := strings.ToLower(s.Image)
+	first, _, nested := strings.Cut(image, "/")
+	switch {
+	case nested && (strings.ContainsAny(first, ".:") || first == "localhost"):
+	case nested:
+		image = settings.Registry + "/" + image
+	case settings.Owner == "":
+		problems.Add("owner", "set GITHUB_REPOSITORY_OWNER or give --owner", "nobody owns image %q", s.Image)
+		return image
+	default:
+		image = settings.Registry + "/" + settings.Owner + "/" + image
+	}
+	if _, err := name.NewRepository(image, name.StrictValidation); err != nil {
+		problems.Add(at, "use lower-case letters, digits and . _ - between slashes", "%q is no image name", s.Image)
+	}
+	return image
+}
+
+func serviceNames(services []Service) []string {
+	names := make([]string, len(services))
+	for i, s := range services {
+		names[i] = s.Name
+	}
+	return names
+}
+
+// checkDependencies finds dependencies on nothing and circles among the rest.
+func checkDependencies(services []Service, file *document, problems *Problems) {
+	names := serviceNames(services)
+	byName := map[string]Service{}
+	for _, s := range services {
+		byName[s.Name] = s
+		for _, d := range s.DependsOn {
+			if !slices.Contains(names, d) {
+				problems.Add(file.where(s.Name), "", "%s depends on %q, which is no service%s", s.Name, d, suggestion(d, names))
+			}
+		}
+	}
+	done := map[string]bool{}
+	for _, s := range services {
+		if circle := findCircle(s.Name, byName, nil, done); circle != nil {
+			problems.Add(file.where(circle[0]), "take one of these dependencies away", "services depend on each other in a circle: %s", strings.Join(circle, " → "))
+		}
+	}
+}
+
+func findCircle(at string, services map[string]Service, trail []string, done map[string]bool) []string {
+	if i := slices.Index(trail, at); i >= 0 {
+		return append(slices.Clone(trail[i:]), at)
+	}
+	if done[at] {
+		return nil
+	}
+	done[at] = true
+	for _, next := range services[at].DependsOn {
+		if circle := findCircle(next, services, append(slices.Clone(trail), at), done); circle != nil {
+			return circle
+		}
+	}
+	return nil
+}
+
+// serviceName is what a service may be called: names become log prefixes, file names and parts of
+// code-scanning categories, so they are kept plain.
+var serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
+
+// insidePath proves that a slash-separated path stays inside the workspace.
+func insidePath(p string) (string, error) {
+	clean := path.Clean(strings.TrimPrefix(p, "./"))
+	if path.IsAbs(clean) || clean == ".." || strings.HasPrefix(clean, "../") {
+		return "", fmt.Errorf("%q leaves the workspace", p)
+	}
+	return clean, nil
+}

@@ -1,0 +1,461 @@
+package service
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/docker/go-units"
+	"go.yaml.in/yaml/v3"
+)
+
+// A document is the configuration file, read key by key so that every mistake has its line and
+// column. A nil document is a file that is not there: it gives nothing.
+type document struct {
+	name string
+	keys map[string]*yaml.Node // top-level values
+	at   map[string]string     // where each service begins, by its name
+}
+
+func readFile(src Sources, file string, asked bool, problems *Problems) *document {
+	data, err := src.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) && !asked {
+		return nil
+	}
+	if err != nil {
+		problems.Add(file, "check the name, or leave config out", "cannot be read: %v", err)
+		return nil
+	}
+	d := &document{name: file, keys: map[string]*yaml.Node{}, at: map[string]string{}}
+	var root yaml.Node
+	if err := yaml.Unmarshal(data, &root); err != nil {
+		problems.Add(file, "", "%s", strings.TrimPrefix(err.Error(), "yaml: "))
+		return d
+	}
+	if len(root.Content) == 0 {
+		return d
+	}
+	d.readTop(root.Content[0], problems)
+	return d
+}
+
+func (d *document) readTop(node *yaml.Node, problems *Problems) {
+	known := []string{"services", "tags", "gates"}
+	for _, s := range Table() {
+		if !s.FlagOnly {
+			known = append(known, s.Key())
+		}
+	}
+	r := reader{d.name, problems}
+	if node.Kind != yaml.MappingNode {
+		r.add(node, "begin with `services:`", "the file must be a mapping")
+		return
+	}
+	for key, value := range r.pairs(node) {
+		if !slices.Contains(known, key.Value) {
+			r.unknown(key, known)
+			continue
+		}
+		d.keys[key.Value] = value
+	}
+}
+
+// setting returns the text of a setting's key; a list is joined by commas.
+func (d *document) setting(key string, problems *Problems) value {
+	if d == nil || d.keys[key] == nil {
+		return value{}
+	}
+	node := d.keys[key]
+	r := reader{d.name, problems}
+	if node.Kind == yaml.SequenceNode {
+		var items []string
+		r.texts(&items)(node)
+		return value{strings.Join(items, ","), r.where(node)}
+	}
+	var v string
+	r.text(&v)(node)
+	return value{v, r.where(node)}
+}
+
+// where says where a service is defined.
+func (d *document) where(service string) string {
+	if d == nil {
+		return "services"
+	}
+	return cmp.Or(d.at[service], d.name)
+}
+
+func (d *document) services(config *Config, problems *Problems) {
+	if d == nil {
+		problems.Add(config.ConfigFile, "write one, with a `services:` list that names each image", "there is no configuration file")
+		return
+	}
+	r := reader{d.name, problems}
+	node := d.keys["services"]
+	if node == nil {
+		problems.Add(d.name, "add a `services:` list that names each image", "no services")
+		return
+	}
+	if node.Kind != yaml.SequenceNode || len(node.Content) == 0 {
+		r.add(node, "write each service as `- name: …`", "services must be a list of at least one")
+		return
+	}
+	for _, item := range node.Content {
+		s := r.service(item)
+		d.at[s.Name] = r.where(item)
+		config.Services = append(config.Services, s)
+	}
+}
+
+func (d *document) rest(config *Config, problems *Problems) {
+	if d == nil {
+		return
+	}
+	r := reader{d.name, problems}
+	if node := d.keys["tags"]; node != nil {
+		r.lines(&config.Tags)(node)
+	}
+	if node := d.keys["gates"]; node != nil {
+		r.gates(node, &config.Gates)
+	}
+}
+
+// A reader turns YAML nodes into values and notes what does not fit.
+type reader struct {
+	file     string
+	problems *Problems
+}
+
+type field = func(*yaml.Node)
+
+func (r reader) where(n *yaml.Node) string { return fmt.Sprintf("%s:%d:%d", r.file, n.Line, n.Column) }
+
+func (r reader) add(n *yaml.Node, fix, format string, args ...any) {
+	r.problems.Add(r.where(n), fix, format, args...)
+}
+
+func (r reader) unknown(key *yaml.Node, known []string) {
+	r.add(key, "", "unknown key %q%s", key.Value, suggestion(key.Value, known))
+}
+
+// pairs yields a mapping's keys and values, noting keys that come twice.
+func (r reader) pairs(n *yaml.Node) func(func(key, value *yaml.Node) bool) {
+	return func(yield func(key, value *yaml.Node) bool) {
+		seen := map[string]bool{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key, value := n.Content[i], n.Content[i+1]
+			if value.Kind == yaml.AliasNode {
+				value = value.Alias
+			}
+			if seen[key.Value] {
+				r.add(key, "", "key %q comes twice", key.Value)
+			}
+			seen[key.Value] = true
+			if !yield(key, value) {
+				return
+			}
+		}
+	}
+}
+
+// mapping reads a mapping whose keys are all known.
+func (r reader) mapping(n *yaml.Node, fields map[string]field) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Kind != yaml.MappingNode {
+		r.add(n, "", "must be a mapping")
+		return
+	}
+	for key, value := range r.pairs(n) {
+		if f, ok := fields[key.Value]; ok {
+			f(value)
+			continue
+		}
+		known := make([]string, 0, len(fields))
+		for k := range fields {
+			known = append(known, k)
+		}
+		slices.Sort(known)
+		r.unknown(key, known)
+	}
+}
+
+func (r reader) text(into *string) field {
+	return func(n *yaml.Node) {
+		if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+			r.add(n, "", "must be a text")
+			return
+		}
+		*into = n.Value
+	}
+}
+
+// parsed reads a text through a function that proves it.
+func (r reader) parsed(parse func(string) error, fix string) field {
+	return func(n *yaml.Node) {
+		var v string
+		if r.text(&v)(n); v == "" {
+			return
+		}
+		if err := parse(v); err != nil {
+			r.add(n, fix, "%v", err)
+		}
+	}
+}
+
+func (r reader) texts(into *[]string) field {
+	return func(n *yaml.Node) {
+		if n.Kind != yaml.SequenceNode {
+			r.add(n, "write it as [a, b]", "must be a list")
+			return
+		}
+		*into = []string{}
+		for _, item := range n.Content {
+			var v string
+			r.text(&v)(item)
+			*into = append(*into, v)
+		}
+	}
+}
+
+// lines reads a text of many lines, or a list of lines.
+func (r reader) lines(into *string) field {
+	return func(n *yaml.Node) {
+		if n.Kind != yaml.SequenceNode {
+			r.text(into)(n)
+			return
+		}
+		var items []string
+		r.texts(&items)(n)
+		*into = strings.Join(items, "\n")
+	}
+}
+
+func (r reader) textMap(into *map[string]string) field {
+	return func(n *yaml.Node) {
+		if n.Kind != yaml.MappingNode {
+			r.add(n, "write it as {KEY: value}", "must be a mapping")
+			return
+		}
+		*into = map[string]string{}
+		for key, value := range r.pairs(n) {
+			var v string
+			r.text(&v)(value)
+			(*into)[key.Value] = v
+		}
+	}
+}
+
+func (r reader) boolean(into *bool) field {
+	return r.parsed(func(v string) error {
+		var s Settings
+		if err := boolean(func(s *Settings) *bool { return &s.Force })(&s, v); err != nil {
+			return err
+		}
+		*into = s.Force
+		return nil
+	}, "")
+}
+
+func (r reader) duration(into *time.Duration) field {
+	return r.parsed(func(v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d <= 0 {
+			return fmt.Errorf("%q is no duration", v)
+		}
+		*into = d
+		return nil
+	}, "write it as 30s or 2m")
+}
+
+// size reads bytes with decimal units: 1GB is 1,000,000,000.
+func (r reader) size(into *int64) field {
+	return r.parsed(func(v string) error {
+		n, err := units.FromHumanSize(v)
+		if err != nil || n < 0 {
+			return fmt.Errorf("%q is no size", v)
+		}
+		*into = n
+		return nil
+	}, "write it as 500MB or 1GB")
+}
+
+// percent reads "10%" as 0.1.
+func (r reader) percent(into *float64) field {
+	return r.parsed(func(v string) error {
+		n, err := strconv.ParseFloat(strings.TrimSuffix(v, "%"), 64)
+		if err != nil || n <= 0 || !strings.HasSuffix(v, "%") {
+			return fmt.Errorf("%q is no percentage", v)
+		}
+		*into = n / 100
+		return nil
+	}, "write it as 10%")
+}
+
+func (r reader) enum(into *string, allowed ...string) field {
+	return r.parsed(func(v string) error {
+		if !slices.Contains(allowed, v) {
+			return fmt.Errorf("%q is none of %s%s", v, strings.Join(allowed, ", "), suggestion(v, allowed))
+		}
+		*into = v
+		return nil
+	}, "")
+}
+
+func (r reader) service(n *yaml.Node) Service {
+	s := Service{Context: "."}
+	path := func(into *string) field {
+		return r.parsed(func(v string) (err error) { *into, err = insidePath(v); return err }, "give a path relative to the repository's root")
+	}
+	r.mapping(n, map[string]field{
+		"name": r.parsed(func(v string) error {
+			if s.Name = v; !serviceName.MatchString(v) {
+				return fmt.Errorf("%q is no service name", v)
+			}
+			return nil
+		}, "use letters, digits and . _ -, at most 63"),
+		"image": r.text(&s.Image), "context": path(&s.Context), "dockerfile": path(&s.Dockerfile), "target": r.text(&s.Target),
+		"build_args": r.textMap(&s.BuildArgs), "labels": r.textMap(&s.Labels), "env": r.textMap(&s.Env),
+		"platforms": r.platforms(&s.Platforms), "paths": r.texts(&s.Paths), "depends_on": r.texts(&s.DependsOn),
+		"port": r.port(&s.Port), "health_endpoint": r.endpoint(&s.HealthEndpoint),
+		"smoke": r.commands(&s.Smoke), "resources": r.resources(&s.Resources),
+	})
+	if s.Name == "" && n.Kind == yaml.MappingNode {
+		r.add(n, "add `name: …`", "a service has no name")
+	}
+	if s.HealthEndpoint != "" && s.Port == 0 {
+		r.add(n, "add `port: …`", "service %q has a health_endpoint and no port", s.Name)
+	}
+	if s.Dockerfile == "" {
+		s.Dockerfile = strings.TrimPrefix(s.Context+"/Dockerfile", "./")
+	}
+	return s
+}
+
+func (r reader) platforms(into *[]string) field {
+	return func(n *yaml.Node) {
+		var items []string
+		r.texts(&items)(n)
+		*into = nil
+		for i, item := range items {
+			p, err := parsePlatform(item)
+			if err != nil {
+				r.add(n.Content[i], "", "%v", err)
+				continue
+			}
+			*into = append(*into, p)
+		}
+		if n.Kind == yaml.SequenceNode && len(items) == 0 {
+			r.add(n, "leave it out for the default", "platforms must not be empty")
+		}
+	}
+}
+
+func (r reader) port(into *int) field {
+	return r.parsed(func(v string) error {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > math.MaxUint16 {
+			return fmt.Errorf("%q is no port", v)
+		}
+		*into = n
+		return nil
+	}, "give a number from 1 to 65535")
+}
+
+func (r reader) endpoint(into *string) field {
+	return r.parsed(func(v string) error {
+		if *into = v; !strings.HasPrefix(v, "/") || strings.ContainsAny(v, " \r\n") {
+			return fmt.Errorf("%q is no path of a URL", v)
+		}
+		return nil
+	}, "begin it with a slash")
+}
+
+func (r reader) commands(into *[][]string) field {
+	return func(n *yaml.Node) {
+		if n.Kind != yaml.SequenceNode {
+			r.add(n, `write it as [["program", "argument"]]`, "must be a list of commands")
+			return
+		}
+		for _, item := range n.Content {
+			var argv []string
+			if r.texts(&argv)(item); len(argv) > 0 {
+				*into = append(*into, argv)
+			}
+		}
+	}
+}
+
+func (r reader) resources(into *Resources) field {
+	return func(n *yaml.Node) {
+		var ignored float64
+		part := func(memory *int64, cpus *float64) field {
+			return func(n *yaml.Node) {
+				r.mapping(n, map[string]field{
+					"memory": r.parsed(func(v string) (err error) { *memory, err = units.RAMInBytes(v); return err }, "write it as 512M or 2G"),
+					"cpus":   r.parsed(func(v string) (err error) { *cpus, err = strconv.ParseFloat(v, 64); return err }, `write it as "0.5"`),
+				})
+			}
+		}
+		r.mapping(n, map[string]field{"limits": part(&into.MemoryLimit, &into.CPUs), "reservations": part(&into.MemoryReservation, &ignored)})
+	}
+}
+
+func (r reader) gates(n *yaml.Node, g *Gates) {
+	unavailable := func(into *string) field { return r.enum(into, OnUnavailableRefuse, OnUnavailableWarn) }
+	r.mapping(n, map[string]field{
+		"vulnerabilities": func(n *yaml.Node) {
+			v := &g.Vulnerabilities
+			r.mapping(n, map[string]field{
+				"severity": r.severities(&v.Severity), "fail_on": r.enum(&v.FailOn, append([]string{FailOnNone}, severities...)...),
+				"ignore_unfixed": r.boolean(&v.IgnoreUnfixed), "on_unavailable": unavailable(&v.OnUnavailable),
+			})
+		},
+		"startup": func(n *yaml.Node) {
+			r.mapping(n, map[string]field{"within": r.duration(&g.Startup.Within), "on_unavailable": unavailable(&g.Startup.OnUnavailable)})
+		},
+		"size": func(n *yaml.Node) {
+			r.mapping(n, map[string]field{"max": r.size(&g.Size.Max), "growth": r.percent(&g.Size.Growth)})
+		},
+		"user": func(n *yaml.Node) {
+			var who string
+			r.enum(&who, "non-root", "any")(n)
+			g.NonRoot = who == "non-root"
+		},
+	})
+}
+
+func (r reader) severities(into *[]string) field {
+	return func(n *yaml.Node) {
+		if r.texts(into)(n); n.Kind != yaml.SequenceNode {
+			return
+		}
+		for i, s := range *into {
+			if !slices.Contains(severities, s) {
+				r.add(n.Content[i], "", "%q is none of %s%s", s, strings.Join(severities, ", "), suggestion(s, severities))
+			}
+		}
+	}
+}
+
+// suggestion names the known word nearest to a misspelt one, as the end of a sentence.
+func suggestion(word string, known []string) string {
+	best, distance := "", 3
+	for _, k := range known {
+		if d := levenshtein.ComputeDistance(strings.ToLower(word), strings.ToLower(k)); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %q?)", best)
+}

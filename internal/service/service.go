@@ -1,0 +1,116 @@
+// Package service holds the words the program is configured in: services, settings and gates,
+// read from flags, action inputs and one YAML file, and proven once. Whoever holds a Config
+// need not check it again.
+package service
+
+import (
+	"path"
+	"time"
+)
+
+// A Service is one image to publish.
+type Service struct {
+	Name string // unique in a configuration; names log groups, matrix rows and categories
+	// Image is the full repository name, registry included: "ghcr.io/octo/backend".
+	Image      string
+	Context    string // build context, relative to the workspace, slash-separated
+	Dockerfile string // relative to the workspace
+	Target     string // Dockerfile stage; empty means the last
+	BuildArgs  map[string]string
+	Labels     map[string]string
+	Platforms  []string // "linux/amd64", "linux/arm64/v8"
+	// Paths says which files count as a change, in order, a later match winning and "!" excluding;
+	// empty means the context and the Dockerfile.
+	Paths     []string
+	DependsOn []string // services whose change rebuilds this one
+	// Port and HealthEndpoint say where the started container answers. Without a port the image's
+	// HEALTHCHECK decides; without an endpoint an open port does.
+	Port           int
+	HealthEndpoint string
+	Env            map[string]string // environment of the container when it is tried out
+	Smoke          [][]string        // commands run in the started container; each must exit 0
+	Resources      Resources
+}
+
+// Resources bound the container when it is tried out, as they would in production.
+type Resources struct {
+	MemoryLimit       int64   // bytes; 0 means none
+	CPUs              float64 // cores; 0 means all
+	MemoryReservation int64   // bytes
+}
+
+// WatchedPaths returns the patterns that say which files count as a change of the service.
+func (s Service) WatchedPaths() []string {
+	if len(s.Paths) > 0 {
+		return s.Paths
+	}
+	context := path.Join(s.Context, "**")
+	return []string{"/" + context, "/" + s.Dockerfile}
+}
+
+// Gates are the checks an image must pass before it gets a tag.
+type Gates struct {
+	Vulnerabilities VulnerabilityGate
+	Startup         StartupGate
+	Size            SizeGate
+	NonRoot         bool // refuse an image whose user is root
+}
+
+// A VulnerabilityGate refuses an image with findings of FailOn or worse.
+type VulnerabilityGate struct {
+	Severity      []string // severities that are reported, upper case
+	FailOn        string   // least severity that refuses; "NONE" never refuses
+	IgnoreUnfixed bool     // leave out findings that have no fixed version
+	OnUnavailable string   // OnUnavailableRefuse or OnUnavailableWarn
+}
+
+// A StartupGate refuses an image that is not healthy in time.
+type StartupGate struct {
+	Within        time.Duration
+	OnUnavailable string
+}
+
+// A SizeGate refuses an image that is too large.
+type SizeGate struct {
+	Max int64 // compressed bytes per platform; 0 means no limit
+	// Growth is how much larger a platform may be than the published one: 0.1 is a tenth. 0 means no limit.
+	Growth float64
+}
+
+// What a gate does when it cannot be evaluated: refuse, or let pass with a note in the verdict.
+const (
+	OnUnavailableRefuse = "refuse"
+	OnUnavailableWarn   = "warn"
+)
+
+// FailOnNone is the FailOn of a gate that reports and never refuses.
+const FailOnNone = "NONE"
+
+// Severities in falling order, as scanners name them.
+var severities = []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"}
+
+// DefaultGates apply where the configuration is silent.
+func DefaultGates() Gates {
+	return Gates{
+		Vulnerabilities: VulnerabilityGate{Severity: []string{"CRITICAL", "HIGH"}, FailOn: "CRITICAL", OnUnavailable: OnUnavailableRefuse},
+		Startup:         StartupGate{Within: 30 * time.Second, OnUnavailable: OnUnavailableRefuse},
+		Size:            SizeGate{Max: 1_000_000_000},
+	}
+}
+
+// DefaultTags is the tag rules' text where the configuration has none.
+const DefaultTags = `type=ref,event=branch
+type=ref,event=pr
+type=semver,pattern={{version}}
+type=semver,pattern={{major}}.{{minor}}
+type=sha
+`
+
+// A Config is everything a run was told, proven.
+type Config struct {
+	Settings
+	File     string // the configuration file it came from, relative to the workspace; empty without one
+	Services []Service
+	Tags     string // tag rules, in docker/metadata-action's language
+	Gates    Gates
+}

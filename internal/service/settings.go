@@ -1,0 +1,213 @@
+package service
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Settings are the run's own switches. Each is an input of the action, a flag and a key of the
+// configuration file under one name; Table lists them.
+type Settings struct {
+	Mode          string
+	ConfigFile    string
+	Registry      string
+	PlainHTTP     bool
+	Owner         string
+	Username      string
+	Token         string
+	RegistryToken string
+	Platforms     []string
+	Only          []string
+	Force         bool
+	Base          string
+	Push          string
+	Promote       string
+	MaxParallel   int
+	Builder       string
+	BuilderConfig string
+	Emulation     string
+	BinfmtImage   string
+	Provenance    string
+	TrivyDB       []string
+	CodeScanning  string
+	Memory        string
+	PlanFile      string
+	Report        string
+	DryRun        bool
+	JSON          bool
+}
+
+// A Setting is one row of Table: the name shared by input, flag and key, and how its text is read.
+type Setting struct {
+	Name    string // with dashes; the configuration key has underscores instead
+	Default string // text read when nothing else is given; {{…}} is filled in by the caller
+	Help    string
+	// Secret settings are never taken from an argument or the configuration file as they stand:
+	// there they name where the value is, as env:NAME or file:PATH.
+	Secret bool
+	// FlagOnly settings make no sense in the configuration file.
+	FlagOnly bool
+	Bool     bool
+	set      func(*Settings, string) error
+}
+
+// Key is the setting's name in the configuration file.
+func (s Setting) Key() string { return strings.ReplaceAll(s.Name, "-", "_") }
+
+// Table lists every setting. action.yml, --help and the README are checked against it.
+func Table() []Setting {
+	return []Setting{
+		{Name: "mode", Default: "all", FlagOnly: true, set: oneOf(func(s *Settings) *string { return &s.Mode }, "all", "plan"),
+			Help: "What to do: `all` plans, builds, judges and promotes; `plan` only says what `all` would do."},
+		{Name: "config", Default: ".github/ghcr-publish.yml", FlagOnly: true, set: text(func(s *Settings) *string { return &s.ConfigFile }),
+			Help: "Configuration file, relative to the workspace."},
+		{Name: "registry", Default: "ghcr.io", set: text(func(s *Settings) *string { return &s.Registry }),
+			Help: "Registry host, with a port where it has one."},
+		{Name: "plain-http", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.PlainHTTP }),
+			Help: "Speak plain HTTP to the registry. Loopback registries are spoken to so by themselves."},
+		{Name: "owner", Default: "{{owner}}", set: lower(func(s *Settings) *string { return &s.Owner }),
+			Help: "Namespace of the images; by default the repository's owner, in lower case."},
+		{Name: "username", Default: "{{actor}}", set: text(func(s *Settings) *string { return &s.Username }),
+			Help: "User name for the registry; by default who started the run."},
+		{Name: "token", Default: "{{token}}", Secret: true, set: text(func(s *Settings) *string { return &s.Token }),
+			Help: "Token for the GitHub API and, unless registry-token is given, for the registry."},
+		{Name: "registry-token", Secret: true, set: text(func(s *Settings) *string { return &s.RegistryToken }),
+			Help: "Token or password for the registry, where it differs from token."},
+		{Name: "platforms", Default: "linux/amd64, linux/arm64", set: platforms,
+			Help: "Platforms of every service that names none of its own."},
+		{Name: "services", FlagOnly: true, set: list(func(s *Settings) *[]string { return &s.Only }),
+			Help: "Names of the services to consider; all of them by default."},
+		{Name: "force", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.Force }),
+			Help: "Build the services whether they changed or not. Gates apply as ever."},
+		{Name: "base", set: text(func(s *Settings) *string { return &s.Base }),
+			Help: "Commit to compare with, instead of the published one."},
+		{Name: "push", Default: "auto", set: oneOf(func(s *Settings) *string { return &s.Push }, "auto", "true", "false"),
+			Help: "Whether to publish: `auto` does except for pull requests, which are built and judged only."},
+		{Name: "promote", Default: "all-or-nothing", set: oneOf(func(s *Settings) *string { return &s.Promote }, "all-or-nothing", "per-service"),
+			Help: "Whether one refused service keeps the tags of the others where they are."},
+		{Name: "max-parallel", Default: "3", set: positive(func(s *Settings) *int { return &s.MaxParallel }),
+			Help: "Services that are built and judged at the same time."},
+		{Name: "builder", set: text(func(s *Settings) *string { return &s.Builder }),
+			Help: "Name of an existing buildx builder; by default one is made, or found again."},
+		{Name: "builder-config", set: text(func(s *Settings) *string { return &s.BuilderConfig }),
+			Help: "BuildKit configuration file (buildkitd.toml) for the builder that is made."},
+		{Name: "emulation", Default: "auto", set: oneOf(func(s *Settings) *string { return &s.Emulation }, "auto", "off"),
+			Help: "Whether to register emulators for platforms that the builder lacks; this starts a privileged container."},
+		{Name: "binfmt-image", Default: "tonistiigi/binfmt:qemu-v9.2.2", set: text(func(s *Settings) *string { return &s.BinfmtImage }),
+			Help: "Image that registers the emulators."},
+		{Name: "provenance", Default: "max", set: oneOf(func(s *Settings) *string { return &s.Provenance }, "max", "min", "false"),
+			Help: "How much build provenance to attach; `max` includes build arguments."},
+		{Name: "trivy-db", Default: "mirror.gcr.io/aquasec/trivy-db:2, ghcr.io/aquasecurity/trivy-db:2", set: list(func(s *Settings) *[]string { return &s.TrivyDB }),
+			Help: "Repositories of the vulnerability database, tried in order."},
+		{Name: "code-scanning", Default: "auto", set: oneOf(func(s *Settings) *string { return &s.CodeScanning }, "auto", "off"),
+			Help: "Whether to upload findings to GitHub code scanning where it is available."},
+		{Name: "memory", Default: ".swarm/memory.db", set: text(func(s *Settings) *string { return &s.Memory }),
+			Help: "Memory of earlier runs, relative to the workspace; `off` keeps none."},
+		{Name: "plan-file", Default: "{{temp}}/plan.json", set: text(func(s *Settings) *string { return &s.PlanFile }),
+			Help: "Where to write the plan."},
+		{Name: "report", Default: "{{temp}}/report.json", set: text(func(s *Settings) *string { return &s.Report }),
+			Help: "Where to write the report."},
+		{Name: "dry-run", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.DryRun }),
+			Help: "Build and judge, and push nothing."},
+		{Name: "json", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.JSON }),
+			Help: "Print the plan or the report as JSON to standard output; the log goes to standard error."},
+	}
+}
+
+func text(field func(*Settings) *string) func(*Settings, string) error {
+	return func(s *Settings, v string) error { *field(s) = v; return nil }
+}
+
+func lower(field func(*Settings) *string) func(*Settings, string) error {
+	return func(s *Settings, v string) error { *field(s) = strings.ToLower(v); return nil }
+}
+
+func oneOf(field func(*Settings) *string, allowed ...string) func(*Settings, string) error {
+	return func(s *Settings, v string) error {
+		for _, a := range allowed {
+			if v == a {
+				*field(s) = v
+				return nil
+			}
+		}
+		return fmt.Errorf("%q is none of %s%s", v, strings.Join(allowed, ", "), suggestion(v, allowed))
+	}
+}
+
+func boolean(field func(*Settings) *bool) func(*Settings, string) error {
+	return func(s *Settings, v string) error {
+		// GitHub's own toolkit accepts the YAML 1.2 core schema's spellings and no others.
+		switch v {
+		case "true", "True", "TRUE":
+			*field(s) = true
+		case "false", "False", "FALSE":
+			*field(s) = false
+		default:
+			return fmt.Errorf("%q is neither true nor false", v)
+		}
+		return nil
+	}
+}
+
+func positive(field func(*Settings) *int) func(*Settings, string) error {
+	return func(s *Settings, v string) error {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 {
+			return fmt.Errorf("%q is not a whole number of 1 or more", v)
+		}
+		*field(s) = n
+		return nil
+	}
+}
+
+func list(field func(*Settings) *[]string) func(*Settings, string) error {
+	return func(s *Settings, v string) error { *field(s) = splitList(v); return nil }
+}
+
+func platforms(s *Settings, v string) error {
+	s.Platforms = nil
+	for _, item := range splitList(v) {
+		p, err := parsePlatform(item)
+		if err != nil {
+			return err
+		}
+		s.Platforms = append(s.Platforms, p)
+	}
+	return nil
+}
+
+// splitList splits a list given as one text: at commas, white space and line ends.
+func splitList(v string) []string {
+	return strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' || r == '\r' })
+}
+
+// parsePlatform proves one platform, as os/architecture[/variant], and returns it normalised.
+func parsePlatform(v string) (string, error) {
+	p, err := v1.ParsePlatform(strings.ToLower(v))
+	if err != nil || p.OS == "" || p.Architecture == "" || p.OSVersion != "" {
+		return "", fmt.Errorf("%q is not a platform such as linux/amd64 or linux/arm64", v)
+	}
+	return p.String(), nil
+}
+
+// secretValue follows env:NAME or file:PATH to the secret itself.
+func secretValue(v string, getenv func(string) string) (string, error) {
+	if name, ok := strings.CutPrefix(v, "env:"); ok {
+		if value := getenv(name); value != "" {
+			return value, nil
+		}
+		return "", fmt.Errorf("the environment variable %s is empty", name)
+	}
+	if file, ok := strings.CutPrefix(v, "file:"); ok {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return "", fmt.Errorf("reading the secret: %w", err)
+		}
+		return strings.TrimSpace(string(data)), nil
+	}
+	return "", fmt.Errorf("a secret does not belong here")
+}

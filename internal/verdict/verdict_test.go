@@ -1,0 +1,102 @@
+package verdict
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/org/ghcr-publish/internal/service"
+)
+
+var candidate, _ = name.NewDigest("ghcr.io/octo/backend@sha256:" + strings.Repeat("a", 64))
+
+// sound is evidence that nothing speaks against.
+func sound() Evidence {
+	return Evidence{
+		Candidate: candidate,
+		Wanted:    []string{"linux/amd64", "linux/arm64"},
+		Platforms: []Platform{
+			{Platform: "linux/amd64", Compressed: 1000, Published: 1000, User: "65534"},
+			{Platform: "linux/arm64", Compressed: 1000, Published: 1000, User: "65534"},
+		},
+		Probe: Probe{Platform: "linux/amd64", Healthy: true, Started: time.Second},
+	}
+}
+
+func strict() service.Gates {
+	g := service.DefaultGates()
+	g.NonRoot, g.Size.Growth = true, 0.1
+	return g
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	critical := Finding{ID: "CVE-1", Severity: "CRITICAL", Package: "p", Installed: "1", Fixed: "2"}
+	cases := []struct {
+		name   string
+		change func(*Evidence, *service.Gates)
+		want   string // part of the only reason; empty: approved
+	}{
+		{"nothing speaks against it", func(*Evidence, *service.Gates) {}, ""},
+		{"a critical finding on one platform", func(e *Evidence, _ *service.Gates) { e.Platforms[1].Findings = []Finding{critical} }, "linux/arm64 has 1 findings of severity CRITICAL or worse: CVE-1 in p 1, fixed in 2"},
+		{"a finding below the threshold", func(e *Evidence, _ *service.Gates) { e.Platforms[1].Findings = []Finding{{Severity: "HIGH"}} }, ""},
+		{"a gate that only reports", func(e *Evidence, g *service.Gates) {
+			e.Platforms[1].Findings, g.Vulnerabilities.FailOn = []Finding{critical}, service.FailOnNone
+		}, ""},
+		{"a platform that was not scanned", func(e *Evidence, _ *service.Gates) { e.Platforms[0].ScanErr = errors.New("no database") }, "could not be scanned: no database"},
+		{"the same, let pass", func(e *Evidence, g *service.Gates) {
+			e.Platforms[0].ScanErr, g.Vulnerabilities.OnUnavailable = errors.New("no database"), service.OnUnavailableWarn
+		}, ""},
+		{"a missing platform", func(e *Evidence, _ *service.Gates) { e.Platforms = e.Platforms[:1] }, "linux/arm64 is missing"},
+		{"no platform asked for", func(e *Evidence, _ *service.Gates) { e.Wanted = nil }, "no platform"},
+		{"too large", func(e *Evidence, _ *service.Gates) { e.Platforms[0].Compressed, e.Platforms[0].Published = 2e9, 2e9 }, "is 2GB, more than 1GB"},
+		{"grown", func(e *Evidence, _ *service.Gates) { e.Platforms[0].Compressed = 1101 }, "more than 10%"},
+		{"grown a little", func(e *Evidence, _ *service.Gates) { e.Platforms[0].Compressed = 1100 }, ""},
+		{"new, so nothing to grow from", func(e *Evidence, _ *service.Gates) { e.Platforms[0].Published = 0 }, ""},
+		{"runs as root", func(e *Evidence, _ *service.Gates) { e.Platforms[0].User = "0:0" }, "runs as root"},
+		{"never tried out", func(e *Evidence, _ *service.Gates) { e.Probe = Probe{} }, "was not tried out"},
+		{"not healthy", func(e *Evidence, _ *service.Gates) { e.Probe = Probe{Failure: "exited with code 1"} }, "exited with code 1"},
+		{"slow", func(e *Evidence, _ *service.Gates) { e.Probe.Started = time.Minute }, "took 1m0s"},
+		{"no engine", func(e *Evidence, _ *service.Gates) { e.Probe = Probe{Unavailable: errors.New("no socket")} }, "could not be tried out: no socket"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			evidence, gates := sound(), strict()
+			c.change(&evidence, &gates)
+			v := Judge(evidence, gates)
+			got := strings.Join(v.Reasons, "\n")
+			if v.Approved() != (c.want == "") || !strings.Contains(got, c.want) || len(v.Reasons) > 1 {
+				t.Errorf("approved %v, reasons %q; want %q", v.Approved(), got, c.want)
+			}
+			approval, err := v.Approval()
+			if (err == nil) != v.Approved() {
+				t.Errorf("Approval() = %v for approved %v", err, v.Approved())
+			}
+			if ref, err := approval.Candidate(); (err == nil) != v.Approved() || (err == nil && ref != candidate) {
+				t.Errorf("Candidate() = %v, %v", ref, err)
+			}
+		})
+	}
+}
+
+func TestZeroValuesApproveNothing(t *testing.T) {
+	t.Parallel()
+	if _, err := (Verdict{}).Approval(); err == nil {
+		t.Error("an unjudged verdict gave an approval")
+	}
+	if _, err := (Approval{}).Candidate(); err == nil {
+		t.Error("the zero approval names a candidate")
+	}
+}
+
+func TestNotesKeepWhatWasLetPass(t *testing.T) {
+	t.Parallel()
+	evidence, gates := sound(), strict()
+	evidence.Probe, gates.Startup.OnUnavailable = Probe{Unavailable: errors.New("no socket")}, service.OnUnavailableWarn
+	if v := Judge(evidence, gates); !v.Approved() || len(v.Notes) != 1 {
+		t.Errorf("approved %v with notes %q; want approved with one", v.Approved(), v.Notes)
+	}
+}
