@@ -1,0 +1,91 @@
+// Package action is the program as a function of its process: it reads what it was told, wires the
+// parts together, runs one mode and returns an exit code.
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/run"
+)
+
+// A Process is what the program takes from the operating system.
+type Process struct {
+	Args           []string // without the program's own name
+	Environ        []string
+	Dir            string // working directory
+	Stdout, Stderr io.Writer
+	Run            run.Func
+	Now            func() time.Time
+	Version        string
+}
+
+// Getenv looks a variable up.
+func (p Process) Getenv(name string) string {
+	for _, entry := range p.Environ {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// Main runs the program and returns its exit code: 0 done or nothing to do, 1 fault, 2 wrong
+// configuration, 3 a gate refused an image.
+func Main(ctx context.Context, p Process) int {
+	flags, err := parseFlags(p.Args)
+	if err != nil {
+		fmt.Fprintln(p.Stderr, err)
+		return report.ExitConfig
+	}
+	switch {
+	case flags.help:
+		fmt.Fprint(p.Stdout, help())
+		return report.ExitDone
+	case flags.version:
+		fmt.Fprintln(p.Stdout, "ghcr-publish", p.Version)
+		return report.ExitDone
+	}
+	out := p.Stdout
+	if flags.values["json"] == "true" {
+		out = p.Stderr // standard output is the JSON's alone
+	}
+	log := actions.NewLog(out, p.Getenv("GITHUB_ACTIONS") == "true")
+	code, err := execute(ctx, p, flags, log)
+	if err != nil {
+		return explain(err, log)
+	}
+	return code
+}
+
+func execute(ctx context.Context, p Process, flags flags, log *actions.Log) (int, error) {
+	job, err := load(ctx, p, flags, log)
+	if err != nil {
+		return 0, err
+	}
+	if job.Config.Mode == "plan" {
+		return planMode(ctx, p, job, log)
+	}
+	return allMode(ctx, p, job, log)
+}
+
+// explain prints an error once, for a person, and finds its exit code.
+func explain(err error, log *actions.Log) int {
+	code := report.ExitFault
+	var coded interface{ ExitCode() int }
+	title := "ghcr-publish"
+	if errors.As(err, &coded) {
+		code = coded.ExitCode()
+		title = "Configuration"
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		log.Error(actions.Annotation{Title: title, Message: line})
+	}
+	return code
+}

@@ -1,0 +1,81 @@
+package action
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/org/ghcr-publish/internal/service"
+	"github.com/spf13/pflag"
+)
+
+type flags struct {
+	values        map[string]string // settings that were given, by name
+	help, version bool
+}
+
+// parseFlags reads the command line: an optional mode, then one flag for each setting.
+func parseFlags(args []string) (flags, error) {
+	f := flags{values: map[string]string{}}
+	set := pflag.NewFlagSet("ghcr-publish", pflag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.Usage = func() {}
+	set.BoolVarP(&f.help, "help", "h", false, "")
+	set.BoolVar(&f.version, "version", false, "")
+	for _, s := range service.Table() {
+		set.String(s.Name, "", s.Help)
+		if s.Bool {
+			set.Lookup(s.Name).NoOptDefVal = "true"
+		}
+	}
+	if err := set.Parse(args); err != nil {
+		return f, fmt.Errorf("%w; see ghcr-publish --help", err)
+	}
+	set.Visit(func(given *pflag.Flag) {
+		if given.Name != "help" && given.Name != "version" {
+			f.values[given.Name] = given.Value.String()
+		}
+	})
+	switch set.NArg() {
+	case 0:
+	case 1:
+		f.values["mode"] = set.Arg(0)
+	default:
+		return f, fmt.Errorf("one mode at most, but there is %q; see ghcr-publish --help", set.Args())
+	}
+	return f, nil
+}
+
+func help() string {
+	var b strings.Builder
+	b.WriteString(`Publishes the images of a repository with several services: plans what changed, builds it for
+every platform, judges it, and moves tags only to images that passed.
+
+Usage: ghcr-publish [MODE] [flags]
+
+Each flag is also an input of the action and, with underscores, a key of the configuration file
+(but for the mode, the file itself and what narrows one run). A flag comes before an input, an
+input before the file.
+
+`)
+	for _, s := range service.Table() {
+		name := "--" + s.Name
+		if !s.Bool {
+			name += " VALUE"
+		}
+		fmt.Fprintf(&b, "  %-24s %s", name, s.Help)
+		if s.Default != "" && !strings.Contains(s.Default, "{{") {
+			fmt.Fprintf(&b, " (default %s)", s.Default)
+		}
+		if s.Secret {
+			b.WriteString(" Here as env:NAME or file:PATH.")
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString(`  --help                   Print this.
+  --version                Print the version.
+
+Exit codes: 0 done or nothing to do, 1 fault, 2 wrong configuration, 3 a gate refused an image.
+`)
+	return b.String()
+}

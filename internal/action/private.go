@@ -1,0 +1,98 @@
+package action
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// A private folder holds what only this run may see: the registry login in Docker's form, buildx's
+// state and metadata. It is removed when the run ends; what a killed run left is removed by the next.
+type privateDir struct {
+	path string
+	lock *os.File
+}
+
+const privatePrefix = "ghcr-publish-private-"
+
+func newPrivateDir(temp string) (*privateDir, error) {
+	sweepPrivate(temp)
+	path, err := os.MkdirTemp(temp, privatePrefix)
+	if err != nil {
+		return nil, fmt.Errorf("making a private folder: %w", err)
+	}
+	// The lock goes when the process does, however it ends.
+	lock, err := lockFile(path, os.O_CREATE)
+	if err != nil {
+		return nil, fmt.Errorf("locking the private folder: %w", err)
+	}
+	return &privateDir{path, lock}, nil
+}
+
+func lockFile(dir string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|flag, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// sweepPrivate removes the folders of runs that are no more. One without a lock is just being made,
+// and one that cannot be looked into belongs to somebody else.
+func sweepPrivate(temp string) {
+	left, _ := filepath.Glob(filepath.Join(temp, privatePrefix+"*"))
+	for _, dir := range left {
+		if f, err := lockFile(dir, 0); err == nil {
+			os.RemoveAll(dir)
+			f.Close()
+		}
+	}
+}
+
+// Close removes the folder.
+func (d *privateDir) Close() error {
+	err := os.RemoveAll(d.path)
+	d.lock.Close()
+	return err
+}
+
+// login writes a Docker configuration that knows one registry's password. Docker's own plugins stay
+// in reach, because buildx may be one of them.
+func (d *privateDir) login(registry, username, password, home string) error {
+	config := map[string]any{"cliPluginsExtraDirs": []string{filepath.Join(home, ".docker", "cli-plugins")}}
+	if password != "" {
+		auth := base64.StdEncoding.EncodeToString([]byte(username + ":" + password))
+		config["auths"] = map[string]any{registry: map[string]string{"auth": auth}}
+	}
+	data, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(d.path, "config.json"), data, 0o600); err != nil {
+		return fmt.Errorf("writing the private login: %w", err)
+	}
+	return nil
+}
+
+// environ is what children inherit that speak to the registry: the private login, and a git that
+// reads the workspace whoever owns it (buildx asks git for the provenance).
+func (d *privateDir) environ(base []string, workspace string) []string {
+	env := append(slices.Clone(base), "DOCKER_CONFIG="+d.path, "BUILDX_CONFIG="+filepath.Join(d.path, "buildx"), "BUILDX_METADATA_PROVENANCE=disabled")
+	n := 0
+	for _, entry := range base {
+		if count, ok := strings.CutPrefix(entry, "GIT_CONFIG_COUNT="); ok {
+			n, _ = strconv.Atoi(count)
+		}
+	}
+	return append(env, fmt.Sprintf("GIT_CONFIG_COUNT=%d", n+1), fmt.Sprintf("GIT_CONFIG_KEY_%d=safe.directory", n), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", n, workspace))
+}

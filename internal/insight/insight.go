@@ -1,0 +1,85 @@
+// Package insight writes down what a run learnt, as entries of the memory.
+package insight
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/memory"
+)
+
+// How long each kind of insight is worth keeping.
+const (
+	buildsTTL  = 90 * 24 * time.Hour
+	scansTTL   = 30 * 24 * time.Hour
+	cacheTTL   = 14 * 24 * time.Hour
+	sessionTTL = 90 * 24 * time.Hour
+)
+
+// A Run is what a run learnt as a whole.
+type Run struct {
+	ID       string    `json:"sessionId"` // unique to the run and its attempt
+	Commit   string    `json:"commit"`
+	Ref      string    `json:"ref"`
+	Outcome  string    `json:"outcome"`
+	EndedAt  time.Time `json:"endedAt"`
+	Seconds  float64   `json:"seconds"`
+	Built    int       `json:"built"`
+	Services []Service `json:"-"`
+}
+
+// A Service is what a run learnt about one service.
+type Service struct {
+	Name       string
+	Action     string
+	Success    bool
+	Reasons    []string
+	Digest     string
+	Seconds    map[string]float64 // by part of the run
+	Steps      []Step
+	HitRate    float64          // share of instructions from the cache, 0 to 1
+	Sizes      map[string]int64 // compressed bytes by platform
+	Findings   map[string]int   // by severity
+	Startup    float64          // seconds until healthy
+	PeakMemory int64            // bytes
+	CPU        float64          // seconds
+	Route      string
+}
+
+// A Step is one instruction of a build.
+type Step struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+	Cached  bool    `json:"cached"`
+}
+
+type object map[string]any
+
+// Entries renders a run. Keys hold the run's identity, so that runs never overwrite one another.
+func Entries(run Run) ([]memory.Entry, error) {
+	var entries []memory.Entry
+	var failed error
+	add := func(namespace, key string, ttl time.Duration, value any) {
+		data, err := json.Marshal(value)
+		if err != nil && failed == nil {
+			failed = fmt.Errorf("writing insight %s: %w", key, err)
+		}
+		entries = append(entries, memory.Entry{Namespace: namespace, Key: key, TTL: ttl, Value: data})
+	}
+	for _, s := range run.Services {
+		key := s.Name + ":" + run.ID
+		add("builds", key, buildsTTL, object{"service": s.Name, "action": s.Action, "success": s.Success, "reasons": s.Reasons,
+			"digest": s.Digest, "commit": run.Commit, "seconds": s.Seconds, "sizes": s.Sizes, "endedAt": run.EndedAt})
+		if len(s.Steps) > 0 {
+			add("cache", key, cacheTTL, object{"service": s.Name, "hitRate": s.HitRate, "steps": s.Steps})
+		}
+		if s.Digest != "" {
+			add("scans", key, scansTTL, object{"service": s.Name, "digest": s.Digest, "findings": s.Findings})
+			add("validations", key, buildsTTL, object{"service": s.Name, "digest": s.Digest, "startupSeconds": s.Startup,
+				"peakMemory": s.PeakMemory, "cpuSeconds": s.CPU, "route": s.Route})
+		}
+	}
+	add("sessions", "session:"+run.ID, sessionTTL, run)
+	return entries, failed
+}

@@ -1,0 +1,228 @@
+// Package plan decides what a run does: which services it builds, which published digests it
+// uses again and which it leaves alone, each with its reason; under which tags; and in which
+// matrix. Deciding changes nothing.
+package plan
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/git"
+	"github.com/org/ghcr-publish/internal/registry"
+	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/tags"
+)
+
+// InputsKey annotates an image index with the digest of what it was built from.
+const InputsKey = "io.github.ghcr-publish.inputs"
+
+// An Action is what a run does with a service.
+type Action string
+
+const (
+	Build Action = "build" // its inputs changed, or nothing is published yet
+	Reuse Action = "reuse" // its published digest is judged again and gets the tags it lacks
+	Skip  Action = "skip"  // every tag is where it belongs
+)
+
+// A Base is the commit a service is compared with, and why that one.
+type Base struct {
+	SHA string `json:"sha"`
+	Why string `json:"why"`
+}
+
+// A Service is what the plan says about one service. Its JSON form is part of the program's interface.
+type Service struct {
+	Name        string            `json:"name"`
+	Image       string            `json:"image"`
+	Action      Action            `json:"action"`
+	Reason      string            `json:"reason"`
+	Base        Base              `json:"base"`
+	Inputs      string            `json:"inputs"` // sha256:… over everything that decides the image
+	Platforms   []string          `json:"platforms"`
+	Tags        []string          `json:"tags"` // full references
+	Version     string            `json:"version"`
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+	// Digest is what is published under the tracked tag: what Reuse uses, and what sizes are compared with.
+	Digest string `json:"digest,omitempty"`
+
+	Definition service.Service `json:"-"`
+	TagSet     tags.Set        `json:"-"`
+}
+
+// A Row is one job of `strategy.matrix`.
+type Row struct {
+	Services       []string `json:"services"`
+	Name           string   `json:"name"`
+	Image          string   `json:"image"`
+	Platforms      []string `json:"platforms"`
+	Port           int      `json:"port"`
+	HealthEndpoint string   `json:"health_endpoint"`
+	Runner         string   `json:"runner"`
+}
+
+// A Matrix is valid input for `strategy.matrix`. Include is never null.
+type Matrix struct {
+	Include []Row `json:"include"`
+}
+
+// A Plan is what a run will do.
+type Plan struct {
+	Services []Service `json:"services"`
+	Matrix   Matrix    `json:"matrix"`
+}
+
+// Work lists the services that something is done for.
+func (p Plan) Work() []Service {
+	var work []Service
+	for _, s := range p.Services {
+		if s.Action != Skip {
+			work = append(work, s)
+		}
+	}
+	return work
+}
+
+// A Planner has what a plan is made from.
+type Planner struct {
+	Config service.Config
+	Event  actions.Event
+	Rules  tags.Rules
+	Repo   git.Repo
+	// Resolve reads what a tag of an image points to; a tag that is not there gives false.
+	Resolve func(ctx context.Context, image, tag string) (registry.Image, bool, error)
+}
+
+// runner is where a row runs unless the configuration says otherwise.
+const runner = "ubuntu-latest"
+
+// Make decides. An error means that the clone could not be read; a registry that cannot be read
+// makes services be built, and their reasons say so.
+func (p Planner) Make(ctx context.Context) (Plan, error) {
+	work, err := p.readTree(ctx)
+	if err != nil {
+		return Plan{}, fmt.Errorf("planning: %w", err)
+	}
+	made := Plan{Services: []Service{}, Matrix: Matrix{Include: []Row{}}}
+	for _, s := range p.Config.Services {
+		if len(p.Config.Only) > 0 && !slices.Contains(p.Config.Only, s.Name) {
+			continue
+		}
+		planned, err := p.service(ctx, s, work)
+		if err != nil {
+			return Plan{}, fmt.Errorf("planning %s: %w", s.Name, err)
+		}
+		made.Services = append(made.Services, planned)
+	}
+	fanOut(made.Services)
+	for _, s := range made.Work() {
+		d := s.Definition
+		made.Matrix.Include = append(made.Matrix.Include, Row{Services: []string{s.Name}, Name: s.Name, Image: s.Image,
+			Platforms: s.Platforms, Port: d.Port, HealthEndpoint: d.HealthEndpoint, Runner: runner})
+	}
+	return made, nil
+}
+
+// service plans one service by itself; what depends on others comes after.
+func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Service, error) {
+	set := p.Rules.Render(p.tagEvent())
+	planned := Service{Name: s.Name, Image: s.Image, Platforms: s.Platforms, Definition: s,
+		TagSet: set, Version: set.Version, Tags: []string{}}
+	for _, tag := range set.Names() {
+		planned.Tags = append(planned.Tags, s.Image+":"+tag)
+	}
+	inputs, err := work.inputs(s)
+	if err != nil {
+		return Service{}, err
+	}
+	planned.Inputs = inputs
+	planned.Labels = p.labels(s, set.Version, work)
+	planned.Annotations = maps.Clone(planned.Labels)
+	planned.Annotations[InputsKey] = inputs
+
+	published, found, err := p.published(ctx, s, set)
+	if found {
+		planned.Digest = published.Ref.DigestStr()
+	}
+	planned.Base, planned.Reason = p.base(ctx, published, found, err)
+	if planned.Reason == "" {
+		planned.Reason, err = p.changes(ctx, s, planned, published, work)
+		if err != nil {
+			return Service{}, err
+		}
+	}
+	if planned.Reason != "" {
+		planned.Action = Build
+		return planned, nil
+	}
+	return p.unchanged(ctx, planned)
+}
+
+func (p Planner) tagEvent() tags.Event {
+	return tags.Event{Name: p.Event.Name, Ref: p.Event.Ref, SHA: p.Event.SHA, DefaultBranch: p.Event.DefaultBranch}
+}
+
+// unchanged chooses between skipping a service and giving its digest the tags it lacks.
+func (p Planner) unchanged(ctx context.Context, planned Service) (Service, error) {
+	var lacking []string
+	for _, tag := range planned.TagSet.Names() {
+		at, found, err := p.Resolve(ctx, planned.Image, tag)
+		if err != nil {
+			return Service{}, err
+		}
+		if !found || at.Ref.DigestStr() != planned.Digest {
+			lacking = append(lacking, tag)
+		}
+	}
+	short := shortSHA(planned.Base.SHA)
+	if len(lacking) == 0 {
+		planned.Action, planned.Reason = Skip, fmt.Sprintf("unchanged since %s, and every tag is in place", short)
+		return planned, nil
+	}
+	planned.Action = Reuse
+	planned.Reason = fmt.Sprintf("unchanged since %s: its published digest is judged again and tagged %s; its version label stays as it is", short, strings.Join(lacking, ", "))
+	return planned, nil
+}
+
+// fanOut makes services be built that depend on ones that are.
+func fanOut(services []Service) {
+	for again := true; again; {
+		again = false
+		for i := range services {
+			s := &services[i]
+			for _, other := range services {
+				if s.Action != Build && other.Action == Build && slices.Contains(s.Definition.DependsOn, other.Name) {
+					s.Action, s.Reason, again = Build, fmt.Sprintf("depends on %s, which is built", other.Name), true
+				}
+			}
+		}
+	}
+}
+
+// labels are the OCI labels of an image; the configuration's own win.
+// https://github.com/opencontainers/image-spec/blob/main/annotations.md#pre-defined-annotation-keys
+func (p Planner) labels(s service.Service, version string, work *tree) map[string]string {
+	labels := map[string]string{
+		"org.opencontainers.image.title": s.Name,
+		registry.RevisionKey:             work.revision(),
+		// The commit's time, not now: the same commit gives the same image.
+		"org.opencontainers.image.created": work.time.UTC().Format(time.RFC3339),
+	}
+	if version != "" {
+		labels[registry.VersionKey] = version
+	}
+	if p.Event.Repository != "" {
+		source := p.Event.ServerURL + "/" + p.Event.Repository
+		labels["org.opencontainers.image.source"], labels["org.opencontainers.image.url"] = source, source
+	}
+	maps.Copy(labels, s.Labels)
+	return labels
+}
+
+func shortSHA(sha string) string { return sha[:min(7, len(sha))] }

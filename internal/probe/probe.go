@@ -1,0 +1,228 @@
+// Package probe tries an image out: it starts a container, waits until it is healthy and measures
+// what that took.
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/engine"
+	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/verdict"
+)
+
+// A Prober starts images on one engine.
+type Prober struct {
+	Engine *engine.Engine
+	Login  engine.Credentials
+	// Every is the pause between two looks at a container.
+	Every time.Duration
+}
+
+const (
+	logLines    = 20
+	stayUp      = 3 * time.Second // how long an image must run that has neither port nor HEALTHCHECK
+	dialTimeout = 2 * time.Second
+)
+
+// Probe tries one image out. Whatever goes wrong is in the result; an image that could not be tried
+// for no fault of its own is marked Unavailable.
+func (p *Prober) Probe(ctx context.Context, image, platform string, s service.Service, within time.Duration) verdict.Probe {
+	result := verdict.Probe{Platform: platform}
+	if has, _ := p.Engine.Has(ctx, image); !has {
+		if err := p.Engine.Pull(ctx, image, platform, p.Login); err != nil {
+			result.Unavailable = err
+			return result
+		}
+	}
+	info, err := p.Engine.Inspect(ctx, image)
+	if err != nil {
+		result.Unavailable = err
+		return result
+	}
+	result.Unpacked = info.Unpacked
+	begun := time.Now()
+	container, err := p.Engine.Start(ctx, engine.Spec{Image: image, Platform: platform, Env: s.Env, Port: s.Port,
+		MemoryLimit: s.Resources.MemoryLimit, MemoryReservation: s.Resources.MemoryReservation, CPUs: s.Resources.CPUs})
+	if err != nil {
+		result.Failure = fmt.Sprintf("%s could not be started: %v", s.Name, err)
+		return result
+	}
+	w := watch{container: container, service: s, hasHealthcheck: info.HasHealthcheck, begun: begun, within: within, every: p.Every, result: &result}
+	w.run(ctx)
+	if err := container.Remove(); err != nil && result.Failure == "" {
+		result.Failure = err.Error()
+	}
+	return result
+}
+
+// A watch follows one started container.
+type watch struct {
+	container      *engine.Container
+	service        service.Service
+	hasHealthcheck bool
+	begun          time.Time
+	within         time.Duration
+	every          time.Duration
+	result         *verdict.Probe
+}
+
+func (w *watch) run(ctx context.Context) {
+	ctx, cancel := context.WithTimeoutCause(ctx, w.within, errNotInTime)
+	defer cancel()
+	err := w.untilHealthy(ctx)
+	w.result.Started = time.Since(w.begun)
+	w.measure(context.WithoutCancel(ctx))
+	if err == nil {
+		err = w.smoke(ctx)
+	}
+	if err == nil {
+		w.result.Healthy = true
+		return
+	}
+	w.result.Failure = w.explain(err)
+	// The log is worth having above all when the time is up.
+	w.result.Log, _ = w.container.Logs(context.WithoutCancel(ctx), logLines)
+}
+
+var errNotInTime = errors.New("not healthy in time")
+
+func (w *watch) explain(err error) string {
+	name := w.service.Name
+	if errors.Is(err, errNotInTime) {
+		return fmt.Sprintf("%s was not healthy within %s: %s", name, w.within, w.expectation())
+	}
+	return fmt.Sprintf("%s %v", name, err)
+}
+
+// expectation says what was waited for.
+func (w *watch) expectation() string {
+	s := w.service
+	switch {
+	case s.HealthEndpoint != "":
+		return fmt.Sprintf("port %d did not answer %s with success", s.Port, s.HealthEndpoint)
+	case w.hasHealthcheck:
+		return "its HEALTHCHECK did not succeed"
+	default:
+		return fmt.Sprintf("nothing listened on port %d", s.Port)
+	}
+}
+
+// untilHealthy looks at the container again and again until it is healthy, has ended, or ctx ends.
+func (w *watch) untilHealthy(ctx context.Context) error {
+	ticker := time.NewTicker(w.every)
+	defer ticker.Stop()
+	for {
+		healthy, err := w.look(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if healthy || err != nil {
+			return err
+		}
+		w.measure(ctx)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-ticker.C:
+		}
+	}
+}
+
+func (w *watch) look(ctx context.Context) (healthy bool, err error) {
+	state, err := w.container.State(ctx)
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case state.OOMKilled:
+		return false, errors.New("ran out of memory")
+	case !state.Running:
+		return false, fmt.Errorf("ended with exit code %d before it was healthy", state.ExitCode)
+	case state.Health == "unhealthy":
+		return false, errors.New("was found unhealthy by its own HEALTHCHECK")
+	}
+	switch s := w.service; {
+	case s.HealthEndpoint != "":
+		return w.answers(ctx, s.HealthEndpoint), nil
+	case w.hasHealthcheck:
+		w.result.Route = "HEALTHCHECK"
+		return state.Health == "healthy", nil
+	case s.Port > 0:
+		return w.listens(ctx), nil
+	default:
+		w.result.Route = "still running"
+		return time.Since(w.begun) > min(stayUp, w.within/2), nil
+	}
+}
+
+// answers asks the health endpoint on every route there is; the first that succeeds is the route.
+func (w *watch) answers(ctx context.Context, endpoint string) bool {
+	client := http.Client{Timeout: dialTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{DisableKeepAlives: true}} // no proxy: the container is next door
+	for _, address := range w.container.Addresses {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address.HostPort+endpoint, nil)
+		if err != nil {
+			return false
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			continue
+		}
+		response.Body.Close()
+		if response.StatusCode >= 200 && response.StatusCode < 400 {
+			w.result.Route = address.Route
+			return true
+		}
+	}
+	return false
+}
+
+// listens reports whether something accepts connections and keeps them. A published port accepts
+// them whether or not the container does, and then hangs up.
+func (w *watch) listens(ctx context.Context) bool {
+	dialer := net.Dialer{Timeout: dialTimeout}
+	for _, address := range w.container.Addresses {
+		conn, err := dialer.DialContext(ctx, "tcp", address.HostPort)
+		if err != nil {
+			continue
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		_, err = conn.Read(make([]byte, 1))
+		conn.Close()
+		var timeout net.Error
+		if err == nil || errors.As(err, &timeout) && timeout.Timeout() {
+			w.result.Route = address.Route
+			return true
+		}
+	}
+	return false
+}
+
+// measure keeps the highest counters seen; a counter that cannot be read is left as it was.
+func (w *watch) measure(ctx context.Context) {
+	usage, err := w.container.Usage(ctx)
+	if err != nil {
+		return
+	}
+	w.result.PeakMemory = max(w.result.PeakMemory, usage.PeakMemory)
+	w.result.CPU = max(w.result.CPU, usage.CPU)
+}
+
+func (w *watch) smoke(ctx context.Context) error {
+	for _, argv := range w.service.Smoke {
+		code, output, err := w.container.Exec(ctx, argv)
+		if err != nil {
+			return err
+		}
+		if code != 0 {
+			return fmt.Errorf("failed its smoke command %q with exit code %d: %s", strings.Join(argv, " "), code, output)
+		}
+	}
+	return nil
+}

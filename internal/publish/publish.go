@@ -1,0 +1,210 @@
+// Package publish is the order of one run: build or reuse, judge, decide, promote. The compiler
+// holds the order that matters: a tag needs an approval, an approval a verdict, a verdict a candidate.
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/plan"
+	"github.com/org/ghcr-publish/internal/registry"
+	"github.com/org/ghcr-publish/internal/scan"
+	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/tags"
+	"github.com/org/ghcr-publish/internal/verdict"
+	"golang.org/x/sync/errgroup"
+)
+
+// A Candidate is an image that has a digest and no tag.
+type Candidate struct {
+	Image registry.Image
+	// Layouts hold a candidate that is not pushed: an OCI image layout's path by platform.
+	Layouts map[string]string
+	Loaded  string // name under which the engine holds such a candidate's native platform
+	Steps   []buildx.Step
+}
+
+// A Publisher has the steps of a run; each is one call.
+type Publisher struct {
+	Build   func(context.Context, plan.Service) (Candidate, error)
+	Reuse   func(context.Context, plan.Service) (Candidate, error)
+	Scan    func(context.Context, scan.Target) ([]verdict.Finding, error)
+	Probe   func(ctx context.Context, image, platform string, s service.Service, within time.Duration) verdict.Probe
+	Sizes   func(ctx context.Context, image, digest string) (map[string]int64, error)
+	Promote func(ctx context.Context, image string, approval verdict.Approval, set tags.Set) ([]tags.Move, error)
+	Tell    func(format string, args ...any)
+
+	Gates       service.Gates
+	Native      string // the engine's own platform, which is tried out
+	NoEngine    error  // why there is no engine; nil if there is
+	MaxParallel int
+	PerService  bool // promote each service by itself
+	NoPush      bool // promote nothing
+}
+
+// A Result is what became of one service.
+type Result struct {
+	Plan      plan.Service
+	Candidate Candidate
+	Evidence  verdict.Evidence
+	Verdict   verdict.Verdict
+	Moves     []tags.Move
+	Err       error  // what kept the service from being judged or promoted
+	Held      string // why an approved service was not promoted
+	Seconds   map[string]float64
+}
+
+// Approved reports whether the service was judged and may be published.
+func (r Result) Approved() bool { return r.Err == nil && r.Verdict.Approved() }
+
+// Run does all of a plan's work. One service's failure does not stop the others; no tag moves
+// before every service of the release set has its verdict.
+func (p Publisher) Run(ctx context.Context, made plan.Plan) []Result {
+	results := make([]Result, len(made.Services))
+	var group errgroup.Group
+	group.SetLimit(p.MaxParallel)
+	for i, s := range made.Services {
+		results[i] = Result{Plan: s, Seconds: map[string]float64{}}
+		if s.Action == plan.Skip {
+			continue
+		}
+		group.Go(func() error {
+			p.candidate(ctx, &results[i])
+			return nil
+		})
+	}
+	_ = group.Wait() // each result carries its own error
+	p.promoteSet(ctx, results)
+	return results
+}
+
+// candidate makes one service's candidate and judges it.
+func (p Publisher) candidate(ctx context.Context, r *Result) {
+	s := r.Plan
+	make, verb := p.Build, "building"
+	if s.Action == plan.Reuse {
+		make, verb = p.Reuse, "reading"
+	}
+	p.Tell("%s: %s for %d platforms", s.Name, verb, len(s.Platforms))
+	begun := time.Now()
+	r.Candidate, r.Err = make(ctx, s)
+	r.Seconds[string(s.Action)] = time.Since(begun).Seconds()
+	if r.Err != nil {
+		p.Tell("%s: %v", s.Name, r.Err)
+		return
+	}
+	begun = time.Now()
+	r.Evidence = p.gather(ctx, s, r.Candidate)
+	r.Seconds["judge"] = time.Since(begun).Seconds()
+	if ctx.Err() != nil {
+		r.Err = context.Cause(ctx)
+		return
+	}
+	r.Verdict = verdict.Judge(r.Evidence, p.Gates)
+	p.Tell("%s: %s", s.Name, summary(r.Verdict))
+}
+
+func summary(v verdict.Verdict) string {
+	if v.Approved() {
+		return "approved"
+	}
+	return "refused"
+}
+
+// gather collects all evidence on a candidate at the same time: each platform's findings and size,
+// and how it starts.
+func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verdict.Evidence {
+	evidence := verdict.Evidence{Candidate: c.Image.Ref, Wanted: s.Platforms}
+	published := p.published(ctx, s)
+	evidence.Platforms = make([]verdict.Platform, len(c.Image.Platforms))
+	var group sync.WaitGroup
+	for i, platform := range c.Image.Platforms {
+		group.Go(func() {
+			e := verdict.Platform{Platform: platform.Platform, Digest: platform.Digest.String(),
+				Compressed: platform.Compressed, Published: published[platform.Platform], User: platform.User}
+			e.Findings, e.ScanErr = p.Scan(ctx, scan.Target{Image: platformRef(c, platform), Layout: c.Layouts[platform.Platform], Platform: platform.Platform})
+			evidence.Platforms[i] = e
+		})
+	}
+	group.Go(func() { evidence.Probe = p.probe(ctx, s, c) })
+	group.Wait()
+	return evidence
+}
+
+// published reads the sizes of the published image. Where they cannot be read nothing is compared;
+// the limit on the size itself still holds.
+func (p Publisher) published(ctx context.Context, s plan.Service) map[string]int64 {
+	if s.Digest == "" {
+		return nil
+	}
+	sizes, err := p.Sizes(ctx, s.Image, s.Digest)
+	if err != nil {
+		p.Tell("%s: the published sizes cannot be read: %v", s.Name, err)
+	}
+	return sizes
+}
+
+func platformRef(c Candidate, platform registry.Platform) string {
+	if c.Image.Ref == (name.Digest{}) {
+		return ""
+	}
+	return c.Image.Ref.Context().Digest(platform.Digest.String()).Name()
+}
+
+// probe tries out the platform that runs here without emulation.
+func (p Publisher) probe(ctx context.Context, s plan.Service, c Candidate) verdict.Probe {
+	if p.NoEngine != nil {
+		return verdict.Probe{Unavailable: p.NoEngine}
+	}
+	for _, platform := range c.Image.Platforms {
+		if platform.Platform != p.Native {
+			continue
+		}
+		image := c.Loaded
+		if image == "" {
+			image = platformRef(c, platform)
+		}
+		return p.Probe(ctx, image, platform.Platform, s.Definition, p.Gates.Startup.Within)
+	}
+	return verdict.Probe{Unavailable: fmt.Errorf("none of its platforms is %s, which runs here", p.Native)}
+}
+
+// ErrHeld marks approved services that wait for the rest of their release set.
+var ErrHeld = errors.New("another service of the release set was not approved")
+
+// promoteSet decides for the whole set and then moves tags.
+func (p Publisher) promoteSet(ctx context.Context, results []Result) {
+	complete := true
+	for _, r := range results {
+		if r.Plan.Action != plan.Skip && !r.Approved() {
+			complete = false
+		}
+	}
+	for i := range results {
+		r := &results[i]
+		switch {
+		case r.Plan.Action == plan.Skip || !r.Approved():
+		case p.NoPush:
+			r.Held = "this run pushes nothing"
+		case !complete && !p.PerService:
+			r.Held = ErrHeld.Error()
+		default:
+			p.promote(ctx, r)
+		}
+	}
+}
+
+func (p Publisher) promote(ctx context.Context, r *Result) {
+	begun := time.Now()
+	approval, err := r.Verdict.Approval()
+	if err == nil {
+		r.Moves, err = p.Promote(ctx, r.Plan.Image, approval, r.Plan.TagSet)
+	}
+	r.Seconds["promote"] = time.Since(begun).Seconds()
+	r.Err = err
+}

@@ -1,0 +1,252 @@
+// Package report tells what a run did: as JSON for programs, as Markdown for the step's summary and
+// as lines for the log.
+package report
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/memory"
+	"github.com/org/ghcr-publish/internal/plan"
+	"github.com/org/ghcr-publish/internal/publish"
+	"github.com/org/ghcr-publish/internal/verdict"
+)
+
+// Schema is the JSON Schema that every report conforms to.
+//
+//go:embed schema.json
+var Schema []byte
+
+// Exit codes of a run.
+const (
+	ExitDone    = 0 // published, or nothing to do
+	ExitFault   = 1 // something failed that is no fault of the images
+	ExitConfig  = 2 // the configuration is wrong
+	ExitRefused = 3 // a gate refused an image
+)
+
+// A Report is what a run did. Sizes are bytes, times seconds.
+type Report struct {
+	SchemaVersion int          `json:"schema_version"`
+	Program       string       `json:"program"` // name and version
+	Commit        string       `json:"commit"`
+	Ref           string       `json:"ref"`
+	Event         string       `json:"event"`
+	RunURL        string       `json:"run_url,omitempty"`
+	StartedAt     time.Time    `json:"started_at"`
+	Seconds       float64      `json:"seconds"`
+	Outcome       string       `json:"outcome"` // published, nothing-to-do, approved, refused or failed
+	ExitCode      int          `json:"exit_code"`
+	Services      []Service    `json:"services"`
+	Notices       []string     `json:"notices"`
+	MemoryStats   memory.Stats `json:"memory_stats"`
+}
+
+// A Service is what became of one service.
+type Service struct {
+	Name            string             `json:"name"`
+	Image           string             `json:"image"`
+	Action          string             `json:"action"`
+	Reason          string             `json:"reason"`
+	Version         string             `json:"version"`
+	Digest          string             `json:"digest"`
+	Platforms       []Platform         `json:"platforms"`
+	Verdict         Verdict            `json:"verdict"`
+	Moved           []Moved            `json:"tags_moved"`
+	Kept            []Kept             `json:"tags_kept"`
+	Healthy         bool               `json:"healthy"`
+	StartupSeconds  float64            `json:"startup_seconds"`
+	PeakMemoryBytes int64              `json:"peak_memory_bytes"`
+	CPUSeconds      float64            `json:"cpu_seconds"`
+	UnpackedBytes   int64              `json:"unpacked_bytes"`
+	Route           string             `json:"route,omitempty"` // how the started container was reached
+	Seconds         map[string]float64 `json:"seconds"`         // by part of the run
+	Steps           []Step             `json:"steps"`
+	CacheHitRate    float64            `json:"cache_hit_rate"` // of the Dockerfile's instructions, 0 to 1
+	Log             []string           `json:"log,omitempty"`  // last lines of a container that was not healthy
+	Error           string             `json:"error,omitempty"`
+}
+
+// A Platform is one platform's image.
+type Platform struct {
+	Platform        string            `json:"platform"`
+	Digest          string            `json:"digest"`
+	CompressedBytes int64             `json:"compressed_bytes"`
+	Scanned         bool              `json:"scanned"`
+	Counts          map[string]int    `json:"findings"` // by severity
+	Findings        []verdict.Finding `json:"details"`
+}
+
+// A Verdict is what judging came to.
+type Verdict struct {
+	Outcome string   `json:"outcome"` // approved, refused, or none where nothing was judged
+	Reasons []string `json:"reasons"`
+	Notes   []string `json:"notes"`
+}
+
+// Moved is a tag that points elsewhere now; From is empty for a new one.
+type Moved struct {
+	Tag  string `json:"tag"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Kept is a tag that was left where it was.
+type Kept struct {
+	Tag string `json:"tag"`
+	Why string `json:"why"`
+}
+
+// A Step is one step of a build.
+type Step struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+	Cached  bool    `json:"cached"`
+}
+
+// Severities in falling order.
+var severities = [...]string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"}
+
+// Fill puts the results into the report and settles its outcome and exit code.
+func (r *Report) Fill(results []publish.Result, pushes bool) {
+	r.SchemaVersion = 1
+	r.Services = []Service{}
+	for _, result := range results {
+		r.Services = append(r.Services, newService(result))
+	}
+	if r.Notices == nil {
+		r.Notices = []string{}
+	}
+	r.Outcome, r.ExitCode = outcome(results, pushes)
+}
+
+// outcome sums up: a fault outweighs a refusal, because it leaves open what the verdict would be.
+func outcome(results []publish.Result, pushes bool) (string, int) {
+	work, refused := false, false
+	for _, r := range results {
+		switch {
+		case r.Err != nil:
+			return "failed", ExitFault
+		case r.Plan.Action == plan.Skip:
+		default:
+			work, refused = true, refused || !r.Verdict.Approved()
+		}
+	}
+	switch {
+	case refused:
+		return "refused", ExitRefused
+	case !work:
+		return "nothing-to-do", ExitDone
+	case !pushes:
+		return "approved", ExitDone
+	default:
+		return "published", ExitDone
+	}
+}
+
+func newService(r publish.Result) Service {
+	probe := r.Evidence.Probe
+	s := Service{
+		Name: r.Plan.Name, Image: r.Plan.Image, Action: string(r.Plan.Action), Reason: r.Plan.Reason, Version: r.Plan.Version,
+		Digest: r.Plan.Digest, Platforms: []Platform{}, Verdict: newVerdict(r), Moved: []Moved{}, Kept: []Kept{},
+		Healthy: probe.Healthy, StartupSeconds: round(probe.Started.Seconds()), PeakMemoryBytes: probe.PeakMemory,
+		CPUSeconds: round(probe.CPU.Seconds()), UnpackedBytes: probe.Unpacked, Route: probe.Route,
+		Seconds: map[string]float64{}, Steps: []Step{}, Log: probe.Log,
+	}
+	if d := r.Candidate.Image.Ref.DigestStr(); d != "" {
+		s.Digest = d
+	}
+	for part, seconds := range r.Seconds {
+		s.Seconds[part] = round(seconds)
+	}
+	for _, p := range r.Evidence.Platforms {
+		s.Platforms = append(s.Platforms, newPlatform(p))
+	}
+	for _, step := range r.Candidate.Steps {
+		s.Steps = append(s.Steps, Step{step.Name, round(step.Seconds), step.Cached})
+	}
+	rate, _ := buildx.HitRate(r.Candidate.Steps)
+	s.CacheHitRate = round(rate)
+	s.addMoves(r)
+	if r.Err != nil {
+		s.Error = r.Err.Error()
+	}
+	return s
+}
+
+func (s *Service) addMoves(r publish.Result) {
+	for _, m := range r.Moves {
+		if m.Kept == "" {
+			s.Moved = append(s.Moved, Moved{m.Tag, m.From, m.To})
+		} else {
+			s.Kept = append(s.Kept, Kept{m.Tag, m.Kept})
+		}
+	}
+	if len(r.Moves) > 0 {
+		return
+	}
+	for _, tag := range r.Plan.TagSet.Names() {
+		s.Kept = append(s.Kept, Kept{tag, whyKept(r)})
+	}
+}
+
+func whyKept(r publish.Result) string {
+	switch {
+	case r.Plan.Action == plan.Skip:
+		return "it is in place"
+	case r.Err != nil:
+		return "the service failed"
+	case r.Held != "":
+		return r.Held
+	default:
+		return "the image was refused"
+	}
+}
+
+func newVerdict(r publish.Result) Verdict {
+	v := Verdict{Outcome: "none", Reasons: notNil(r.Verdict.Reasons), Notes: notNil(r.Verdict.Notes)}
+	if r.Plan.Action == plan.Skip || r.Err != nil && !r.Verdict.Approved() && len(v.Reasons) == 0 {
+		return v
+	}
+	v.Outcome = "refused"
+	if r.Verdict.Approved() {
+		v.Outcome = "approved"
+	}
+	return v
+}
+
+func newPlatform(p verdict.Platform) Platform {
+	out := Platform{Platform: p.Platform, Digest: p.Digest, CompressedBytes: p.Compressed, Scanned: p.ScanErr == nil,
+		Counts: map[string]int{}, Findings: notNil(p.Findings)}
+	for _, severity := range severities {
+		out.Counts[severity] = 0
+	}
+	for _, f := range p.Findings {
+		out.Counts[f.Severity]++
+	}
+	return out
+}
+
+func notNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return slices.Clone(s)
+}
+
+// round keeps milliseconds: more digits would be noise.
+func round(v float64) float64 { return math.Round(v*1000) / 1000 }
+
+// JSON renders a value for people and programs: indented, with a newline at the end.
+func JSON(v any) ([]byte, error) {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("writing JSON: %w", err)
+	}
+	return append(data, '\n'), nil
+}

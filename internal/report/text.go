@@ -1,0 +1,181 @@
+package report
+
+import (
+	"fmt"
+	"html"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/org/ghcr-publish/internal/plan"
+	"github.com/org/ghcr-publish/internal/publish"
+	"github.com/org/ghcr-publish/internal/service"
+)
+
+// Answer is the run in one sentence: what a person reads first.
+func (r Report) Answer() string {
+	switch r.Outcome {
+	case "published":
+		return fmt.Sprintf("✅ Published %s in %s.", r.names(func(s Service) bool { return s.Action != string(plan.Skip) }), seconds(r.Seconds))
+	case "approved":
+		return fmt.Sprintf("✅ %s passed every gate. Nothing was pushed.", r.names(func(s Service) bool { return s.Action != string(plan.Skip) }))
+	case "nothing-to-do":
+		return "✅ Nothing to do: no service changed and every tag is in place."
+	case "refused":
+		return fmt.Sprintf("❌ Refused: %s. Tags of refused images stay where they were.", r.names(func(s Service) bool { return s.Verdict.Outcome == "refused" }))
+	default:
+		return fmt.Sprintf("❌ Failed: %s. What users pull is unchanged unless a tag is listed as moved.", r.names(func(s Service) bool { return s.Error != "" }))
+	}
+}
+
+func (r Report) names(which func(Service) bool) string {
+	var names []string
+	for _, s := range r.Services {
+		if which(s) {
+			names = append(names, s.Name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// Lines are the checks a person looks for in the log, each green or red.
+func Lines(results []publish.Result, gates service.Gates) []string {
+	var lines, large, sick []string
+	judged := 0
+	for _, r := range results {
+		if r.Plan.Action == plan.Skip || len(r.Evidence.Platforms) == 0 {
+			continue
+		}
+		judged++
+		probe := r.Evidence.Probe
+		if probe.Healthy {
+			lines = append(lines, fmt.Sprintf("✅ %s started in %.1f seconds", r.Plan.Name, probe.Started.Seconds()))
+		} else {
+			sick = append(sick, r.Plan.Name)
+			lines = append(lines, fmt.Sprintf("❌ %s did not start: %s", r.Plan.Name, why(probe.Failure, probe.Unavailable)))
+		}
+		for _, p := range r.Evidence.Platforms {
+			if gates.Size.Max > 0 && p.Compressed > gates.Size.Max {
+				large = append(large, fmt.Sprintf("%s for %s is %s", r.Plan.Name, p.Platform, units.HumanSize(float64(p.Compressed))))
+			}
+		}
+	}
+	if judged == 0 {
+		return nil
+	}
+	if gates.Size.Max > 0 {
+		threshold := units.HumanSize(float64(gates.Size.Max))
+		lines = append(lines, pick(large, "✅ Image sizes under "+threshold+" threshold", "❌ Image sizes over "+threshold+" threshold: "))
+	}
+	return append(lines, pick(sick, "✅ All health checks passing", "❌ Health checks failing: "))
+}
+
+func why(failure string, unavailable error) string {
+	if unavailable != nil {
+		return unavailable.Error()
+	}
+	return failure
+}
+
+func pick(bad []string, green, red string) string {
+	if len(bad) == 0 {
+		return green
+	}
+	return red + strings.Join(bad, ", ")
+}
+
+// Summary renders the report as Markdown for the step's summary.
+func (r Report) Summary() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "### %s\n\n", cell(r.Answer()))
+	b.WriteString("| service | action | verdict | start | size | findings | cached | tags |\n|---|---|---|---|---|---|---|---|\n")
+	for _, s := range r.Services {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", cell(s.Name), cell(s.Action), s.Verdict.Outcome,
+			s.start(), s.sizes(), s.findings(), s.cached(), cell(s.tags()))
+	}
+	for _, s := range r.Services {
+		s.writeDetails(&b)
+	}
+	for _, n := range r.Notices {
+		fmt.Fprintf(&b, "\n> %s\n", cell(n))
+	}
+	fmt.Fprintf(&b, "\nMemory: %d entries in %d namespaces, %.2f KB, %s of builds succeeded.\n",
+		r.MemoryStats.TotalEntries, r.MemoryStats.Namespaces, r.MemoryStats.SizeKB, cell(r.MemoryStats.SuccessRate))
+	return b.String()
+}
+
+func (s Service) writeDetails(b *strings.Builder) {
+	fmt.Fprintf(b, "\n**%s**: %s\n", cell(s.Name), cell(s.Reason))
+	for _, reason := range s.Verdict.Reasons {
+		fmt.Fprintf(b, "- ❌ %s\n", cell(reason))
+	}
+	for _, note := range s.Verdict.Notes {
+		fmt.Fprintf(b, "- ⚠️ %s\n", cell(note))
+	}
+	if s.Error != "" {
+		fmt.Fprintf(b, "- ❌ %s\n", cell(s.Error))
+	}
+	for _, k := range s.Kept {
+		fmt.Fprintf(b, "- kept `%s`: %s\n", cell(k.Tag), cell(k.Why))
+	}
+	if len(s.Log) > 0 {
+		fmt.Fprintf(b, "\n<details><summary>last lines of %s</summary>\n\n<pre>%s</pre>\n</details>\n", cell(s.Name), html.EscapeString(strings.Join(s.Log, "\n")))
+	}
+}
+
+func (s Service) start() string {
+	if !s.Healthy {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f s", s.StartupSeconds)
+}
+
+func (s Service) sizes() string {
+	var sizes []string
+	for _, p := range s.Platforms {
+		sizes = append(sizes, units.HumanSize(float64(p.CompressedBytes)))
+	}
+	return strings.Join(sizes, " / ")
+}
+
+func (s Service) findings() string {
+	var found []string
+	for _, p := range s.Platforms {
+		for _, severity := range severities[:2] {
+			if n := p.Counts[severity]; n > 0 {
+				found = append(found, fmt.Sprintf("%d %s on %s", n, severity, p.Platform))
+			}
+		}
+	}
+	if len(found) == 0 && len(s.Platforms) > 0 {
+		return "none of note"
+	}
+	return cell(strings.Join(found, ", "))
+}
+
+func (s Service) cached() string {
+	if len(s.Steps) == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f%%", s.CacheHitRate*100)
+}
+
+func (s Service) tags() string {
+	var tags []string
+	for _, m := range s.Moved {
+		tags = append(tags, m.Tag)
+	}
+	slices.Sort(tags)
+	return strings.Join(tags, ", ")
+}
+
+func seconds(s float64) string {
+	return time.Duration(s * float64(time.Second)).Round(100 * time.Millisecond).String()
+}
+
+// cell makes text of unknown origin safe inside a Markdown table: no markup, no second line.
+func cell(text string) string {
+	text = html.EscapeString(strings.Join(strings.Fields(text), " "))
+	return strings.NewReplacer("|", "&#124;", "`", "&#96;", "[", "&#91;", "*", "&#42;", "@", "&#64;").Replace(text)
+}

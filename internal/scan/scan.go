@@ -1,0 +1,65 @@
+// Package scan turns what the scanner says of an image into findings, and findings into the SARIF
+// that GitHub code scanning reads.
+package scan
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/org/ghcr-publish/internal/trivy"
+	"github.com/org/ghcr-publish/internal/verdict"
+)
+
+// A Target is one platform's image: in a registry by its digest, or in an OCI image layout on disk.
+type Target struct {
+	Image    string // reference by digest
+	Layout   string // path; empty for an image in a registry
+	Platform string
+}
+
+// A Scanner scans many images with one database.
+type Scanner struct {
+	trivy   *trivy.Client
+	fetched chan struct{}
+	err     error // of fetching; read after fetched is closed
+}
+
+// Start begins to fetch the database from the first repository that gives it and returns at once;
+// scans wait for it.
+func Start(ctx context.Context, client *trivy.Client, repositories []string) *Scanner {
+	s := &Scanner{trivy: client, fetched: make(chan struct{})}
+	go func() {
+		defer close(s.fetched)
+		s.err = client.Fetch(ctx, repositories)
+	}()
+	return s
+}
+
+// Scan returns what is wrong with one platform's image, worst first.
+func (s *Scanner) Scan(ctx context.Context, t Target) ([]verdict.Finding, error) {
+	select {
+	case <-s.fetched:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	seen, err := s.trivy.Scan(ctx, t.Image, t.Layout, t.Platform)
+	if err != nil {
+		return nil, err
+	}
+	findings := make([]verdict.Finding, len(seen))
+	for i, v := range seen {
+		findings[i] = verdict.Finding{Platform: t.Platform, ID: v.ID, Severity: v.Severity, Package: v.Package,
+			Installed: v.Installed, Fixed: v.Fixed, Title: v.Title, URL: v.URL, Target: v.Target, Score: score(v.Score())}
+	}
+	return findings, nil
+}
+
+func score(v float64) string {
+	if v == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f", v)
+}
