@@ -46,7 +46,7 @@ func (j job) registryClient() *registry.Client {
 
 // planner decides what the run does; it needs the clone and, where it can be read, the registry.
 func (j job) planner() plan.Planner {
-	return plan.Planner{Config: j.Config, Event: j.Event, Rules: j.Rules, Repo: j.Repo, Resolve: j.registryClient().Resolve}
+	return plan.Planner{Config: j.Config, Event: j.Event, Rules: j.Rules, Repo: j.Repo, Pushes: j.pushes(), Resolve: j.registryClient().Resolve}
 }
 
 // open makes what a run works with. The caller closes the session, which removes the login.

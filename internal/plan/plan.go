@@ -95,6 +95,7 @@ type Planner struct {
 	Event  actions.Event
 	Rules  tags.Rules
 	Repo   git.Repo
+	Pushes bool // whether the run may move tags
 	// Resolve reads what a tag of an image points to; a tag that is not there gives false.
 	Resolve func(ctx context.Context, image, tag string) (registry.Image, bool, error)
 }
@@ -170,6 +171,11 @@ func (p Planner) tagEvent() tags.Event {
 
 // unchanged chooses between skipping a service and giving its digest the tags it lacks.
 func (p Planner) unchanged(ctx context.Context, planned Service) (Service, error) {
+	short := shortSHA(planned.Base.SHA)
+	if !p.Pushes {
+		planned.Action, planned.Reason = Skip, fmt.Sprintf("unchanged since %s, and this run pushes nothing", short)
+		return planned, nil
+	}
 	var lacking []string
 	for _, tag := range planned.TagSet.Names() {
 		at, found, err := p.Resolve(ctx, planned.Image, tag)
@@ -180,7 +186,6 @@ func (p Planner) unchanged(ctx context.Context, planned Service) (Service, error
 			lacking = append(lacking, tag)
 		}
 	}
-	short := shortSHA(planned.Base.SHA)
 	if len(lacking) == 0 {
 		planned.Action, planned.Reason = Skip, fmt.Sprintf("unchanged since %s, and every tag is in place", short)
 		return planned, nil

@@ -152,7 +152,7 @@ func (v *Verdict) judgeVulnerabilities(p Platform, gate service.VulnerabilityGat
 		}
 	}
 	if len(bad) > 0 {
-		v.refuse("%s has %d findings of severity %s or worse: %s", p.Platform, len(bad), gate.FailOn, shorten(bad, 3))
+		v.refuse("%s has %s of severity %s or worse: %s", p.Platform, count(len(bad), "finding"), gate.FailOn, shorten(bad, 3))
 	}
 }
 
@@ -162,6 +162,13 @@ func describe(f Finding) string {
 		return text + ", fixed in " + f.Fixed
 	}
 	return text + ", not fixed yet"
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // shorten joins the first few items and counts the rest.

@@ -40,7 +40,7 @@ func TestJudge(t *testing.T) {
 		want   string // part of the only reason; empty: approved
 	}{
 		{"nothing speaks against it", func(*Evidence, *service.Gates) {}, ""},
-		{"a critical finding on one platform", func(e *Evidence, _ *service.Gates) { e.Platforms[1].Findings = []Finding{critical} }, "linux/arm64 has 1 findings of severity CRITICAL or worse: CVE-1 in p 1, fixed in 2"},
+		{"a critical finding on one platform", func(e *Evidence, _ *service.Gates) { e.Platforms[1].Findings = []Finding{critical} }, "linux/arm64 has 1 finding of severity CRITICAL or worse: CVE-1 in p 1, fixed in 2"},
 		{"a finding below the threshold", func(e *Evidence, _ *service.Gates) { e.Platforms[1].Findings = []Finding{{Severity: "HIGH"}} }, ""},
 		{"a gate that only reports", func(e *Evidence, g *service.Gates) {
 			e.Platforms[1].Findings, g.Vulnerabilities.FailOn = []Finding{critical}, service.FailOnNone
