@@ -88,7 +88,7 @@ func (s *session) sweep(ctx context.Context) {
 
 // startBuilder makes or adopts the builder and registers emulators for platforms it lacks.
 func (s *session) startBuilder(ctx context.Context, work []plan.Service) error {
-	argv, err := buildx.Find()
+	argv, err := buildx.Find(s.job.Environ)
 	if err != nil {
 		return err
 	}

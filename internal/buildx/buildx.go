@@ -20,12 +20,13 @@ type Client struct {
 	Env  []string
 }
 
-// Find returns the buildx to use: the program itself where it is on PATH, else docker's plugin.
-func Find() ([]string, error) {
-	if path, err := run.Find("buildx", "docker-buildx"); err == nil {
+// Find returns the buildx to use: the program itself where it is on the PATH of an environment, else
+// docker's plugin.
+func Find(env []string) ([]string, error) {
+	if path, err := run.Find(env, "buildx", "docker-buildx"); err == nil {
 		return []string{path}, nil
 	}
-	path, err := run.Find("docker")
+	path, err := run.Find(env, "docker")
 	if err != nil {
 		return nil, errors.New("docker buildx is not installed; see https://docs.docker.com/build/install-buildx")
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -21,7 +22,7 @@ const grace = 5 * time.Second
 
 // A Command is one program to start: data, made by pure functions and run in one place.
 type Command struct {
-	// Argv is the program, looked up on this process's PATH unless it holds a slash, and its arguments.
+	// Argv is the program, looked up on the PATH of Env unless it holds a slash, and its arguments.
 	Argv []string
 	// Dir is the working directory; empty means this process's own.
 	Dir string
@@ -65,7 +66,11 @@ func OS(ctx context.Context, c Command) ([]byte, error) {
 	if len(c.Argv) == 0 {
 		return nil, errors.New("running a program: no program named")
 	}
-	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
+	program, err := Find(c.Env, c.Argv[0])
+	if err != nil {
+		return nil, &Error{Argv: c.Argv, Code: -1, Err: err}
+	}
+	cmd := exec.CommandContext(ctx, program, c.Argv[1:]...)
 	cmd.Dir, cmd.Stdin = c.Dir, c.Stdin
 	cmd.Env = append([]string{}, c.Env...) // never nil: nil would inherit everything
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -81,7 +86,7 @@ func OS(ctx context.Context, c Command) ([]byte, error) {
 	if c.Stderr != nil {
 		cmd.Stderr = io.MultiWriter(stderr, c.Stderr)
 	}
-	err := cmd.Run()
+	err = cmd.Run()
 	if ctx.Err() != nil && cmd.Process != nil {
 		// WaitDelay kills the program alone; what it started must not outlive it either.
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
@@ -95,14 +100,27 @@ func OS(ctx context.Context, c Command) ([]byte, error) {
 	return stdout.Bytes(), &Error{Argv: c.Argv, Code: cmd.ProcessState.ExitCode(), Stderr: stderr.String(), Err: err}
 }
 
-// Find returns the first of programs that this process's PATH holds.
-func Find(programs ...string) (string, error) {
-	for _, p := range programs {
-		if path, err := exec.LookPath(p); err == nil {
-			return path, nil
+// Find returns the path of the first of programs that the PATH of an environment holds. A program
+// with a slash in its name stands for itself.
+func Find(env []string, programs ...string) (string, error) {
+	path := ""
+	for _, entry := range env {
+		if value, ok := strings.CutPrefix(entry, "PATH="); ok {
+			path = value
 		}
 	}
-	return "", fmt.Errorf("none of %s is on PATH", strings.Join(programs, ", "))
+	for _, program := range programs {
+		if strings.Contains(program, "/") {
+			return program, nil
+		}
+		for _, dir := range filepath.SplitList(path) {
+			// Only absolute folders: a repository must not bring its own docker.
+			if found, err := exec.LookPath(filepath.Join(dir, program)); err == nil && filepath.IsAbs(found) {
+				return found, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("%s: not found on PATH", strings.Join(programs, ", "))
 }
 
 const tailSize = 4096

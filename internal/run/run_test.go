@@ -36,7 +36,7 @@ func TestOSFailure(t *testing.T) {
 	if seen.String() != "why\n" {
 		t.Errorf("the caller saw %q", seen.String())
 	}
-	if _, err := OS(t.Context(), Command{Argv: []string{"no-such-program-here"}}); !errors.As(err, &failed) || failed.Code != -1 {
+	if _, err := OS(t.Context(), Command{Argv: []string{"no-such-program-here"}, Env: []string{"PATH=/bin"}}); !errors.As(err, &failed) || failed.Code != -1 {
 		t.Errorf("a missing program gives %#v; want code -1", err)
 	}
 }

@@ -1,0 +1,210 @@
+// Package githubtest is a GitHub API in this process, for tests and demonstrations. It serves
+// code scanning on a loopback port, so that another process can use it too, and is stricter
+// than GitHub: what GitHub would drop in silence, it refuses. Everything refused is recorded.
+package githubtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// base is the path under which the API is served. It is not the root, so that a client that
+// ignores its base address is found out.
+const base = "/api/v3"
+
+// A Server is a running API.
+type Server struct {
+	// URL is the API's address, as GITHUB_API_URL names it: without a slash at the end.
+	URL string
+
+	token string
+	http  *http.Server
+
+	mu       sync.Mutex
+	uploads  []Upload
+	polls    map[string]int // by upload: how often its status was asked for
+	problems []string
+	failures []failure
+}
+
+// A failure is an answer given in place of the true one.
+type failure struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// Start serves the API on a free loopback port until Close. Requests must carry the token.
+// It panics when no port can be had, as nothing can be tested then.
+func Start(token string) *Server {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(fmt.Sprintf("githubtest: listening on a loopback port: %v", err))
+	}
+	s := &Server{URL: "http://" + listener.Addr().String() + base, token: token, polls: map[string]int{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/code-scanning/sarifs", s.upload)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/code-scanning/sarifs/{id}", s.status)
+	mux.HandleFunc("/", s.unknown)
+	s.http = &http.Server{Handler: s.guard(mux), ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = s.http.Serve(listener) }()
+	return s
+}
+
+// Close ends the server and its connections.
+func (s *Server) Close() { _ = s.http.Close() }
+
+// SARIFs returns the uploads that were accepted, in order.
+func (s *Server) SARIFs() []Upload {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.uploads)
+}
+
+// Problems returns the requests that were refused, each with the reason. What Fail asked for is none.
+func (s *Server) Problems() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.problems)
+}
+
+// Fail has the next n requests answered with a status, headers and a body, whatever they ask for.
+// An empty body stands for the one GitHub would send. Calls add up.
+func (s *Server) Fail(n int, status int, header http.Header, body string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range n {
+		s.failures = append(s.failures, failure{status, header.Clone(), body})
+	}
+}
+
+// guard answers what never reaches a route: failures asked for, strangers, untidy paths.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f, ok := s.nextFailure(); ok {
+			f.write(w)
+			return
+		}
+		switch r.Header.Get("Authorization") {
+		case "Bearer " + s.token:
+		case "":
+			s.refuse(w, r, &refusal{http.StatusUnauthorized, "Requires authentication"})
+			return
+		default:
+			s.refuse(w, r, &refusal{http.StatusUnauthorized, "Bad credentials"})
+			return
+		}
+		if path.Clean(r.URL.Path) != r.URL.Path {
+			s.unknown(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) nextFailure() (failure, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.failures) == 0 {
+		return failure{}, false
+	}
+	f := s.failures[0]
+	s.failures = s.failures[1:]
+	return f, true
+}
+
+func (f failure) write(w http.ResponseWriter) {
+	maps.Copy(w.Header(), f.header)
+	if f.body == "" {
+		writeError(w, f.status, http.StatusText(f.status))
+		return
+	}
+	w.WriteHeader(f.status)
+	_, _ = w.Write([]byte(f.body))
+}
+
+func (s *Server) unknown(w http.ResponseWriter, r *http.Request) {
+	s.refuse(w, r, &refusal{http.StatusNotFound, "Not Found"})
+}
+
+// A refusal is an answer of 400 or above and its reason.
+type refusal struct {
+	status  int
+	message string
+}
+
+// refuse answers with a refusal and records it. The message is all that is recorded of a
+// request beside its target: a header could hold a token.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, why *refusal) {
+	s.mu.Lock()
+	s.problems = append(s.problems, fmt.Sprintf("%s %s: %d %s", r.Method, r.URL.Path, why.status, why.message))
+	s.mu.Unlock()
+	writeError(w, why.status, why.message)
+}
+
+// writeError answers in the shape of GitHub's errors.
+func writeError(w http.ResponseWriter, status int, message string) {
+	writeJSON(w, status, map[string]string{
+		"message":           message,
+		"documentation_url": "https://docs.github.com/rest/code-scanning/code-scanning",
+		"status":            strconv.Itoa(status),
+	})
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// upload takes a SARIF file in.
+// https://docs.github.com/rest/code-scanning/code-scanning#upload-an-analysis-as-sarif-data
+func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
+	u, why := read(r)
+	if why != nil {
+		s.refuse(w, r, why)
+		return
+	}
+	s.mu.Lock()
+	s.uploads = append(s.uploads, u)
+	id := fmt.Sprintf("00000000-0000-4000-8000-%012d", len(s.uploads))
+	s.polls[u.Repository+" "+id] = 0
+	s.mu.Unlock()
+	writeJSON(w, http.StatusAccepted, map[string]string{"id": id, "url": s.sarifURL(u.Repository) + "/" + id})
+}
+
+func (s *Server) sarifURL(repository string) string {
+	return s.URL + "/repos/" + repository + "/code-scanning/sarifs"
+}
+
+// status tells how an upload fares: pending at first, complete when asked again.
+// https://docs.github.com/rest/code-scanning/code-scanning#get-information-about-a-sarif-upload
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	repository, id := repository(r), r.PathValue("id")
+	s.mu.Lock()
+	polls, known := s.polls[repository+" "+id]
+	if known {
+		s.polls[repository+" "+id]++
+	}
+	s.mu.Unlock()
+	switch {
+	case !known:
+		s.unknown(w, r)
+	case polls == 0:
+		writeJSON(w, http.StatusOK, map[string]string{"processing_status": "pending"})
+	default:
+		analyses := strings.TrimSuffix(s.sarifURL(repository), "sarifs") + "analyses?sarif_id=" + id
+		writeJSON(w, http.StatusOK, map[string]string{"processing_status": "complete", "analyses_url": analyses})
+	}
+}
+
+func repository(r *http.Request) string { return r.PathValue("owner") + "/" + r.PathValue("repo") }

@@ -1,0 +1,305 @@
+// Package memory keeps the swarm memory: small JSON entries in a SQLite file that other
+// tools of the swarm read and write too, so its tables are theirs to the letter. Several
+// processes may hold the file open; no write of theirs is lost. No other package knows SQL.
+package memory
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// An Entry is one thing remembered.
+type Entry struct {
+	// Namespace keeps kinds apart; empty means "default". Key is unique within it.
+	Namespace, Key string
+	// Value is JSON text. The file's format keeps strings without quotes.
+	Value json.RawMessage
+	// Metadata is a JSON object, or nil.
+	Metadata json.RawMessage
+	// TTL is how long the entry lives after it was written, in whole seconds; 0 means for ever.
+	TTL time.Duration
+
+	// What the store knows of the entry; Put ignores these.
+	CreatedAt, UpdatedAt time.Time
+	AccessCount          int
+}
+
+// A Store is an open memory file. It may be used by several goroutines at once.
+type Store struct {
+	db   *sql.DB
+	path string
+	now  func() time.Time
+}
+
+// mode lets later steps of a job, which run as another user, read what a container's root wrote.
+const mode = 0o644
+
+// Open opens the memory file at path, with its directories if they are missing.
+// Times are taken from now, once per call.
+func Open(ctx context.Context, path string, now func() time.Time) (*Store, error) {
+	s, err := open(ctx, path, now)
+	if err != nil {
+		return nil, fmt.Errorf("opening the swarm memory %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, path string, now func() time.Time) (*Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	if err := checkHeader(path); err != nil {
+		return nil, err
+	}
+	db, err := connect(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepare(ctx, db, path); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return &Store{db: db, path: path, now: now}, nil
+}
+
+// Close folds the write-ahead log into the file, so that the file alone is the whole memory
+// and may be copied, unless another process still has it open.
+func (s *Store) Close() error {
+	_, err := s.db.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
+	if err := errors.Join(err, s.db.Close(), makeReadable(s.path)); err != nil {
+		return fmt.Errorf("closing the swarm memory %s: %w", s.path, err)
+	}
+	return nil
+}
+
+func makeReadable(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() == mode {
+		return err
+	}
+	return os.Chmod(path, mode)
+}
+
+const upsert = `INSERT INTO memory_entries
+  (key, value, namespace, metadata, created_at, updated_at, accessed_at, access_count, ttl, expires_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?5, 0, ?6, ?7)
+ON CONFLICT(key, namespace) DO UPDATE SET
+  value = excluded.value, metadata = excluded.metadata, ttl = excluded.ttl, expires_at = excluded.expires_at,
+  updated_at = excluded.updated_at, access_count = memory_entries.access_count + 1`
+
+// Put writes the entries, all or none. One that exists keeps its age and count of accesses;
+// its value, metadata and time to live are replaced.
+func (s *Store) Put(ctx context.Context, entries ...Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	rows, err := s.rows(entries)
+	if err != nil {
+		return err
+	}
+	err = retry(ctx, func() error { return s.upsert(ctx, rows) })
+	if err != nil {
+		return fmt.Errorf("writing %d entries to the swarm memory: %w", len(entries), err)
+	}
+	return nil
+}
+
+func (s *Store) upsert(ctx context.Context, rows [][]any) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	insert, err := tx.PrepareContext(ctx, upsert)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = insert.Close() }()
+	for _, row := range rows {
+		if _, err := insert.ExecContext(ctx, row...); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// rows checks the entries and turns them into the arguments of upsert.
+func (s *Store) rows(entries []Entry) ([][]any, error) {
+	now := s.now().Unix()
+	rows := make([][]any, len(entries))
+	for i, e := range entries {
+		row, err := e.row(now)
+		if err != nil {
+			return nil, fmt.Errorf("writing entry %q of namespace %q: %w", e.Key, e.Namespace, err)
+		}
+		rows[i] = row
+	}
+	return rows, nil
+}
+
+func (e Entry) row(now int64) ([]any, error) {
+	if e.Key == "" {
+		return nil, errors.New("the key is empty")
+	}
+	if err := errors.Join(checkName(e.Namespace), checkName(e.Key)); err != nil {
+		return nil, err
+	}
+	value, err := encode(e.Value)
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := encodeMetadata(e.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	ttl, expires, err := lifetime(e.TTL, now)
+	if err != nil {
+		return nil, err
+	}
+	return []any{e.Key, value, orDefault(e.Namespace), metadata, now, ttl, expires}, nil
+}
+
+// checkName refuses what two programs could read as two different keys.
+func checkName(name string) error {
+	if !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
+		return fmt.Errorf("the name %q is not text", name)
+	}
+	return nil
+}
+
+func orDefault(namespace string) string {
+	if namespace == "" {
+		return "default"
+	}
+	return namespace
+}
+
+// lifetime returns the columns ttl and expires_at, nil for an entry that never expires.
+func lifetime(ttl time.Duration, now int64) (any, any, error) {
+	if ttl == 0 {
+		return nil, nil, nil
+	}
+	if ttl < 0 || ttl%time.Second != 0 {
+		return nil, nil, fmt.Errorf("the time to live %s is not a positive number of whole seconds", ttl)
+	}
+	seconds := int64(ttl / time.Second)
+	return seconds, now + seconds, nil
+}
+
+// columns are read by scan. The casts bear with what a careless writer left in them.
+const columns = `namespace, key, CAST(value AS TEXT), metadata, coalesce(CAST(ttl AS REAL), 0),
+  coalesce(CAST(created_at AS INTEGER), 0), coalesce(CAST(updated_at AS INTEGER), 0), coalesce(CAST(access_count AS INTEGER), 0)`
+
+// alive selects the entries that have not expired at ?1.
+const alive = `(expires_at IS NULL OR expires_at > ?1)`
+
+const get = `UPDATE memory_entries SET accessed_at = ?1, access_count = access_count + 1
+WHERE namespace = ?2 AND key = ?3 AND ` + alive + ` RETURNING ` + columns
+
+// Get returns an entry, if there is one that has not expired, and counts the access.
+func (s *Store) Get(ctx context.Context, namespace, key string) (Entry, bool, error) {
+	found, err := s.query(ctx, get, s.now().Unix(), orDefault(namespace), key)
+	if err != nil {
+		return Entry{}, false, fmt.Errorf("reading entry %q of namespace %q: %w", key, namespace, err)
+	}
+	if len(found) == 0 {
+		return Entry{}, false, nil
+	}
+	return found[0], true, nil
+}
+
+const list = `SELECT ` + columns + ` FROM memory_entries WHERE namespace = ?2 AND ` + alive + `
+ORDER BY updated_at DESC, id DESC LIMIT ?3`
+
+// List returns at most limit entries of a namespace that have not expired, the newest first.
+// A limit of 0 means all. Listing is not counted as an access.
+func (s *Store) List(ctx context.Context, namespace string, limit int) ([]Entry, error) {
+	if limit <= 0 {
+		limit = -1
+	}
+	found, err := s.query(ctx, list, s.now().Unix(), orDefault(namespace), limit)
+	if err != nil {
+		return nil, fmt.Errorf("listing namespace %q of the swarm memory: %w", namespace, err)
+	}
+	return found, nil
+}
+
+// query runs a statement that yields entries. It reads to the end, which is what commits
+// a statement that changes rows.
+func (s *Store) query(ctx context.Context, statement string, args ...any) ([]Entry, error) {
+	var found []Entry
+	err := retry(ctx, func() error {
+		found = nil
+		return s.each(ctx, func(e Entry) { found = append(found, e) }, statement, args...)
+	})
+	return found, err
+}
+
+func (s *Store) each(ctx context.Context, visit func(Entry), statement string, args ...any) error {
+	rows, err := s.db.QueryContext(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		e, err := scan(rows)
+		if err != nil {
+			return err
+		}
+		visit(e)
+	}
+	return rows.Err()
+}
+
+func scan(rows *sql.Rows) (Entry, error) {
+	var e Entry
+	var value string
+	var metadata []byte
+	var ttl float64
+	var created, updated int64
+	if err := rows.Scan(&e.Namespace, &e.Key, &value, &metadata, &ttl, &created, &updated, &e.AccessCount); err != nil {
+		return Entry{}, err
+	}
+	e.Value, e.Metadata = decode(value), decodeMetadata(metadata)
+	e.TTL = seconds(ttl)
+	e.CreatedAt, e.UpdatedAt = time.Unix(created, 0).UTC(), time.Unix(updated, 0).UTC()
+	return e, nil
+}
+
+// seconds turns a number of seconds into a duration, the longest there is when it is too large.
+func seconds(n float64) time.Duration {
+	const longest = time.Duration(1<<63 - 1)
+	if n >= longest.Seconds() {
+		return longest
+	}
+	return time.Duration(max(n, 0) * float64(time.Second))
+}
+
+// Purge deletes the entries that have expired and returns how many they were.
+func (s *Store) Purge(ctx context.Context) (int, error) {
+	var deleted int64
+	err := retry(ctx, func() error {
+		result, err := s.db.ExecContext(ctx, `DELETE FROM memory_entries WHERE expires_at IS NOT NULL AND expires_at <= ?1`, s.now().Unix())
+		if err != nil {
+			return err
+		}
+		deleted, err = result.RowsAffected()
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("purging the swarm memory: %w", err)
+	}
+	return int(deleted), nil
+}
