@@ -47,6 +47,10 @@ func New(ctx context.Context, dir, to string) (*Repo, error) {
 
 // find looks for the sample from dir upwards.
 func find(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
 	for ; ; dir = filepath.Dir(dir) {
 		sample := filepath.Join(dir, "testdata", "monorepo")
 		if _, err := os.Stat(filepath.Join(sample, ".github", "ghcr-publish.yml")); err == nil {

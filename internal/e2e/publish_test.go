@@ -1,0 +1,326 @@
+package e2e
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/org/ghcr-publish/internal/memory"
+	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/sample"
+)
+
+var platforms = []string{"linux/amd64", "linux/arm64"}
+
+func (w *world) auth() remote.Option {
+	return remote.WithAuth(&authn.Basic{Username: "octocat", Password: w.token})
+}
+
+func (w *world) repository(service string) name.Repository {
+	w.t.Helper()
+	repository, err := name.NewRepository(hub.addr + "/" + w.owner + "/" + sample.Images[service])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return repository
+}
+
+// tags returns what a service's tags point to.
+func (w *world) tags(service string) map[string]string {
+	w.t.Helper()
+	repository := w.repository(service)
+	names, err := remote.List(repository, w.auth())
+	if err != nil {
+		if strings.Contains(err.Error(), "NAME_UNKNOWN") || strings.Contains(err.Error(), "404") {
+			return map[string]string{}
+		}
+		w.t.Fatal(err)
+	}
+	at := map[string]string{}
+	for _, tag := range names {
+		desc, err := remote.Head(repository.Tag(tag), w.auth())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		at[tag] = desc.Digest.String()
+	}
+	return at
+}
+
+func (w *world) index(service, digest string) *v1.IndexManifest {
+	w.t.Helper()
+	index, err := remote.Index(w.repository(service).Digest(digest), w.auth())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return manifest
+}
+
+// checkPublished compares a report with what the registry really holds.
+func (w *world) checkPublished(o outcome, tags ...string) {
+	w.t.Helper()
+	for _, s := range o.Services {
+		at := w.tags(s.Name)
+		for _, tag := range tags {
+			if at[tag] != s.Digest || s.Digest == "" {
+				w.t.Errorf("%s:%s is %q, reported %q", s.Name, tag, at[tag], s.Digest)
+			}
+		}
+		var found []string
+		attested := 0
+		manifest := w.index(s.Name, s.Digest)
+		for _, child := range manifest.Manifests {
+			if child.Platform.OS == "unknown" {
+				attested++
+				continue
+			}
+			found = append(found, child.Platform.String())
+			for _, p := range s.Platforms {
+				if p.Platform == child.Platform.String() && p.Digest != child.Digest.String() {
+					w.t.Errorf("%s for %s is %s, reported %s", s.Name, p.Platform, child.Digest, p.Digest)
+				}
+			}
+		}
+		if slices.Sort(found); !slices.Equal(found, platforms) || attested != len(platforms) {
+			w.t.Errorf("%s has platforms %q with %d attestations", s.Name, found, attested)
+		}
+		if manifest.Annotations["org.opencontainers.image.revision"] == "" {
+			w.t.Errorf("%s names no revision: %v", s.Name, manifest.Annotations)
+		}
+	}
+}
+
+func TestPublish(t *testing.T) {
+	w := newWorld(t)
+	first := w.mustPublish(report.ExitDone)
+	w.checkPublished(first, "main")
+	for _, line := range []string{"✅ backend started in ", "✅ Image sizes under 1GB threshold", "✅ All health checks passing", "::group::Build and judge 3 services"} {
+		if !strings.Contains(first.log, line) {
+			t.Errorf("the log lacks %q:\n%s", line, first.log)
+		}
+	}
+	for _, s := range first.Services {
+		if s.Action != "build" || !s.Healthy || s.StartupSeconds <= 0 || s.PeakMemoryBytes <= 0 || s.CPUSeconds <= 0 || s.UnpackedBytes <= 0 || len(s.Steps) == 0 {
+			t.Errorf("%s was not measured: %+v", s.Name, s)
+		}
+		if !strings.Contains(s.Image, "/"+w.owner+"/") {
+			t.Errorf("image %s is not %s's", s.Image, w.owner)
+		}
+	}
+	w.checkCodeScanning(first)
+	w.checkMemory(3)
+	outputs, err := os.ReadFile(filepath.Join(w.temp, "output"))
+	if err != nil || !strings.Contains(string(outputs), `{"include":[{"services":["backend"]`) || !strings.Contains(string(outputs), first.Services[2].Digest) {
+		t.Errorf("outputs %v: %s", err, outputs)
+	}
+	summary, err := os.ReadFile(filepath.Join(w.temp, "summary.md"))
+	if err != nil || !strings.HasPrefix(string(summary), "### ✅ Published backend, frontend, auth") {
+		t.Errorf("summary %v: %s", err, summary)
+	}
+	t.Run("the same commit again builds nothing", w.again(first))
+	t.Run("a change to one service builds that one", w.changeOne(first))
+}
+
+func (w *world) again(first outcome) func(*testing.T) {
+	return func(t *testing.T) {
+		before := len(hub.of(w.owner))
+		o := w.mustPublish(report.ExitDone)
+		if o.Outcome != "nothing-to-do" {
+			t.Errorf("outcome %s", o.Outcome)
+		}
+		for i, s := range o.Services {
+			if s.Action != "skip" || s.Digest != first.Services[i].Digest {
+				t.Errorf("%s: %s %s, %s", s.Name, s.Action, s.Digest, s.Reason)
+			}
+		}
+		for _, q := range hub.of(w.owner)[before:] {
+			if q.method != http.MethodGet && q.method != http.MethodHead {
+				t.Errorf("the registry was written to: %+v", q)
+			}
+		}
+	}
+}
+
+func (w *world) changeOne(first outcome) func(*testing.T) {
+	return func(t *testing.T) {
+		sha := w.commit("change auth", map[string]string{"auth/www/auth/extra": "x"})
+		o := w.mustPublish(report.ExitDone)
+		w.checkPublished(o, "main", "sha-"+sha[:7])
+		for i, want := range []string{"reuse", "reuse", "build"} {
+			s := o.Services[i]
+			if s.Action != want || (s.Digest == first.Services[i].Digest) != (want == "reuse") {
+				t.Errorf("%s: %s %s, want %s", s.Name, s.Action, s.Digest, want)
+			}
+		}
+		if rate := o.Services[2].CacheHitRate; rate <= 0.3 {
+			t.Errorf("auth's dependency layers came not from the cache: rate %.2f", rate)
+		}
+	}
+}
+
+func (w *world) checkCodeScanning(o outcome) {
+	w.t.Helper()
+	uploads := w.api.SARIFs()
+	if len(uploads) != 1 {
+		w.t.Fatalf("%d uploads, want 1", len(uploads))
+	}
+	if u := uploads[0]; len(u.Categories) != 6 || u.CommitSHA != o.Commit || u.Ref != "refs/heads/main" {
+		w.t.Errorf("upload %+v", u)
+	}
+}
+
+// checkMemory looks for the insights of a run's services.
+func (w *world) checkMemory(services int) {
+	w.t.Helper()
+	store, err := memory.Open(w.t.Context(), filepath.Join(w.repo.Dir, ".swarm", "memory.db"), timeNow)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer store.Close()
+	for _, namespace := range []string{"builds", "scans", "validations", "cache"} {
+		entries, err := store.List(w.t.Context(), namespace, 0)
+		if err != nil || len(entries) != services {
+			w.t.Errorf("%d entries in %s, want %d (%v)", len(entries), namespace, services, err)
+		}
+	}
+}
+
+func TestRefusedForOnePlatform(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(report.ExitDone)
+	before := map[string]map[string]string{}
+	for _, s := range sample.Services {
+		before[s] = w.tags(s)
+	}
+	w.commit("an old library on arm64", map[string]string{"backend/Dockerfile": sample.Weaken(w.read("backend/Dockerfile")), "auth/www/auth/extra": "x"})
+
+	o := w.mustPublish(report.ExitRefused)
+	for _, s := range sample.Services {
+		if now := w.tags(s); !mapsEqual(now, before[s]) {
+			t.Errorf("tags of %s moved from %v to %v", s, before[s], now)
+		}
+	}
+	backend, auth := o.Services[0], o.Services[2]
+	if backend.Verdict.Outcome != "refused" || !strings.Contains(strings.Join(backend.Verdict.Reasons, ""), "linux/arm64 has 1 finding of severity CRITICAL") {
+		t.Errorf("backend: %+v", backend.Verdict)
+	}
+	if auth.Verdict.Outcome != "approved" || len(auth.Moved) != 0 {
+		t.Errorf("auth: %+v, moved %v", auth.Verdict, auth.Moved)
+	}
+	if !strings.Contains(o.log, "::error") || !strings.Contains(o.log, "CVE-2021-44906") {
+		t.Errorf("the log does not say why:\n%s", o.log)
+	}
+	w.checkAlert("ghcr-publish/backend/linux/arm64", "CVE-2021-44906")
+
+	t.Run("per service the others are published", func(t *testing.T) {
+		o := w.mustPublish(report.ExitRefused, "--promote", "per-service")
+		if now := w.tags("backend"); !mapsEqual(now, before["backend"]) {
+			t.Errorf("backend's tags moved to %v", now)
+		}
+		if at := w.tags("auth")["main"]; at != o.Services[2].Digest || at == before["auth"]["main"] {
+			t.Errorf("auth:main is %s", at)
+		}
+	})
+	t.Run("mended, everything is published", func(t *testing.T) {
+		w.commit("mend", map[string]string{"backend/Dockerfile": strings.Replace(w.read("backend/Dockerfile"), "0.0.8", "1.2.8", 1)})
+		w.checkPublished(w.mustPublish(report.ExitDone), "main")
+	})
+}
+
+// checkAlert looks for a finding in the last upload's run of a category.
+func (w *world) checkAlert(category, id string) {
+	w.t.Helper()
+	uploads := w.api.SARIFs()
+	last := uploads[len(uploads)-1]
+	for _, r := range last.Log["runs"].([]any) {
+		run := r.(map[string]any)
+		details, _ := run["automationDetails"].(map[string]any)
+		found := false
+		for _, result := range run["results"].([]any) {
+			found = found || result.(map[string]any)["ruleId"] == id
+		}
+		if here := strings.HasPrefix(details["id"].(string), category); here != found {
+			w.t.Errorf("%s in category %v: %v", id, details["id"], found)
+		}
+	}
+}
+
+func TestPullRequestPushesNothing(t *testing.T) {
+	w := newWorld(t)
+	o := w.publish(sample.Job{Event: "pull_request", Ref: "refs/pull/7/merge"})
+	if o.code != report.ExitDone || o.Outcome != "approved" {
+		t.Fatalf("exit code %d, outcome %s\n%s", o.code, o.Outcome, o.log)
+	}
+	for _, s := range o.Services {
+		if !s.Healthy || len(s.Platforms) != 2 || !s.Platforms[1].Scanned {
+			t.Errorf("%s was not judged: %+v", s.Name, s)
+		}
+	}
+	for _, q := range hub.of(w.owner) {
+		if q.method == http.MethodPut || q.method == http.MethodPost {
+			t.Errorf("something was pushed: %+v", q)
+		}
+	}
+	w.commit("an old library on arm64", map[string]string{"backend/Dockerfile": sample.Weaken(w.read("backend/Dockerfile"))})
+	if o := w.publish(sample.Job{Event: "pull_request", Ref: "refs/pull/7/merge"}); o.code != report.ExitRefused {
+		t.Errorf("exit code %d for an image with a critical finding on arm64\n%s", o.code, o.log)
+	}
+}
+
+func TestBrokenBuildStopsNothingElse(t *testing.T) {
+	w := newWorld(t)
+	w.commit("break auth", map[string]string{"auth/Dockerfile": "FROM busybox\nRUN echo the reason >&2; exit 9\n"})
+	o := w.mustPublish(report.ExitFault)
+	if backend := o.Services[0]; backend.Verdict.Outcome != "approved" || len(backend.Moved) != 0 {
+		t.Errorf("backend: %+v", backend.Verdict)
+	}
+	if !strings.Contains(o.Services[2].Error, "the reason") {
+		t.Errorf("auth's error hides the reason: %s", o.Services[2].Error)
+	}
+	if at := w.tags("backend"); len(at) != 0 {
+		t.Errorf("tags were written: %v", at)
+	}
+}
+
+func TestUnhealthyImageIsRefused(t *testing.T) {
+	w := newWorld(t)
+	config := strings.Replace(w.read(".github/ghcr-publish.yml"), "within: 30s", "within: 3s", 1)
+	w.commit("never answer", map[string]string{".github/ghcr-publish.yml": config,
+		"auth/Dockerfile": "FROM busybox\nUSER 65534\nCMD [\"sh\", \"-c\", \"echo I will not listen; sleep 60\"]\n"})
+	o := w.mustPublish(report.ExitRefused)
+	auth := o.Services[2]
+	if !strings.Contains(strings.Join(auth.Verdict.Reasons, ""), "port 8005 did not answer /auth/health") || !slices.Contains(auth.Log, "I will not listen") {
+		t.Errorf("auth: %+v, log %q", auth.Verdict, auth.Log)
+	}
+	for _, line := range []string{"❌ auth did not start: ", "❌ Health checks failing: auth", "✅ backend started in "} {
+		if !strings.Contains(o.log, line) {
+			t.Errorf("the log lacks %q", line)
+		}
+	}
+}
+
+func TestEmulationIsRegistered(t *testing.T) {
+	w := newWorld(t)
+	const emulator = "/proc/sys/fs/binfmt_misc/qemu-aarch64"
+	if _, err := os.Stat(emulator); err == nil {
+		if err := os.WriteFile(emulator, []byte("-1"), 0o644); err != nil {
+			t.Fatalf("taking the emulator away: %v", err)
+		}
+	}
+	o := w.mustPublish(report.ExitDone)
+	if !strings.Contains(o.log, "registering emulation for linux/arm64") {
+		t.Errorf("nothing was registered:\n%s", o.log)
+	}
+	w.checkPublished(o, "main")
+}

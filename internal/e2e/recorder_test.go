@@ -1,0 +1,127 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+)
+
+// A request is one that the registry answered with success.
+type request struct {
+	method, repository, kind, reference, agent string // kind is manifests or blobs
+	digest                                     string // of a manifest that was put
+}
+
+// A recorder is a registry that demands each owner's token and remembers the order of requests.
+type recorder struct {
+	addr   string
+	server *http.Server
+
+	mu       sync.Mutex
+	tokens   map[string]string // by owner
+	requests []request
+}
+
+func startRecorder() (*recorder, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("starting the registry: %w", err)
+	}
+	r := &recorder{addr: listener.Addr().String(), tokens: map[string]string{}}
+	quiet := registry.Logger(log.New(io.Discard, "", 0))
+	r.server = &http.Server{Handler: r.record(registry.New(quiet))}
+	go func() { _ = r.server.Serve(listener) }()
+	return r, nil
+}
+
+func (r *recorder) close() { _ = r.server.Shutdown(context.Background()) }
+
+// demand makes an owner's repositories ask for a token.
+func (r *recorder) demand(owner, token string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tokens[owner] = token
+}
+
+func (r *recorder) record(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		seen := parse(q)
+		owner, _, _ := strings.Cut(seen.repository, "/")
+		r.mu.Lock()
+		token := r.tokens[owner]
+		r.mu.Unlock()
+		if _, password, ok := q.BasicAuth(); token != "" && (!ok || password != token) || q.URL.Path == "/v2/" && !ok && q.Header.Get("User-Agent") != "" && strings.Contains(q.Header.Get("User-Agent"), "docker/") {
+			w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			fmt.Fprintln(w, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`)
+			return
+		}
+		if q.Method == http.MethodPut && seen.kind == "manifests" {
+			body, _ := io.ReadAll(q.Body)
+			sum := sha256.Sum256(body)
+			seen.digest = "sha256:" + hex.EncodeToString(sum[:])
+			q.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		answer := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(answer, q)
+		if answer.status < 300 && seen.kind != "" {
+			r.mu.Lock()
+			r.requests = append(r.requests, seen)
+			r.mu.Unlock()
+		}
+	})
+}
+
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// parse reads /v2/<repository>/<manifests|blobs>/<reference>.
+func parse(q *http.Request) request {
+	seen := request{method: q.Method, agent: q.UserAgent()}
+	parts := strings.Split(strings.TrimPrefix(q.URL.Path, "/v2/"), "/")
+	for _, kind := range []string{"manifests", "blobs"} {
+		if i := slices.Index(parts, kind); i > 0 {
+			seen.repository, seen.kind, seen.reference = strings.Join(parts[:i], "/"), kind, strings.Join(parts[i+1:], "/")
+		}
+	}
+	if seen.repository == "" && len(parts) > 2 {
+		seen.repository = strings.Join(parts[:2], "/")
+	}
+	return seen
+}
+
+// of returns the requests of an owner's repositories so far.
+func (r *recorder) of(owner string) []request {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var mine []request
+	for _, q := range r.requests {
+		if strings.HasPrefix(q.repository, owner+"/") {
+			mine = append(mine, q)
+		}
+	}
+	return mine
+}
+
+// moved reports whether a request pointed a tag at a manifest.
+func (q request) moved() bool {
+	return q.method == http.MethodPut && q.kind == "manifests" && !strings.HasPrefix(q.reference, "sha256:")
+}
