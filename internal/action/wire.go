@@ -106,18 +106,8 @@ func (s *session) startBuilder(ctx context.Context, work []plan.Service) error {
 		}
 		s.builder = b.Name
 	}
-	missing := lacking(wanted(work), platforms)
-	if len(missing) == 0 {
-		return nil
-	}
-	if err := s.emulate(ctx, missing); err != nil {
-		return err
-	}
-	if platforms, err = s.buildx.Platforms(ctx, s.builder); err != nil {
-		return err
-	}
-	if missing = lacking(missing, platforms); len(missing) > 0 {
-		return fmt.Errorf("builder %s cannot build for %s, even with emulators registered", s.builder, strings.Join(missing, ", "))
+	if missing := lacking(wanted(work), platforms); len(missing) > 0 {
+		return s.emulate(ctx, missing)
 	}
 	return nil
 }
@@ -180,7 +170,9 @@ func lacking(wanted, have []string) []string {
 	return slices.DeleteFunc(slices.Clone(wanted), func(p string) bool { return slices.Contains(have, p) })
 }
 
-// emulate registers emulators with the kernel, through a privileged container.
+// emulate registers emulators with the kernel, through a privileged container. A BuildKit that runs
+// already goes on listing the platforms it found at its start for up to an hour, yet builds for the new
+// ones at once; so it is not asked again.
 func (s *session) emulate(ctx context.Context, platforms []string) error {
 	list := strings.Join(platforms, ", ")
 	switch {

@@ -67,7 +67,7 @@ func withParts(m *testing.M) int {
 	}
 	defer parts.Close()
 	code := m.Run()
-	if err := removeBuilder(); err != nil {
+	if err := removeBuilder(builder); err != nil {
 		fmt.Println(err)
 		return 1
 	}
@@ -77,7 +77,7 @@ func withParts(m *testing.M) int {
 // builder is one for all tests of a process: the registry's port, and so BuildKit's configuration, is new each time.
 var builder = fmt.Sprintf("ghcr-publish-e2e-%d", os.Getpid())
 
-func removeBuilder() error {
+func removeBuilder(builder string) error {
 	env := parts.Environ(os.Environ())
 	for _, args := range [][]string{{"create", "--name", builder, "--driver", "docker-container"}, {"rm", "--force", builder}} {
 		if _, err := run.OS(context.Background(), run.Command{Argv: append([]string{"buildx"}, args...), Env: env}); err != nil && !strings.Contains(err.Error(), "existing instance") {

@@ -318,7 +318,14 @@ func TestEmulationIsRegistered(t *testing.T) {
 			t.Fatalf("taking the emulator away: %v", err)
 		}
 	}
-	o := w.mustPublish(report.ExitDone)
+	// A BuildKit that runs already has looked for emulators when it started.
+	fresh := builder + "-fresh"
+	t.Cleanup(func() {
+		if err := removeBuilder(fresh); err != nil {
+			t.Error(err)
+		}
+	})
+	o := w.mustPublish(report.ExitDone, "--builder", fresh)
 	if !strings.Contains(o.log, "registering emulation for linux/arm64") {
 		t.Errorf("nothing was registered:\n%s", o.log)
 	}

@@ -1,0 +1,213 @@
+package e2e
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/sample"
+)
+
+// forms are the ways in which the token may be written.
+func (w *world) forms() []string {
+	return []string{w.token,
+		base64.StdEncoding.EncodeToString([]byte("octocat:" + w.token)),
+		base64.StdEncoding.EncodeToString([]byte("x-access-token:" + w.token))}
+}
+
+func (w *world) leaks(data []byte) bool {
+	for _, form := range w.forms() {
+		if bytes.Contains(data, []byte(form)) {
+			return true
+		}
+	}
+	return false
+}
+
+// plant leaves the token where a checkout leaves it: in the clone's configuration.
+func (w *world) plant() {
+	w.t.Helper()
+	header := "AUTHORIZATION: basic " + w.forms()[2]
+	for _, args := range [][]string{
+		{"remote", "add", "origin", "https://x-access-token:" + w.token + "@github.com/" + sample.Owner + "/cards"},
+		{"config", "http.https://github.com/.extraheader", header},
+	} {
+		if _, err := w.repo.Git(w.t.Context(), args...); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// TestTokenStaysSecret plants the token wherever a workflow has it and looks for it wherever it could come out.
+func TestTokenStaysSecret(t *testing.T) {
+	w := newWorld(t)
+	w.plant()
+	// backend's context is the whole repository, and it copies all of it.
+	w.commit("copy everything", map[string]string{"backend/Dockerfile": strings.Replace(w.read("backend/Dockerfile"), "\nUSER ", "\nCOPY . /source\nUSER ", 1)})
+	t.Setenv("GITHUB_TOKEN", w.token)
+	watch := watchArguments(w)
+	o := w.mustPublish(report.ExitDone)
+	if seen := watch(); seen != "" {
+		t.Errorf("the token was among the arguments of %s", seen)
+	}
+	for line := range strings.Lines(o.log) {
+		// The runner takes this line for itself and hides the token from here on.
+		if !strings.HasPrefix(line, "::add-mask::") && w.leaks([]byte(line)) {
+			t.Errorf("the log holds the token: %s", line)
+		}
+	}
+	w.searchFiles(w.repo.Dir, filepath.Join(".git", "config"))
+	w.searchFiles(w.temp)
+	w.searchFiles(os.TempDir() + "/ghcr-publish-e2e-trivy")
+	w.searchRegistry()
+	for _, upload := range w.api.SARIFs() {
+		if w.leaks(fmt.Append(nil, upload.Log)) {
+			t.Error("an upload to code scanning holds the token")
+		}
+	}
+}
+
+// watchArguments samples the arguments of every process until its result is asked for.
+func watchArguments(w *world) func() string {
+	ctx, stop := context.WithCancel(w.t.Context())
+	var samples atomic.Int64
+	found := make(chan string, 1)
+	go func() {
+		defer close(found)
+		for ctx.Err() == nil {
+			lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+			for _, name := range lines {
+				if data, err := os.ReadFile(name); err == nil && w.leaks(data) {
+					found <- strings.ReplaceAll(string(data), "\x00", " ")
+					return
+				}
+			}
+			samples.Add(1)
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	return func() string {
+		stop()
+		seen := <-found
+		if seen == "" && samples.Load() < 20 {
+			w.t.Errorf("only %d samples of the processes were taken", samples.Load())
+		}
+		return seen
+	}
+}
+
+func (w *world) searchFiles(root string, except ...string) {
+	w.t.Helper()
+	files := 0
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		files++
+		data, err := os.ReadFile(path)
+		if err == nil && w.leaks(data) && !(len(except) > 0 && strings.HasSuffix(path, except[0])) {
+			w.t.Errorf("%s holds the token", path)
+		}
+		return err
+	})
+	if err != nil || files == 0 {
+		w.t.Errorf("searched %d files of %s: %v", files, root, err)
+	}
+}
+
+// searchRegistry reads every manifest and blob that this world pushed, layers unpacked.
+func (w *world) searchRegistry() {
+	w.t.Helper()
+	searched := 0
+	for _, q := range hub.of(w.owner) {
+		if q.method != http.MethodPut && q.method != http.MethodPost && q.method != http.MethodPatch {
+			continue
+		}
+		if q.kind == "manifests" {
+			desc, err := remote.Get(w.repository(serviceOf(q.repository)).Digest(q.digest), w.auth())
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			if w.leaks(desc.Manifest) {
+				w.t.Errorf("manifest %s of %s holds the token", q.digest, q.repository)
+			}
+			if img, err := desc.Image(); err == nil && !desc.MediaType.IsIndex() {
+				layers, err := img.Layers()
+				if err != nil {
+					w.t.Fatal(err)
+				}
+				config, err := img.RawConfigFile()
+				if err != nil || w.leaks(config) {
+					w.t.Errorf("the configuration of %s holds the token (%v)", q.digest, err)
+				}
+				for _, layer := range layers {
+					blob, err := layer.Compressed()
+					if err != nil {
+						w.t.Fatal(err)
+					}
+					data, err := io.ReadAll(blob)
+					if err != nil {
+						w.t.Fatal(err)
+					}
+					searched++
+					if w.leaks(data) || w.leaks(unzip(data)) {
+						w.t.Errorf("a layer of %s holds the token", q.digest)
+					}
+				}
+			}
+		}
+	}
+	if searched == 0 {
+		w.t.Error("no layer was searched")
+	}
+}
+
+func unzip(data []byte) []byte {
+	r, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil
+	}
+	plain, _ := io.ReadAll(r)
+	return plain
+}
+
+// TestContextWithCredentialsIsRefused takes away what keeps the clone's configuration out of the context.
+func TestContextWithCredentialsIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.plant()
+	w.commit("ignore nothing", map[string]string{".dockerignore": "# nothing\n"})
+	o := w.publish(sample.Job{})
+	if o.code != report.ExitConfig || !strings.Contains(o.log, "add the line `.git` to .dockerignore") {
+		t.Errorf("exit code %d\n%s", o.code, o.log)
+	}
+	if got := hub.of(w.owner); len(got) != 0 {
+		t.Errorf("the registry was asked: %+v", got)
+	}
+	if w.leaks([]byte(strings.ReplaceAll(o.log, "::add-mask::"+w.token, ""))) {
+		t.Errorf("the log holds the token:\n%s", o.log)
+	}
+}
+
+// TestKilledRunLeavesNoLogin kills a run while it holds its login, and lets the next one clear it away.
+func TestKilledRunLeavesNoLogin(t *testing.T) {
+	w := newWorld(t)
+	w.kill(1500 * time.Millisecond)
+	w.mustPublish(report.ExitDone)
+	w.searchFiles(w.temp)
+	if left, _ := filepath.Glob(filepath.Join(w.temp, "ghcr-publish-private-*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
