@@ -1,0 +1,193 @@
+package action_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// note appends the command line to the file that CALLS names.
+func note() {
+	f, err := os.OpenFile(os.Getenv("CALLS"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	check(err)
+	defer f.Close()
+	_, err = fmt.Fprintln(f, filepath.Base(os.Args[0]), strings.Join(os.Args[1:], " "))
+	check(err)
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// option returns the values of an option on the command line.
+func option(name string) []string {
+	var values []string
+	for i, arg := range os.Args {
+		if arg == name && i+1 < len(os.Args) {
+			values = append(values, os.Args[i+1])
+		}
+	}
+	return values
+}
+
+// fakeBuildx stands for buildx: a build pushes a true image index by digest, made of the files that
+// the real one would read, so that equal inputs give equal digests. The Dockerfile's words steer it:
+// FAIL fails, BIG makes a large layer, ROOT runs as root.
+func fakeBuildx() {
+	note()
+	switch os.Args[1] {
+	case "create", "rm":
+	case "inspect":
+		fmt.Println("Name: fake\nPlatforms: linux/amd64*, linux/arm64*, linux/386")
+	case "build":
+		build()
+	default:
+		fmt.Fprintln(os.Stderr, "unknown command", os.Args[1])
+		os.Exit(1)
+	}
+}
+
+func build() {
+	dockerfile, err := os.ReadFile(option("--file")[0])
+	check(err)
+	progress("[linux/amd64 build 1/2] FROM busybox", true, "")
+	if strings.Contains(string(dockerfile), "FAIL") {
+		progress("[linux/amd64 build 2/2] RUN make", false, "process \"make\" did not complete successfully: exit code: 2")
+		os.Exit(1)
+	}
+	progress("[linux/amd64 build 2/2] RUN make", false, "")
+	var index v1.ImageIndex = mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	annotations := map[string]string{}
+	for _, a := range option("--annotation") {
+		key, value, _ := strings.Cut(strings.TrimPrefix(a, "index:"), "=")
+		annotations[key] = value
+	}
+	for platform := range strings.SplitSeq(option("--platform")[0], ",") {
+		p, err := v1.ParsePlatform(platform)
+		check(err)
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image(dockerfile, *p), Descriptor: v1.Descriptor{Platform: p}})
+	}
+	index = mutate.Annotations(index, annotations).(v1.ImageIndex)
+	digest := deliver(index)
+	metadata, err := json.Marshal(map[string]string{"containerimage.digest": digest.String()})
+	check(err)
+	check(os.WriteFile(option("--metadata-file")[0], metadata, 0o600))
+}
+
+func image(dockerfile []byte, platform v1.Platform) v1.Image {
+	content := append(slices.Clone(dockerfile), contextSum()...)
+	if strings.Contains(string(dockerfile), "BIG") {
+		content = append(content, make([]byte, 2_000_000)...)
+	}
+	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), static.NewLayer(append(content, platform.String()...), types.OCILayer))
+	check(err)
+	user := "65534"
+	if strings.Contains(string(dockerfile), "ROOT") {
+		user = ""
+	}
+	labels := map[string]string{}
+	for _, l := range option("--label") {
+		key, value, _ := strings.Cut(l, "=")
+		labels[key] = value
+	}
+	img, err = mutate.ConfigFile(img, &v1.ConfigFile{OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant, Config: v1.Config{User: user, Labels: labels}})
+	check(err)
+	return img
+}
+
+// contextSum stands for the context's content.
+func contextSum() []byte {
+	sum := sha256.New()
+	root := os.Args[len(os.Args)-1]
+	check(filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || strings.Contains(path, ".git/") || strings.Contains(path, ".swarm") || !entry.Type().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		fmt.Fprintf(sum, "%s %x\n", strings.TrimPrefix(path, root), sha256.Sum256(data))
+		return err
+	}))
+	return []byte(hex.EncodeToString(sum.Sum(nil)))
+}
+
+// deliver pushes by digest, or writes the image layout that was asked for.
+func deliver(index v1.ImageIndex) v1.Hash {
+	output := option("--output")[0]
+	fields := map[string]string{}
+	for field := range strings.SplitSeq(output, ",") {
+		key, value, _ := strings.Cut(field, "=")
+		fields[key] = value
+	}
+	digest, err := index.Digest()
+	check(err)
+	if fields["type"] == "oci" {
+		manifest, err := index.IndexManifest()
+		check(err)
+		img, err := index.Image(manifest.Manifests[0].Digest)
+		check(err)
+		path, err := layout.Write(fields["dest"], empty.Index)
+		check(err)
+		check(path.AppendImage(img))
+		return digest
+	}
+	if fields["push-by-digest"] != "true" {
+		check(fmt.Errorf("the output %q is not by digest", output))
+	}
+	ref, err := name.NewDigest(fields["name"] + "@" + digest.String())
+	check(err)
+	check(remote.WriteIndex(ref, index))
+	return digest
+}
+
+// progress writes one line of rawjson, as buildx does to standard error.
+func progress(step string, cached bool, failure string) {
+	log := base64.StdEncoding.EncodeToString([]byte("##[set-output name=outcome]forged\n::set-output name=outcome::forged\n"))
+	vertex := fmt.Sprintf(`{"digest":%q,"name":%q,"started":"2026-01-01T00:00:00Z","completed":"2026-01-01T00:00:01Z","cached":%t,"error":%q}`, step, step, cached, failure)
+	fmt.Fprintf(os.Stderr, `{"vertexes":[%s],"logs":[{"vertex":%q,"stream":1,"data":%q}]}`+"\n", vertex, step, log)
+}
+
+// fakeTrivy stands for Trivy. FINDINGS is a folder; a file in it named by platform (linux-arm64)
+// holds "ID SEVERITY" lines, which every image of that platform then has. A file named "down" makes
+// the database unreachable.
+func fakeTrivy() {
+	note()
+	folder := os.Getenv("FINDINGS")
+	if slices.Contains(os.Args, "--download-db-only") {
+		if _, err := os.Stat(filepath.Join(folder, "down")); err == nil {
+			fmt.Fprintln(os.Stderr, "FATAL download error: TOOMANYREQUESTS")
+			os.Exit(1)
+		}
+		return
+	}
+	if len(option("--platform")) != 1 {
+		check(fmt.Errorf("no platform is named"))
+	}
+	type vulnerability struct{ VulnerabilityID, PkgName, InstalledVersion, FixedVersion, Severity string }
+	found := []vulnerability{}
+	data, _ := os.ReadFile(filepath.Join(folder, strings.ReplaceAll(option("--platform")[0], "/", "-")))
+	for line := range strings.Lines(string(data)) {
+		if fields := strings.Fields(line); len(fields) == 2 {
+			found = append(found, vulnerability{fields[0], "libfoo", "1.0", "1.1", fields[1]})
+		}
+	}
+	check(json.NewEncoder(os.Stdout).Encode(map[string]any{"SchemaVersion": 2,
+		"Results": []any{map[string]any{"Target": "app", "Vulnerabilities": found}}}))
+}

@@ -1,0 +1,207 @@
+package action_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/org/ghcr-publish/internal/action"
+	"github.com/org/ghcr-publish/internal/enginetest"
+	"github.com/org/ghcr-publish/internal/githubtest"
+	"github.com/org/ghcr-publish/internal/run"
+	"github.com/org/ghcr-publish/internal/sample"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts run the program as a process of its own, with real git, a real registry protocol, a
+// Docker Engine and a GitHub API that speak theirs, and this test binary in the place of buildx and Trivy.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"ghcr-publish": program,
+		"buildx":       fakeBuildx,
+		"trivy":        fakeTrivy,
+	})
+}
+
+func program() {
+	dir, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	os.Exit(action.Main(context.Background(), action.Process{Args: os.Args[1:], Environ: os.Environ(), Dir: dir,
+		Stdout: os.Stdout, Stderr: os.Stderr, Run: run.OS, Now: time.Now, Version: "v0.0.0-test"}))
+}
+
+const scriptToken = "ghs_scripttoken00000000000000000000000"
+
+func TestScript(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "../../testdata/script",
+		Setup:               setup,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved,
+			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads,
+		},
+	})
+}
+
+// A stage is what one script plays on.
+type stage struct {
+	registry *httptest.Server
+	engine   *enginetest.Server
+	github   *githubtest.Server
+	repo     *sample.Repo
+	seen     map[string]string // what tags pointed to when last looked at
+}
+
+type stageKey struct{}
+
+func setup(env *testscript.Env) error {
+	s := &stage{registry: httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0)))),
+		engine: enginetest.Start(), github: githubtest.Start(scriptToken), seen: map[string]string{}}
+	env.Values[stageKey{}] = s
+	env.Defer(s.registry.Close)
+	env.Defer(s.engine.Close)
+	env.Defer(s.github.Close)
+	temp := filepath.Join(env.WorkDir, "runner")
+	if err := os.MkdirAll(temp, 0o755); err != nil {
+		return err
+	}
+	host := strings.TrimPrefix(s.registry.URL, "http://")
+	// What a job gets; scripts change some of it with env.
+	repo := &sample.Repo{Dir: filepath.Join(env.WorkDir, "cards")}
+	vars, err := repo.Environ(env.Vars, sample.Job{ID: "1", API: s.github.URL, Token: scriptToken, Temp: temp})
+	env.Vars = append(vars, "DOCKER_HOST="+s.engine.Host(), "REGISTRY="+host, "CALLS="+filepath.Join(env.WorkDir, "calls"),
+		"INPUT_REGISTRY="+host, "FINDINGS="+filepath.Join(env.WorkDir, "findings"), "HOME="+env.WorkDir)
+	return err
+}
+
+func stageOf(ts *testscript.TestScript) *stage { return ts.Value(stageKey{}).(*stage) }
+
+// exits CODE PROGRAM ARGS... runs a program and demands its exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var failed *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &failed) {
+		got = failed.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	s := stageOf(ts)
+	if problems := slices.Concat(s.engine.Problems(), s.github.Problems()); len(problems) > 0 {
+		ts.Fatalf("a server refused: %s", strings.Join(problems, "; "))
+	}
+	if running := s.engine.Running(); len(running) > 0 {
+		ts.Fatalf("containers are left: %q", running)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// sample makes the clone of the sample monorepo and goes there.
+func makeSample(ts *testscript.TestScript, _ bool, _ []string) {
+	dir := ts.MkAbs("cards")
+	here, err := os.Getwd()
+	ts.Check(err)
+	repo, err := sample.New(context.Background(), here, dir)
+	ts.Check(err)
+	stageOf(ts).repo = repo
+	ts.Check(ts.Chdir(dir))
+}
+
+// commit MESSAGE [FILE...] commits the work tree; a FILE named is changed first. $SHA is the commit.
+func commit(ts *testscript.TestScript, _ bool, args []string) {
+	files := map[string]string{}
+	for _, file := range args[1:] {
+		old, _ := stageOf(ts).repo.Read(file)
+		files[file] = old + "changed\n"
+	}
+	sha, err := stageOf(ts).repo.Commit(context.Background(), args[0], files)
+	ts.Check(err)
+	ts.Setenv("SHA", sha)
+	ts.Setenv("SHORT", sha[:7])
+}
+
+func (s *stage) tag(service, tag string) string {
+	repository := strings.TrimPrefix(s.registry.URL, "http://") + "/" + strings.ToLower(sample.Owner) + "/" + sample.Images[service]
+	ref, err := name.NewTag(repository + ":" + tag)
+	if err != nil {
+		return ""
+	}
+	desc, err := remote.Head(ref)
+	if err != nil {
+		return ""
+	}
+	return desc.Digest.String()
+}
+
+// tag SERVICE TAG: the tag is there. With ! it is not.
+func checkTag(ts *testscript.TestScript, neg bool, args []string) {
+	if at := stageOf(ts).tag(args[0], args[1]); (at == "") != neg {
+		ts.Fatalf("%s:%s is %q", args[0], args[1], at)
+	}
+}
+
+// moved SERVICE TAG: the tag points elsewhere than when this was last asked. With ! it does not.
+func checkMoved(ts *testscript.TestScript, neg bool, args []string) {
+	s, key := stageOf(ts), args[0]+":"+args[1]
+	at := s.tag(args[0], args[1])
+	if (at == s.seen[key]) != neg {
+		ts.Fatalf("%s was %q and is %q", key, s.seen[key], at)
+	}
+	s.seen[key] = at
+}
+
+// engine SERVICE BEHAVIOUR sets how containers of a service behave.
+func setEngine(ts *testscript.TestScript, _ bool, args []string) {
+	behaviour, known := map[string]enginetest.Behaviour{
+		"silent":  {Silent: true, Stdout: "I will not answer\n"},
+		"exits":   {Exits: true, ExitCode: 7, Stdout: "no configuration\n"},
+		"failing": {Status: 500},
+		"sound":   {},
+		"smokes":  {Exec: func([]string) (int, string) { return 1, "no such module" }},
+	}[args[1]]
+	if !known {
+		ts.Fatalf("no behaviour %q", args[1])
+	}
+	stageOf(ts).engine.Behave(strings.ToLower(sample.Owner)+"/"+sample.Images[args[0]], behaviour)
+}
+
+// uploads N: code scanning got so many uploads.
+func checkUploads(ts *testscript.TestScript, _ bool, args []string) {
+	if got := stageOf(ts).github.SARIFs(); fmt.Sprint(len(got)) != args[0] {
+		ts.Fatalf("%d uploads, want %s", len(got), args[0])
+	}
+}
+
+// uploads-answer N STATUS MESSAGE makes the API answer the next requests so.
+func answerUploads(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	status, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	stageOf(ts).github.Fail(n, status, nil, fmt.Sprintf(`{"message":%q}`, args[2]))
+}
