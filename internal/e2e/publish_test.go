@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/org/ghcr-publish/internal/engine"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/sample"
@@ -312,12 +313,7 @@ func TestUnhealthyImageIsRefused(t *testing.T) {
 
 func TestEmulationIsRegistered(t *testing.T) {
 	w := newWorld(t)
-	const emulator = "/proc/sys/fs/binfmt_misc/qemu-aarch64"
-	if _, err := os.Stat(emulator); err == nil {
-		if err := os.WriteFile(emulator, []byte("-1"), 0o644); err != nil {
-			t.Fatalf("taking the emulator away: %v", err)
-		}
-	}
+	removeEmulator(t)
 	// A BuildKit that runs already has looked for emulators when it started.
 	fresh := builder + "-fresh"
 	t.Cleanup(func() {
@@ -330,4 +326,31 @@ func TestEmulationIsRegistered(t *testing.T) {
 		t.Errorf("nothing was registered:\n%s", o.log)
 	}
 	w.checkPublished(o, "main")
+}
+
+// removeEmulator takes arm64's away from the kernel, as it is missing on a machine that never had it.
+func removeEmulator(t *testing.T) {
+	t.Helper()
+	e, err := engine.Open(os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := "docker.io/library/busybox"
+	if parts.BuildkitConfig != "" {
+		image = hub.addr + "/library/busybox"
+	}
+	if err := e.Pull(t.Context(), image, "", engine.Credentials{Host: hub.addr, Username: "anyone", Password: "anything"}); err != nil {
+		t.Fatal(err)
+	}
+	const script = `cd /proc/sys/fs/binfmt_misc; [ -e register ] || mount -t binfmt_misc none .; cd ../binfmt_misc
+		if [ -e qemu-aarch64 ]; then echo -1 >qemu-aarch64; fi; [ ! -e qemu-aarch64 ]`
+	c, err := e.Start(t.Context(), engine.Spec{Image: image, Command: []string{"sh", "-c", script}, Privileged: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Remove()
+	if code, err := c.Wait(t.Context()); err != nil || code != 0 {
+		said, _ := c.Logs(t.Context(), 10)
+		t.Fatalf("taking the emulator away ended with %d, %v: %q", code, err, said)
+	}
 }

@@ -210,7 +210,6 @@ func (a advisory) affected() types.Advisory {
 func (a advisory) vulnerability() types.Vulnerability {
 	v := types.Vulnerability{
 		Title:          a.title,
-		Severity:       a.severity.String(),
 		CweIDs:         []string{a.weakness},
 		VendorSeverity: types.VendorSeverity{a.scorer: a.severity},
 		References:     []string{"https://nvd.nist.gov/vuln/detail/" + a.id},

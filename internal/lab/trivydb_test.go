@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aquasecurity/trivy-db/pkg/db"
+	"github.com/aquasecurity/trivy-db/pkg/types"
 	"github.com/aquasecurity/trivy-db/pkg/metadata"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
@@ -87,7 +88,7 @@ func checkTrivyDB(t *testing.T, files map[string][]byte) {
 		}
 	}
 	v, err := db.Config{}.GetVulnerability("CVE-2021-44906")
-	if err != nil || v.Severity != "CRITICAL" || v.CVSS["ghsa"].V3Score != 9.8 {
+	if err != nil || v.VendorSeverity["ghsa"] != types.SeverityCritical || v.CVSS["ghsa"].V3Score != 9.8 {
 		t.Errorf("GetVulnerability() = %+v, %v", v, err)
 	}
 	if found, err := (db.Config{}).GetAdvisories("debian 12", "openssl"); err != nil || len(found) != 1 || found[0].FixedVersion != "3.0.8-1" {
@@ -122,7 +123,7 @@ func TestAdvisoriesAreWhole(t *testing.T) {
 	t.Parallel()
 	for _, a := range advisories {
 		v := a.vulnerability()
-		if v.PublishedDate == nil || v.Title == "" || v.Severity == "UNKNOWN" || len(a.fixed) == 0 {
+		if v.PublishedDate == nil || v.Title == "" || v.VendorSeverity[a.scorer] == types.SeverityUnknown || len(a.fixed) == 0 {
 			t.Errorf("%s is incomplete: %+v", a.id, v)
 		}
 		if a.bucket.name == npm.name && (a.alias == "" || len(a.vulnerable) != len(a.fixed)) {

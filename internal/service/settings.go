@@ -1,12 +1,14 @@
 package service
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
+	platform "github.com/containerd/platforms"
 )
 
 // Settings are the run's own switches. Each is an input of the action, a flag and a key of the
@@ -97,7 +99,7 @@ func Table() []Setting {
 			Help: "BuildKit configuration file (buildkitd.toml) for the builder that is made."},
 		{Name: "emulation", Default: "auto", set: oneOf(func(s *Settings) *string { return &s.Emulation }, "auto", "off"),
 			Help: "Whether to register emulators for platforms that the builder lacks; this starts a privileged container."},
-		{Name: "binfmt-image", Default: "tonistiigi/binfmt:qemu-v9.2.2", set: text(func(s *Settings) *string { return &s.BinfmtImage }),
+		{Name: "binfmt-image", Default: "tonistiigi/binfmt:qemu-v10.2.3", set: text(func(s *Settings) *string { return &s.BinfmtImage }),
 			Help: "Image that registers the emulators."},
 		{Name: "provenance", Default: "max", set: oneOf(func(s *Settings) *string { return &s.Provenance }, "max", "min", "false"),
 			Help: "How much build provenance to attach; `max` includes build arguments."},
@@ -177,6 +179,9 @@ func platforms(s *Settings, v string) error {
 		}
 		s.Platforms = append(s.Platforms, p)
 	}
+	if s.Platforms == nil {
+		return errors.New("it names no platform")
+	}
 	return nil
 }
 
@@ -187,12 +192,15 @@ func splitList(v string) []string {
 
 // parsePlatform proves one platform, as os/architecture[/variant], and returns it normalised.
 func parsePlatform(v string) (string, error) {
-	p, err := v1.ParsePlatform(strings.ToLower(v))
-	if err != nil || p.OS == "" || p.Architecture == "" || p.OSVersion != "" {
+	p, err := platform.Parse(strings.ToLower(v))
+	if err != nil || !strings.Contains(v, "/") || p.OSVersion != "" || p.OSFeatures != nil {
 		return "", fmt.Errorf("%q is not a platform such as linux/amd64 or linux/arm64", v)
 	}
-	return p.String(), nil
+	return platform.Format(platform.Normalize(p)), nil
 }
+
+// namesSecret reports whether a text says where a secret is, instead of being one.
+func namesSecret(v string) bool { return strings.HasPrefix(v, "env:") || strings.HasPrefix(v, "file:") }
 
 // secretValue follows env:NAME or file:PATH to the secret itself.
 func secretValue(v string, getenv func(string) string) (string, error) {
@@ -200,14 +208,19 @@ func secretValue(v string, getenv func(string) string) (string, error) {
 		if value := getenv(name); value != "" {
 			return value, nil
 		}
-		return "", fmt.Errorf("the environment variable %s is empty", name)
+		// What follows env: or file: is not repeated: it may be the secret itself, by mistake.
+		return "", errors.New("the environment variable that it names is empty")
 	}
 	if file, ok := strings.CutPrefix(v, "file:"); ok {
 		data, err := os.ReadFile(file)
 		if err != nil {
-			return "", fmt.Errorf("reading the secret: %w", err)
+			var failed *fs.PathError
+			if errors.As(err, &failed) {
+				err = failed.Err
+			}
+			return "", fmt.Errorf("the file that it names cannot be read: %w", err)
 		}
 		return strings.TrimSpace(string(data)), nil
 	}
-	return "", fmt.Errorf("a secret does not belong here")
+	return "", errors.New("a secret does not belong here")
 }
