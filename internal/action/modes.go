@@ -22,6 +22,20 @@ import (
 	"github.com/org/ghcr-publish/internal/scan"
 )
 
+// An Output is one of the action's outputs.
+type Output struct{ Name, Help string }
+
+// Outputs lists them all; a run writes no other.
+var Outputs = [...]Output{
+	{"matrix", "Input for `strategy.matrix`: one row for each service with work to do, `{\"include\":[]}` when there is none."},
+	{"has-work", "`true` when any service has work to do."},
+	{"plan", "Path of the plan, as JSON."},
+	{"outcome", "`published`, `nothing-to-do`, `approved` (passed, and pushed nothing), `refused` or `failed`."},
+	{"digests", "Digest of each service's image index, by name, as JSON."},
+	{"report", "Path of the report, as JSON."},
+	{"memory-stats", "What the memory holds, as JSON."},
+}
+
 // planMode says what a run would do.
 func planMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
 	made, err := makePlan(ctx, p, j, log)

@@ -18,7 +18,7 @@ func AppendOutput(file, name, value string) error {
 	}
 	// A fixed delimiter could be forged by a value that holds it.
 	delimiter := "ghcr-publish-" + rand.Text()
-	if strings.Contains(name, "\n") || strings.Contains(value, delimiter) {
+	if name == "" || strings.ContainsAny(name, "=<\r\n") || strings.Contains(value, delimiter) {
 		return fmt.Errorf("writing output %q: not representable", name)
 	}
 	return appendFile(file, fmt.Sprintf("%s<<%s\n%s\n%s\n", name, delimiter, value, delimiter))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	githubactions "github.com/sethvargo/go-githubactions"
 )
@@ -34,7 +35,8 @@ func NewLog(w io.Writer, onRunner bool) *Log {
 	return &Log{w: w, onRunner: onRunner, counts: map[string]int{}}
 }
 
-// Mask keeps a secret out of everything that is logged from here on, by this program and by the runner.
+// Mask keeps a secret out of everything that is logged from here on, by this program and by the
+// runner. Of one with several lines each line is kept out, as a log goes line by line.
 func (l *Log) Mask(secret string) {
 	if secret = strings.TrimSpace(secret); secret == "" {
 		return
@@ -42,6 +44,11 @@ func (l *Log) Mask(secret string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.secrets = append(l.secrets, secret)
+	for line := range strings.SplitSeq(secret, "\n") {
+		if line = strings.TrimSpace(line); line != "" && line != secret {
+			l.secrets = append(l.secrets, line)
+		}
+	}
 	// The longest first, or a secret that holds another would show its rest.
 	slices.SortFunc(l.secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	if l.onRunner {
@@ -72,7 +79,8 @@ func (l *Log) print(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		fmt.Fprintln(l.w, harmless(l.redact(line)))
+		// Once more afterwards, as a secret may come with control characters in its midst.
+		fmt.Fprintln(l.w, l.redact(harmless(l.redact(line))))
 	}
 }
 
@@ -151,11 +159,12 @@ func (w *lines) Write(p []byte) (int, error) {
 		if i < 0 && len(w.buf) < longestLine {
 			return len(p), nil
 		}
+		rest := i + 1
 		if i < 0 {
-			i = len(w.buf) - 1
+			i, rest = len(w.buf), len(w.buf)
 		}
 		w.log.print(w.prefix + string(w.buf[:i]))
-		w.buf = w.buf[i+1:]
+		w.buf = w.buf[rest:]
 	}
 }
 
@@ -179,11 +188,15 @@ func harmless(line string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(line, "�"))
-	if trimmed := strings.TrimSpace(line); strings.HasPrefix(trimmed, "::") {
+	if trimmed := strings.TrimLeftFunc(line, invisible); strings.HasPrefix(trimmed, "::") {
 		line = "│ " + trimmed
 	}
 	return strings.ReplaceAll(line, "##[", "# #[")
 }
+
+// invisible are the characters that the runner skips before a command, and those that a comparison
+// in its language may pass over.
+func invisible(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
 func escapeData(v string) string {
 	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(v)

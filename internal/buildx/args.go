@@ -21,7 +21,7 @@ type Builder struct {
 // DefaultName names a builder after its settings. A running BuildKit keeps the settings it was
 // started with, so a run with other settings must not adopt it.
 func DefaultName(config []byte, hostNet bool) string {
-	sum := sha256.Sum256(fmt.Appendf(config, "\x00%t", hostNet))
+	sum := sha256.Sum256(fmt.Appendf(slices.Clip(config), "\x00%t", hostNet))
 	return "ghcr-publish-" + hex.EncodeToString(sum[:4])
 }
 

@@ -1,6 +1,7 @@
 package buildx
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -57,7 +58,9 @@ func (c *Client) Platforms(ctx context.Context, builder string) ([]string, error
 	for line := range strings.SplitSeq(out, "\n") {
 		if list, ok := strings.CutPrefix(line, "Platforms:"); ok {
 			for p := range strings.SplitSeq(list, ",") {
-				platforms = append(platforms, strings.TrimRight(strings.TrimSpace(p), "*"))
+				if p = strings.TrimRight(strings.TrimSpace(p), "*"); p != "" {
+					platforms = append(platforms, p)
+				}
 			}
 		}
 	}
@@ -70,11 +73,12 @@ func (c *Client) Build(ctx context.Context, b Build, progress *Progress) (digest
 		return "", fmt.Errorf("building: %w", err)
 	}
 	_, err = c.Run(ctx, run.Command{Argv: append(slices.Clone(c.Argv), b.Args()...), Env: c.Env, Stderr: progress})
+	progress.end()
 	if err != nil {
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
 		}
-		return "", fmt.Errorf("building with buildx: %s", progress.Explanation())
+		return "", fmt.Errorf("building with buildx: %s", cmp.Or(progress.Explanation(), err.Error()))
 	}
 	return readDigest(b.Metadata)
 }

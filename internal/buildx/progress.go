@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -72,10 +73,12 @@ type Progress struct {
 	Tell func(line string)
 
 	mu      sync.Mutex
-	partial []byte
+	partial []byte   // of a line of rawjson
 	order   []string // vertex digests as they came
 	steps   map[string]*Step
-	last    []string // the latest lines of output and plain text, for an error's explanation
+	told    map[string]bool   // the steps that were told to have ended
+	output  map[string][]byte // of a step's line of output, which comes in pieces
+	last    []string          // the latest lines of output and plain text, for an error's explanation
 }
 
 // lastLines is how much of a failing build's output its error carries.
@@ -108,15 +111,50 @@ func (p *Progress) line(line []byte) {
 		p.vertex(v.Digest, Step{Name: v.Name, Cached: v.Cached, Error: v.Error}, v.Started, v.Completed)
 	}
 	for _, l := range s.Logs {
-		for text := range strings.SplitSeq(strings.TrimRight(string(l.Data), "\n"), "\n") {
-			p.remember(text)
-		}
+		p.print(l.Vertex, l.Data)
 	}
+}
+
+// longestLine bounds what is kept of a line that never ends.
+const longestLine = 64 << 10
+
+// print takes a piece of a step's output and tells the lines it completes.
+func (p *Progress) print(id string, data []byte) {
+	text := append(p.output[id], data...)
+	for line, rest, found := bytes.Cut(text, []byte("\n")); found; line, rest, found = bytes.Cut(text, []byte("\n")) {
+		p.remember(string(line))
+		text = rest
+	}
+	if p.output == nil {
+		p.output = map[string][]byte{}
+	}
+	if p.output[id] = text; len(text) > longestLine {
+		p.finish(id)
+	}
+}
+
+// finish tells the last line of a step's output though it has no end.
+func (p *Progress) finish(id string) {
+	if text := p.output[id]; len(text) > 0 {
+		p.remember(string(text))
+	}
+	delete(p.output, id)
+}
+
+// end tells what has come of lines that will not be completed any more.
+func (p *Progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(p.output)) {
+		p.finish(id)
+	}
+	p.line(p.partial)
+	p.partial = nil
 }
 
 func (p *Progress) vertex(id string, seen Step, started, completed *time.Time) {
 	if p.steps == nil {
-		p.steps = map[string]*Step{}
+		p.steps, p.told = map[string]*Step{}, map[string]bool{}
 	}
 	step, known := p.steps[id]
 	if !known {
@@ -131,10 +169,10 @@ func (p *Progress) vertex(id string, seen Step, started, completed *time.Time) {
 		return
 	}
 	// A vertex may be reported in several stretches; the longest is the work itself.
-	took := completed.Sub(*started).Seconds()
-	first := step.Seconds == 0
-	step.Seconds = max(step.Seconds, took)
-	if first && (step.Instruction() || step.Error != "") {
+	step.Seconds = max(step.Seconds, completed.Sub(*started).Seconds())
+	p.finish(id)
+	if !p.told[id] && (step.Instruction() || step.Error != "") {
+		p.told[id] = true
 		p.tell(describe(*step))
 	}
 }

@@ -35,7 +35,9 @@ const asProgram = "GHCR_PUBLISH_TEST_AS_PROGRAM"
 var (
 	parts *lab.Lab
 	hub   *recorder
-	seed  = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random instants")
+	// trivyCache is TRIVY_CACHE_DIR of every run.
+	trivyCache string
+	seed       = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random instants")
 )
 
 func TestMain(m *testing.M) {
@@ -66,6 +68,12 @@ func withParts(m *testing.M) int {
 		return 1
 	}
 	defer parts.Close()
+	// One database for all tests, fetched anew by the first.
+	if trivyCache, err = os.MkdirTemp("", "ghcr-publish-e2e-trivy-"); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer os.RemoveAll(trivyCache)
 	code := m.Run()
 	if err := removeBuilder(builder); err != nil {
 		fmt.Println(err)
@@ -156,8 +164,7 @@ func (w *world) environ(job sample.Job) []string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	// One database for all tests, wherever each has its temporary folder.
-	return append(env, asProgram+"=1", "TRIVY_CACHE_DIR="+filepath.Join(os.TempDir(), "ghcr-publish-e2e-trivy"))
+	return append(env, asProgram+"=1", "TRIVY_CACHE_DIR="+trivyCache)
 }
 
 // An outcome is how one run ended.

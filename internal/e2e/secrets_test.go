@@ -71,7 +71,7 @@ func TestTokenStaysSecret(t *testing.T) {
 	}
 	w.searchFiles(w.repo.Dir, filepath.Join(".git", "config"))
 	w.searchFiles(w.temp)
-	w.searchFiles(os.TempDir() + "/ghcr-publish-e2e-trivy")
+	w.searchFiles(trivyCache)
 	w.searchRegistry()
 	for _, upload := range w.api.SARIFs() {
 		if w.leaks(fmt.Append(nil, upload.Log)) {

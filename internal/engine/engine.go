@@ -4,6 +4,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -286,15 +287,36 @@ func (c *Container) Exec(ctx context.Context, argv []string) (code int, output s
 		return 0, "", fmt.Errorf("running %q in the container: %w", argv[0], err)
 	}
 	defer stream.Close()
+	// The connection is no longer HTTP's, so nobody else ends it with the context.
+	defer context.AfterFunc(ctx, stream.Close)()
 	var out bytes.Buffer
-	if _, err := stdcopy.StdCopy(&out, &out, io.LimitReader(stream.Reader, 1<<20)); err != nil {
+	_, err = stdcopy.StdCopy(&out, &out, io.LimitReader(stream.Reader, 1<<20))
+	if err == nil {
+		_, err = io.Copy(io.Discard, stream.Reader) // the command has ended when its output has
+	}
+	if err = cmp.Or(context.Cause(ctx), err); err != nil {
 		return 0, "", fmt.Errorf("running %q in the container: %w", argv[0], err)
 	}
-	done, err := api.ExecInspect(ctx, made.ID, client.ExecInspectOptions{})
-	if err != nil {
+	if code, err = c.engine.execCode(ctx, made.ID); err != nil {
 		return 0, "", fmt.Errorf("running %q in the container: %w", argv[0], err)
 	}
-	return done.ExitCode, strings.TrimSpace(out.String()), nil
+	return code, strings.TrimSpace(out.String()), nil
+}
+
+// execCode returns the exit code of a command whose output has ended. The engine may notice the end
+// of the command itself a moment later, and has no exit code until then.
+func (e *Engine) execCode(ctx context.Context, id string) (int, error) {
+	for {
+		done, err := e.api.ExecInspect(ctx, id, client.ExecInspectOptions{})
+		if err != nil || !done.Running {
+			return done.ExitCode, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // Wait waits until the container has ended and returns its exit code.

@@ -23,7 +23,7 @@ type Repo struct {
 // user, as a workspace does that a runner mounts into a container.
 func (r Repo) git(ctx context.Context, args ...string) (string, error) {
 	argv := append([]string{"git", "-c", "safe.directory=" + r.Dir, "-c", "core.quotePath=false"}, args...)
-	out, err := r.Run(ctx, run.Command{Argv: argv, Dir: r.Dir, Env: append(slices.Clone(r.Env), "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")})
+	out, err := r.Run(ctx, run.Command{Argv: argv, Dir: r.Dir, Env: append(slices.Clone(r.Env), "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")})
 	if err != nil {
 		var failed *run.Error
 		if errors.As(err, &failed) {
@@ -65,7 +65,7 @@ func (r Repo) Remote(ctx context.Context) string {
 
 // Time returns when a commit was made.
 func (r Repo) Time(ctx context.Context, commit string) (time.Time, error) {
-	out, err := r.git(ctx, "show", "--no-patch", "--format=%cI", "--end-of-options", commit)
+	out, err := r.git(ctx, "show", "--no-patch", "--no-show-signature", "--format=%cI", "--end-of-options", commit, "--")
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -74,7 +74,7 @@ func (r Repo) Time(ctx context.Context, commit string) (time.Time, error) {
 
 // Has reports whether the clone holds a commit.
 func (r Repo) Has(ctx context.Context, commit string) bool {
-	_, err := r.git(ctx, "cat-file", "-e", commit+"^{commit}")
+	_, err := r.git(ctx, "cat-file", "-e", "--end-of-options", commit+"^{commit}")
 	return err == nil
 }
 
@@ -100,7 +100,7 @@ func (r Repo) IsAncestor(ctx context.Context, old, new string) (bool, error) {
 
 // Changed lists the files that differ between two commits, both names of a renamed one.
 func (r Repo) Changed(ctx context.Context, from, to string) ([]string, error) {
-	out, err := r.git(ctx, "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--end-of-options", from, to)
+	out, err := r.git(ctx, "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--end-of-options", from, to, "--")
 	return splitZero(out), err
 }
 

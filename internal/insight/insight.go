@@ -74,7 +74,8 @@ func Entries(run Run) ([]memory.Entry, error) {
 		if len(s.Steps) > 0 {
 			add("cache", key, cacheTTL, object{"service": s.Name, "hitRate": s.HitRate, "steps": s.Steps})
 		}
-		if s.Digest != "" {
+		// Without sizes nothing was judged, and the digest is that of an earlier run.
+		if s.Digest != "" && len(s.Sizes) > 0 {
 			add("scans", key, scansTTL, object{"service": s.Name, "digest": s.Digest, "findings": s.Findings})
 			add("validations", key, buildsTTL, object{"service": s.Name, "digest": s.Digest, "startupSeconds": s.Startup,
 				"peakMemory": s.PeakMemory, "cpuSeconds": s.CPU, "route": s.Route})

@@ -46,37 +46,42 @@ var commit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // base chooses the commit to compare with. A reason means that there is none and that the service
 // must be built.
-func (p Planner) base(ctx context.Context, published registry.Image, found bool, unreadable error) (Base, string) {
+func (p Planner) base(ctx context.Context, published registry.Image, found bool, err error) (Base, string) {
 	switch {
 	case p.Config.Force:
 		return Base{Why: "building was forced"}, "building was forced"
-	case unreadable != nil:
-		return Base{Why: "the published image cannot be read"}, fmt.Sprintf("the published image cannot be read: %v", unreadable)
+	case err != nil:
+		return Base{Why: "the published image cannot be read"}, unreadable(err)
 	case !found:
 		return Base{Why: "nothing is published yet"}, "nothing is published yet"
 	case p.Config.Base != "":
-		return Base{SHA: p.Config.Base, Why: "it was asked for"}, p.usable(ctx, p.Config.Base)
+		if !commit.MatchString(p.Config.Base) {
+			return Base{Why: "it was asked for"}, fmt.Sprintf("the base that was asked for (%q) is no full commit id", p.Config.Base)
+		}
+		return Base{SHA: p.Config.Base, Why: "it was asked for"}, p.usable(ctx, p.Config.Base, "which was asked for")
+	case !commit.MatchString(published.Revision):
+		return Base{Why: "the published image names no commit"}, fmt.Sprintf("the published image names no commit it was built from (%q)", published.Revision)
 	default:
-		return Base{SHA: published.Revision, Why: "it is the revision that is published"}, p.usable(ctx, published.Revision)
+		return Base{SHA: published.Revision, Why: "it is the revision that is published"}, p.usable(ctx, published.Revision, "which is published")
 	}
 }
 
+func unreadable(err error) string { return fmt.Sprintf("the published image cannot be read: %v", err) }
+
 // usable says why a commit cannot be compared with; empty if it can.
-func (p Planner) usable(ctx context.Context, sha string) string {
-	if !commit.MatchString(sha) {
-		return fmt.Sprintf("the published image names no commit it was built from (%q)", sha)
-	}
+func (p Planner) usable(ctx context.Context, sha, which string) string {
+	named := fmt.Sprintf("commit %s, %s,", shortSHA(sha), which)
 	if !p.Repo.Has(ctx, sha) {
 		if err := p.Repo.Deepen(ctx); err != nil || !p.Repo.Has(ctx, sha) {
-			return fmt.Sprintf("commit %s, which is published, is not in this clone; check out with fetch-depth: 0", shortSHA(sha))
+			return named + " is not in this clone; check out with fetch-depth: 0"
 		}
 	}
 	is, err := p.Repo.IsAncestor(ctx, sha, p.Event.SHA)
 	if err != nil {
-		return fmt.Sprintf("commit %s, which is published, cannot be compared with: %v", shortSHA(sha), err)
+		return fmt.Sprintf("%s cannot be compared with: %v", named, err)
 	}
 	if !is {
-		return fmt.Sprintf("commit %s, which is published, is not part of this history", shortSHA(sha))
+		return named + " is not part of this history"
 	}
 	return ""
 }
@@ -97,10 +102,40 @@ func (p Planner) changes(ctx context.Context, s service.Service, planned Service
 	if hits := matching(patterns, work.dirty); len(hits) > 0 {
 		return "not committed: " + list(hits), nil
 	}
+	if reason := p.dependencies(s, planned.Base.SHA, slices.Concat(files, work.dirty)); reason != "" {
+		return reason, nil
+	}
 	if published.Annotations[InputsKey] != planned.Inputs {
 		return "its configuration changed since " + shortSHA(planned.Base.SHA), nil
 	}
 	return "", nil
+}
+
+// dependencies says which service that this one depends on changed since the base. Theirs may have
+// been published when this one failed, so only this one's published image tells what it was built after.
+func (p Planner) dependencies(s service.Service, base string, files []string) string {
+	for _, other := range p.needed(s) {
+		if hits := matching(other.WatchedPaths(), files); len(hits) > 0 {
+			return fmt.Sprintf("depends on %s, which changed since %s: %s", other.Name, shortSHA(base), list(hits))
+		}
+	}
+	return ""
+}
+
+// needed lists the services that one depends on, directly or through others.
+func (p Planner) needed(s service.Service) []service.Service {
+	var all []service.Service
+	names := slices.Clone(s.DependsOn)
+	for i := 0; i < len(names); i++ {
+		for _, other := range p.Config.Services {
+			if other.Name != names[i] {
+				continue
+			}
+			all = append(all, other)
+			names = append(names, slices.DeleteFunc(slices.Clone(other.DependsOn), func(n string) bool { return slices.Contains(names, n) })...)
+		}
+	}
+	return all
 }
 
 func list(files []string) string {

@@ -27,12 +27,18 @@ func matching(patterns, files []string) []string {
 }
 
 func matchPath(pattern, file string) bool {
-	pattern = strings.TrimPrefix(pattern, "./")
-	anchored := strings.Contains(strings.TrimSuffix(pattern, "/"), "/")
-	pattern = strings.TrimSuffix(strings.TrimPrefix(pattern, "/"), "/")
-	if !anchored {
+	if pattern == "." || pattern == "./" {
+		return true // the repository itself
+	}
+	if rest, ok := strings.CutPrefix(pattern, "./"); ok {
+		pattern = "/" + rest
+	}
+	inside := strings.HasSuffix(pattern, "/") // names a folder, so never a file
+	pattern = strings.TrimSuffix(pattern, "/")
+	if !strings.Contains(pattern, "/") {
 		pattern = "**/" + pattern
 	}
+	pattern = strings.TrimPrefix(pattern, "/")
 	// An ill-formed pattern matches nothing; the configuration was proven before.
-	return doublestar.MatchUnvalidated(pattern, file) || doublestar.MatchUnvalidated(pattern+"/**", file)
+	return !inside && doublestar.MatchUnvalidated(pattern, file) || doublestar.MatchUnvalidated(pattern+"/**/*", file)
 }

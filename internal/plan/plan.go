@@ -162,7 +162,7 @@ func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Se
 		planned.Action = Build
 		return planned, nil
 	}
-	return p.unchanged(ctx, planned)
+	return p.unchanged(ctx, planned), nil
 }
 
 func (p Planner) tagEvent() tags.Event {
@@ -170,17 +170,18 @@ func (p Planner) tagEvent() tags.Event {
 }
 
 // unchanged chooses between skipping a service and giving its digest the tags it lacks.
-func (p Planner) unchanged(ctx context.Context, planned Service) (Service, error) {
+func (p Planner) unchanged(ctx context.Context, planned Service) Service {
 	short := shortSHA(planned.Base.SHA)
 	if !p.Pushes {
 		planned.Action, planned.Reason = Skip, fmt.Sprintf("unchanged since %s, and this run pushes nothing", short)
-		return planned, nil
+		return planned
 	}
 	var lacking []string
 	for _, tag := range planned.TagSet.Names() {
 		at, found, err := p.Resolve(ctx, planned.Image, tag)
 		if err != nil {
-			return Service{}, err
+			planned.Action, planned.Reason = Build, unreadable(err)
+			return planned
 		}
 		if !found || at.Ref.DigestStr() != planned.Digest {
 			lacking = append(lacking, tag)
@@ -188,11 +189,11 @@ func (p Planner) unchanged(ctx context.Context, planned Service) (Service, error
 	}
 	if len(lacking) == 0 {
 		planned.Action, planned.Reason = Skip, fmt.Sprintf("unchanged since %s, and every tag is in place", short)
-		return planned, nil
+		return planned
 	}
 	planned.Action = Reuse
 	planned.Reason = fmt.Sprintf("unchanged since %s: its published digest is judged again and tagged %s; its version label stays as it is", short, strings.Join(lacking, ", "))
-	return planned, nil
+	return planned
 }
 
 // fanOut makes services be built that depend on ones that are.

@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/moby/patternmatcher"
@@ -18,6 +19,9 @@ import (
 func Preflight(workspace string, services []service.Service) error {
 	var problems service.Problems
 	for _, s := range services {
+		if s.Context == "" || s.Dockerfile == "" {
+			continue // what was given is wrong, which is noted already
+		}
 		dir := filepath.Join(workspace, filepath.FromSlash(s.Context))
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			problems.Add(s.Name, "give a folder of the repository", "context %q is not there", s.Context)
@@ -29,7 +33,11 @@ func Preflight(workspace string, services []service.Service) error {
 			continue
 		}
 		if leak := credentialsIn(dir, dockerfile); leak != "" {
-			problems.Add(s.Name, "add the line `.git` to "+path.Join(s.Context, ".dockerignore"),
+			ignoreFile := path.Join(s.Context, ".dockerignore")
+			if _, err := os.Stat(dockerfile + ".dockerignore"); err == nil {
+				ignoreFile = s.Dockerfile + ".dockerignore" // BuildKit reads no other then
+			}
+			problems.Add(s.Name, "add the line `.git` to "+ignoreFile,
 				"its context holds %s, which carries credentials; they would get into the image", path.Join(s.Context, leak))
 		}
 	}
@@ -50,7 +58,7 @@ func credentialsIn(dir, dockerfile string) string {
 		if err != nil {
 			return fs.SkipDir
 		}
-		if entry.IsDir() && (entry.Name() == "objects" || entry.Name() == "refs" || entry.Name() == "logs") {
+		if entry.IsDir() && bulky(name) {
 			return fs.SkipDir
 		}
 		if entry.Name() != "config" || entry.IsDir() {
@@ -67,6 +75,16 @@ func credentialsIn(dir, dockerfile string) string {
 		return nil
 	})
 	return found
+}
+
+// bulky reports whether a folder is one of those in which git keeps many files and no
+// configuration. A submodule may have the same name, but no HEAD beside it.
+func bulky(dir string) bool {
+	if !slices.Contains([]string{"objects", "refs", "logs"}, filepath.Base(dir)) {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(filepath.Dir(dir), "HEAD"))
+	return err == nil
 }
 
 // ignoredBy returns what decides which files of a context the builder never gets. The Dockerfile's

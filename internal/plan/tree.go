@@ -58,8 +58,11 @@ func (t *tree) changedSince(ctx context.Context, base string) ([]string, error) 
 		return files, nil
 	}
 	files, err := t.repo.Changed(ctx, base, t.commit)
+	if err != nil {
+		return nil, err
+	}
 	t.changed[base] = files
-	return files, err
+	return files, nil
 }
 
 // inputs is the digest of what decides a service's image: its definition, and mode, name and

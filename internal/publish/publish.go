@@ -202,6 +202,9 @@ func (p Publisher) promoteSet(ctx context.Context, results []Result) {
 func (p Publisher) promote(ctx context.Context, r *Result) {
 	begun := time.Now()
 	approval, err := r.Verdict.Approval()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err == nil {
 		r.Moves, err = p.Promote(ctx, r.Plan.Image, approval, r.Plan.TagSet)
 	}

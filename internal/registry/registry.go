@@ -46,7 +46,7 @@ type Image struct {
 	Ref      name.Digest
 	Revision string // commit it was built from; empty when it does not say
 	Version  string
-	// Annotations are the index's own.
+	// Annotations are the index's own, or those of an image that stands alone.
 	Annotations map[string]string
 	Platforms   []Platform
 }
@@ -56,10 +56,17 @@ func (c *Client) options(ctx context.Context, repo name.Repository) []remote.Opt
 	if c.Transport != nil {
 		options = append(options, remote.WithTransport(c.Transport))
 	}
-	if c.Password != "" && repo.RegistryStr() == c.Host {
+	if c.Password != "" && c.holds(repo) {
 		options = append(options, remote.WithAuth(&authn.Basic{Username: c.Username, Password: c.Password}))
 	}
 	return options
+}
+
+// holds reports whether a repository is on Host. Names are compared as they are resolved: docker.io
+// is spoken to as index.docker.io.
+func (c *Client) holds(repo name.Repository) bool {
+	host, err := name.NewRegistry(c.Host)
+	return err == nil && repo.RegistryStr() == host.RegistryStr()
 }
 
 func (c *Client) nameOptions() []name.Option {
@@ -133,7 +140,13 @@ func describe(ref name.Digest, desc *remote.Descriptor) (Image, error) {
 		if err != nil {
 			return Image{}, fmt.Errorf("reading %s: %w", ref, err)
 		}
-		return img, img.add(one, nil)
+		manifest, err := one.Manifest()
+		if err != nil {
+			return Image{}, fmt.Errorf("reading %s: %w", ref, err)
+		}
+		img.annotate(manifest.Annotations)
+		err = img.add(one, nil)
+		return img, err
 	}
 	index, err := desc.ImageIndex()
 	if err != nil {
@@ -143,8 +156,7 @@ func describe(ref name.Digest, desc *remote.Descriptor) (Image, error) {
 	if err != nil {
 		return Image{}, fmt.Errorf("reading %s: %w", ref, err)
 	}
-	img.Annotations = manifest.Annotations
-	img.Revision, img.Version = manifest.Annotations[RevisionKey], manifest.Annotations[VersionKey]
+	img.annotate(manifest.Annotations)
 	for _, child := range manifest.Manifests {
 		// Attestations are listed as images of the platform unknown/unknown.
 		if child.Platform == nil || child.Platform.OS == "unknown" {
@@ -159,6 +171,11 @@ func describe(ref name.Digest, desc *remote.Descriptor) (Image, error) {
 		}
 	}
 	return img, nil
+}
+
+func (i *Image) annotate(annotations map[string]string) {
+	i.Annotations = annotations
+	i.Revision, i.Version = annotations[RevisionKey], annotations[VersionKey]
 }
 
 func (i *Image) add(image v1.Image, platform *v1.Platform) error {

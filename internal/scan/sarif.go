@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/url"
 	"slices"
 
 	"github.com/org/ghcr-publish/internal/verdict"
@@ -66,7 +67,10 @@ func (a Analysis) run() *sarif.Run {
 		run.Results = []*sarif.Result{} // "results" must be there, also when nothing was found
 	}
 	for _, f := range a.Findings[:min(len(a.Findings), resultsPerRun)] {
-		describeRule(run.AddRule(f.ID), f)
+		// The first finding of a rule is its worst, which is what the rule says.
+		if _, err := run.GetRuleById(f.ID); err != nil {
+			describeRule(run.AddRule(f.ID), f)
+		}
 		run.AddResult(a.result(f))
 	}
 	return run
@@ -88,7 +92,7 @@ func describeRule(rule *sarif.ReportingDescriptor, f verdict.Finding) {
 func (a Analysis) result(f verdict.Finding) *sarif.Result {
 	text := fmt.Sprintf("%s (%s) in %s %s, on %s of %s. %s", f.ID, f.Severity, f.Package, f.Installed, a.Platform, a.Service, remedy(f))
 	location := sarif.NewPhysicalLocation().
-		WithArtifactLocation(sarif.NewSimpleArtifactLocation(a.Dockerfile)).
+		WithArtifactLocation(sarif.NewSimpleArtifactLocation((&url.URL{Path: a.Dockerfile}).String())).
 		WithRegion(sarif.NewSimpleRegion(1, 1).WithStartColumn(1).WithEndColumn(1))
 	return sarif.NewRuleResult(f.ID).WithLevel(level(f.Severity)).WithMessage(sarif.NewTextMessage(text)).
 		WithLocations([]*sarif.Location{sarif.NewLocationWithPhysicalLocation(location).WithMessage(sarif.NewTextMessage(cut(f.Target)))}).

@@ -64,20 +64,27 @@ func (src Sources) given(setting string) value {
 func applySetting(setting Setting, src Sources, file *document, into *Settings, problems *Problems) {
 	v := src.given(setting.Name)
 	fromInput := strings.HasPrefix(v.where, "input ")
-	if v.where == "" && !setting.FlagOnly {
-		v = file.setting(setting.Key(), problems)
+	if !setting.FlagOnly {
+		inFile := file.setting(setting.Key(), problems)
+		if setting.Secret && inFile.text != "" && !namesSecret(inFile.text) {
+			problems.Add(inFile.where, secretFix, "a secret does not belong here") // also where an input comes before it
+			return
+		}
+		if v.where == "" {
+			v = inFile
+		}
 	}
 	if v.where == "" {
 		v = value{fillDefault(setting.Default, src.Defaults), "default of " + setting.Name}
 		fromInput = true // a default is never a secret typed by somebody
 	}
-	if v.text == "" {
+	if v.text == "" && (fromInput || setting.Secret) {
 		return
 	}
 	if setting.Secret && !fromInput {
 		secret, err := secretValue(v.text, src.Getenv)
 		if err != nil {
-			problems.Add(v.where, "give it as env:NAME or file:PATH, or as the action's input", "%v", err)
+			problems.Add(v.where, secretFix, "%v", err)
 			return
 		}
 		v.text = secret
@@ -86,6 +93,8 @@ func applySetting(setting Setting, src Sources, file *document, into *Settings, 
 		problems.Add(v.where, "", "%v", err)
 	}
 }
+
+const secretFix = "give it as env:NAME or file:PATH, or as the action's input"
 
 func fillDefault(text string, values map[string]string) string {
 	for k, v := range values {
@@ -98,7 +107,7 @@ func fillDefault(text string, values map[string]string) string {
 }
 
 func checkRegistry(s Settings, problems *Problems) {
-	if _, err := name.NewRegistry(s.Registry); err != nil {
+	if _, err := name.NewRegistry(s.Registry); err != nil || s.Registry == "" {
 		problems.Add("registry", "give a host such as ghcr.io or localhost:5000", "%q is no registry", s.Registry)
 	}
 }
@@ -108,7 +117,10 @@ func completeServices(config *Config, file *document, problems *Problems) {
 	seen := map[string]string{}
 	for i := range config.Services {
 		s := &config.Services[i]
-		at := file.where(s.Name)
+		at := file.places[i]
+		if s.Name == "" {
+			continue // which is noted already
+		}
 		if s.Image == "" {
 			s.Image = s.Name
 		}
@@ -119,6 +131,7 @@ func completeServices(config *Config, file *document, problems *Problems) {
 		for _, key := range []string{"name " + s.Name, "image " + s.Image} {
 			if first, taken := seen[key]; taken {
 				problems.Add(at, "give each service its own", "%s is used already at %s", key, first)
+				break // services of one name have one image too, mostly
 			}
 			seen[key] = at
 		}
@@ -126,7 +139,7 @@ func completeServices(config *Config, file *document, problems *Problems) {
 	checkDependencies(config.Services, file, problems)
 	names := serviceNames(config.Services)
 	for _, wanted := range config.Only {
-		if !slices.Contains(names, wanted) {
+		if len(names) > 0 && !slices.Contains(names, wanted) {
 			problems.Add("services", "", "there is no service %q%s", wanted, suggestion(wanted, names))
 		}
 	}
@@ -147,11 +160,14 @@ func fullImage(s Service, settings Settings, at string, problems *Problems) stri
 	default:
 		image = settings.Registry + "/" + settings.Owner + "/" + image
 	}
-	if _, err := name.NewRepository(image, name.StrictValidation); err != nil {
+	if ref, err := name.NewRepository(image, name.StrictValidation); err != nil || !imagePath.MatchString(ref.RepositoryStr()) {
 		problems.Add(at, "use lower-case letters, digits and . _ - between slashes", "%q is no image name", s.Image)
 	}
 	return image
 }
+
+// imagePath is how the OCI distribution specification writes what follows the registry.
+var imagePath = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
 
 func serviceNames(services []Service) []string {
 	names := make([]string, len(services))

@@ -1,9 +1,11 @@
 package service
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"slices"
@@ -19,9 +21,11 @@ import (
 // A document is the configuration file, read key by key so that every mistake has its line and
 // column. A nil document is a file that is not there: it gives nothing.
 type document struct {
-	name string
-	keys map[string]*yaml.Node // top-level values
-	at   map[string]string     // where each service begins, by its name
+	name   string
+	broken bool                  // what it gives is unknown: it cannot be read
+	keys   map[string]*yaml.Node // top-level values
+	at     map[string]string     // where each service begins, by its name
+	places []string              // where each service begins, in their order
 }
 
 func readFile(src Sources, file string, asked bool, problems *Problems) *document {
@@ -29,21 +33,52 @@ func readFile(src Sources, file string, asked bool, problems *Problems) *documen
 	if errors.Is(err, fs.ErrNotExist) && !asked {
 		return nil
 	}
-	if err != nil {
-		problems.Add(file, "check the name, or leave config out", "cannot be read: %v", err)
-		return nil
-	}
 	d := &document{name: file, keys: map[string]*yaml.Node{}, at: map[string]string{}}
-	var root yaml.Node
-	if err := yaml.Unmarshal(data, &root); err != nil {
-		problems.Add(file, "", "%s", strings.TrimPrefix(err.Error(), "yaml: "))
+	if err != nil {
+		d.broken = true
+		problems.Add(file, "check the name, or leave config out", "cannot be read: %v", err)
 		return d
 	}
-	if len(root.Content) == 0 {
+	var root, more yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	if err = decoder.Decode(&root); err == nil {
+		err = decoder.Decode(&more)
+	}
+	if err == nil {
+		reader{file, problems}.add(&more, "keep one", "there is more than one YAML document")
+	} else if !errors.Is(err, io.EOF) {
+		d.broken = true
+		where, what := syntaxError(file, err)
+		problems.Add(where, "", "%s", what)
 		return d
 	}
-	d.readTop(root.Content[0], problems)
+	if len(root.Content) > 0 {
+		resolve(&root)
+		d.readTop(root.Content[0], problems)
+	}
 	return d
+}
+
+// syntaxError says where the YAML is ill-formed, as far as the parser tells.
+func syntaxError(file string, err error) (where, what string) {
+	what = strings.TrimPrefix(err.Error(), "yaml: ")
+	if numbered, ok := strings.CutPrefix(what, "line "); ok {
+		if line, rest, ok := strings.Cut(numbered, ": "); ok {
+			return file + ":" + line, rest
+		}
+	}
+	return file, what
+}
+
+// resolve puts what an alias stands for in its place.
+func resolve(n *yaml.Node) {
+	for i, child := range n.Content {
+		if child.Kind == yaml.AliasNode {
+			n.Content[i] = child.Alias
+			continue
+		}
+		resolve(child)
+	}
 }
 
 func (d *document) readTop(node *yaml.Node, problems *Problems) {
@@ -55,6 +90,7 @@ func (d *document) readTop(node *yaml.Node, problems *Problems) {
 	}
 	r := reader{d.name, problems}
 	if node.Kind != yaml.MappingNode {
+		d.broken = true
 		r.add(node, "begin with `services:`", "the file must be a mapping")
 		return
 	}
@@ -79,9 +115,11 @@ func (d *document) setting(key string, problems *Problems) value {
 		r.texts(&items)(node)
 		return value{strings.Join(items, ","), r.where(node)}
 	}
-	var v string
-	r.text(&v)(node)
-	return value{v, r.where(node)}
+	if node.Kind != yaml.ScalarNode || node.Tag == "!!null" {
+		r.add(node, "", "must be a text")
+		return value{}
+	}
+	return value{node.Value, r.where(node)}
 }
 
 // where says where a service is defined.
@@ -97,6 +135,9 @@ func (d *document) services(config *Config, problems *Problems) {
 		problems.Add(config.ConfigFile, "write one, with a `services:` list that names each image", "there is no configuration file")
 		return
 	}
+	if d.broken {
+		return
+	}
 	r := reader{d.name, problems}
 	node := d.keys["services"]
 	if node == nil {
@@ -109,7 +150,7 @@ func (d *document) services(config *Config, problems *Problems) {
 	}
 	for _, item := range node.Content {
 		s := r.service(item)
-		d.at[s.Name] = r.where(item)
+		d.at[s.Name], d.places = r.where(item), append(d.places, r.where(item))
 		config.Services = append(config.Services, s)
 	}
 }
@@ -151,9 +192,6 @@ func (r reader) pairs(n *yaml.Node) func(func(key, value *yaml.Node) bool) {
 		seen := map[string]bool{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key, value := n.Content[i], n.Content[i+1]
-			if value.Kind == yaml.AliasNode {
-				value = value.Alias
-			}
 			if seen[key.Value] {
 				r.add(key, "", "key %q comes twice", key.Value)
 			}
@@ -167,9 +205,6 @@ func (r reader) pairs(n *yaml.Node) func(func(key, value *yaml.Node) bool) {
 
 // mapping reads a mapping whose keys are all known.
 func (r reader) mapping(n *yaml.Node, fields map[string]field) {
-	if n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
 	if n.Kind != yaml.MappingNode {
 		r.add(n, "", "must be a mapping")
 		return
@@ -292,7 +327,7 @@ func (r reader) size(into *int64) field {
 func (r reader) percent(into *float64) field {
 	return r.parsed(func(v string) error {
 		n, err := strconv.ParseFloat(strings.TrimSuffix(v, "%"), 64)
-		if err != nil || n <= 0 || !strings.HasSuffix(v, "%") {
+		if err != nil || !(n > 0 && n <= math.MaxInt64) || !strings.HasSuffix(v, "%") {
 			return fmt.Errorf("%q is no percentage", v)
 		}
 		*into = n / 100
@@ -334,7 +369,7 @@ func (r reader) service(n *yaml.Node) Service {
 	if s.HealthEndpoint != "" && s.Port == 0 {
 		r.add(n, "add `port: …`", "service %q has a health_endpoint and no port", s.Name)
 	}
-	if s.Dockerfile == "" {
+	if s.Dockerfile == "" && s.Context != "" {
 		s.Dockerfile = strings.TrimPrefix(s.Context+"/Dockerfile", "./")
 	}
 	return s
@@ -400,13 +435,35 @@ func (r reader) resources(into *Resources) field {
 		part := func(memory *int64, cpus *float64) field {
 			return func(n *yaml.Node) {
 				r.mapping(n, map[string]field{
-					"memory": r.parsed(func(v string) (err error) { *memory, err = units.RAMInBytes(v); return err }, "write it as 512M or 2G"),
-					"cpus":   r.parsed(func(v string) (err error) { *cpus, err = strconv.ParseFloat(v, 64); return err }, `write it as "0.5"`),
+					"memory": r.memory(memory), "cpus": r.cores(cpus),
 				})
 			}
 		}
 		r.mapping(n, map[string]field{"limits": part(&into.MemoryLimit, &into.CPUs), "reservations": part(&into.MemoryReservation, &ignored)})
 	}
+}
+
+// memory reads bytes with binary units, as docker run does: 1G is 1,073,741,824.
+func (r reader) memory(into *int64) field {
+	return r.parsed(func(v string) error {
+		n, err := units.RAMInBytes(v)
+		if err != nil || n < 0 {
+			return fmt.Errorf("%q is no amount of memory", v)
+		}
+		*into = n
+		return nil
+	}, "write it as 512M or 2G")
+}
+
+func (r reader) cores(into *float64) field {
+	return r.parsed(func(v string) error {
+		n, err := strconv.ParseFloat(v, 64)
+		if err != nil || !(n > 0 && n <= math.MaxInt16) {
+			return fmt.Errorf("%q is no number of cores", v)
+		}
+		*into = n
+		return nil
+	}, `write it as "0.5"`)
 }
 
 func (r reader) gates(n *yaml.Node, g *Gates) {

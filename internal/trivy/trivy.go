@@ -53,6 +53,9 @@ func (v Vulnerability) Score() float64 {
 
 // Fetch brings the vulnerability database from the first repository that gives it.
 func (c *Client) Fetch(ctx context.Context, repositories []string) error {
+	if len(repositories) == 0 {
+		return errors.New("fetching the vulnerability database: no repository is given")
+	}
 	var failures []error
 	for _, repository := range repositories {
 		args := c.common("image", "--download-db-only", "--db-repository", repository)
@@ -77,7 +80,7 @@ func (c *Client) Scan(ctx context.Context, image, layout, platform string) ([]Vu
 	}
 	out, err := c.Run(ctx, run.Command{Argv: args, Env: c.Env})
 	if err != nil {
-		return nil, fmt.Errorf("scanning %s for %s: %w", image, platform, err)
+		return nil, fmt.Errorf("scanning %s for %s: %w", cmp.Or(image, layout), platform, err)
 	}
 	return parse(out)
 }
@@ -113,9 +116,10 @@ func parse(report []byte) ([]Vulnerability, error) {
 			found = append(found, v)
 		}
 	}
-	rank := []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"}
+	rising := []string{"LOW", "MEDIUM", "HIGH", "CRITICAL"} // and before them UNKNOWN and whatever else
+	rank := func(v Vulnerability) int { return slices.Index(rising, v.Severity) }
 	slices.SortStableFunc(found, func(a, b Vulnerability) int {
-		return cmp.Or(cmp.Compare(slices.Index(rank, a.Severity), slices.Index(rank, b.Severity)), strings.Compare(a.ID, b.ID), strings.Compare(a.Package, b.Package))
+		return cmp.Or(cmp.Compare(rank(b), rank(a)), strings.Compare(a.ID, b.ID), strings.Compare(a.Package, b.Package))
 	})
 	return found, nil
 }
