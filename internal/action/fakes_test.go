@@ -53,6 +53,10 @@ func option(name string) []string {
 // FAIL fails, BIG makes a large layer, ROOT runs as root.
 func fakeBuildx() {
 	note()
+	if slices.Contains(os.Args, "broken") {
+		fmt.Fprintln(os.Stderr, "ERROR: no space left on device")
+		os.Exit(1)
+	}
 	switch os.Args[1] {
 	case "create", "rm":
 	case "inspect":

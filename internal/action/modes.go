@@ -4,37 +4,15 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
-	"github.com/org/ghcr-publish/internal/buildx"
-	"github.com/org/ghcr-publish/internal/github"
-	"github.com/org/ghcr-publish/internal/insight"
-	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/report"
-	"github.com/org/ghcr-publish/internal/scan"
 )
-
-// An Output is one of the action's outputs.
-type Output struct{ Name, Help string }
-
-// Outputs lists them all; a run writes no other.
-var Outputs = [...]Output{
-	{"matrix", "Input for `strategy.matrix`: one row for each service with work to do, `{\"include\":[]}` when there is none."},
-	{"has-work", "`true` when any service has work to do."},
-	{"plan", "Path of the plan, as JSON."},
-	{"outcome", "`published`, `nothing-to-do`, `approved` (passed, and pushed nothing), `refused` or `failed`."},
-	{"digests", "Digest of each service's image index, by name, as JSON."},
-	{"report", "Path of the report, as JSON."},
-	{"memory-stats", "What the memory holds, as JSON."},
-}
 
 // planMode says what a run would do.
 func planMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
@@ -58,8 +36,8 @@ func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, erro
 	if err != nil {
 		return 0, err
 	}
-	results, err := s.work(ctx, made)
-	if err = errors.Join(err, s.Close()); err != nil {
+	results := s.work(ctx, made)
+	if err := s.Close(); err != nil {
 		return 0, err
 	}
 	for _, line := range report.Lines(results, j.Config.Gates) {
@@ -109,237 +87,17 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 }
 
 // work does the plan's work, inside one group of the log.
-func (s *session) work(ctx context.Context, made plan.Plan) ([]publish.Result, error) {
+func (s *session) work(ctx context.Context, made plan.Plan) []publish.Result {
 	work := made.Work()
 	if len(work) > 0 {
 		defer s.log.Group(fmt.Sprintf("Build and judge %d services", len(work)))()
 	}
 	publisher := s.publisher(ctx, made)
-	for _, w := range work {
-		if w.Action == plan.Build {
-			if err := s.startBuilder(ctx, work); err != nil {
-				return nil, err
-			}
-			break
+	if builds := made.Builds(); len(builds) > 0 {
+		if err := s.startBuilder(ctx, builds); err != nil {
+			// What needs no builder is judged all the same.
+			publisher.Build = func(context.Context, plan.Service) (publish.Candidate, error) { return publish.Candidate{}, err }
 		}
 	}
-	results := publisher.Run(ctx, made)
-	return results, context.Cause(ctx)
-}
-
-// uploadFindings hands what the scans found to code scanning. It returns what a person should know
-// where that did not work; it never fails a run.
-func (s *session) uploadFindings(ctx context.Context, results []publish.Result) []string {
-	var analyses []scan.Analysis
-	for _, r := range results {
-		for _, p := range r.Evidence.Platforms {
-			if p.ScanErr == nil {
-				analyses = append(analyses, scan.Analysis{Service: r.Plan.Name, Platform: p.Platform, Dockerfile: r.Plan.Definition.Dockerfile, Findings: p.Findings})
-			}
-		}
-	}
-	e := s.job.Event
-	if len(analyses) == 0 || s.job.Config.CodeScanning == "off" || s.job.Config.Token == "" || e.Repository == "" || e.Name == "local" {
-		return nil
-	}
-	if e.Fork {
-		return []string{"Findings were not uploaded to code scanning: a fork's token may not."}
-	}
-	if err := s.upload(ctx, analyses); err != nil {
-		s.log.Warning(actions.Annotation{Title: "Code scanning", Message: err.Error()})
-		return []string{"Findings were not uploaded: " + err.Error()}
-	}
-	s.log.Printf("uploaded the findings of %d images to code scanning", len(analyses))
-	return nil
-}
-
-func (s *session) upload(ctx context.Context, analyses []scan.Analysis) error {
-	files, err := scan.SARIF(analyses)
-	if err != nil {
-		return err
-	}
-	e := s.job.Event
-	api, err := github.New(e.APIURL, e.Repository, s.job.Config.Token)
-	if err != nil {
-		return err
-	}
-	ref := e.Ref
-	if e.SHA != e.TriggerSHA {
-		// A pull request's head was checked out instead of the merge commit that the event names.
-		ref = strings.TrimSuffix(ref, "/merge") + map[bool]string{true: "/head"}[strings.HasSuffix(ref, "/merge")]
-	}
-	for _, file := range files {
-		if err := api.UploadSARIF(ctx, e.SHA, ref, file); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// remember records the run's insights. Losing them costs time, never safety.
-func (s *session) remember(ctx context.Context, told report.Report, results []publish.Result) (stats memory.Stats, err error) {
-	stats.SuccessRate = "100%"
-	if s.job.Config.Memory == "off" {
-		return stats, nil
-	}
-	entries, err := insight.Entries(learnt(s.job.Event, told, results))
-	if err != nil {
-		return stats, err
-	}
-	path := s.job.Config.Memory
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(s.job.Workspace, path)
-	}
-	store, notice, err := memory.OpenOrSetAside(ctx, path, s.process.Now)
-	if err != nil {
-		return stats, err
-	}
-	if notice != "" {
-		s.log.Warning(actions.Annotation{Title: "Memory", Message: notice})
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	if err := store.Put(ctx, entries...); err != nil {
-		return stats, err
-	}
-	if _, err := store.Purge(ctx); err != nil {
-		return stats, err
-	}
-	return store.Stats(ctx)
-}
-
-// learnt picks from the results what later runs can use.
-func learnt(e actions.Event, told report.Report, results []publish.Result) insight.Run {
-	run := insight.Run{ID: runID(e, told.StartedAt), Commit: told.Commit, Ref: told.Ref, Outcome: told.Outcome,
-		EndedAt: told.StartedAt.Add(time.Duration(told.Seconds * float64(time.Second))), Seconds: told.Seconds}
-	for i, r := range results {
-		if r.Plan.Action == plan.Skip {
-			continue
-		}
-		if r.Plan.Action == plan.Build {
-			run.Built++
-		}
-		run.Services = append(run.Services, learntOf(r, told.Services[i]))
-	}
-	return run
-}
-
-func learntOf(r publish.Result, told report.Service) insight.Service {
-	learnt := insight.Service{Name: told.Name, Action: told.Action, Success: r.Approved(), Reasons: told.Verdict.Reasons, Digest: told.Digest,
-		Seconds: told.Seconds, HitRate: told.CacheHitRate, Sizes: map[string]int64{}, Findings: map[string]int{},
-		Startup: told.StartupSeconds, PeakMemory: told.PeakMemoryBytes, CPU: told.CPUSeconds, Route: told.Route}
-	for _, step := range r.Candidate.Steps {
-		if (buildx.Step{Name: step.Name}).Instruction() {
-			learnt.Steps = append(learnt.Steps, insight.Step{Name: step.Name, Seconds: step.Seconds, Cached: step.Cached})
-		}
-	}
-	for _, p := range told.Platforms {
-		learnt.Sizes[p.Platform] = p.CompressedBytes
-		for severity, n := range p.Counts {
-			learnt.Findings[severity] += n
-		}
-	}
-	return learnt
-}
-
-func runID(e actions.Event, started time.Time) string {
-	if e.RunID != "" {
-		return e.RunID + "-" + cmp.Or(e.Attempt, "1")
-	}
-	return fmt.Sprintf("local-%d", started.UnixNano())
-}
-
-func runURL(e actions.Event) string {
-	if e.RunID == "" || e.Repository == "" {
-		return ""
-	}
-	return fmt.Sprintf("%s/%s/actions/runs/%s", e.ServerURL, e.Repository, e.RunID)
-}
-
-// tell writes report, outputs, summary and annotations.
-func (s *session) tell(told report.Report) error {
-	data, err := report.JSON(told)
-	if err != nil {
-		return err
-	}
-	data = []byte(s.log.Redact(string(data)))
-	if err := writeFile(s.job.Config.Report, data); err != nil {
-		return err
-	}
-	for _, service := range told.Services {
-		for _, reason := range append(service.Verdict.Reasons, service.Error) {
-			if reason != "" {
-				s.log.Error(actions.Annotation{Title: service.Name + " was not published", File: s.dockerfile(service.Name), Message: reason})
-			}
-		}
-	}
-	s.log.Printf("%s", told.Answer())
-	if err := actions.AppendSummary(s.process.Getenv("GITHUB_STEP_SUMMARY"), s.log.Redact(told.Summary())); err != nil {
-		return err
-	}
-	digests := map[string]string{}
-	for _, service := range told.Services {
-		digests[service.Name] = service.Digest
-	}
-	digestJSON, err := json.Marshal(digests)
-	if err != nil {
-		return fmt.Errorf("writing outputs: %w", err)
-	}
-	stats, err := json.Marshal(map[string]any{"memory_stats": told.MemoryStats})
-	if err != nil {
-		return fmt.Errorf("writing outputs: %w", err)
-	}
-	if err := writeOutputs(s.process, [][2]string{{"outcome", told.Outcome}, {"digests", string(digestJSON)},
-		{"report", s.job.Config.Report}, {"memory-stats", string(stats)}}); err != nil {
-		return err
-	}
-	if s.job.Config.JSON {
-		_, err = s.process.Stdout.Write(data)
-	}
-	return err
-}
-
-func (s *session) dockerfile(service string) string {
-	for _, d := range s.job.Config.Services {
-		if d.Name == service {
-			return d.Dockerfile
-		}
-	}
-	return ""
-}
-
-func printJSON(p Process, j job, v any) error {
-	if !j.Config.JSON {
-		return nil
-	}
-	data, err := report.JSON(v)
-	if err != nil {
-		return err
-	}
-	_, err = p.Stdout.Write(data)
-	return err
-}
-
-func writeOutputs(p Process, outputs [][2]string) error {
-	for _, o := range outputs {
-		if err := actions.AppendOutput(p.Getenv("GITHUB_OUTPUT"), o[0], o[1]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// writeFile writes a file beside its place and renames it, so that nobody reads half of it. It may
-// be read by everyone: later steps of a job run as another user.
-func writeFile(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	beside := path + ".new"
-	if err := os.WriteFile(beside, data, 0o644); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	if err := os.Rename(beside, path); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return nil
+	return publisher.Run(ctx, made)
 }

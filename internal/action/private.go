@@ -3,7 +3,9 @@ package action
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,6 +59,34 @@ func sweepPrivate(temp string) {
 			f.Close()
 		}
 	}
+}
+
+// mounts names this process's view of the file system; empty where the system does not say. Runs in
+// containers of their own may have folders of the same path.
+func mounts() string {
+	id, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		return ""
+	}
+	return id
+}
+
+// owner names the run by its folder.
+func (d *privateDir) owner() string { return mounts() + " " + d.path }
+
+// ownerGone reports whether a run, by its owner's name, is surely no more: its folder is gone or
+// nobody locks it. Of a run with another view of the file system nothing can be said.
+func ownerGone(owner string) bool {
+	id, path, ok := strings.Cut(owner, " ")
+	if !ok || id == "" || id != mounts() {
+		return false
+	}
+	f, err := lockFile(path, 0)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	f.Close()
+	return true
 }
 
 // Close removes the folder.

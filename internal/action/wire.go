@@ -68,6 +68,7 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 		s.noEngine = fmt.Errorf("no Docker Engine is within reach (mount /var/run/docker.sock or set DOCKER_HOST): %w", err)
 	} else {
 		s.native = native
+		s.engine.Owner, s.engine.Gone = dir.owner(), ownerGone
 		s.sweep(ctx)
 	}
 	return s, nil
@@ -87,7 +88,7 @@ func (s *session) sweep(ctx context.Context) {
 }
 
 // startBuilder makes or adopts the builder and registers emulators for platforms it lacks.
-func (s *session) startBuilder(ctx context.Context, work []plan.Service) error {
+func (s *session) startBuilder(ctx context.Context, builds []plan.Service) error {
 	argv, err := buildx.Find(s.job.Environ)
 	if err != nil {
 		return err
@@ -106,7 +107,7 @@ func (s *session) startBuilder(ctx context.Context, work []plan.Service) error {
 		}
 		s.builder = b.Name
 	}
-	if missing := lacking(wanted(work), platforms); len(missing) > 0 {
+	if missing := lacking(wanted(builds), platforms); len(missing) > 0 {
 		return s.emulate(ctx, missing)
 	}
 	return nil
@@ -157,9 +158,9 @@ func (s *session) builderConfig() (builderConfig, error) {
 	return builderConfig{path, data}, nil
 }
 
-func wanted(work []plan.Service) []string {
+func wanted(builds []plan.Service) []string {
 	var platforms []string
-	for _, s := range work {
+	for _, s := range builds {
 		platforms = append(platforms, s.Platforms...)
 	}
 	slices.Sort(platforms)

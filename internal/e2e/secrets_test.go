@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/org/ghcr-publish/internal/engine"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/sample"
 )
@@ -209,5 +210,20 @@ func TestKilledRunLeavesNoLogin(t *testing.T) {
 	w.searchFiles(w.temp)
 	if left, _ := filepath.Glob(filepath.Join(w.temp, "ghcr-publish-private-*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+	w.checkNoContainers()
+}
+
+// checkNoContainers looks for containers of this world's images.
+func (w *world) checkNoContainers() {
+	w.t.Helper()
+	e, err := engine.Open(os.Getenv)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	// Whatever is left and was started by a run that is gone would be swept now.
+	e.Gone = func(string) bool { return true }
+	if n, err := e.Sweep(w.t.Context(), time.Now()); err != nil || n != 0 {
+		w.t.Errorf("%d containers were left behind (%v)", n, err)
 	}
 }

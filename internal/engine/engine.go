@@ -31,7 +31,13 @@ import (
 const label = "ghcr-publish.run"
 
 // An Engine is a Docker Engine within reach.
-type Engine struct{ api *client.Client }
+type Engine struct {
+	api *client.Client
+	// Owner names this run on the containers it starts, and Gone tells of such a name whether its run
+	// is known to be no more; see Sweep.
+	Owner string
+	Gone  func(owner string) bool
+}
 
 // Open returns the engine that DOCKER_HOST names, or the local socket's. Nothing is sent yet.
 func Open(getenv func(string) string) (*Engine, error) {
@@ -47,7 +53,7 @@ func Open(getenv func(string) string) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the Docker Engine: %w", err)
 	}
-	return &Engine{api}, nil
+	return &Engine{api: api}, nil
 }
 
 // Platform asks the engine which platform it runs natively: "linux/amd64".
@@ -144,7 +150,7 @@ type Address struct{ HostPort, Route string }
 
 // Start creates and starts a container.
 func (e *Engine) Start(ctx context.Context, s Spec) (*Container, error) {
-	options, err := createOptions(s)
+	options, err := e.createOptions(s)
 	if err != nil {
 		return nil, err
 	}
@@ -165,8 +171,8 @@ func (e *Engine) Start(ctx context.Context, s Spec) (*Container, error) {
 	return c, nil
 }
 
-func createOptions(s Spec) (client.ContainerCreateOptions, error) {
-	config := &container.Config{Image: s.Image, Cmd: s.Command, Labels: map[string]string{label: "1"}}
+func (e *Engine) createOptions(s Spec) (client.ContainerCreateOptions, error) {
+	config := &container.Config{Image: s.Image, Cmd: s.Command, Labels: map[string]string{label: e.Owner}}
 	for k, v := range s.Env {
 		config.Env = append(config.Env, k+"="+v)
 	}
@@ -352,7 +358,8 @@ func (e *Engine) remove(ctx context.Context, id string) error {
 // image is tried out for longer.
 const abandoned = 10 * time.Minute
 
-// Sweep removes the containers that killed runs left behind and returns how many there were.
+// Sweep removes the containers that killed runs left behind and returns how many there were: those of
+// runs that are known to be gone, and those that are too old to belong to a run that is not.
 func (e *Engine) Sweep(ctx context.Context, now time.Time) (int, error) {
 	found, err := e.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: client.Filters{}.Add("label", label)})
 	if err != nil {
@@ -360,7 +367,8 @@ func (e *Engine) Sweep(ctx context.Context, now time.Time) (int, error) {
 	}
 	swept := 0
 	for _, c := range found.Items {
-		if now.Sub(time.Unix(c.Created, 0)) < abandoned {
+		gone := e.Gone != nil && e.Gone(c.Labels[label])
+		if !gone && now.Sub(time.Unix(c.Created, 0)) < abandoned {
 			continue
 		}
 		if err := e.remove(ctx, c.ID); err != nil {

@@ -79,14 +79,19 @@ type Plan struct {
 }
 
 // Work lists the services that something is done for.
-func (p Plan) Work() []Service {
-	var work []Service
+func (p Plan) Work() []Service { return p.doing(Build, Reuse) }
+
+// Builds lists the services that are built.
+func (p Plan) Builds() []Service { return p.doing(Build) }
+
+func (p Plan) doing(actions ...Action) []Service {
+	var list []Service
 	for _, s := range p.Services {
-		if s.Action != Skip {
-			work = append(work, s)
+		if slices.Contains(actions, s.Action) {
+			list = append(list, s)
 		}
 	}
-	return work
+	return list
 }
 
 // A Planner has what a plan is made from.

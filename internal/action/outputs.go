@@ -1,0 +1,61 @@
+package action
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/report"
+)
+
+// An Output is one of the action's outputs.
+type Output struct{ Name, Help string }
+
+// Outputs lists them all; a run writes no other.
+var Outputs = [...]Output{
+	{"matrix", "Input for `strategy.matrix`: one row for each service with work to do, `{\"include\":[]}` when there is none."},
+	{"has-work", "`true` when any service has work to do."},
+	{"plan", "Path of the plan, as JSON."},
+	{"outcome", "`published`, `nothing-to-do`, `approved` (passed, and pushed nothing), `refused` or `failed`."},
+	{"digests", "Digest of each service's image index, by name, as JSON."},
+	{"report", "Path of the report, as JSON."},
+	{"memory-stats", "What the memory holds, as JSON."},
+}
+
+func printJSON(p Process, j job, v any) error {
+	if !j.Config.JSON {
+		return nil
+	}
+	data, err := report.JSON(v)
+	if err != nil {
+		return err
+	}
+	_, err = p.Stdout.Write(data)
+	return err
+}
+
+func writeOutputs(p Process, outputs [][2]string) error {
+	for _, o := range outputs {
+		if err := actions.AppendOutput(p.Getenv("GITHUB_OUTPUT"), o[0], o[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeFile writes a file beside its place and renames it, so that nobody reads half of it. It may
+// be read by everyone: later steps of a job run as another user.
+func writeFile(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	beside := path + ".new"
+	if err := os.WriteFile(beside, data, 0o644); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	if err := os.Rename(beside, path); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package buildx
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestCreateArgs(t *testing.T) {
+	t.Parallel()
+	for want, b := range map[string]Builder{
+		"create --name b --driver docker-container":                                                                {Name: "b"},
+		"create --name b --driver docker-container --driver-opt network=host":                                      {Name: "b", HostNet: true},
+		"create --name b --driver docker-container --buildkitd-config /t/buildkitd.toml":                           {Name: "b", Config: "/t/buildkitd.toml"},
+		"create --name b --driver docker-container --driver-opt network=host --buildkitd-config /t/buildkitd.toml": {Name: "b", HostNet: true, Config: "/t/buildkitd.toml"},
+	} {
+		if got := strings.Join(b.CreateArgs(), " "); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+func TestArgs(t *testing.T) {
+	t.Parallel()
+	least := Build{Builder: "b", Image: "ghcr.io/octo/web", Context: "/w", Dockerfile: "/w/Dockerfile", Platforms: []string{"linux/amd64"}, Provenance: "max", Metadata: "/t/m.json"}
+	pushed := "type=image,name=ghcr.io/octo/web,push-by-digest=true,name-canonical=true,push=true,oci-mediatypes=true"
+	begin := []string{"build", "--builder", "b", "--progress", "rawjson", "--platform", "linux/amd64", "--file", "/w/Dockerfile", "--metadata-file", "/t/m.json"}
+	cases := []struct {
+		name   string
+		change func(*Build)
+		want   []string // after begin
+	}{
+		{"the least", func(*Build) {}, []string{"--output", pushed, "--attest", "type=provenance,mode=max", "/w"}},
+		{"less provenance", func(b *Build) { b.Provenance = "min" }, []string{"--output", pushed, "--attest", "type=provenance,mode=min", "/w"}},
+		{"no provenance", func(b *Build) { b.Provenance = "false" }, []string{"--output", pushed, "--attest", "type=provenance,disabled=true", "/w"}},
+		{"plain HTTP", func(b *Build) { b.PlainHTTP = true }, []string{"--output", pushed + ",registry.insecure=true", "--attest", "type=provenance,mode=max", "/w"}},
+		{"everything, in a steady order", func(b *Build) {
+			b.Target = "--runtime"
+			b.BuildArgs = map[string]string{"VERSION": "1", "EMPTY": "", "A": "x=y z"}
+			b.Labels = map[string]string{"b": "2", "a": "1"}
+			b.Annotations = map[string]string{"org.opencontainers.image.description": "What, it does"}
+		}, []string{"--output", pushed, "--attest", "type=provenance,mode=max", "--target", "--runtime",
+			"--build-arg", "A=x=y z", "--build-arg", "EMPTY=", "--build-arg", "VERSION=1", "--label", "a=1", "--label", "b=2",
+			"--annotation", "index:org.opencontainers.image.description=What, it does", "/w"}},
+		{"kept in a layout", func(b *Build) { b.Layout, b.Annotations = "/t/l", map[string]string{"a": "1"} },
+			[]string{"--provenance=false", "--output", "type=oci,tar=false,dest=/t/l", "/w"}},
+		{"kept and loaded", func(b *Build) { b.Layout, b.Load = "/t/l", "ghcr-publish/web:candidate" },
+			[]string{"--provenance=false", "--output", "type=oci,tar=false,dest=/t/l", "--output", "type=docker,name=ghcr-publish/web:candidate", "/w"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := least
+			c.change(&b)
+			if diff := cmp.Diff(append(append([]string{}, begin...), c.want...), b.Args()); diff != "" {
+				t.Errorf("arguments (-want +got):\n%s", diff)
+			}
+			if b.Layout != "" && strings.Contains(strings.Join(b.Args(), " "), "push=true") {
+				t.Error("a build that stays here pushes")
+			}
+		})
+	}
+}
+
+func TestArgsJoinPlatforms(t *testing.T) {
+	t.Parallel()
+	b := Build{Platforms: []string{"linux/amd64", "linux/arm64"}}
+	if got := strings.Join(b.Args(), " "); !strings.Contains(got, " --platform linux/amd64,linux/arm64 ") {
+		t.Errorf("arguments: %s", got)
+	}
+}
+
+func TestDefaultName(t *testing.T) {
+	t.Parallel()
+	config := append(make([]byte, 0, 64), "debug = true\n"...)
+	names := map[string]bool{}
+	for _, name := range []string{DefaultName(nil, false), DefaultName(nil, true), DefaultName(config, false), DefaultName(config, true), DefaultName(append(config, ' '), false)} {
+		if names[name] || !strings.HasPrefix(name, "ghcr-publish-") {
+			t.Errorf("%q is another builder's name, or not ours", name)
+		}
+		names[name] = true
+	}
+	rest := config[:cap(config)][len(config):]
+	before := string(rest)
+	if DefaultName(config, true) != DefaultName([]byte("debug = true\n"), true) || DefaultName(nil, false) != DefaultName([]byte{}, false) {
+		t.Error("the same settings have two names")
+	}
+	if string(rest) != before {
+		t.Error("the caller's memory was written to")
+	}
+}

@@ -1,0 +1,258 @@
+package buildx
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// recorded is what `docker buildx build --progress rawjson` wrote for two platforms.
+func recorded(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", name+".jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// follow feeds a Progress, as much at a time as size says, and returns what it told.
+func follow(data []byte, size int) (p *Progress, told []string) {
+	p = &Progress{Tell: func(line string) { told = append(told, line) }}
+	for piece := range slices.Chunk(data, size) {
+		if n, err := p.Write(piece); n != len(piece) || err != nil {
+			panic(fmt.Sprint(n, err))
+		}
+	}
+	p.end()
+	return p, told
+}
+
+var instructions = []string{"[linux/arm64 build 2/4] WORKDIR /src", "[linux/arm64 build 3/4] COPY main.txt .", "[linux/arm64 build 4/4] RUN printf 'compiling'; sleep 0.3; echo ' main'; echo done >&2",
+	"[linux/arm64 stage-1 2/3] COPY --from=build /src/main.txt /main.txt", `[linux/arm64 stage-1 3/3] RUN echo "checking $(uname -m)" && cat /main.txt`,
+	"[linux/amd64 build 2/4] WORKDIR /src", "[linux/amd64 build 3/4] COPY main.txt .", "[linux/amd64 build 4/4] RUN printf 'compiling'; sleep 0.3; echo ' main'; echo done >&2",
+	"[linux/amd64 stage-1 2/3] COPY --from=build /src/main.txt /main.txt", `[linux/amd64 stage-1 3/3] RUN echo "checking $(uname -m)" && cat /main.txt`}
+
+func TestProgressOfABuild(t *testing.T) {
+	t.Parallel()
+	p, told := follow(recorded(t, "fresh"), 512)
+	want := []string{
+		"[linux/amd64 build 2/4] WORKDIR /src (0.0 s)",
+		"[linux/arm64 build 2/4] WORKDIR /src (0.0 s)",
+		"[linux/amd64 build 3/4] COPY main.txt . (0.0 s)",
+		"[linux/arm64 build 3/4] COPY main.txt . (0.0 s)",
+		"compiling main", // which came in two pieces, with another step's between
+		"done",
+		"[linux/amd64 build 4/4] RUN printf 'compiling'; sleep 0.3; echo ' main'; echo done >&2 (0.5 s)",
+		"[linux/amd64 stage-1 2/3] COPY --from=build /src/main.txt /main.txt (0.0 s)",
+		"compiling main",
+		"done",
+		"[linux/arm64 build 4/4] RUN printf 'compiling'; sleep 0.3; echo ' main'; echo done >&2 (0.5 s)",
+		"[linux/arm64 stage-1 2/3] COPY --from=build /src/main.txt /main.txt (0.0 s)",
+		"checking x86_64",
+		"hello",
+		"checking aarch64",
+		"hello",
+		`[linux/amd64 stage-1 3/3] RUN echo "checking $(uname -m)" && cat /main.txt (0.2 s)`,
+		`[linux/arm64 stage-1 3/3] RUN echo "checking $(uname -m)" && cat /main.txt (0.2 s)`,
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	if rate, n := HitRate(p.Steps()); rate != 0 || n != 10 {
+		t.Errorf("HitRate() = %v of %d, want none of 10", rate, n)
+	}
+	for _, s := range p.Steps() {
+		if s.Error != "" || s.Instruction() && (s.Cached || s.Seconds <= 0) || strings.Contains(s.Name, "RUN printf") && (s.Seconds < 0.3 || s.Seconds > 1) {
+			t.Errorf("step %+v", s)
+		}
+	}
+}
+
+func TestProgressOfACachedBuild(t *testing.T) {
+	t.Parallel()
+	p, told := follow(recorded(t, "cached"), 512)
+	want := make([]string, len(instructions))
+	for i, name := range instructions {
+		want[i] = name + " (cached)"
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	if rate, n := HitRate(p.Steps()); rate != 1 || n != 10 {
+		t.Errorf("HitRate() = %v of %d, want all of 10", rate, n)
+	}
+}
+
+func TestProgressOfAFailedBuild(t *testing.T) {
+	t.Parallel()
+	p, _ := follow(recorded(t, "failed"), 512)
+	want := `[linux/amd64 stage-1 3/3] RUN echo "checking $(uname -m)" && false: process "/bin/sh -c echo \"checking $(uname -m)\" && false" did not complete successfully: exit code: 1
+checking x86_64
+Bad:8
+--------------------
+   6 |     FROM busybox
+   7 |     COPY --from=build /src/main.txt /main.txt
+   8 | >>> RUN echo "checking $(uname -m)" && false
+   9 |     
+--------------------
+ERROR: failed to build: failed to solve: process "/bin/sh -c echo \"checking $(uname -m)\" && false" did not complete successfully: exit code: 1`
+	if diff := cmp.Diff(want, p.Explanation()); diff != "" {
+		t.Errorf("explanation, which leaves out the step that was cancelled (-want +got):\n%s", diff)
+	}
+	if rate, n := HitRate(p.Steps()); n != 10 || rate != 0.8 {
+		t.Errorf("HitRate() = %v of %d, want 0.8 of 10", rate, n)
+	}
+}
+
+func TestProgressIsTheSameHoweverItIsSplit(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"fresh", "cached", "failed"} {
+		data := recorded(t, name)
+		whole, want := follow(data, len(data))
+		for _, size := range []int{1, 2, 3, 7, 100, 4096} {
+			p, told := follow(data, size)
+			if diff := cmp.Diff(want, told) + cmp.Diff(whole.Steps(), p.Steps()) + cmp.Diff(whole.Explanation(), p.Explanation()); diff != "" {
+				t.Errorf("%s, %d bytes at a time (-want +got):\n%s", name, size, diff)
+			}
+		}
+	}
+}
+
+func TestProgressIsTheSameSplitAtEveryByte(t *testing.T) {
+	t.Parallel()
+	data := recorded(t, "failed")
+	data = data[bytes.LastIndex(data, []byte(`{"logs"`)):]
+	_, want := follow(data, len(data))
+	for i := range data {
+		var told []string
+		p := &Progress{Tell: func(line string) { told = append(told, line) }}
+		_, _ = p.Write(data[:i])
+		_, _ = p.Write(data[i:])
+		p.end()
+		if !slices.Equal(told, want) {
+			t.Fatalf("split at byte %d: told %q, want %q", i, told, want)
+		}
+	}
+}
+
+// line is a rawjson line with one vertex, and one piece of its output.
+func line(vertex, output string) string {
+	data, _ := json.Marshal([]byte(output))
+	log := ""
+	if output != "" {
+		log = fmt.Sprintf(`,"logs":[{"vertex":"sha256:a","stream":1,"data":%s,"timestamp":"2026-01-02T03:04:05Z"}]`, data)
+	}
+	return fmt.Sprintf(`{"vertexes":[{"digest":"sha256:a",%s}]%s}`+"\n", vertex, log)
+}
+
+const (
+	began = `"name":"[1/2] RUN make","started":"2026-01-02T03:04:05Z"`
+	ended = began + `,"completed":"2026-01-02T03:04:07.5Z"`
+)
+
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name, stream string
+		want         []string
+		step         Step
+	}{
+		{"a step reported twice", line(began, "") + line(ended, "") + line(ended, ""), []string{"[1/2] RUN make (2.5 s)"}, Step{Name: "[1/2] RUN make", Seconds: 2.5}},
+		{"a cached step reported twice", strings.Repeat(line(began+`,"completed":"2026-01-02T03:04:05Z","cached":true`, ""), 2), []string{"[1/2] RUN make (cached)"}, Step{Name: "[1/2] RUN make", Cached: true}},
+		{"stretches of one step", line(began+`,"completed":"2026-01-02T03:04:06Z"`, "") + line(ended, ""), []string{"[1/2] RUN make (1.0 s)"}, Step{Name: "[1/2] RUN make", Seconds: 2.5}},
+		{"an error", line(ended+`,"error":"exit code: 2"`, ""), []string{"[1/2] RUN make: exit code: 2"}, Step{Name: "[1/2] RUN make", Seconds: 2.5, Error: "exit code: 2"}},
+		{"output in pieces", line(began, "one\ntw") + line(began, "o\n\nthree\n"), []string{"one", "two", "", "three"}, Step{Name: "[1/2] RUN make"}},
+		{"output without its end", line(began, "half") + line(ended, ""), []string{"half", "[1/2] RUN make (2.5 s)"}, Step{Name: "[1/2] RUN make", Seconds: 2.5}},
+		{"output cut off", line(began, "half"), []string{"half"}, Step{Name: "[1/2] RUN make"}},
+		{"output that never ends", line(began, strings.Repeat("x", longestLine+1)) + line(began, "y\n"), []string{strings.Repeat("x", longestLine+1), "y"}, Step{Name: "[1/2] RUN make"}},
+		{"work of BuildKit's own", line(`"name":"[internal] load build context","started":"2026-01-02T03:04:05Z","completed":"2026-01-02T03:04:06Z"`, ""), nil, Step{Name: "[internal] load build context", Seconds: 1}},
+		{"plain text, and JSON that is something else", line(began, "") + "WARNING: no cache\n{\"vertexes\": 5}\n{nonsense\n\n[1]\nlast", []string{"WARNING: no cache", `{"vertexes": 5}`, "{nonsense", "[1]", "last"}, Step{Name: "[1/2] RUN make"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p, told := follow([]byte(c.stream), len(c.stream))
+			if diff := cmp.Diff(c.want, told); diff != "" {
+				t.Errorf("told (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff([]Step{c.step}, p.Steps()); diff != "" {
+				t.Errorf("steps (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestProgressNeedsNobodyToListen(t *testing.T) {
+	t.Parallel()
+	var p Progress
+	fmt.Fprint(&p, line(ended, "text\n"))
+	p.end()
+	if got := p.Steps(); len(got) != 1 {
+		t.Errorf("steps: %+v", got)
+	}
+	if got := p.Explanation(); got != "text" {
+		t.Errorf("explanation: %q", got)
+	}
+}
+
+func TestExplanationIsBounded(t *testing.T) {
+	t.Parallel()
+	var p Progress
+	for i := range 10 * lastLines {
+		fmt.Fprintf(&p, "line %d\n", i)
+	}
+	if got := strings.Split(p.Explanation(), "\n"); len(got) != lastLines || got[lastLines-1] != fmt.Sprintf("line %d", 10*lastLines-1) {
+		t.Errorf("%d lines, the last %q", len(got), got[len(got)-1])
+	}
+}
+
+func TestHitRate(t *testing.T) {
+	t.Parallel()
+	step := func(name string, cached bool) Step { return Step{Name: name, Cached: cached} }
+	cases := map[string]struct {
+		steps []Step
+		rate  float64
+		of    int
+	}{
+		"nothing": {nil, 0, 0},
+		"nothing but BuildKit's own work": {[]Step{step("[internal] load .dockerignore", true), step("exporting to image", true), step("[auth] octo/web:pull token", true),
+			step("[1/3] FROM busybox", true), step("[linux/arm64 build 1/3] FROM busybox", true)}, 0, 0},
+		"half":               {[]Step{step("[2/3] RUN a", true), step("[linux/amd64 build 3/3] RUN b", false)}, 0.5, 2},
+		"numbers in a stage": {[]Step{step("[stage-1 10/12] COPY 1/2 x", true), step("[build 1/2 of x] RUN", true)}, 1, 1},
+	}
+	for name, c := range cases {
+		if rate, of := HitRate(c.steps); rate != c.rate || of != c.of {
+			t.Errorf("%s: HitRate() = %v of %d, want %v of %d", name, rate, of, c.rate, c.of)
+		}
+	}
+}
+
+func FuzzProgress(f *testing.F) {
+	failed := recorded(f, "failed")
+	f.Add(failed[bytes.LastIndex(failed, []byte(`{"logs"`)):], 100)
+	f.Add([]byte(line(began, "a")+line(began, "b\n")), 3)
+	f.Add([]byte(line(ended, "a\nb")), 1)
+	f.Fuzz(func(t *testing.T, data []byte, size int) {
+		whole, want := follow(data, max(len(data), 1))
+		p, told := follow(data, max(1, size))
+		if !slices.Equal(told, want) || whole.Explanation() != p.Explanation() || len(whole.Steps()) != len(p.Steps()) {
+			t.Errorf("split at %d: told %q, want %q", size, told, want)
+		}
+		for _, line := range told {
+			if strings.Contains(line, "\n") && !strings.Contains(line, ": ") {
+				t.Errorf("told two lines as one: %q", line)
+			}
+		}
+		if rate, _ := HitRate(p.Steps()); rate < 0 || rate > 1 {
+			t.Errorf("hit rate %v", rate)
+		}
+	})
+}

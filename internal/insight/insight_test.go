@@ -1,0 +1,134 @@
+package insight
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/memory"
+)
+
+var ended = time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
+
+func judged(name string) Service {
+	return Service{Name: name, Action: "build", Success: true, Digest: "sha256:a", Seconds: map[string]float64{"build": 1.5},
+		Steps: []Step{{Name: "[1/1] RUN x", Seconds: 1, Cached: true}}, HitRate: 1, Sizes: map[string]int64{"linux/amd64": 1000},
+		Findings: map[string]int{"CRITICAL": 0, "HIGH": 2}, Startup: 1.2, PeakMemory: 8 << 20, CPU: 0.5, Route: "container address"}
+}
+
+func whole(services ...Service) Run {
+	return Run{ID: "42-1", Commit: "abc", Ref: "refs/heads/main", Outcome: "published", EndedAt: ended, Seconds: 9.5, Built: 1, Services: services}
+}
+
+func entries(t *testing.T, run Run) []memory.Entry {
+	t.Helper()
+	got, err := Entries(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// told writes an entry's place and its time to live.
+func told(entries []memory.Entry) []string {
+	var told []string
+	for _, e := range entries {
+		told = append(told, fmt.Sprintf("%s/%s for %d days", e.Namespace, e.Key, int(e.TTL/(24*time.Hour))))
+	}
+	return told
+}
+
+func TestEntries(t *testing.T) {
+	t.Parallel()
+	reused := judged("web")
+	reused.Action, reused.Steps = "reuse", nil
+	failed := Service{Name: "docs", Action: "build", Digest: "sha256:published", Sizes: map[string]int64{}}
+	never := Service{Name: "new", Action: "build"}
+	got := told(entries(t, whole(judged("api"), reused, failed, never)))
+	want := []string{
+		"builds/api:42-1 for 90 days", "cache/api:42-1 for 14 days", "scans/api:42-1 for 30 days", "validations/api:42-1 for 90 days",
+		"builds/web:42-1 for 90 days", "scans/web:42-1 for 30 days", "validations/web:42-1 for 90 days",
+		"builds/docs:42-1 for 90 days", // what was published before was not judged again
+		"builds/new:42-1 for 90 days",
+		"sessions/session:42-1 for 90 days",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+}
+
+func TestEntryValues(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{
+		"builds": `{"action":"build","commit":"abc","digest":"sha256:a","endedAt":"2024-05-01T12:00:00Z","reasons":null,"seconds":{"build":1.5},` +
+			`"service":"api","sizes":{"linux/amd64":1000},"success":true}`,
+		"cache":       `{"hitRate":1,"service":"api","steps":[{"name":"[1/1] RUN x","seconds":1,"cached":true}]}`,
+		"scans":       `{"digest":"sha256:a","findings":{"CRITICAL":0,"HIGH":2},"service":"api"}`,
+		"validations": `{"cpuSeconds":0.5,"digest":"sha256:a","peakMemory":8388608,"route":"container address","service":"api","startupSeconds":1.2}`,
+		"sessions":    `{"sessionId":"42-1","commit":"abc","ref":"refs/heads/main","outcome":"published","endedAt":"2024-05-01T12:00:00Z","seconds":9.5,"built":1}`,
+	}
+	got := map[string]string{}
+	for _, e := range entries(t, whole(judged("api"))) {
+		got[e.Namespace] = string(e.Value)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+}
+
+func TestRunsNeverOverwriteOneAnother(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, id := range []string{"42-1", "42-2", "43-1"} {
+		run := whole(judged("api"), judged("web"))
+		run.ID = id
+		for _, e := range entries(t, run) {
+			key := e.Namespace + "/" + e.Key
+			if seen[key] || !strings.HasSuffix(key, id) {
+				t.Errorf("%s comes twice, or does not name its run", key)
+			}
+			seen[key] = true
+		}
+	}
+}
+
+func TestEntriesOfNothing(t *testing.T) {
+	t.Parallel()
+	if got := told(entries(t, whole())); !slices.Equal(got, []string{"sessions/session:42-1 for 90 days"}) {
+		t.Errorf("entries %q, want the session alone", got)
+	}
+}
+
+func TestWhatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	s := judged("api")
+	s.Seconds = map[string]float64{"build": math.NaN()}
+	if _, err := Entries(whole(s)); err == nil || !strings.Contains(err.Error(), "api:42-1") {
+		t.Errorf("Entries() = %v, want an error that names the entry", err)
+	}
+}
+
+func TestTheMemoryTakesThem(t *testing.T) {
+	t.Parallel()
+	store, err := memory.Open(t.Context(), filepath.Join(t.TempDir(), "memory.db"), func() time.Time { return ended })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	want := entries(t, whole(judged("api")))
+	if err := store.Put(t.Context(), want...); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range want {
+		got, found, err := store.Get(t.Context(), e.Namespace, e.Key)
+		if err != nil || !found || !json.Valid(got.Value) || got.TTL != e.TTL {
+			t.Errorf("%s/%s comes back as %+v, %v, %v", e.Namespace, e.Key, got, found, err)
+		}
+	}
+}

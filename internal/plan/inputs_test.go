@@ -1,0 +1,148 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func (w *world) inputs() string {
+	w.t.Helper()
+	return w.make().Services[0].Inputs
+}
+
+func TestInputsAreTheSameInEveryClone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	want := w.inputs()
+	if !strings.HasPrefix(want, "sha256:") || len(want) != len("sha256:")+64 {
+		t.Fatalf("inputs %q are no digest", want)
+	}
+	other := clone{t, filepath.Join(t.TempDir(), "clone")}
+	w.git("clone", "--quiet", w.dir, other.dir)
+	w.clone, w.planner.Repo = other, other.repo()
+	if got := w.inputs(); got != want {
+		t.Errorf("inputs in a second clone %s, want %s", got, want)
+	}
+}
+
+func TestInputsCount(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name    string
+		change  func(w *world)
+		changes bool
+	}{
+		{"content", func(w *world) { w.commit(map[string]string{"api/main.go": "2"}) }, true},
+		{"a new file", func(w *world) { w.commit(map[string]string{"api/new": ""}) }, true},
+		{"mode", func(w *world) {
+			w.git("update-index", "--chmod=+x", "api/main.go")
+			w.git("commit", "--quiet", "--message=x")
+		}, true},
+		{"a name", func(w *world) { w.git("mv", "api/main.go", "api/man.go"); w.commit(nil) }, true},
+		{"a file in place of a link to it", func(w *world) {
+			w.must(os.Remove(filepath.Join(w.dir, "api/main.go")))
+			w.must(os.Symlink("1", filepath.Join(w.dir, "api/main.go")))
+			w.commit(nil)
+		}, true},
+		{"uncommitted content", func(w *world) { w.write(map[string]string{"api/main.go": "2"}) }, true},
+		{"a build argument", func(w *world) { w.service(0).BuildArgs = map[string]string{"A": "1"} }, true},
+		{"a platform", func(w *world) { w.service(0).Platforms = w.service(0).Platforms[:1] }, true},
+		{"the target", func(w *world) { w.service(0).Target = "debug" }, true},
+		{"a label", func(w *world) { w.service(0).Labels = map[string]string{"a": "b"} }, true},
+		{"the Dockerfile's place", func(w *world) { w.service(0).Dockerfile = "web/Dockerfile" }, true},
+		{"the watched paths", func(w *world) { w.service(0).Paths = []string{"api/**"} }, true},
+		{"a file that is not watched", func(w *world) { w.commit(map[string]string{"README.md": "2", "web/app.js": "2", "apiary": ""}) }, false},
+		{"an uncommitted file that is not watched", func(w *world) { w.write(map[string]string{"README.md": "2"}) }, false},
+		{"another commit of the same files", func(w *world) { w.commit(nil) }, false},
+		{"port, smoke and dependencies", func(w *world) {
+			w.service(0).Port, w.service(0).Smoke, w.service(0).DependsOn = 1, [][]string{{"x"}}, []string{"docs"}
+		}, false},
+		{"the event", func(w *world) { w.planner.Event.Ref, w.planner.Event.Name = "refs/tags/v1.0.0", "push" }, false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			before := w.inputs()
+			c.change(w)
+			if after := w.inputs(); (after != before) != c.changes {
+				t.Errorf("inputs changed: %v, want %v", after != before, c.changes)
+			}
+		})
+	}
+}
+
+func (c clone) must(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// TestInputsAreTheWatchedFiles draws trees from few names and contents, so that equal ones recur:
+// the digests of two trees are equal just when their watched parts are.
+func TestInputsAreTheWatchedFiles(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	w := newWorld(t)
+	w.service(0).Paths = []string{"api/**", "!*.md"}
+	seen := map[string]string{} // inputs by the watched part
+	for round := range 24 {
+		files := randomTree(r)
+		w.replace(files)
+		if round%3 > 0 {
+			w.commit(nil)
+		}
+		made := w.make()
+		watched := maps.Clone(files)
+		maps.DeleteFunc(watched, func(file, _ string) bool { return !strings.HasPrefix(file, "api/") || strings.HasSuffix(file, ".md") })
+		key := fmt.Sprint(watched)
+		if round%3 == 0 {
+			if made.Services[0].Action != Build {
+				t.Fatalf("with uncommitted files and nothing published: %s", made.Services[0].Action)
+			}
+			continue // counted by what is on disk, on top of the commit
+		}
+		got := made.Services[0].Inputs
+		if before, known := seen[key]; known && before != got {
+			t.Errorf("the same watched files %s gave %s and %s", key, before, got)
+		}
+		for other, digest := range seen {
+			if digest == got && other != key {
+				t.Errorf("different watched files gave one digest:\n%s\n%s", key, other)
+			}
+		}
+		seen[key] = got
+	}
+	if len(seen) < 4 || len(seen) > 15 {
+		t.Errorf("%d distinct trees of 16: the drawing tests nothing", len(seen))
+	}
+}
+
+func randomTree(r *rand.Rand) map[string]string {
+	files := map[string]string{"README.md": "1"}
+	for _, file := range []string{"api/a", "api/b", "api/x.md", "web/a"} {
+		if n := r.IntN(3); n > 0 {
+			files[file] = fmt.Sprint(n)
+		}
+	}
+	return files
+}
+
+// replace makes the work tree hold just these files.
+func (c clone) replace(files map[string]string) {
+	c.t.Helper()
+	entries, err := os.ReadDir(c.dir)
+	c.must(err)
+	for _, e := range entries {
+		if e.Name() != ".git" {
+			c.must(os.RemoveAll(filepath.Join(c.dir, e.Name())))
+		}
+	}
+	c.write(files)
+}

@@ -1,0 +1,360 @@
+package plan
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/git"
+	"github.com/org/ghcr-publish/internal/registry"
+	"github.com/org/ghcr-publish/internal/run"
+)
+
+const (
+	inPlace = "unchanged since BASE, and every tag is in place"
+	reused  = "unchanged since BASE: its published digest is judged again and tagged sha-HEAD; its version label stays as it is"
+)
+
+// lines writes what is expected of api, web and docs, in the form of told.
+func lines(api, web, docs string) string {
+	return "api: " + api + "\nweb: " + web + "\ndocs: " + docs + "\n"
+}
+
+func TestMake(t *testing.T) {
+	t.Parallel()
+	const apiImage = "ghcr.io/octo/api:main"
+	skip, reuse := "skip, "+inPlace, "reuse, "+reused
+	cases := []struct {
+		name   string
+		change func(w *world)
+		want   string
+	}{
+		{"nothing is published", func(w *world) { clear(w.images) },
+			lines("build, nothing is published yet", "build, nothing is published yet", "build, nothing is published yet")},
+		{"nothing changed and every tag is in place", func(*world) {}, lines(skip, skip, skip)},
+		{"a commit that touches no service", func(w *world) { w.commit(map[string]string{"README.md": "2"}) }, lines(reuse, reuse, reuse)},
+		{"a tag that points elsewhere is lacking", func(w *world) {
+			w.alter("ghcr.io/octo/api:sha-"+shortSHA(w.base), func(i *registry.Image) { i.Ref = digest(w.t, "ghcr.io/octo/api", "other") })
+		}, lines("reuse, "+strings.ReplaceAll(reused, "HEAD", "BASE"), skip, skip)},
+		{"a changed file", func(w *world) { w.commit(map[string]string{"api/main.go": "2"}) },
+			lines("build, changed since BASE: api/main.go", reuse, reuse)},
+		{"a deleted file", func(w *world) { w.git("rm", "--quiet", "api/main.go"); w.commit(nil) },
+			lines("build, changed since BASE: api/main.go", reuse, reuse)},
+		{"a renamed file counts by both names", func(w *world) { w.git("mv", "api/main.go", "web/main.go"); w.commit(nil) },
+			lines("build, changed since BASE: api/main.go", "build, changed since BASE: web/main.go", reuse)},
+		{"many changed files", func(w *world) {
+			w.commit(map[string]string{"docs/a": "", "docs/b": "", "docs/c": "", "docs/d": "", "docs/e": ""})
+		},
+			lines(reuse, reuse, "build, changed since BASE: docs/a, docs/b, docs/c and 2 more")},
+		{"a file whose name git would quote", func(w *world) { w.commit(map[string]string{"docs/ü \"x\"": ""}) },
+			lines(reuse, reuse, "build, changed since BASE: docs/ü \"x\"")},
+		{"a shared folder", func(w *world) { w.commit(map[string]string{"shared/lib": "2"}) },
+			lines("build, changed since BASE: shared/lib", "build, changed since BASE: shared/lib", reuse)},
+		{"a change and its reversal", func(w *world) {
+			w.commit(map[string]string{"api/main.go": "2"})
+			w.commit(map[string]string{"api/main.go": "1"})
+		},
+			lines(reuse, reuse, reuse)},
+		{"configuration alone", func(w *world) { w.service(0).BuildArgs = map[string]string{"A": "1"} },
+			lines("build, its configuration changed since BASE", skip, skip)},
+		{"an image without an inputs digest", func(w *world) { w.alter(apiImage, func(i *registry.Image) { i.Annotations = nil }) },
+			lines("build, its configuration changed since BASE", skip, skip)},
+		{"a file that is not committed", func(w *world) { w.write(map[string]string{"api/main.go": "2"}) },
+			lines("build, not committed: api/main.go", skip, skip)},
+		{"a new file that is not committed", func(w *world) { w.write(map[string]string{"web/new": ""}) },
+			lines(skip, "build, not committed: web/new", skip)},
+		{"a file deleted and not committed", func(w *world) { _ = os.Remove(filepath.Join(w.dir, "docs/index.md")) },
+			lines(skip, skip, "build, not committed: docs/index.md")},
+		{"the memory is no change of a context that holds it", func(w *world) {
+			w.service(0).Paths = nil
+			w.publish()
+			w.write(map[string]string{".swarm/memory.db": "1"})
+		}, lines(skip, skip, skip)},
+		{"a revision that is not in the clone", func(w *world) {
+			w.alter(apiImage, func(i *registry.Image) { i.Revision = strings.Repeat("ab", 20) })
+		},
+			lines("build, commit abababa, which is published, is not in this clone; check out with fetch-depth: 0", skip, skip)},
+		{"a revision that is no ancestor", func(w *world) {
+			w.git("checkout", "--quiet", "-b", "side")
+			side := w.commit(nil)
+			w.git("checkout", "--quiet", "main")
+			w.git("commit", "--quiet", "--allow-empty", "--message=y")
+			w.alter(apiImage, func(i *registry.Image) { i.Revision = side })
+			w.base = side
+		}, "api: build, commit BASE, which is published, is not part of this history\n"},
+		{"a revision that is no commit", func(w *world) { w.alter(apiImage, func(i *registry.Image) { i.Revision = "v1.0" }) },
+			lines(`build, the published image names no commit it was built from ("v1.0")`, skip, skip)},
+		{"a revision that would be an option", func(w *world) { w.alter(apiImage, func(i *registry.Image) { i.Revision = "--output=x" }) },
+			lines(`build, the published image names no commit it was built from ("--output=x")`, skip, skip)},
+		{"an image that names no revision", func(w *world) { w.alter(apiImage, func(i *registry.Image) { i.Revision = "" }) },
+			lines(`build, the published image names no commit it was built from ("")`, skip, skip)},
+		{"a registry that cannot be read", func(w *world) { w.failing[apiImage] = errors.New("denied") },
+			lines("build, the published image cannot be read: denied", skip, skip)},
+		{"a registry that fails half way", func(w *world) { w.failing["ghcr.io/octo/api:sha-"+shortSHA(w.base)] = errors.New("denied") },
+			lines("build, the published image cannot be read: denied", skip, skip)},
+		{"force", func(w *world) { w.planner.Config.Force = true },
+			lines("build, building was forced", "build, building was forced", "build, building was forced")},
+		{"a base that was asked for", func(w *world) {
+			w.commit(map[string]string{"api/main.go": "2"})
+			w.publish()
+			w.commit(map[string]string{"web/app.js": "2"})
+			w.planner.Config.Base = w.base
+		}, lines("build, changed since BASE: api/main.go", "build, changed since BASE: web/app.js", reuse)},
+		{"a base that hides a change is not believed", func(w *world) {
+			w.commit(map[string]string{"api/main.go": "2"})
+			w.planner.Config.Base, w.base = w.head(), w.head()
+		}, lines("build, its configuration changed since BASE",
+			"reuse, "+strings.ReplaceAll(reused, "HEAD", "BASE"), "reuse, "+strings.ReplaceAll(reused, "HEAD", "BASE"))},
+		{"a base that is no commit", func(w *world) { w.planner.Config.Base = "main" },
+			lines(`build, the base that was asked for ("main") is no full commit id`, `build, the base that was asked for ("main") is no full commit id`, `build, the base that was asked for ("main") is no full commit id`)},
+		{"a base that is not in the clone", func(w *world) {
+			w.planner.Config.Base, w.planner.Config.Only = strings.Repeat("ab", 20), []string{"api"}
+		},
+			"api: build, commit abababa, which was asked for, is not in this clone; check out with fetch-depth: 0\n"},
+		{"only some services", func(w *world) { w.planner.Config.Only = []string{"docs", "api"} }, "api: " + skip + "\ndocs: " + skip + "\n"},
+		{"a run that pushes nothing", func(w *world) { w.commit(map[string]string{"README.md": "2"}); w.planner.Pushes = false },
+			lines("skip, unchanged since BASE, and this run pushes nothing", "skip, unchanged since BASE, and this run pushes nothing", "skip, unchanged since BASE, and this run pushes nothing")},
+		{"dependencies, through others", func(w *world) {
+			w.service(1).DependsOn, w.service(2).DependsOn = []string{"docs"}, []string{"api"}
+			w.alter(apiImage, func(i *registry.Image) { i.Revision = "" })
+		}, lines(`build, the published image names no commit it was built from ("")`, "build, depends on docs, which is built", "build, depends on api, which is built")},
+		{"a dependency that changed", func(w *world) {
+			w.service(1).DependsOn, w.service(2).DependsOn = []string{"docs"}, []string{"api"}
+			w.commit(map[string]string{"api/main.go": "2"})
+		}, lines("build, changed since BASE: api/main.go", "build, depends on api, which changed since BASE: api/main.go", "build, depends on api, which changed since BASE: api/main.go")},
+		{"a dependency that was published when this one failed", func(w *world) {
+			w.service(2).DependsOn = []string{"api"}
+			w.commit(map[string]string{"api/main.go": "2"})
+			before := w.images["ghcr.io/octo/docs:main"]
+			w.publish()
+			w.images["ghcr.io/octo/docs:main"] = before
+			w.planner.Config.Only = []string{"docs"}
+		}, "docs: build, depends on api, which changed since BASE: api/main.go\n"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.publish()
+			c.change(w)
+			if got := w.told(w.make()); !strings.HasPrefix(got, c.want) {
+				t.Errorf("the plan (-want +got):\n%s", gocmp.Diff(c.want, got))
+			}
+		})
+	}
+}
+
+func TestBaseIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish()
+	w.alter("ghcr.io/octo/docs:main", func(i *registry.Image) { i.Revision = w.base + "-dirty" })
+	delete(w.images, "ghcr.io/octo/web:main")
+	var got []Base
+	for _, s := range w.make().Services {
+		got = append(got, s.Base)
+	}
+	want := []Base{{w.base, "it is the revision that is published"}, {"", "nothing is published yet"}, {"", "the published image names no commit"}}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("bases (-want +got):\n%s", diff)
+	}
+}
+
+func TestFeatureBranchFallsBackToTheDefaultBranch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish()
+	w.git("checkout", "--quiet", "-b", "feat")
+	w.planner.Event.Ref = "refs/heads/feat"
+	w.planner.Config.Only = []string{"api"}
+	if got, want := w.told(w.make()), "api: reuse, unchanged since BASE: its published digest is judged again and tagged feat; its version label stays as it is\n"; got != want {
+		t.Errorf("a new branch: got %q, want %q", got, want)
+	}
+	w.commit(map[string]string{"api/main.go": "2"})
+	w.publish()
+	if got := w.make().Services[0]; got.Action != Skip || got.Base.SHA != w.head() {
+		t.Errorf("the branch's own image: %s against %s; want it compared with its own tag", got.Action, got.Base.SHA)
+	}
+}
+
+func TestReleaseTagIsComparedWithTheDefaultBranch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish()
+	w.planner.Event.Ref = "refs/tags/v1.2.3"
+	w.planner.Config.Only = []string{"api"}
+	got := w.make().Services[0]
+	if want := "unchanged since " + shortSHA(w.base) + ": its published digest is judged again and tagged 1.2.3, 1.2, latest; its version label stays as it is"; got.Action != Reuse || got.Reason != want {
+		t.Errorf("%s, %s; want it used again", got.Action, got.Reason)
+	}
+	want := []string{"ghcr.io/octo/api:1.2.3", "ghcr.io/octo/api:1.2", "ghcr.io/octo/api:sha-" + shortSHA(w.base), "ghcr.io/octo/api:latest"}
+	if diff := gocmp.Diff(want, got.Tags); diff != "" || got.Version != "1.2.3" || got.Digest == "" {
+		t.Errorf("version %s, digest %q, tags (-want +got):\n%s", got.Version, got.Digest, diff)
+	}
+}
+
+func TestShallowCloneIsDeepened(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish()
+	w.commit(map[string]string{"api/main.go": "2"})
+	shallow := clone{t, filepath.Join(t.TempDir(), "clone")}
+	w.git("clone", "--quiet", "--depth=1", "file://"+w.dir, shallow.dir)
+	w.clone, w.planner.Repo = shallow, shallow.repo()
+	if got, want := w.told(w.make()), lines("build, changed since BASE: api/main.go", "reuse, "+reused, "reuse, "+reused); got != want {
+		t.Errorf("the plan (-want +got):\n%s", gocmp.Diff(want, got))
+	}
+}
+
+func TestUncommittedFilesNameNoRevision(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.write(map[string]string{"api/main.go": "2", ".swarm/memory.db": "1"})
+	for _, s := range w.make().Services {
+		if got := s.Labels[registry.RevisionKey]; got != w.base+"-dirty" {
+			t.Errorf("%s: revision %q, want it to end -dirty", s.Name, got)
+		}
+	}
+	w.git("checkout", "--quiet", "api/main.go")
+	if got := w.make().Services[0].Labels[registry.RevisionKey]; got != w.base {
+		t.Errorf("with the memory alone not committed the revision is %q, want the commit", got)
+	}
+}
+
+func TestLabels(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.service(0).Labels = map[string]string{"org.opencontainers.image.title": "API", "team": "a"}
+	got := w.make().Services[0]
+	want := map[string]string{
+		"org.opencontainers.image.title": "API", "team": "a", registry.RevisionKey: w.base, registry.VersionKey: "main",
+		"org.opencontainers.image.created": "2024-05-01T10:00:00Z",
+		"org.opencontainers.image.source":  "https://github.com/octo/mono", "org.opencontainers.image.url": "https://github.com/octo/mono",
+	}
+	if diff := gocmp.Diff(want, got.Labels); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
+	}
+	want[InputsKey] = got.Inputs
+	if diff := gocmp.Diff(want, got.Annotations); diff != "" {
+		t.Errorf("annotations (-want +got):\n%s", diff)
+	}
+}
+
+func TestJSONIsTheInterface(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	service := []string{"action", "annotations", "base", "image", "inputs", "labels", "name", "platforms", "reason", "tags", "version"}
+	first := decoded(t, w.make())
+	checkKeys(t, first, "matrix", "services")
+	checkKeys(t, first["services"].([]any)[0], service...)
+	checkKeys(t, first["services"].([]any)[0].(map[string]any)["base"], "sha", "why")
+	checkKeys(t, first["matrix"], "include")
+	row := first["matrix"].(map[string]any)["include"].([]any)[0]
+	want := map[string]any{"services": []any{"api"}, "name": "api", "image": "ghcr.io/octo/api", "platforms": []any{"linux/amd64", "linux/arm64"},
+		"port": 3001.0, "health_endpoint": "/health", "runner": "ubuntu-latest"}
+	if diff := gocmp.Diff(any(want), row); diff != "" {
+		t.Errorf("matrix row (-want +got):\n%s", diff)
+	}
+	w.publish()
+	second := decoded(t, w.make())
+	checkKeys(t, second["services"].([]any)[0], append(service, "digest")...)
+	if diff := gocmp.Diff(map[string]any{"include": []any{}}, second["matrix"]); diff != "" {
+		t.Errorf("an empty matrix (-want +got):\n%s", diff)
+	}
+}
+
+func decoded(t *testing.T, made Plan) map[string]any {
+	t.Helper()
+	data, err := json.Marshal(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(data, &got); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func checkKeys(t *testing.T, object any, want ...string) {
+	t.Helper()
+	slices.Sort(want)
+	if diff := gocmp.Diff(want, slices.Sorted(maps.Keys(object.(map[string]any)))); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+}
+
+func TestMatrixHoldsTheWorkAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish()
+	w.write(map[string]string{"web/app.js": "2"})
+	made := w.make()
+	if work := made.Work(); len(work) != 1 || work[0].Name != "web" || len(made.Matrix.Include) != 1 || made.Matrix.Include[0].Name != "web" {
+		t.Errorf("work %v, matrix %v; want web alone", work, made.Matrix)
+	}
+	w.planner.Config.Services = nil
+	if made := w.make(); made.Services == nil || made.Matrix.Include == nil {
+		t.Error("a plan without services has null in its JSON")
+	}
+}
+
+func TestUnreadableClone(t *testing.T) {
+	t.Parallel()
+	for _, question := range []string{"show", "ls-tree", "status", "diff"} {
+		t.Run(question, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.publish()
+			broken := errors.New("disk on fire")
+			w.planner.Repo.Run = func(ctx context.Context, c run.Command) ([]byte, error) {
+				if slices.Contains(c.Argv, question) {
+					return nil, broken
+				}
+				return run.OS(ctx, c)
+			}
+			w.commit(nil)
+			w.planner.Event.SHA = w.head()
+			if _, err := w.planner.Make(t.Context()); !errors.Is(err, broken) {
+				t.Errorf("Make() = %v, want git's failure", err)
+			}
+		})
+	}
+}
+
+func TestFailedComparisonIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("disk on fire")
+	work := &tree{changed: map[string][]string{}, repo: git.Repo{Run: func(context.Context, run.Command) ([]byte, error) { return nil, broken }}}
+	for range 2 {
+		if files, err := work.changedSince(t.Context(), "base"); !errors.Is(err, broken) {
+			t.Errorf("changedSince() = %v, %v; want git's failure each time", files, err)
+		}
+	}
+}
+
+func TestOneDiffForAllServices(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish()
+	w.commit(map[string]string{"README.md": "2"})
+	asked := map[string]int{}
+	w.planner.Repo.Run = func(ctx context.Context, c run.Command) ([]byte, error) {
+		asked[cmp.Or(c.Argv[5], "?")]++ // git -c … -c … question
+		return run.OS(ctx, c)
+	}
+	w.make()
+	for _, question := range []string{"diff", "ls-tree", "status", "show"} {
+		if asked[question] != 1 {
+			t.Errorf("git was asked %d times for %s, want once for all services", asked[question], question)
+		}
+	}
+}

@@ -1,0 +1,517 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/plan"
+	"github.com/org/ghcr-publish/internal/registry"
+	"github.com/org/ghcr-publish/internal/scan"
+	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/tags"
+	"github.com/org/ghcr-publish/internal/verdict"
+)
+
+// An outcome is what becomes of a service in a test.
+type outcome string
+
+const (
+	good         outcome = "good"
+	buildFails   outcome = "build fails"
+	vulnerable   outcome = "vulnerable"
+	unscanned    outcome = "not scanned"
+	unhealthy    outcome = "unhealthy"
+	large        outcome = "large"
+	incomplete   outcome = "incomplete"
+	promoteFails outcome = "promote fails"
+)
+
+var outcomes = []outcome{good, buildFails, vulnerable, unscanned, unhealthy, large, incomplete, promoteFails}
+
+// A stage plays the steps of a run and writes down in which order they came.
+type stage struct {
+	Publisher
+	outcomes map[string]outcome // by service; good where nothing is said
+
+	mu      sync.Mutex
+	events  []string
+	running int
+	most    int // steps of Build that ran at the same time
+}
+
+func newStage() *stage {
+	s := &stage{outcomes: map[string]outcome{}}
+	s.Publisher = Publisher{Build: s.build, Reuse: s.reuse, Scan: s.scan, Probe: s.probe, Sizes: s.sizes, Promote: s.promote,
+		Tell: s.tell, Gates: service.DefaultGates(), Native: "linux/amd64", MaxParallel: 3}
+	return s
+}
+
+func (s *stage) note(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = append(s.events, fmt.Sprintf(format, args...))
+}
+
+// tell takes verdicts from the log: they are told the moment they are given.
+func (s *stage) tell(format string, args ...any) { s.note("told "+format, args...) }
+
+// of returns the service that an image belongs to.
+func (s *stage) of(image string) string {
+	_, rest, _ := strings.Cut(image, "octo/")
+	name, _, _ := strings.Cut(rest, "@")
+	return name
+}
+
+func (s *stage) build(ctx context.Context, p plan.Service) (Candidate, error) {
+	s.mu.Lock()
+	s.running++
+	s.most = max(s.most, s.running)
+	s.mu.Unlock()
+	time.Sleep(time.Second) // of a false clock
+	s.mu.Lock()
+	s.running--
+	s.mu.Unlock()
+	s.note("build %s", p.Name)
+	steps := []buildx.Step{{Name: "[1/1] RUN x"}}
+	if s.outcomes[p.Name] == buildFails {
+		return Candidate{Steps: steps}, errors.New("exit code 1")
+	}
+	return Candidate{Image: s.image(p, "a"), Steps: steps}, ctx.Err()
+}
+
+func (s *stage) reuse(_ context.Context, p plan.Service) (Candidate, error) {
+	s.note("reuse %s", p.Name)
+	if s.outcomes[p.Name] == buildFails {
+		return Candidate{}, errors.New("no such image")
+	}
+	return Candidate{Image: s.image(p, "b")}, nil
+}
+
+func (s *stage) image(p plan.Service, digit string) registry.Image {
+	img := registry.Image{Ref: digest(p.Image, digit)}
+	for i, platform := range p.Platforms {
+		if s.outcomes[p.Name] == incomplete && i > 0 {
+			break
+		}
+		hash := v1.Hash{Algorithm: "sha256", Hex: strings.Repeat(fmt.Sprint(i), 64)}
+		size := int64(1000)
+		if s.outcomes[p.Name] == large {
+			size = 2e9
+		}
+		img.Platforms = append(img.Platforms, registry.Platform{Platform: platform, Digest: hash, Compressed: size, User: "app"})
+	}
+	return img
+}
+
+func digest(image, digit string) name.Digest {
+	ref, err := name.NewDigest(image + "@sha256:" + strings.Repeat(digit, 64))
+	if err != nil {
+		panic(err)
+	}
+	return ref
+}
+
+func (s *stage) scan(_ context.Context, t scan.Target) ([]verdict.Finding, error) {
+	s.note("scan %s %s%s", t.Platform, t.Image, t.Layout)
+	switch s.outcomes[s.of(t.Image)] {
+	case vulnerable:
+		return []verdict.Finding{{ID: "CVE-1", Severity: "CRITICAL"}}, nil
+	case unscanned:
+		return nil, errors.New("no database")
+	}
+	return nil, nil
+}
+
+func (s *stage) probe(_ context.Context, image, platform string, d service.Service, within time.Duration) verdict.Probe {
+	s.note("probe %s %s within %s", platform, image, within)
+	if s.outcomes[d.Name] == unhealthy {
+		return verdict.Probe{Failure: "exited"}
+	}
+	return verdict.Probe{Platform: platform, Healthy: true, Started: time.Second}
+}
+
+func (s *stage) sizes(_ context.Context, image, digest string) (map[string]int64, error) {
+	s.note("sizes %s@%s", image, digest)
+	return map[string]int64{"linux/amd64": 1000, "linux/arm64": 100}, nil
+}
+
+func (s *stage) promote(_ context.Context, image string, approval verdict.Approval, set tags.Set) ([]tags.Move, error) {
+	s.note("promote %s", s.of(image))
+	ref, err := approval.Candidate()
+	if err != nil {
+		return nil, err
+	}
+	moves := []tags.Move{{Tag: set.Names()[0], To: ref.DigestStr()}}
+	if s.outcomes[s.of(image)] == promoteFails {
+		return moves, errors.New("registry down")
+	}
+	return moves, nil
+}
+
+// did lists the events that begin with a word, without it.
+func (s *stage) did(word string) []string {
+	var did []string
+	for _, e := range s.events {
+		if rest, ok := strings.CutPrefix(e, word+" "); ok {
+			did = append(did, rest)
+		}
+	}
+	slices.Sort(did)
+	return did
+}
+
+func planned(name string, action plan.Action) plan.Service {
+	return plan.Service{Name: name, Image: "ghcr.io/octo/" + name, Action: action, Platforms: []string{"linux/amd64", "linux/arm64"},
+		Definition: service.Service{Name: name}, TagSet: tags.Set{Tags: []tags.Tag{{Name: "main", Kind: tags.Branch}}}}
+}
+
+func built(names ...string) plan.Plan {
+	var made plan.Plan
+	for _, name := range names {
+		made.Services = append(made.Services, planned(name, plan.Build))
+	}
+	return made
+}
+
+// run runs the stage on a false clock, on which no time passes but that of the steps.
+func (s *stage) run(t *testing.T, made plan.Plan) []Result {
+	t.Helper()
+	var results []Result
+	synctest.Test(t, func(t *testing.T) { results = s.Run(t.Context(), made) })
+	return results
+}
+
+// told renders results as lines.
+func told(results []Result) string {
+	var b strings.Builder
+	for _, r := range results {
+		fmt.Fprintf(&b, "%s: approved %v, moved %d, held %q, error %v\n", r.Plan.Name, r.Approved(), len(r.Moves), r.Held, r.Err)
+	}
+	return b.String()
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	held := ErrHeld.Error()
+	cases := []struct {
+		name    string
+		change  func(*stage)
+		want    string
+		promote string
+	}{
+		{"all good", func(*stage) {},
+			"a: approved true, moved 1, held \"\", error <nil>\nb: approved true, moved 1, held \"\", error <nil>\n", "a b"},
+		{"a failed build holds the others", func(s *stage) { s.outcomes["b"] = buildFails },
+			"a: approved true, moved 0, held \"" + held + "\", error <nil>\nb: approved false, moved 0, held \"\", error exit code 1\n", ""},
+		{"a failed build stops no other that goes by itself", func(s *stage) { s.outcomes["b"], s.PerService = buildFails, true },
+			"a: approved true, moved 1, held \"\", error <nil>\nb: approved false, moved 0, held \"\", error exit code 1\n", "a"},
+		{"a refusal holds the others", func(s *stage) { s.outcomes["b"] = vulnerable },
+			"a: approved true, moved 0, held \"" + held + "\", error <nil>\nb: approved false, moved 0, held \"\", error <nil>\n", ""},
+		{"a refusal stops no other that goes by itself", func(s *stage) { s.outcomes["b"], s.PerService = vulnerable, true },
+			"a: approved true, moved 1, held \"\", error <nil>\nb: approved false, moved 0, held \"\", error <nil>\n", "a"},
+		{"a run that pushes nothing", func(s *stage) { s.NoPush = true },
+			"a: approved true, moved 0, held \"this run pushes nothing\", error <nil>\nb: approved true, moved 0, held \"this run pushes nothing\", error <nil>\n", ""},
+		{"a run that pushes nothing, by service", func(s *stage) { s.NoPush, s.PerService = true, true },
+			"a: approved true, moved 0, held \"this run pushes nothing\", error <nil>\nb: approved true, moved 0, held \"this run pushes nothing\", error <nil>\n", ""},
+		{"a promotion that breaks off keeps its moves", func(s *stage) { s.outcomes["a"] = promoteFails },
+			"a: approved false, moved 1, held \"\", error registry down\nb: approved true, moved 1, held \"\", error <nil>\n", "a b"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage()
+			c.change(s)
+			if diff := cmp.Diff(c.want, told(s.run(t, built("a", "b")))); diff != "" {
+				t.Errorf("results (-want +got):\n%s", diff)
+			}
+			if got := strings.Join(s.did("promote"), " "); got != c.promote {
+				t.Errorf("promoted %q, want %q", got, c.promote)
+			}
+		})
+	}
+}
+
+func TestEveryRefusalRefuses(t *testing.T) {
+	t.Parallel()
+	for _, bad := range outcomes[1:] {
+		if bad == promoteFails {
+			continue
+		}
+		t.Run(string(bad), func(t *testing.T) {
+			t.Parallel()
+			s := newStage()
+			s.outcomes["a"] = bad
+			r := s.run(t, built("a"))[0]
+			if r.Approved() || len(s.did("promote")) > 0 || r.Err == nil && len(r.Verdict.Reasons) == 0 {
+				t.Errorf("approved %v, reasons %q, error %v", r.Approved(), r.Verdict.Reasons, r.Err)
+			}
+		})
+	}
+}
+
+func TestEvidence(t *testing.T) {
+	t.Parallel()
+	s := newStage()
+	made := built("a")
+	made.Services[0].Digest = "sha256:" + strings.Repeat("c", 64)
+	r := s.run(t, made)[0]
+	first, second := "ghcr.io/octo/a@sha256:"+strings.Repeat("0", 64), "ghcr.io/octo/a@sha256:"+strings.Repeat("1", 64)
+	if diff := cmp.Diff([]string{"linux/amd64 " + first, "linux/arm64 " + second}, s.did("scan")); diff != "" {
+		t.Errorf("scanned (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"linux/amd64 " + first + " within 30s"}, s.did("probe")); diff != "" {
+		t.Errorf("probed (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"ghcr.io/octo/a@" + made.Services[0].Digest}, s.did("sizes")); diff != "" {
+		t.Errorf("sizes (-want +got):\n%s", diff)
+	}
+	want := verdict.Evidence{Candidate: digest("ghcr.io/octo/a", "a"), Wanted: []string{"linux/amd64", "linux/arm64"}, Platforms: []verdict.Platform{
+		{Platform: "linux/amd64", Digest: "sha256:" + strings.Repeat("0", 64), Compressed: 1000, Published: 1000, User: "app"},
+		{Platform: "linux/arm64", Digest: "sha256:" + strings.Repeat("1", 64), Compressed: 1000, Published: 100, User: "app"},
+	}, Probe: verdict.Probe{Platform: "linux/amd64", Healthy: true, Started: time.Second}}
+	if diff := cmp.Diff(want, r.Evidence, cmp.Comparer(func(a, b name.Digest) bool { return a == b })); diff != "" {
+		t.Errorf("evidence (-want +got):\n%s", diff)
+	}
+	if r.Seconds["build"] != 1 || len(r.Seconds) != 3 || len(r.Candidate.Steps) != 1 {
+		t.Errorf("seconds %v, steps %v", r.Seconds, r.Candidate.Steps)
+	}
+}
+
+func TestGrowthIsJudgedAgainstWhatIsPublished(t *testing.T) {
+	t.Parallel()
+	s := newStage()
+	s.Gates.Size.Growth = 0.1
+	made := built("a", "new")
+	made.Services[0].Digest = "sha256:" + strings.Repeat("c", 64)
+	results := s.run(t, made)
+	if results[0].Approved() || !strings.Contains(strings.Join(results[0].Verdict.Reasons, ""), "linux/arm64 grew") || !results[1].Approved() {
+		t.Errorf("reasons %q and %q", results[0].Verdict.Reasons, results[1].Verdict.Reasons)
+	}
+	s.Sizes = func(context.Context, string, string) (map[string]int64, error) { return nil, errors.New("gone") }
+	if r := s.run(t, made)[0]; !r.Approved() {
+		t.Errorf("published sizes that cannot be read refuse: %q", r.Verdict.Reasons)
+	}
+	if !slices.Contains(s.did("told"), "a: the published sizes cannot be read: gone") {
+		t.Errorf("nobody was told: %q", s.did("told"))
+	}
+}
+
+func TestReuseIsJudgedAgain(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []outcome{good, vulnerable, buildFails} {
+		s := newStage()
+		s.outcomes["a"] = bad
+		r := s.run(t, plan.Plan{Services: []plan.Service{planned("a", plan.Reuse)}})[0]
+		if len(s.did("build")) > 0 || len(s.did("reuse")) != 1 {
+			t.Errorf("%s: built %q, read %q; want it read", bad, s.did("build"), s.did("reuse"))
+		}
+		if judged := len(s.did("scan")) == 2 && len(s.did("probe")) == 1; judged != (bad != buildFails) {
+			t.Errorf("%s: judged %v", bad, judged)
+		}
+		if promoted := len(s.did("promote")) == 1; promoted != (bad == good) || r.Approved() != promoted {
+			t.Errorf("%s: approved %v, promoted %v", bad, r.Approved(), promoted)
+		}
+	}
+}
+
+func TestSkipAsksNothing(t *testing.T) {
+	t.Parallel()
+	s := newStage()
+	results := s.run(t, plan.Plan{Services: []plan.Service{planned("a", plan.Skip), planned("b", plan.Build), planned("c", plan.Skip)}})
+	for _, e := range s.events {
+		if !strings.Contains(e, "b") {
+			t.Errorf("a service that is skipped: %s", e)
+		}
+	}
+	if len(results) != 3 || results[0].Plan.Name != "a" || results[2].Plan.Name != "c" || len(results[1].Moves) != 1 {
+		t.Errorf("results:\n%s", told(results))
+	}
+}
+
+func TestLayoutsOfWhatIsNotPushed(t *testing.T) {
+	t.Parallel()
+	s := newStage()
+	s.NoPush = true
+	s.Publisher.Build = func(_ context.Context, p plan.Service) (Candidate, error) {
+		c := Candidate{Image: s.image(p, "a"), Layouts: map[string]string{"linux/amd64": "/l/amd64", "linux/arm64": "/l/arm64"}, Loaded: "a:candidate"}
+		c.Image.Ref = name.Digest{}
+		return c, nil
+	}
+	r := s.run(t, built("a"))[0]
+	if diff := cmp.Diff([]string{"linux/amd64 /l/amd64", "linux/arm64 /l/arm64"}, s.did("scan")); diff != "" {
+		t.Errorf("scanned (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"linux/amd64 a:candidate within 30s"}, s.did("probe")); diff != "" {
+		t.Errorf("probed (-want +got):\n%s", diff)
+	}
+	if !r.Approved() || r.Held == "" {
+		t.Errorf("approved %v, held %q", r.Approved(), r.Held)
+	}
+}
+
+func TestWithoutATrialTheGateDecides(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name   string
+		change func(*stage)
+		want   string
+	}{
+		{"no engine", func(s *stage) { s.NoEngine = errors.New("no socket") }, "no socket"},
+		{"the engine's platform is missing", func(s *stage) { s.Native = "linux/s390x" }, "none of its platforms is linux/s390x, which runs here"},
+	}
+	for _, c := range cases {
+		for _, policy := range []string{service.OnUnavailableRefuse, service.OnUnavailableWarn} {
+			t.Run(c.name+", "+policy, func(t *testing.T) {
+				t.Parallel()
+				s := newStage()
+				c.change(s)
+				s.Gates.Startup.OnUnavailable = policy
+				r := s.run(t, built("a"))[0]
+				said := strings.Join(slices.Concat(r.Verdict.Reasons, r.Verdict.Notes), "")
+				if r.Evidence.Probe.Unavailable == nil || !strings.Contains(said, c.want) || r.Approved() != (policy == service.OnUnavailableWarn) || len(s.did("probe")) > 0 {
+					t.Errorf("approved %v, said %q, probed %q", r.Approved(), said, s.did("probe"))
+				}
+			})
+		}
+	}
+}
+
+func TestConcurrency(t *testing.T) {
+	t.Parallel()
+	names := strings.Fields("a b c d e f g h")
+	for _, limit := range []int{1, 3, 20} {
+		s := newStage()
+		s.MaxParallel = limit
+		results := s.run(t, built(names...))
+		if want := min(limit, len(names)); s.most != want {
+			t.Errorf("%d services were built at the same time, want %d", s.most, want)
+		}
+		for i, r := range results {
+			if r.Plan.Name != names[i] || !r.Approved() {
+				t.Errorf("result %d is %s, approved %v; want the plan's order", i, r.Plan.Name, r.Approved())
+			}
+		}
+	}
+}
+
+func TestCancelledRunPromotesNothing(t *testing.T) {
+	t.Parallel()
+	stopped := errors.New("stopped by hand")
+	// cancelAt says at which event the run is stopped.
+	for _, cancelAt := range []string{"", "build b", "scan linux/arm64", "probe", "told a: approved", "told b: approved", "promote a"} {
+		for _, perService := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%q, by service %v", cancelAt, perService), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					s := newStage()
+					s.PerService = perService
+					ctx, cancel := context.WithCancelCause(t.Context())
+					defer cancel(nil)
+					if cancelAt == "" {
+						cancel(stopped)
+					}
+					done := make(chan struct{})
+					go func() { // a person at the log
+						for ctx.Err() == nil {
+							s.mu.Lock()
+							if slices.ContainsFunc(s.events, func(e string) bool { return strings.HasPrefix(e, cancelAt) }) {
+								cancel(stopped)
+							}
+							s.mu.Unlock()
+							select {
+							case <-done:
+								return
+							case <-time.After(time.Millisecond):
+							}
+						}
+					}()
+					s.Publisher.Scan = func(ctx context.Context, target scan.Target) ([]verdict.Finding, error) {
+						time.Sleep(time.Second)
+						return s.scan(ctx, target)
+					}
+					s.Publisher.Tell = func(format string, args ...any) { s.tell(format, args...); time.Sleep(2 * time.Millisecond) }
+					s.Publisher.Promote = func(ctx context.Context, image string, approval verdict.Approval, set tags.Set) ([]tags.Move, error) {
+						if ctx.Err() != nil {
+							t.Errorf("%s was promoted after the end", image)
+						}
+						defer time.Sleep(2 * time.Millisecond)
+						return s.promote(ctx, image, approval, set)
+					}
+					results := s.Run(ctx, built("a", "b"))
+					close(done)
+					if promoted := s.did("promote"); cancelAt == "promote a" && len(promoted) != 1 || cancelAt != "promote a" && len(promoted) > 0 {
+						t.Errorf("promoted %q; events %q", promoted, s.events)
+					}
+					if !slices.ContainsFunc(results, func(r Result) bool { return errors.Is(r.Err, stopped) || errors.Is(r.Err, context.Canceled) }) {
+						t.Errorf("no result says why:\n%s", told(results))
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestNoTagWithoutAVerdict draws runs and looks for a tag that moved though it must not.
+func TestNoTagWithoutAVerdict(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 300 {
+		s := newStage()
+		s.PerService, s.NoPush, s.MaxParallel = r.IntN(2) == 0, r.IntN(8) == 0, 1+r.IntN(4)
+		var made plan.Plan
+		for i := range 1 + r.IntN(6) {
+			name := string(rune('a' + i))
+			made.Services = append(made.Services, planned(name, []plan.Action{plan.Build, plan.Build, plan.Reuse, plan.Skip}[r.IntN(4)]))
+			s.outcomes[name] = good
+			if r.IntN(4) == 0 {
+				s.outcomes[name] = outcomes[r.IntN(len(outcomes))]
+			}
+		}
+		if problem := check(s, made, s.run(t, made)); problem != "" {
+			t.Fatalf("%s\nby service %v, no push %v, outcomes %v\nevents %q", problem, s.PerService, s.NoPush, s.outcomes, s.events)
+		}
+	}
+}
+
+// check holds a run against the promises that stand whatever happens.
+func check(s *stage, made plan.Plan, results []Result) string {
+	bad := func(name string) bool { return s.outcomes[name] != good && s.outcomes[name] != promoteFails }
+	allGood := !slices.ContainsFunc(made.Work(), func(w plan.Service) bool { return bad(w.Name) })
+	promoted := s.did("promote")
+	for i, r := range results {
+		work, did := r.Plan.Action != plan.Skip, slices.Contains(promoted, r.Plan.Name)
+		may := work && !bad(r.Plan.Name) && !s.NoPush && (s.PerService || allGood)
+		switch {
+		case r.Plan.Name != made.Services[i].Name:
+			return "results are not in the plan's order"
+		case did && !may:
+			return r.Plan.Name + " was promoted"
+		case may && !did:
+			return r.Plan.Name + " was not promoted"
+		case work && !did && r.Approved() && r.Held == "":
+			return r.Plan.Name + " was left without a reason"
+		}
+	}
+	first := slices.IndexFunc(s.events, func(e string) bool { return strings.HasPrefix(e, "promote ") })
+	if first < 0 {
+		return ""
+	}
+	for _, e := range s.events[first:] {
+		if !strings.HasPrefix(e, "promote ") {
+			return "a tag moved before " + e
+		}
+	}
+	return ""
+}

@@ -1,0 +1,212 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/github"
+	"github.com/org/ghcr-publish/internal/run"
+	"github.com/org/ghcr-publish/internal/trivy"
+	"github.com/org/ghcr-publish/internal/verdict"
+)
+
+func upload(t *testing.T, address string, analyses []Analysis) {
+	t.Helper()
+	files, err := SARIF(analyses)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := github.New(address, "octo/mono", "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if err := client.UploadSARIF(t.Context(), strings.Repeat("a", 40), "refs/heads/main", file); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+const answer = `{"SchemaVersion": 2, "Results": [
+	{"Target": "api (debian 12)", "Vulnerabilities": [
+		{"VulnerabilityID": "CVE-2", "PkgName": "zlib", "InstalledVersion": "1", "Severity": "LOW", "Title": "t", "PrimaryURL": "https://x/2"},
+		{"VulnerabilityID": "CVE-1", "PkgName": "openssl", "InstalledVersion": "1", "FixedVersion": "2", "Severity": "CRITICAL",
+			"CVSS": {"nvd": {"V3Score": 9.8}, "redhat": {"V3Score": 7.4}}}]},
+	{"Target": "Node.js", "Vulnerabilities": [
+		{"VulnerabilityID": "CVE-3", "PkgName": "left-pad", "PkgPath": "app/package.json", "InstalledVersion": "1", "Severity": "HIGH"}]},
+	{"Target": "clean"}]}`
+
+// fetches reports whether a command fetches the database.
+func fetches(c run.Command) bool { return slices.Contains(c.Argv, "--download-db-only") }
+
+func TestScanGivesFindings(t *testing.T) {
+	t.Parallel()
+	client := &trivy.Client{Run: func(_ context.Context, c run.Command) ([]byte, error) { return []byte(answer), nil }}
+	got, err := Start(t.Context(), client, []string{"db"}).Scan(t.Context(), Target{Image: "api@sha256:a", Platform: "linux/arm64"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const on = "linux/arm64"
+	want := []verdict.Finding{
+		{Platform: on, ID: "CVE-1", Severity: "CRITICAL", Package: "openssl", Installed: "1", Fixed: "2", Target: "api (debian 12)", Score: "9.8"},
+		{Platform: on, ID: "CVE-3", Severity: "HIGH", Package: "left-pad", Installed: "1", Target: "app/package.json"},
+		{Platform: on, ID: "CVE-2", Severity: "LOW", Package: "zlib", Installed: "1", Title: "t", URL: "https://x/2", Target: "api (debian 12)"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
+func TestScanPassesOnWhatItScans(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name   string
+		target Target
+		want   string
+	}{
+		{"an image", Target{Image: "api@sha256:a", Platform: "linux/arm64"}, "--platform linux/arm64 --image-src remote -- api@sha256:a"},
+		{"a layout", Target{Layout: "/tmp/l", Platform: "linux/arm64"}, "--platform linux/arm64 --input /tmp/l"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got := ""
+			client := &trivy.Client{Run: func(_ context.Context, command run.Command) ([]byte, error) {
+				if !fetches(command) {
+					got = strings.Join(command.Argv, " ")
+				}
+				return []byte(`{"SchemaVersion": 2}`), nil
+			}}
+			findings, err := Start(t.Context(), client, []string{"db"}).Scan(t.Context(), c.target)
+			if err != nil || findings == nil || len(findings) > 0 || !strings.HasSuffix(got, c.want) {
+				t.Errorf("findings %v, error %v, arguments %q; want none and %q", findings, err, got, c.want)
+			}
+		})
+	}
+}
+
+func TestScanWaitsForTheDatabase(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fetched := false
+		client := &trivy.Client{Run: func(_ context.Context, c run.Command) ([]byte, error) {
+			if fetches(c) {
+				time.Sleep(time.Minute)
+				fetched = true
+			} else if !fetched {
+				t.Error("a scan began without the database")
+			}
+			return []byte(answer), nil
+		}}
+		begun := time.Now()
+		scanner := Start(t.Context(), client, []string{"db"})
+		if time.Since(begun) > 0 {
+			t.Error("Start waited")
+		}
+		done := make(chan error)
+		for range 3 {
+			go func() {
+				_, err := scanner.Scan(t.Context(), Target{Platform: "linux/amd64"})
+				done <- err
+			}()
+		}
+		for range 3 {
+			if err := <-done; err != nil || time.Since(begun) != time.Minute {
+				t.Errorf("after %s: %v", time.Since(begun), err)
+			}
+		}
+	})
+}
+
+func TestDatabaseThatCannotBeFetched(t *testing.T) {
+	t.Parallel()
+	down := errors.New("registry down")
+	var asked []string
+	client := &trivy.Client{Run: func(_ context.Context, c run.Command) ([]byte, error) {
+		if !fetches(c) {
+			t.Error("a scan ran without the database")
+		}
+		asked = append(asked, c.Argv[len(c.Argv)-1])
+		return nil, down
+	}}
+	scanner := Start(t.Context(), client, []string{"one", "two"})
+	for range 3 {
+		if findings, err := scanner.Scan(t.Context(), Target{}); !errors.Is(err, down) || findings != nil {
+			t.Errorf("Scan() = %v, %v; want the reason each time", findings, err)
+		}
+	}
+	if diff := cmp.Diff([]string{"one", "two"}, asked); diff != "" {
+		t.Errorf("repositories (-want +got):\n%s", diff)
+	}
+}
+
+func TestSecondRepositoryHelps(t *testing.T) {
+	t.Parallel()
+	client := &trivy.Client{Run: func(_ context.Context, c run.Command) ([]byte, error) {
+		if fetches(c) && slices.Contains(c.Argv, "one") {
+			return nil, errors.New("429")
+		}
+		return []byte(answer), nil
+	}}
+	if _, err := Start(t.Context(), client, []string{"one", "two"}).Scan(t.Context(), Target{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFailedScan(t *testing.T) {
+	t.Parallel()
+	for _, output := range []string{"", "not JSON", `{"SchemaVersion": 1}`} {
+		client := &trivy.Client{Run: func(_ context.Context, c run.Command) ([]byte, error) { return []byte(output), nil }}
+		if findings, err := Start(t.Context(), client, []string{"db"}).Scan(t.Context(), Target{}); err == nil || findings != nil {
+			t.Errorf("a report of %q gives %v, %v; want an error, not a clean image", output, findings, err)
+		}
+	}
+	down := errors.New("exit code 1")
+	client := &trivy.Client{Run: func(_ context.Context, c run.Command) ([]byte, error) {
+		if fetches(c) {
+			return nil, nil
+		}
+		return nil, down
+	}}
+	if _, err := Start(t.Context(), client, []string{"db"}).Scan(t.Context(), Target{}); !errors.Is(err, down) {
+		t.Errorf("Scan() = %v", err)
+	}
+}
+
+func TestScanEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stopped := errors.New("stopped by hand")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		client := &trivy.Client{Run: func(ctx context.Context, _ run.Command) ([]byte, error) {
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}}
+		scanner := Start(ctx, client, []string{"one", "two"})
+		done := make(chan error)
+		go func() {
+			_, err := scanner.Scan(ctx, Target{})
+			done <- err
+		}()
+		synctest.Wait()
+		cancel(stopped)
+		if err := <-done; !errors.Is(err, stopped) {
+			t.Errorf("Scan() = %v, want why it was stopped", err)
+		}
+	})
+}
+
+func TestScoreIsWrittenAsGitHubReadsIt(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[float64]string{0: "", 7: "7.0", 9.8: "9.8", 10: "10.0"} {
+		if got := score(v); got != want {
+			t.Errorf("score(%v) = %q, want %q", v, got, want)
+		}
+	}
+}

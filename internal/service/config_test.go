@@ -1,0 +1,540 @@
+package service
+
+import (
+	"errors"
+	"io/fs"
+
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const configFile = ".github/ghcr-publish.yml"
+
+// token must never be seen in an error.
+const token = "ghp_0123456789abcdefghijABCDEFGHIJ012345"
+
+const minimal = "services:\n  - name: backend\n"
+
+// workspace gives a configuration file in a workspace of octo's, and nothing else.
+func workspace(config string) Sources {
+	return Sources{
+		Getenv:   func(string) string { return "" },
+		ReadFile: fstest.MapFS{configFile: {Data: []byte(config)}}.ReadFile,
+		Defaults: map[string]string{"owner": "Octo", "actor": "mona", "token": "", "temp": "/tmp/run"},
+	}
+}
+
+func inputs(given map[string]string) func(string) string {
+	return func(name string) string { return given[name] }
+}
+
+func environ(given map[string]string) func(string) string { return inputs(given) }
+
+func mustLoad(t *testing.T, src Sources) Config {
+	t.Helper()
+	config, err := Load(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// texts are an error's problems, one per line of its text.
+func texts(t *testing.T, err error) []string {
+	t.Helper()
+	if err == nil {
+		return nil
+	}
+	var problems Problems
+	if !errors.As(err, &problems) || problems.ExitCode() != 2 {
+		t.Fatalf("the error is %T: %v; want Problems with exit code 2", err, err)
+	}
+	return strings.Split(err.Error(), "\n")
+}
+
+func TestLoadTakesTheFirstThatGives(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		flags, inputs map[string]string
+		file          string
+		want          string
+	}{
+		"a flag before all":      {map[string]string{"registry": "flag.example"}, map[string]string{"registry": "input.example"}, "registry: file.example\n", "flag.example"},
+		"an input before a file": {nil, map[string]string{"registry": " input.example\n"}, "registry: file.example\n", "input.example"},
+		"a file before defaults": {nil, nil, "registry: file.example\n", "file.example"},
+		"an empty input is none": {nil, map[string]string{"registry": "  "}, "registry: file.example\n", "file.example"},
+		"a default":              {nil, nil, "", "ghcr.io"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			src := workspace(c.file + minimal)
+			src.Flags, src.Input = c.flags, inputs(c.inputs)
+			if got := mustLoad(t, src).Registry; got != c.want {
+				t.Errorf("registry is %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// defaultOf is a default that changes with the world's versions.
+func defaultOf(name string) string {
+	table := Table()
+	return table[slices.IndexFunc(table, func(s Setting) bool { return s.Name == name })].Default
+}
+
+func TestLoadFillsDefaults(t *testing.T) {
+	t.Parallel()
+	src := workspace(minimal)
+	src.Defaults["token"] = token
+	got := mustLoad(t, src)
+	want := Settings{
+		Mode: "all", ConfigFile: configFile, Registry: "ghcr.io", Owner: "octo", Username: "mona", Token: token,
+		Platforms: []string{"linux/amd64", "linux/arm64"}, Push: "auto", Promote: "all-or-nothing", MaxParallel: 3, Emulation: "auto",
+		BinfmtImage: defaultOf("binfmt-image"), Provenance: "max",
+		TrivyDB:      []string{"mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"},
+		CodeScanning: "auto", Memory: ".swarm/memory.db", PlanFile: "/tmp/run/plan.json", Report: "/tmp/run/report.json",
+	}
+	if diff := cmp.Diff(want, got.Settings); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(DefaultGates(), got.Gates); diff != "" || got.Tags != DefaultTags || got.File != configFile {
+		t.Errorf("file %q, tags %q, gates (-want +got):\n%s", got.File, got.Tags, diff)
+	}
+}
+
+func TestLoadLeavesWhatNobodyFillsEmpty(t *testing.T) {
+	t.Parallel()
+	src := workspace(minimal)
+	src.Defaults = map[string]string{"owner": "octo"}
+	if got := mustLoad(t, src); got.Username != "" || got.Token != "" || got.PlanFile != "" {
+		t.Errorf("got %q, %q and %q; want none", got.Username, got.Token, got.PlanFile)
+	}
+}
+
+func TestLoadReadsEverySettingFromTheFile(t *testing.T) {
+	t.Parallel()
+	const file = `
+registry: localhost:5000
+plain_http: true
+owner: Somebody
+username: robot
+platforms: linux/arm64
+force: True
+base: abc
+push: "false"
+promote: per-service
+max_parallel: 7
+builder: mine
+builder_config: buildkitd.toml
+emulation: off
+binfmt_image: binfmt:1
+provenance: min
+trivy_db: [one.example/db:2, two.example/db:2]
+code_scanning: off
+memory: off
+plan_file: plan.json
+report: report.json
+dry_run: true
+`
+	want := Settings{
+		Mode: "all", ConfigFile: configFile, Registry: "localhost:5000", PlainHTTP: true, Owner: "somebody", Username: "robot",
+		Platforms: []string{"linux/arm64"}, Force: true, Base: "abc", Push: "false", Promote: "per-service", MaxParallel: 7,
+		Builder: "mine", BuilderConfig: "buildkitd.toml", Emulation: "off", BinfmtImage: "binfmt:1", Provenance: "min",
+		TrivyDB: []string{"one.example/db:2", "two.example/db:2"}, CodeScanning: "off", Memory: "off",
+		PlanFile: "plan.json", Report: "report.json", DryRun: true,
+	}
+	if diff := cmp.Diff(want, mustLoad(t, workspace(file+minimal)).Settings); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadFindsTheFile(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name  string
+		asked string
+		files fstest.MapFS
+		want  []string // beginnings of the problems
+	}{
+		{"where it is by default", "", fstest.MapFS{configFile: {Data: []byte(minimal)}}, nil},
+		{"where it was asked for", "other.yml", fstest.MapFS{"other.yml": {Data: []byte(minimal)}}, nil},
+		{"nowhere", "", fstest.MapFS{}, []string{configFile + ": there is no configuration file; write one"}},
+		{"not where it was asked for", "other.yml", fstest.MapFS{configFile: {Data: []byte(minimal)}}, []string{"other.yml: cannot be read: "}},
+		{"outside the workspace", "../other.yml", fstest.MapFS{}, []string{"../other.yml: cannot be read: "}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			src := workspace("")
+			src.Input, src.ReadFile = inputs(map[string]string{"config": c.asked}), c.files.ReadFile
+			config, err := Load(src)
+			got := texts(t, err)
+			if len(got) != len(c.want) || len(c.want) > 0 && !strings.HasPrefix(got[0], c.want[0]) {
+				t.Fatalf("got %q, want %q", got, c.want)
+			}
+			if want := map[bool]string{true: "other.yml", false: configFile}[c.asked != ""]; err == nil && config.File != want {
+				t.Errorf("read from %q, want %q", config.File, want)
+			}
+		})
+	}
+}
+
+func TestLoadCompletesImages(t *testing.T) {
+	t.Parallel()
+	cases := []struct{ name, image, registry, want string }{
+		{"none", "", "", "ghcr.io/octo/backend"},
+		{"a bare name", "web", "", "ghcr.io/octo/web"},
+		{"a bare name on another registry", "web", "localhost:5000", "localhost:5000/octo/web"},
+		{"upper case", "Web", "", "ghcr.io/octo/web"},
+		{"an owner of its own", "Other/Web", "", "ghcr.io/other/web"},
+		{"nested", "other/web/api", "", "ghcr.io/other/web/api"},
+		{"a host", "quay.io/Other/web", "", "quay.io/other/web"},
+		{"a host with a port", "registry:5000/web", "", "registry:5000/web"},
+		{"localhost", "localhost/web", "", "localhost/web"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			src := workspace("services:\n  - {name: backend, image: '" + c.image + "'}\n")
+			src.Flags = map[string]string{}
+			if c.registry != "" {
+				src.Flags["registry"] = c.registry
+			}
+			if got := mustLoad(t, src).Services[0].Image; got != c.want {
+				t.Errorf("image is %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestLoadRefusesImages(t *testing.T) {
+	t.Parallel()
+	for _, image := range []string{"web:1.0", "web@sha256:" + strings.Repeat("a", 64), "we b", "-web", "web/", "https://ghcr.io/octo/web", "ghcr.io//web"} {
+		if got, err := Load(workspace("services:\n  - {name: backend, image: '" + image + "'}\n")); err == nil {
+			t.Errorf("image %q became %q, want it refused", image, got.Services[0].Image)
+		}
+	}
+}
+
+func TestLoadNeedsAnOwner(t *testing.T) {
+	t.Parallel()
+	src := workspace(minimal)
+	src.Defaults = nil
+	_, err := Load(src)
+	if want := []string{`owner: nobody owns image "backend"; set GITHUB_REPOSITORY_OWNER or give --owner`}; !slices.Equal(texts(t, err), want) {
+		t.Errorf("got %q, want %q", err, want)
+	}
+	src = workspace("services:\n  - {name: backend, image: ghcr.io/octo/backend}\n")
+	src.Defaults = nil
+	mustLoad(t, src)
+}
+
+// The example of the design, but for a key that does not exist yet.
+const example = `platforms: [linux/amd64, linux/arm64]
+services:
+  - name: base
+  - name: backend
+    image: prompt-card-backend          # → ghcr.io/<owner in lower case>/prompt-card-backend
+    context: .
+    dockerfile: backend/Dockerfile
+    paths: [backend/**, shared/**, package.json]   # optional: narrows or widens what counts as a change
+    depends_on: [base]                             # its change rebuilds this service too
+    port: 3001
+    health_endpoint: /health
+    smoke: [["node", "--version"]]
+    resources: {limits: {memory: 2G, cpus: "1.0"}, reservations: {memory: 1G, cpus: "0.5"}}
+tags: |                                 # docker/metadata-action's language
+  type=ref,event=branch
+  type=semver,pattern={{version}}
+gates:
+  vulnerabilities: {severity: [CRITICAL, HIGH], fail_on: CRITICAL, ignore_unfixed: false}
+  startup: {within: 30s}
+  size: {max: 1GB, growth: 10%}
+  user: non-root
+`
+
+func TestLoadReadsTheExample(t *testing.T) {
+	t.Parallel()
+	both := []string{"linux/amd64", "linux/arm64"}
+	want := Config{
+		File: configFile,
+		Services: []Service{
+			{Name: "base", Image: "ghcr.io/octo/base", Context: ".", Dockerfile: "Dockerfile", Platforms: both},
+			{Name: "backend", Image: "ghcr.io/octo/prompt-card-backend", Context: ".", Dockerfile: "backend/Dockerfile", Platforms: both,
+				Paths: []string{"backend/**", "shared/**", "package.json"}, DependsOn: []string{"base"}, Port: 3001, HealthEndpoint: "/health",
+				Smoke: [][]string{{"node", "--version"}}, Resources: Resources{MemoryLimit: 2 << 30, CPUs: 1, MemoryReservation: 1 << 30}},
+		},
+		Tags: "type=ref,event=branch\ntype=semver,pattern={{version}}\n",
+		Gates: Gates{
+			Vulnerabilities: VulnerabilityGate{Severity: []string{"CRITICAL", "HIGH"}, FailOn: "CRITICAL", OnUnavailable: "refuse"},
+			Startup:         StartupGate{Within: 30 * time.Second, OnUnavailable: "refuse"},
+			Size:            SizeGate{Max: 1_000_000_000, Growth: 0.1},
+			NonRoot:         true,
+		},
+	}
+	got := mustLoad(t, workspace(example))
+	got.Settings = Settings{}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadTakesAMatrixRowAsAService(t *testing.T) {
+	t.Parallel()
+	got := mustLoad(t, workspace(`services: [{"name": "auth", "image": "prompt-card-auth", "port": 3005, "health_endpoint": "/health"}]`)).Services
+	want := []Service{{Name: "auth", Image: "ghcr.io/octo/prompt-card-auth", Context: ".", Dockerfile: "Dockerfile",
+		Platforms: []string{"linux/amd64", "linux/arm64"}, Port: 3005, HealthEndpoint: "/health"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("services (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadNormalisesPlatforms(t *testing.T) {
+	t.Parallel()
+	// As an image index names them; what is asked for under another name would seem to be missing from it.
+	got := mustLoad(t, workspace("platforms: [linux/aarch64]\nservices:\n  - {name: a, platforms: [linux/arm64/v8, linux/arm, Linux/AMD64, linux/arm/v6, linux/x86_64]}\n  - name: b\n"))
+	want := [][]string{{"linux/arm64", "linux/arm/v7", "linux/amd64", "linux/arm/v6", "linux/amd64"}, {"linux/arm64"}}
+	if diff := cmp.Diff(want, [][]string{got.Services[0].Platforms, got.Services[1].Platforms}); diff != "" {
+		t.Errorf("platforms (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadProvesDependencies(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name, services string
+		want           []string
+	}{
+		{"a tree", "[{name: a, depends_on: [b, c]}, {name: b, depends_on: [c]}, {name: c}]", nil},
+		{"on nothing", "[{name: backend, depends_on: [fronted]}, {name: frontend}]",
+			[]string{configFile + `:1:12: backend depends on "fronted", which is no service (did you mean "frontend"?)`}},
+		{"on itself", "[{name: a, depends_on: [a]}]", []string{configFile + ":1:12: services depend on each other in a circle: a → a; take one of these dependencies away"}},
+		{"in a circle, told once", "[{name: x, depends_on: [a]}, {name: a, depends_on: [b]}, {name: b, depends_on: [a]}]",
+			[]string{configFile + ":1:40: services depend on each other in a circle: a → b → a; take one of these dependencies away"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := Load(workspace("services: " + c.services + "\n"))
+			if diff := cmp.Diff(c.want, texts(t, err)); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestLoadNarrowsToServicesThatExist(t *testing.T) {
+	t.Parallel()
+	src := workspace("services: [{name: backend}, {name: frontend}]\n")
+	src.Input = inputs(map[string]string{"services": "backend, frontent\n nothing-like-it"})
+	config, err := Load(src)
+	want := []string{`services: there is no service "frontent" (did you mean "frontend"?)`, `services: there is no service "nothing-like-it"`}
+	if diff := cmp.Diff(want, texts(t, err)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"backend", "frontent", "nothing-like-it"}, config.Only); diff != "" {
+		t.Errorf("only (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadFollowsSecrets(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cases := []struct {
+		name, config string
+		flags        map[string]string
+		input        map[string]string
+	}{
+		{"env in a flag", "", map[string]string{"token": "env:TOKEN"}, nil},
+		{"file in a flag", "", map[string]string{"token": "file:" + file}, nil},
+		{"env in the file", "token: env:TOKEN\n", nil, nil},
+		{"file in the file", "token: 'file:" + file + "'\n", nil, nil},
+		{"an input as it stands", "token: env:OTHER\n", nil, map[string]string{"token": token}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			src := workspace(c.config + minimal)
+			src.Flags, src.Input, src.Getenv = c.flags, inputs(c.input), environ(map[string]string{"TOKEN": token})
+			if got := mustLoad(t, src).Token; got != token {
+				t.Errorf("token is %q", got)
+			}
+		})
+	}
+}
+
+func TestLoadRefusesSecretsInThePlain(t *testing.T) {
+	t.Parallel()
+	gone := filepath.Join(t.TempDir(), token)
+	cases := []struct {
+		name, config string
+		flags        map[string]string
+		want         string
+	}{
+		{"in a flag", "", map[string]string{"token": token}, "--token: a secret does not belong here; give it as env:NAME or file:PATH"},
+		{"in another flag", "", map[string]string{"registry-token": token}, "--registry-token: a secret"},
+		{"in the file", "token: " + token + "\n", nil, configFile + ":1:8: a secret does not belong here"},
+		{"in the file, as a list", "registry_token:\n- " + token + "\n", nil, configFile + ":2:1: a secret does not belong here"},
+		{"in the file, under a wrong key", "tokn: " + token + "\n", nil, configFile + `:1:1: unknown key "tokn" (did you mean "token"?)`},
+		{"as a mapping", "token: {" + token + ": x}\n", nil, configFile + ":1:8: must be a text"},
+		{"as a variable's name", "", map[string]string{"token": "env:" + token}, "--token: the environment variable that it names is empty"},
+		{"as a file's name", "token: 'file:" + gone + "'\n", nil, configFile + ":1:8: the file that it names cannot be read: no such file"},
+		{"before ill-formed YAML", "token: " + token + "\n\t- x: [\n", nil, configFile + ":2: "},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			src := workspace(c.config + minimal)
+			src.Flags = c.flags
+			config, err := Load(src)
+			if got := texts(t, err); len(got) != 1 || !strings.HasPrefix(got[0], c.want) || strings.Contains(got[0], token) {
+				t.Errorf("got %q, want one that begins %q and tells no secret", got, c.want)
+			}
+			if config.Token != "" || config.RegistryToken != "" {
+				t.Error("the secret was taken all the same")
+			}
+		})
+	}
+}
+
+func TestLoadRefusesEmptySwitches(t *testing.T) {
+	t.Parallel()
+	// Nothing is better than an empty value where one is needed: no parallelism at all would wait for ever.
+	for name, want := range map[string]string{"max-parallel": "whole number", "push": "none of auto", "mode": "none of all", "platforms": "names no platform", "force": "neither true nor false", "registry": "no registry"} {
+		src := workspace(minimal)
+		src.Flags = map[string]string{name: ""}
+		if _, err := Load(src); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("--%s with an empty value gives %v, want %q", name, err, want)
+		}
+	}
+	for _, name := range []string{"base", "builder", "memory", "services", "token", "registry-token"} {
+		src := workspace(minimal)
+		src.Flags = map[string]string{name: ""}
+		mustLoad(t, src)
+	}
+	src := workspace(minimal)
+	src.Input = inputs(map[string]string{"platforms": ","})
+	if _, err := Load(src); err == nil {
+		t.Error("a list of no platforms is accepted")
+	}
+}
+
+func TestProblemsReadAsLines(t *testing.T) {
+	t.Parallel()
+	var p Problems
+	if p.Err() != nil {
+		t.Error("no problem is an error")
+	}
+	p.Add("a.yml:1:2", "mend it", "%q is wrong", "x")
+	p.Add("--flag", "", "is wrong too")
+	if got, want := p.Err().Error(), "a.yml:1:2: \"x\" is wrong; mend it\n--flag: is wrong too"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestTableIsSound(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, s := range Table() {
+		if s.Help == "" || !strings.HasSuffix(s.Help, ".") {
+			t.Errorf("%s has the help %q; want a sentence", s.Name, s.Help)
+		}
+		if seen[s.Name] || s.Name != strings.ToLower(s.Name) || strings.ContainsAny(s.Name, "_ ") {
+			t.Errorf("the name %q comes twice or is ill-formed", s.Name)
+		}
+		seen[s.Name] = true
+		if s.Secret && strings.Contains(s.Default, ":") {
+			t.Errorf("%s has a secret for its default", s.Name)
+		}
+		var settings Settings
+		text := fillDefault(s.Default, map[string]string{"owner": "octo", "actor": "mona", "token": token, "temp": "/tmp"})
+		if strings.Contains(text, "{{") {
+			t.Errorf("the default %q of %s is filled by nobody", s.Default, s.Name)
+		}
+		if err := s.set(&settings, text); text != "" && err != nil {
+			t.Errorf("%s does not accept its own default: %v", s.Name, err)
+		}
+		if s.Bool && text != "false" {
+			t.Errorf("the switch %s is on by default", s.Name)
+		}
+	}
+}
+
+func TestSettingsRefuse(t *testing.T) {
+	t.Parallel()
+	cases := []struct{ name, value, want string }{
+		{"mode", "pln", `"pln" is none of all, plan (did you mean "plan"?)`},
+		{"push", "maybe", `"maybe" is none of auto, true, false`},
+		{"plain-http", "yes", `"yes" is neither true nor false`},
+		{"max-parallel", "0", `"0" is not a whole number of 1 or more`},
+		{"max-parallel", "two", `"two" is not a whole number of 1 or more`},
+		{"platforms", "linux", `"linux" is not a platform`},
+		{"platforms", "linux/amd64, linux(1.0)/arm64", `"linux(1.0)/arm64" is not a platform`},
+		{"platforms", "linux/*", `"linux/*" is not a platform`},
+		{"registry", "ghcr.io/octo", `"ghcr.io/octo" is no registry`},
+		{"registry", "https://ghcr.io", `"https://ghcr.io" is no registry`},
+	}
+	for _, c := range cases {
+		src := workspace("services: [{name: a, image: ghcr.io/octo/a}]")
+		src.Input = inputs(map[string]string{c.name: c.value})
+		_, err := Load(src)
+		if got := texts(t, err); len(got) != 1 || !strings.Contains(got[0], c.want) {
+			t.Errorf("%s=%s gives %q, want %q", c.name, c.value, got, c.want)
+		}
+	}
+}
+
+func TestWatchedPaths(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		service Service
+		want    []string
+	}{
+		"the whole workspace": {Service{Context: ".", Dockerfile: "Dockerfile"}, []string{"/**", "/Dockerfile"}},
+		"a folder":            {Service{Context: "backend", Dockerfile: "docker/Dockerfile"}, []string{"/backend/**", "/docker/Dockerfile"}},
+		"what was asked for":  {Service{Context: ".", Paths: []string{"src"}}, []string{"src"}},
+	}
+	for name, c := range cases {
+		if diff := cmp.Diff(c.want, c.service.WatchedPaths()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	for _, seed := range []string{"", minimal, example, "a: &a [*a]\nservices: *a\n", "services:\n  - &s {name: a}\n  - *s\n", "<<: {a: b}\n", "- a\n", "---\na: b\n---\nc: d\n",
+		"services: [{name: a, resources: {limits: {cpus: NaN, memory: 1e30G}}}]\n", "gates: {size: {growth: NaN%}}\nservices: [{}]\n", "? [a]\n: b\n", "\xff", "token: " + token} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		config, err := Load(workspace(text))
+		if err == nil && len(config.Services) == 0 {
+			t.Error("a configuration without services is accepted")
+		}
+		var problems Problems
+		if err != nil && !errors.As(err, &problems) {
+			t.Fatalf("the error is %T", err)
+		}
+		for _, p := range problems {
+			if p.Where == "" || p.What == "" {
+				t.Errorf("a problem without place or text: %q", p)
+			}
+		}
+		for _, s := range config.Services {
+			if err == nil && (s.Name == "" || s.Image == "" || len(s.Platforms) == 0 || s.Resources.CPUs < 0 || s.Resources.MemoryLimit < 0 || !fs.ValidPath(s.Context) || !fs.ValidPath(s.Dockerfile)) {
+				t.Errorf("accepted %+v", s)
+			}
+		}
+	})
+}

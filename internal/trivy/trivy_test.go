@@ -1,0 +1,214 @@
+package trivy
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/run"
+)
+
+func report(t testing.TB) []byte {
+	t.Helper()
+	data, err := os.ReadFile("testdata/report.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// answering is a client whose every call gives the same.
+func answering(out []byte, err error, calls *[]run.Command) *Client {
+	return &Client{CacheDir: "/cache", Env: []string{"A=1"}, Run: func(_ context.Context, c run.Command) ([]byte, error) {
+		*calls = append(*calls, c)
+		return out, err
+	}}
+}
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	got, err := parse(report(t))
+	const os, node = "ghcr.io/octo/backend@sha256:0a10e22808ac (debian 12.5)", "usr/src/app/node_modules/lodash/package.json"
+	want := []Vulnerability{
+		{ID: "CVE-2019-10744", Package: "lodash", Path: node, Target: node, Installed: "4.17.15", Fixed: "4.17.21, 5.0.0", Severity: "CRITICAL",
+			Title: "nodejs-lodash: prototype pollution", URL: "https://avd.aquasec.com/nvd/cve-2019-10744", CVSS: map[string]CVSS{"ghsa": {9.1}}},
+		{ID: "CVE-2021-23337", Package: "lodash", Path: node, Target: node, Installed: "4.17.15", Fixed: "4.17.21", Severity: "HIGH"},
+		{ID: "CVE-2023-0286", Package: "openssl", Target: os, Installed: "3.0.7-1", Fixed: "3.0.8-1", Severity: "HIGH",
+			Title: "openssl: X.400 address type confusion in X.509 GeneralName", URL: "https://avd.aquasec.com/nvd/cve-2023-0286", CVSS: map[string]CVSS{"nvd": {7.4}, "ghsa": {}}},
+		{ID: "CVE-2024-0727", Package: "openssl", Target: os, Installed: "3.0.7-1", Fixed: "3.0.13-1~deb12u1", Severity: "MEDIUM",
+			Title: "openssl: denial of service via null dereference", URL: "https://avd.aquasec.com/nvd/cve-2024-0727", CVSS: map[string]CVSS{"nvd": {5.5}, "redhat": {5.6}}},
+		{ID: "CVE-2011-3374", Package: "apt", Target: os, Installed: "2.6.1", Severity: "LOW"},
+		{ID: "CVE-2005-2541", Package: "tar", Target: os, Installed: "1.34", Severity: "UNKNOWN"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Fatalf("%v, vulnerabilities (-want +got):\n%s", err, diff)
+	}
+	var scores []float64
+	for _, v := range got {
+		scores = append(scores, v.Score())
+	}
+	if diff := cmp.Diff([]float64{9.1, 0, 7.4, 5.6, 0, 0}, scores); diff != "" {
+		t.Errorf("scores (-want +got):\n%s", diff)
+	}
+}
+
+func TestParseOrder(t *testing.T) {
+	t.Parallel()
+	got, err := parse([]byte(`{"SchemaVersion": 2, "Results": [{"Vulnerabilities": [
+		{"VulnerabilityID": "c", "Severity": "NEGLIGIBLE"}, {"VulnerabilityID": "b", "Severity": ""}, {"VulnerabilityID": "a", "Severity": "UNKNOWN"},
+		{"VulnerabilityID": "z", "Severity": "LOW"}, {"VulnerabilityID": "b", "PkgName": "q", "Severity": "CRITICAL"}]},
+		{"Vulnerabilities": [{"VulnerabilityID": "b", "PkgName": "p", "Severity": "CRITICAL"}, {"VulnerabilityID": "a", "Severity": "CRITICAL"}]}]}`))
+	var order []string
+	for _, v := range got {
+		order = append(order, v.Severity+" "+v.ID+v.Package)
+	}
+	want := []string{"CRITICAL a", "CRITICAL bp", "CRITICAL bq", "LOW z", "UNKNOWN a", " b", "NEGLIGIBLE c"}
+	if diff := cmp.Diff(want, order); diff != "" || err != nil {
+		t.Errorf("%v, order (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                              "unexpected end",
+		"{":                             "unexpected end",
+		"null":                          "schema version 0 is not 2",
+		"{}":                            "schema version 0 is not 2",
+		`{"SchemaVersion": 3}`:          "schema version 3 is not 2",
+		`{"SchemaVersion": "2"}`:        "cannot unmarshal",
+		`[]`:                            "cannot unmarshal",
+		`{"SchemaVersion": 2} and more`: "invalid character",
+		`{"SchemaVersion": 2, "Results": ` + `[{"Vulnerabilities": "none"}]}`: "cannot unmarshal",
+		"2026-11-24 INFO Scanning...\n{}":                                     "invalid character",
+	} {
+		if got, err := parse([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), "reading Trivy's report: ") || !strings.Contains(err.Error(), want) {
+			t.Errorf("parse(%q) = %v, %v; want %q", text, got, err, want)
+		}
+	}
+	if got, err := parse([]byte(`{"SchemaVersion": 2}`)); got != nil || err != nil {
+		t.Errorf("a clean image gives %v, %v", got, err)
+	}
+}
+
+func TestScanArguments(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name          string
+		image, layout string
+		plain         bool
+		want          string
+	}{
+		{"in a registry", "ghcr.io/octo/web@sha256:abc", "", false,
+			"trivy image --quiet --cache-dir /cache --cache-backend memory --no-progress --format json --scanners vuln --skip-db-update --skip-version-check --platform linux/arm64 --image-src remote -- ghcr.io/octo/web@sha256:abc"},
+		{"in a registry without TLS", "--config=evil.yaml", "", true,
+			"trivy image --quiet --cache-dir /cache --cache-backend memory --no-progress --insecure --format json --scanners vuln --skip-db-update --skip-version-check --platform linux/arm64 --image-src remote -- --config=evil.yaml"},
+		{"in a layout", "", "/tmp/layout", false,
+			"trivy image --quiet --cache-dir /cache --cache-backend memory --no-progress --format json --scanners vuln --skip-db-update --skip-version-check --platform linux/arm64 --input /tmp/layout"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var calls []run.Command
+			client := answering(report(t), nil, &calls)
+			client.PlainHTTP = c.plain
+			found, err := client.Scan(t.Context(), c.image, c.layout, "linux/arm64")
+			if len(found) != 6 || err != nil {
+				t.Errorf("Scan() = %d findings, %v", len(found), err)
+			}
+			if diff := cmp.Diff([]run.Command{{Argv: strings.Fields(c.want), Env: []string{"A=1"}}}, calls); diff != "" {
+				t.Errorf("commands (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestScanFails(t *testing.T) {
+	t.Parallel()
+	var calls []run.Command
+	failed := &run.Error{Argv: []string{"trivy", "image"}, Code: 1, Stderr: "FATAL no such image", Err: errors.New("exit status 1")}
+	for _, c := range [][2]string{{"ghcr.io/octo/web", ""}, {"", "/tmp/layout"}} {
+		_, err := answering(report(t), failed, &calls).Scan(t.Context(), c[0], c[1], "linux/arm64")
+		if want := "scanning " + c[0] + c[1] + " for linux/arm64: trivy image: exit status 1: FATAL no such image"; !errors.Is(err, failed) || err.Error() != want {
+			t.Errorf("Scan() = %v, want %s", err, want)
+		}
+	}
+	if _, err := answering(nil, nil, &calls).Scan(t.Context(), "x", "", "linux/arm64"); err == nil {
+		t.Error("no report counts as no findings")
+	}
+}
+
+func TestFetchTriesRepositoriesInOrder(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name  string
+		give  []string
+		works string
+		tried []string
+		want  string // parts of the error, in order; empty for none
+	}{
+		{"the first works", []string{"one", "two"}, "one", []string{"one"}, ""},
+		{"the second works", []string{"one", "two"}, "two", []string{"one", "two"}, ""},
+		{"none works", []string{"one", "two"}, "", []string{"one", "two"}, "fetching the vulnerability database: one: one is down\ntwo: two is down"},
+		{"none is given", nil, "", nil, "fetching the vulnerability database: no repository is given"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var tried []string
+			client := &Client{CacheDir: "/cache", Run: func(_ context.Context, command run.Command) ([]byte, error) {
+				repository := command.Argv[len(command.Argv)-1]
+				tried = append(tried, repository)
+				if want := strings.Fields("trivy image --quiet --cache-dir /cache --cache-backend memory --no-progress --download-db-only --db-repository " + repository); !slices.Equal(command.Argv, want) {
+					t.Errorf("ran %q, want %q", command.Argv, want)
+				}
+				if repository == c.works {
+					return nil, nil
+				}
+				return nil, errors.New(repository + " is down")
+			}}
+			err := client.Fetch(t.Context(), c.give)
+			if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
+				t.Errorf("Fetch() = %v, want %q", err, c.want)
+			}
+			if diff := cmp.Diff(c.tried, tried); diff != "" {
+				t.Errorf("tried (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFetchEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	calls := 0
+	client := &Client{Run: func(context.Context, run.Command) ([]byte, error) { calls++; cancel(); return nil, context.Canceled }}
+	if err := client.Fetch(ctx, []string{"one", "two"}); !errors.Is(err, context.Canceled) || calls != 1 {
+		t.Errorf("Fetch() = %v after %d calls", err, calls)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(report(f))
+	f.Add([]byte(`{"SchemaVersion": 2, "Results": [{"Target": "t", "Vulnerabilities": [{"VulnerabilityID": "a", "Severity": "x", "CVSS": {"nvd": {"V3Score": -1}}}]}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		found, err := parse(data)
+		if err != nil && (found != nil || !strings.HasPrefix(err.Error(), "reading Trivy's report: ")) {
+			t.Errorf("parse() = %v, %v", found, err)
+		}
+		seen := "CRITICAL"
+		for _, v := range found {
+			if v.Score() < 0 {
+				t.Errorf("score %v", v.Score())
+			}
+			if v.Severity == "CRITICAL" && seen != "CRITICAL" {
+				t.Errorf("CRITICAL comes after %s", seen)
+			}
+			seen = v.Severity
+		}
+	})
+}
