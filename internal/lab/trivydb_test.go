@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/aquasecurity/trivy-db/pkg/db"
-	"github.com/aquasecurity/trivy-db/pkg/types"
 	"github.com/aquasecurity/trivy-db/pkg/metadata"
+	"github.com/aquasecurity/trivy-db/pkg/types"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
