@@ -1,19 +1,13 @@
 package action
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/engine"
@@ -87,126 +81,6 @@ func (s *session) sweep(ctx context.Context) {
 	}
 }
 
-// startBuilder makes or adopts the builder and registers emulators for platforms it lacks.
-func (s *session) startBuilder(ctx context.Context, builds []plan.Service) error {
-	argv, err := buildx.Find(s.job.Environ)
-	if err != nil {
-		return err
-	}
-	s.buildx = &buildx.Client{Run: s.process.Run, Argv: argv, Env: s.environ()}
-	config, err := s.builderConfig()
-	if err != nil {
-		return err
-	}
-	platforms, err := s.adopt(ctx)
-	if err != nil {
-		host := isLoopback(s.job.Config.Registry)
-		b := buildx.Builder{Config: config.path, HostNet: host, Name: cmp.Or(s.job.Config.Builder, buildx.DefaultName(config.data, host))}
-		if platforms, err = s.buildx.Start(ctx, b); err != nil {
-			return err
-		}
-		s.builder = b.Name
-	}
-	if missing := lacking(wanted(builds), platforms); len(missing) > 0 {
-		return s.emulate(ctx, missing)
-	}
-	return nil
-}
-
-// adopt looks for a builder that the user named among the user's own.
-func (s *session) adopt(ctx context.Context) ([]string, error) {
-	if s.job.Config.Builder == "" {
-		return nil, errors.New("no builder was named")
-	}
-	home := filepath.Join(s.process.Getenv("HOME"), ".docker", "buildx")
-	own := cmp.Or(s.process.Getenv("BUILDX_CONFIG"), home)
-	client := *s.buildx
-	client.Env = append(slices.Clone(client.Env), "BUILDX_CONFIG="+own)
-	platforms, err := client.Platforms(ctx, s.job.Config.Builder)
-	if err == nil {
-		s.buildx, s.builder = &client, s.job.Config.Builder
-	}
-	return platforms, err
-}
-
-type builderConfig struct {
-	path string
-	data []byte
-}
-
-// builderConfig is the file the user gave, or one of our own where the registry speaks plain HTTP
-// under a name that BuildKit would not expect it of.
-func (s *session) builderConfig() (builderConfig, error) {
-	if file := s.job.Config.BuilderConfig; file != "" {
-		if !filepath.IsAbs(file) {
-			file = filepath.Join(s.job.Workspace, file)
-		}
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return builderConfig{}, fmt.Errorf("reading builder-config: %w", err)
-		}
-		return builderConfig{file, data}, nil
-	}
-	if !s.job.plainHTTP() {
-		return builderConfig{}, nil
-	}
-	data := fmt.Appendf(nil, "[registry.%q]\n  http = true\n", s.job.Config.Registry)
-	path := filepath.Join(s.private.path, "buildkitd.toml")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		return builderConfig{}, fmt.Errorf("writing the builder's configuration: %w", err)
-	}
-	return builderConfig{path, data}, nil
-}
-
-func wanted(builds []plan.Service) []string {
-	var platforms []string
-	for _, s := range builds {
-		platforms = append(platforms, s.Platforms...)
-	}
-	slices.Sort(platforms)
-	return slices.Compact(platforms)
-}
-
-func lacking(wanted, have []string) []string {
-	return slices.DeleteFunc(slices.Clone(wanted), func(p string) bool { return slices.Contains(have, p) })
-}
-
-// emulate registers emulators with the kernel, through a privileged container. A BuildKit that runs
-// already goes on listing the platforms it found at its start for up to an hour, yet builds for the new
-// ones at once; so it is not asked again.
-func (s *session) emulate(ctx context.Context, platforms []string) error {
-	list := strings.Join(platforms, ", ")
-	switch {
-	case s.job.Config.Emulation == "off":
-		return fmt.Errorf("builder %s cannot build for %s, and emulation is off", s.builder, list)
-	case s.noEngine != nil:
-		return fmt.Errorf("builder %s cannot build for %s, and no emulator can be registered: %w", s.builder, list, s.noEngine)
-	}
-	image := s.job.Config.BinfmtImage
-	s.log.Printf("registering emulation for %s with %s", list, image)
-	if has, _ := s.engine.Has(ctx, image); !has {
-		if err := s.engine.Pull(ctx, image, "", engine.Credentials{}); err != nil {
-			return fmt.Errorf("registering emulation for %s: %w", list, err)
-		}
-	}
-	var names []string
-	for _, platform := range platforms {
-		if p, err := v1.ParsePlatform(platform); err == nil {
-			names = append(names, p.Architecture)
-		}
-	}
-	c, err := s.engine.Start(ctx, engine.Spec{Image: image, Privileged: true, Command: []string{"--install", strings.Join(names, ",")}})
-	if err != nil {
-		return fmt.Errorf("registering emulation for %s: %w", list, err)
-	}
-	defer c.Remove()
-	if code, err := c.Wait(ctx); err != nil || code != 0 {
-		said, _ := c.Logs(ctx, 10)
-		return fmt.Errorf("registering emulation for %s: %s ended with exit code %d: %s", list, image, code, strings.Join(said, "; "))
-	}
-	return nil
-}
-
 // publisher wires the steps of a run.
 func (s *session) publisher(ctx context.Context, made plan.Plan) publish.Publisher {
 	config := s.job.Config
@@ -253,86 +127,4 @@ func (s *session) sizes(ctx context.Context, image, digest string) (map[string]i
 		sizes[p.Platform] = p.Compressed
 	}
 	return sizes, err
-}
-
-// request describes a service's build to buildx.
-func (s *session) request(service plan.Service, metadata string) buildx.Build {
-	at := func(path string) string { return filepath.Join(s.job.Workspace, filepath.FromSlash(path)) }
-	d := service.Definition
-	return buildx.Build{Builder: s.builder, Image: service.Image, Context: at(d.Context), Dockerfile: at(d.Dockerfile), Target: d.Target,
-		Platforms: service.Platforms, BuildArgs: d.BuildArgs, Labels: service.Labels, Annotations: service.Annotations,
-		Provenance: s.job.Config.Provenance, PlainHTTP: s.job.plainHTTP(),
-		Metadata: filepath.Join(s.private.path, "metadata", metadata+".json")}
-}
-
-func (s *session) progress(service string) *buildx.Progress {
-	return &buildx.Progress{Tell: func(line string) { s.log.Printf("%s │ %s", service, line) }}
-}
-
-// build makes a candidate: pushed by digest, or kept here where the run pushes nothing.
-func (s *session) build(ctx context.Context, service plan.Service) (publish.Candidate, error) {
-	if !s.job.pushes() {
-		return s.buildLocal(ctx, service)
-	}
-	progress := s.progress(service.Name)
-	digest, err := s.buildx.Build(ctx, s.request(service, service.Name), progress)
-	if err != nil {
-		return publish.Candidate{Steps: progress.Steps()}, err
-	}
-	ref, err := s.registry.Digest(service.Image, digest)
-	if err != nil {
-		return publish.Candidate{}, err
-	}
-	image, err := s.registry.Read(ctx, ref)
-	return publish.Candidate{Image: image, Steps: progress.Steps()}, err
-}
-
-// buildLocal builds each platform into an OCI layout of its own, because a scanner sees only one
-// image of a layout, and loads the native one into the engine.
-func (s *session) buildLocal(ctx context.Context, service plan.Service) (publish.Candidate, error) {
-	made := publish.Candidate{Layouts: map[string]string{}}
-	for _, platform := range service.Platforms {
-		name := service.Name + "-" + strings.ReplaceAll(platform, "/", "-")
-		request := s.request(service, name)
-		request.Platforms, request.Layout = []string{platform}, filepath.Join(s.private.path, "layouts", name)
-		if err := os.MkdirAll(request.Layout, 0o700); err != nil {
-			return made, fmt.Errorf("building: %w", err)
-		}
-		if platform == s.native && s.noEngine == nil {
-			request.Load = "ghcr-publish/" + strings.ToLower(service.Name) + ":candidate"
-			made.Loaded = request.Load
-		}
-		progress := s.progress(service.Name)
-		_, err := s.buildx.Build(ctx, request, progress)
-		made.Steps = append(made.Steps, progress.Steps()...)
-		if err != nil {
-			return made, err
-		}
-		image, err := readLayout(request.Layout, platform)
-		if err != nil {
-			return made, err
-		}
-		made.Image.Platforms = append(made.Image.Platforms, image)
-		made.Layouts[platform] = request.Layout
-	}
-	return made, nil
-}
-
-func readLayout(path, platform string) (registry.Platform, error) {
-	index, err := layout.ImageIndexFromPath(path)
-	if err != nil {
-		return registry.Platform{}, fmt.Errorf("reading the image layout: %w", err)
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return registry.Platform{}, fmt.Errorf("reading the image layout: %w", err)
-	}
-	if len(manifest.Manifests) != 1 {
-		return registry.Platform{}, fmt.Errorf("reading the image layout: it holds %d images", len(manifest.Manifests))
-	}
-	image, err := index.Image(manifest.Manifests[0].Digest)
-	if err != nil {
-		return registry.Platform{}, fmt.Errorf("reading the image layout: %w", err)
-	}
-	return registry.Describe(image, platform)
 }
