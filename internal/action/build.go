@@ -36,7 +36,7 @@ func (s *session) build(ctx context.Context, service plan.Service) (publish.Cand
 	progress := s.progress(service.Name)
 	digest, err := s.buildx.Build(ctx, s.request(service, service.Name), progress)
 	if err != nil {
-		return publish.Candidate{Steps: progress.Steps()}, err
+		return publish.Candidate{Steps: progress.Steps()}, hint(err)
 	}
 	ref, err := s.registry.Digest(service.Image, digest)
 	if err != nil {
@@ -44,6 +44,14 @@ func (s *session) build(ctx context.Context, service plan.Service) (publish.Cand
 	}
 	image, err := s.registry.Read(ctx, ref)
 	return publish.Candidate{Image: image, Steps: progress.Steps()}, err
+}
+
+// hint adds to a build's failure what its own words do not say.
+func hint(err error) error {
+	if strings.Contains(err.Error(), "exec format error") {
+		return fmt.Errorf("%w\nno emulator runs this platform here: mount binfmt_misc on the host, so that a registered one stays, or build on a machine of that platform", err)
+	}
+	return err
 }
 
 // buildLocal builds each platform into an OCI layout of its own, because a scanner sees only one
@@ -65,7 +73,7 @@ func (s *session) buildLocal(ctx context.Context, service plan.Service) (publish
 		_, err := s.buildx.Build(ctx, request, progress)
 		made.Steps = append(made.Steps, progress.Steps()...)
 		if err != nil {
-			return made, err
+			return made, hint(err)
 		}
 		image, err := readLayout(request.Layout, platform)
 		if err != nil {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // binfmtImage exists in the engine's own store only.
@@ -85,4 +88,19 @@ func (s *setup) makeBinfmt(ctx context.Context, image string, e emulator, root [
 		file{name: "usr/bin/qemu-" + e.cpu, mode: 0o755, data: qemu},
 		file{name: "usr/bin/binfmt", mode: 0o755, data: e.script()})
 	return s.load(ctx, image, e.made(), files, `ENTRYPOINT ["/usr/bin/binfmt"]`)
+}
+
+const binfmtMisc = "/proc/sys/fs/binfmt_misc"
+
+// mountBinfmt gives the kernel's table of emulators a mount that stays, as systemd does where it runs.
+// Since Linux 6.7 the entries go with the last mount: those that a container registers would end with it.
+func (s *setup) mountBinfmt() error {
+	if _, err := os.Stat(filepath.Join(binfmtMisc, "register")); err == nil || !s.Install || os.Geteuid() != 0 || os.Getenv("DOCKER_HOST") != "" {
+		return nil
+	}
+	s.Log("mounting %s", binfmtMisc)
+	if err := syscall.Mount("binfmt_misc", binfmtMisc, "binfmt_misc", 0, ""); err != nil {
+		return fmt.Errorf("mounting %s: %w", binfmtMisc, err)
+	}
+	return nil
 }

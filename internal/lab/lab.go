@@ -68,6 +68,9 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 	if err := s.startEngine(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.mountBinfmt(); err != nil {
+		return nil, err
+	}
 	if err := s.provide(ctx, s.tools(ctx)); err != nil {
 		return nil, err
 	}
