@@ -247,13 +247,14 @@ func TestInspect(t *testing.T) {
 func TestStartAsksForWhatTheSpecSays(t *testing.T) {
 	t.Parallel()
 	e, f := start(t)
+	e.Owner = "this run"
 	run(t, e, f, enginetest.Behaviour{}, Spec{Platform: "linux/amd64", Command: []string{"serve", "--fast"}, Env: map[string]string{"LEVEL": "a=b c"},
 		Port: 3001, MemoryLimit: 2 << 30, MemoryReservation: 1 << 30, CPUs: 0.5, Privileged: true})
 	var got container.CreateRequest
 	if err := json.Unmarshal([]byte(f.sent("containers/create")), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Image != image || !slices.Equal(got.Cmd, []string{"serve", "--fast"}) || !slices.Equal(got.Env, []string{"LEVEL=a=b c"}) || got.Labels["ghcr-publish.run"] == "" {
+	if got.Image != image || !slices.Equal(got.Cmd, []string{"serve", "--fast"}) || !slices.Equal(got.Env, []string{"LEVEL=a=b c"}) || got.Labels["ghcr-publish.run"] != "this run" {
 		t.Errorf("configuration: %+v", got.Config)
 	}
 	h := got.HostConfig

@@ -15,6 +15,7 @@ import (
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
+	"github.com/org/ghcr-publish/internal/tags"
 	"github.com/org/ghcr-publish/internal/verdict"
 )
 
@@ -188,11 +189,11 @@ func (s *Service) addMoves(r publish.Result) {
 			s.Kept = append(s.Kept, Kept{m.Tag, m.Kept})
 		}
 	}
-	if len(r.Moves) > 0 {
-		return
-	}
+	// What a promotion that broke off did not come to is kept too.
 	for _, tag := range r.Plan.TagSet.Names() {
-		s.Kept = append(s.Kept, Kept{tag, whyKept(r)})
+		if !slices.ContainsFunc(r.Moves, func(m tags.Move) bool { return m.Tag == tag }) {
+			s.Kept = append(s.Kept, Kept{tag, whyKept(r)})
+		}
 	}
 }
 

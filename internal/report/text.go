@@ -177,5 +177,5 @@ func seconds(s float64) string {
 // cell makes text of unknown origin safe inside a Markdown table: no markup, no second line.
 func cell(text string) string {
 	text = html.EscapeString(strings.Join(strings.Fields(text), " "))
-	return strings.NewReplacer("|", "&#124;", "`", "&#96;", "[", "&#91;", "*", "&#42;", "@", "&#64;").Replace(text)
+	return strings.NewReplacer(`\`, "&#92;", "|", "&#124;", "`", "&#96;", "[", "&#91;", "*", "&#42;", "@", "&#64;").Replace(text)
 }

@@ -1,0 +1,174 @@
+package report
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/memory"
+	"github.com/org/ghcr-publish/internal/publish"
+	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/verdict"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata")
+
+func TestSummary(t *testing.T) {
+	t.Parallel()
+	cases := map[string]Report{
+		"published":     filled(true, published("api"), skipped("web")),
+		"refused":       filled(true, held("web", publish.ErrHeld.Error()), refused("api")),
+		"failed":        filled(true, failed("api"), brokenOff("web")),
+		"nothing-to-do": filled(true, skipped("api")),
+		"approved":      filled(false, held("api", "this run pushes nothing")),
+	}
+	for name, r := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if name == "refused" {
+				r.Notices = []string{"Findings were not uploaded: code scanning is not available to this run"}
+			}
+			golden := filepath.Join("testdata", name+".md")
+			if *update {
+				if err := os.WriteFile(golden, []byte(r.Summary()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), r.Summary()); diff != "" {
+				t.Errorf("summary (-want +got; rewrite with -update):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAnswer(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		report Report
+		want   string
+	}{
+		{filled(true, published("api"), skipped("docs"), published("web")), "✅ Published api, web in 1m1.3s."},
+		{filled(false, held("api", "dry")), "✅ api passed every gate. Nothing was pushed."},
+		{filled(true, skipped("api")), "✅ Nothing to do: no service changed and every tag is in place."},
+		{filled(true, refused("api"), held("web", "others")), "❌ Refused: api. Tags of refused images stay where they were."},
+		{filled(true, failed("api"), refused("web")), "❌ Failed: api. What users pull is unchanged unless a tag is listed as moved."},
+	}
+	for _, c := range cases {
+		if got := c.report.Answer(); got != c.want {
+			t.Errorf("Answer() = %q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestLines(t *testing.T) {
+	t.Parallel()
+	slow := judged("backend", func(e *verdict.Evidence) { e.Probe.Started = 1.2e9 })
+	sick := judged("web", func(e *verdict.Evidence) {
+		e.Probe = verdict.Probe{Failure: "web ended with exit code 1 before it was healthy"}
+	})
+	untried := judged("web", func(e *verdict.Evidence) { e.Probe = verdict.Probe{Unavailable: errors.New("no Docker Engine")} })
+	large := judged("web", func(e *verdict.Evidence) { e.Platforms[1].Compressed = 1.5e9 })
+	const (
+		started = "✅ backend started in 1.2 seconds"
+		small   = "✅ Image sizes under 1GB threshold"
+		healthy = "✅ All health checks passing"
+	)
+	cases := []struct {
+		name    string
+		results []publish.Result
+		max     int64
+		want    []string
+	}{
+		{"all is well", []publish.Result{slow}, 1e9, []string{started, small, healthy}},
+		{"one is sick", []publish.Result{slow, sick}, 1e9, []string{started, "❌ web did not start: web ended with exit code 1 before it was healthy", small, "❌ Health checks failing: web"}},
+		{"one was not tried out", []publish.Result{slow, untried}, 1e9, []string{started, "❌ web did not start: no Docker Engine", small, "❌ Health checks failing: web"}},
+		{"one is large", []publish.Result{slow, large}, 1e9, []string{started, "✅ web started in 1.2 seconds", "❌ Image sizes over 1GB threshold: web for linux/arm64 is 1.5GB", healthy}},
+		{"another threshold", []publish.Result{slow}, 500e6, []string{started, "✅ Image sizes under 500MB threshold", healthy}},
+		{"no threshold", []publish.Result{slow}, 0, []string{started, healthy}},
+		{"what was not judged says nothing", []publish.Result{skipped("docs"), failed("web")}, 1e9, nil},
+		{"nothing", nil, 1e9, nil},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			gates := service.DefaultGates()
+			gates.Size.Max = c.max
+			if diff := cmp.Diff(c.want, Lines(c.results, gates)); diff != "" {
+				t.Errorf("lines (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// spoken is a report that says text wherever it can say something that others wrote.
+func spoken(text string) Report {
+	r := Report{Outcome: "refused", Notices: []string{text}, MemoryStats: memory.Stats{SuccessRate: text}}
+	r.Services = []Service{{Name: text, Action: text, Reason: text, Error: text, Healthy: true, Verdict: Verdict{"refused", []string{text}, []string{text}},
+		Moved: []Moved{{Tag: text}}, Kept: []Kept{{text, text}}, Log: []string{text}, Steps: []Step{{Name: text}},
+		Platforms: []Platform{{Platform: text, Counts: map[string]int{"CRITICAL": 1}}}}}
+	return r
+}
+
+// markup is what means something in Markdown or HTML; entities are text.
+var markup = regexp.MustCompile("[^|`<>\\[\\]*@\\\\\n]+")
+
+// shape is what is left of a text without its words.
+func shape(text string) string {
+	return markup.ReplaceAllString(strings.ReplaceAll(text, "]", "x"), "·") // "]" means nothing without its "["
+}
+
+func TestSummaryCannotBeBroken(t *testing.T) {
+	t.Parallel()
+	want := shape(spoken("text").Summary())
+	for _, hostile := range []string{
+		"a | b", "a\nb", "a\r\n\r\n# b", "a\n| b | c |", "`rm -rf`", "```\ncode", "<script>alert(1)</script>", "</pre></details><h1>x</h1>",
+		"<img src=x onerror=y>", "@octocat", "@octo/team", "[click](https://evil.example)", "![](https://evil.example/x.png)", "[^1]", "**bold**", "* item",
+		`a \| b`, `\`, `\\`, `a\`, "<!-- ", "a\u2028b", "a\x85b", "&lt;b&gt;", "a\tb", "--- | ---", "| | | | | | | |",
+	} {
+		got := shape(flatLog(spoken(hostile), hostile).Summary())
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q changes the summary's form (-want +got):\n%s", hostile, diff)
+		}
+	}
+}
+
+// flatLog keeps a container's log on one line, as it comes line by line.
+func flatLog(r Report, text string) Report {
+	r.Services[0].Log = []string{strings.NewReplacer("\n", " ", "|", "", "`", "", "[", "", "*", "", "@", "", `\`, "").Replace(text) + "x"}
+	return r
+}
+
+func TestLogCannotLeaveItsBox(t *testing.T) {
+	t.Parallel()
+	r := filled(true, refused("api"))
+	r.Services[0].Log = []string{"</pre>", "", "# heading", "| a |", "<b>", "@octocat [x](y)"}
+	summary := r.Summary()
+	_, box, _ := strings.Cut(summary, "<pre>")
+	box, rest, closed := strings.Cut(box, "</pre>")
+	if want := "&lt;/pre&gt;\n\n# heading\n| a |\n&lt;b&gt;\n@octocat [x](y)"; !closed || box != want || strings.Contains(rest, "<") && !strings.HasPrefix(rest, "\n</details>") {
+		t.Errorf("the log is shown as %q", box)
+	}
+}
+
+func FuzzSummary(f *testing.F) {
+	f.Add("a | b\n`c`")
+	f.Add(`\@x <b> [y](z)`)
+	want := shape(spoken("text").Summary())
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.TrimSpace(text) == "" {
+			return // nothing is said, so words are missing
+		}
+		if got := shape(flatLog(spoken(text), text).Summary()); got != want {
+			t.Errorf("%q changes the summary's form:\n%s", text, cmp.Diff(want, got))
+		}
+	})
+}
