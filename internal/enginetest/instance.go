@@ -58,19 +58,22 @@ func (c *instance) publish(port network.Port, b network.PortBinding) error {
 	}
 	b.HostPort = strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 	c.ports[port] = append(c.ports[port], b)
-	server := &http.Server{Handler: c.behaviour.handler(c.started), ReadHeaderTimeout: 10 * time.Second}
+	started := c.started
+	server := &http.Server{Handler: c.behaviour.handler(), ReadHeaderTimeout: 10 * time.Second,
+		ConnState: func(conn net.Conn, state http.ConnState) {
+			if state == http.StateNew && !c.behaviour.listens(time.Since(started)) {
+				_ = conn.Close()
+			}
+		}}
 	c.servers = append(c.servers, server)
 	go func() { _ = server.Serve(listener) }()
 	return nil
 }
 
-// handler answers as the container's program would. Before the program listens a connection is
-// taken, by the engine's proxy, and dropped.
-func (b Behaviour) handler(started time.Time) http.Handler {
+// handler answers as the container's program would. Before that listens a connection is taken, by
+// the engine's proxy, and dropped.
+func (b Behaviour) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if !b.listens(time.Since(started)) {
-			panic(http.ErrAbortHandler)
-		}
 		w.WriteHeader(orDefault(b.Status, http.StatusOK))
 		_, _ = fmt.Fprintln(w, http.StatusText(orDefault(b.Status, http.StatusOK)))
 	})
