@@ -617,3 +617,24 @@ func TestSweep(t *testing.T) {
 		t.Error("a sweep without a list succeeds")
 	}
 }
+
+func TestSweepTakesWhatGoneRunsLeft(t *testing.T) {
+	t.Parallel()
+	e, f := start(t)
+	for owner, ref := range map[string]string{"dead": "octo/dead:1", "alive": "octo/alive:1"} {
+		e.Owner = owner
+		if err := e.Pull(t.Context(), ref, "", Credentials{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Start(t.Context(), Spec{Image: ref}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.Gone = func(owner string) bool { return owner == "dead" }
+	if n, err := e.Sweep(t.Context(), time.Now()); n != 1 || err != nil {
+		t.Errorf("Sweep() = %d, %v; want 1, however young", n, err)
+	}
+	if diff := cmp.Diff([]string{"octo/alive:1"}, f.Running()); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
+	}
+}

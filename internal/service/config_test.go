@@ -387,6 +387,7 @@ func TestLoadRefusesSecretsInThePlain(t *testing.T) {
 		{"in the file", "token: " + token + "\n", nil, configFile + ":1:8: a secret does not belong here"},
 		{"in the file, as a list", "registry_token:\n- " + token + "\n", nil, configFile + ":2:1: a secret does not belong here"},
 		{"in the file, under a wrong key", "tokn: " + token + "\n", nil, configFile + `:1:1: unknown key "tokn" (did you mean "token"?)`},
+		{"in the file, behind a flag that is right", "token: " + token + "\n", map[string]string{"token": "env:SET"}, configFile + ":1:8: a secret does not belong here"},
 		{"as a mapping", "token: {" + token + ": x}\n", nil, configFile + ":1:8: must be a text"},
 		{"as a variable's name", "", map[string]string{"token": "env:" + token}, "--token: the environment variable that it names is empty"},
 		{"as a file's name", "token: 'file:" + gone + "'\n", nil, configFile + ":1:8: the file that it names cannot be read: no such file"},
