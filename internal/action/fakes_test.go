@@ -173,6 +173,16 @@ func progress(step string, cached bool, failure string) {
 // the database unreachable.
 func fakeTrivy() {
 	note()
+	for _, name := range []string{"trivy.yaml", ".trivyignore"} {
+		if _, err := os.Stat(name); err == nil {
+			check(fmt.Errorf("trivy runs beside %s", name))
+		}
+	}
+	for _, entry := range os.Environ() {
+		if strings.HasPrefix(entry, "TRIVY_") {
+			check(fmt.Errorf("trivy inherits %s", entry))
+		}
+	}
 	folder := os.Getenv("FINDINGS")
 	if slices.Contains(os.Args, "--download-db-only") {
 		if _, err := os.Stat(filepath.Join(folder, "down")); err == nil {

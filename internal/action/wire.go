@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
@@ -91,7 +93,8 @@ func (s *session) publisher(ctx context.Context, made plan.Plan) publish.Publish
 		MaxParallel: config.MaxParallel, PerService: config.Promote == "per-service", NoPush: !s.job.pushes(),
 	}
 	if len(made.Work()) > 0 {
-		client := &trivy.Client{Run: s.process.Run, Env: s.environ(), CacheDir: s.trivyCache(), PlainHTTP: s.job.plainHTTP()}
+		env := slices.DeleteFunc(s.environ(), func(entry string) bool { return strings.HasPrefix(entry, "TRIVY_") })
+		client := &trivy.Client{Run: s.process.Run, Env: env, Dir: s.private.path, CacheDir: s.trivyCache(), PlainHTTP: s.job.plainHTTP()}
 		p.Scan = scan.Start(ctx, client, config.TrivyDB).Scan
 	}
 	login := engine.Credentials{Host: config.Registry, Username: config.Username, Password: s.job.registryToken()}

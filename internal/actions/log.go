@@ -1,7 +1,6 @@
 package actions
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -135,47 +134,6 @@ func (l *Log) command(name string, properties githubactions.CommandProperties, m
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fmt.Fprintln(l.w, (&githubactions.Command{Name: name, Message: message, Properties: properties}).String())
-}
-
-// Lines returns a writer whose every line goes to the log behind a prefix. Close writes an unfinished last line.
-func (l *Log) Lines(prefix string) io.WriteCloser { return &lines{log: l, prefix: prefix} }
-
-type lines struct {
-	mu     sync.Mutex
-	log    *Log
-	prefix string
-	buf    []byte
-}
-
-// longestLine bounds what is kept of a line that never ends.
-const longestLine = 64 << 10
-
-func (w *lines) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.buf = append(w.buf, p...)
-	for {
-		i := bytes.IndexByte(w.buf, '\n')
-		if i < 0 && len(w.buf) < longestLine {
-			return len(p), nil
-		}
-		rest := i + 1
-		if i < 0 {
-			i, rest = len(w.buf), len(w.buf)
-		}
-		w.log.print(w.prefix + string(w.buf[:i]))
-		w.buf = w.buf[rest:]
-	}
-}
-
-func (w *lines) Close() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.buf) > 0 {
-		w.log.print(w.prefix + string(w.buf))
-		w.buf = nil
-	}
-	return nil
 }
 
 // harmless makes sure that the runner takes a line for text. It obeys "::name::" at the beginning of

@@ -26,9 +26,6 @@ func TestOutputIsNeverACommand(t *testing.T) {
 			var out bytes.Buffer
 			log := NewLog(&out, true)
 			log.Printf("%s", prefix+text)
-			w := log.Lines(prefix)
-			fmt.Fprint(w, text)
-			w.Close()
 			if got := commands(out.String()); got != nil || !utf8.Valid(out.Bytes()) {
 				t.Errorf("%q is obeyed as %+v", text, got)
 			}
@@ -57,19 +54,12 @@ func TestHarmlessKeepsWhatIsRead(t *testing.T) {
 
 func FuzzOutputIsNeverACommand(f *testing.F) {
 	for _, text := range forged {
-		f.Add(text, 3)
+		f.Add(text)
 	}
-	f.Fuzz(func(t *testing.T, text string, split int) {
+	f.Fuzz(func(t *testing.T, text string) {
 		var out bytes.Buffer
 		log := NewLog(&out, true)
 		log.Printf("%s", text)
-		w := log.Lines("")
-		if split >= 0 && split < len(text) {
-			fmt.Fprint(w, text[:split])
-			text = text[split:]
-		}
-		fmt.Fprint(w, text)
-		w.Close()
 		end := log.Group(text)
 		end()
 		log.Error(Annotation{Title: text, File: text, Line: -1, Message: text})
@@ -142,10 +132,6 @@ func TestSecretsAreKeptOutEverywhere(t *testing.T) {
 		out.Reset() // the runner has to be told the secret itself
 		end := log.Group("group of " + secret)
 		log.Printf("%s and\n%s", secret, secret)
-		w := log.Lines(secret + " │ ")
-		fmt.Fprint(w, "hun")
-		fmt.Fprint(w, "ter2 in pieces\nlast hunter2")
-		w.Close()
 		end()
 		for range annotationLimit + 1 {
 			log.Notice(Annotation{Title: secret, Message: "a " + secret})
@@ -247,66 +233,21 @@ func TestAnnotationsAreCut(t *testing.T) {
 	}
 }
 
-func TestLines(t *testing.T) {
-	t.Parallel()
-	const text = "first\n\nsecond line\nunfinished"
-	want := "a │ first\na │ \na │ second line\na │ unfinished\n"
-	for size := 1; size <= len(text); size++ {
-		var out bytes.Buffer
-		w := NewLog(&out, true).Lines("a │ ")
-		for rest := text; rest != ""; rest = rest[min(size, len(rest)):] {
-			if n, err := w.Write([]byte(rest[:min(size, len(rest))])); n != min(size, len(rest)) || err != nil {
-				t.Fatal(n, err)
-			}
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		_ = w.Close()
-		if out.String() != want {
-			t.Fatalf("written %d bytes at a time: %q, want %q", size, out.String(), want)
-		}
-	}
-}
-
-func TestLinesWithoutEndLoseNothing(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	w := NewLog(&out, true).Lines("")
-	var want strings.Builder
-	for i := range 3 * longestLine / 8 {
-		fmt.Fprintf(&want, "%08d", i)
-		fmt.Fprintf(w, "%08d", i)
-		if kept := len(w.(*lines).buf); kept > longestLine {
-			t.Fatalf("%d bytes are kept", kept)
-		}
-	}
-	w.Close()
-	if got := strings.ReplaceAll(out.String(), "\n", ""); got != want.String() {
-		t.Errorf("%d bytes of %d came through", len(got), want.Len())
-	}
-}
-
 func TestLogIsSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	log := NewLog(&out, true)
 	var group sync.WaitGroup
-	shared := log.Lines("shared ")
 	for i := range 8 {
 		group.Go(func() {
 			log.Mask(fmt.Sprintf("secret-%d", i))
-			own := log.Lines("own ")
 			for range 50 {
 				log.Printf("secret-%d one\nsecret-%d two", i, i)
-				fmt.Fprintf(own, "half ")
-				fmt.Fprintf(own, "line\n")
-				fmt.Fprintf(shared, "shared line\n")
+				log.Printf("a whole line")
 				log.Group("g")()
 				log.Warning(Annotation{Message: "w"})
 				log.Redact("x")
 			}
-			own.Close()
 		})
 	}
 	group.Wait()
@@ -314,7 +255,7 @@ func TestLogIsSafeForConcurrentUse(t *testing.T) {
 		t.Errorf("%d annotations, want %d", got, annotationLimit)
 	}
 	for _, line := range runnerLines(out.String()) {
-		if strings.Contains(line, "half") && line != "own half line" || strings.Contains(line, "shared") && line != "shared shared line" {
+		if strings.Contains(line, "whole") && line != "a whole line" {
 			t.Errorf("mixed up: %q", line)
 		}
 	}

@@ -354,9 +354,9 @@ func (e *Engine) remove(ctx context.Context, id string) error {
 	return nil
 }
 
-// abandoned is the age from which a container of ours must belong to a run that was killed: no
-// image is tried out for longer.
-const abandoned = 10 * time.Minute
+// abandoned is the age from which a container of ours must belong to a run that was killed: no job
+// on a hosted runner may last longer.
+const abandoned = 6 * time.Hour
 
 // Sweep removes the containers that killed runs left behind and returns how many there were: those of
 // runs that are known to be gone, and those that are too old to belong to a run that is not.

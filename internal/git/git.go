@@ -27,7 +27,7 @@ func (r Repo) git(ctx context.Context, args ...string) (string, error) {
 	if err != nil {
 		var failed *run.Error
 		if errors.As(err, &failed) {
-			return "", fmt.Errorf("git %s: %w", args[0], failed)
+			failed.Argv = append([]string{"git"}, args...) // what was asked, not how
 		}
 		return "", err
 	}

@@ -28,6 +28,7 @@ const (
 	logLines    = 20
 	stayUp      = 3 * time.Second // how long an image must run that has neither port nor HEALTHCHECK
 	dialTimeout = 2 * time.Second
+	settling    = 10 * time.Second // for what is read once the outcome is known
 )
 
 // Probe tries one image out. Whatever goes wrong is in the result; an image that could not be tried
@@ -77,7 +78,10 @@ func (w *watch) run(ctx context.Context) {
 	defer cancel()
 	err := w.untilHealthy(ctx)
 	w.result.Started = time.Since(w.begun)
-	w.measure(context.WithoutCancel(ctx))
+	// What follows is worth knowing above all when the time is up.
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
+	defer cancel()
+	w.measure(after)
 	if err == nil {
 		err = w.smoke(ctx)
 	}
@@ -86,8 +90,7 @@ func (w *watch) run(ctx context.Context) {
 		return
 	}
 	w.result.Failure = w.explain(err)
-	// The log is worth having above all when the time is up.
-	w.result.Log, _ = w.container.Logs(context.WithoutCancel(ctx), logLines)
+	w.result.Log, _ = w.container.Logs(after, logLines)
 }
 
 var errNotInTime = errors.New("not healthy in time")

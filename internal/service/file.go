@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/agnivade/levenshtein"
+	"github.com/bmatcuk/doublestar/v4"
 	"github.com/docker/go-units"
 	"go.yaml.in/yaml/v3"
 )
@@ -359,7 +360,7 @@ func (r reader) service(n *yaml.Node) Service {
 		}, "use letters, digits and . _ -, at most 63"),
 		"image": r.text(&s.Image), "context": path(&s.Context), "dockerfile": path(&s.Dockerfile), "target": r.text(&s.Target),
 		"build_args": r.textMap(&s.BuildArgs), "labels": r.textMap(&s.Labels), "env": r.textMap(&s.Env),
-		"platforms": r.platforms(&s.Platforms), "paths": r.texts(&s.Paths), "depends_on": r.texts(&s.DependsOn),
+		"platforms": r.platforms(&s.Platforms), "paths": r.patterns(&s.Paths), "depends_on": r.texts(&s.DependsOn),
 		"port": r.port(&s.Port), "health_endpoint": r.endpoint(&s.HealthEndpoint),
 		"smoke": r.commands(&s.Smoke), "resources": r.resources(&s.Resources),
 	})
@@ -386,10 +387,25 @@ func (r reader) platforms(into *[]string) field {
 				r.add(n.Content[i], "", "%v", err)
 				continue
 			}
-			*into = append(*into, p)
+			if !slices.Contains(*into, p) {
+				*into = append(*into, p)
+			}
 		}
 		if n.Kind == yaml.SequenceNode && len(items) == 0 {
 			r.add(n, "leave it out for the default", "platforms must not be empty")
+		}
+	}
+}
+
+func (r reader) patterns(into *[]string) field {
+	return func(n *yaml.Node) {
+		if r.texts(into)(n); n.Kind != yaml.SequenceNode {
+			return
+		}
+		for i, pattern := range *into {
+			if !doublestar.ValidatePattern(pattern) {
+				r.add(n.Content[i], "close its brackets", "%q is no pattern", pattern)
+			}
 		}
 	}
 }

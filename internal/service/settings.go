@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -177,7 +178,9 @@ func platforms(s *Settings, v string) error {
 		if err != nil {
 			return err
 		}
-		s.Platforms = append(s.Platforms, p)
+		if !slices.Contains(s.Platforms, p) {
+			s.Platforms = append(s.Platforms, p)
+		}
 	}
 	if s.Platforms == nil {
 		return errors.New("it names no platform")

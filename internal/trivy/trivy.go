@@ -16,9 +16,12 @@ import (
 // A Client runs Trivy on one cache directory. The database is fetched once, by Fetch; scans use it
 // as it is and may run at the same time.
 type Client struct {
-	Run       run.Func
-	Env       []string
-	CacheDir  string
+	Run      run.Func
+	Env      []string
+	CacheDir string
+	// Dir is the working directory. Trivy takes trivy.yaml and .trivyignore from there, so it is none
+	// that a repository can write to: what is scanned must not say how.
+	Dir       string
 	PlainHTTP bool
 }
 
@@ -59,7 +62,7 @@ func (c *Client) Fetch(ctx context.Context, repositories []string) error {
 	var failures []error
 	for _, repository := range repositories {
 		args := c.common("image", "--download-db-only", "--db-repository", repository)
-		if _, err := c.Run(ctx, run.Command{Argv: args, Env: c.Env}); err == nil {
+		if _, err := c.Run(ctx, run.Command{Argv: args, Dir: c.Dir, Env: c.Env}); err == nil {
 			return nil
 		} else if failures = append(failures, fmt.Errorf("%s: %w", repository, err)); ctx.Err() != nil {
 			break
@@ -78,7 +81,7 @@ func (c *Client) Scan(ctx context.Context, image, layout, platform string) ([]Vu
 	} else {
 		args = append(args, "--image-src", "remote", "--", image)
 	}
-	out, err := c.Run(ctx, run.Command{Argv: args, Env: c.Env})
+	out, err := c.Run(ctx, run.Command{Argv: args, Dir: c.Dir, Env: c.Env})
 	if err != nil {
 		return nil, fmt.Errorf("scanning %s for %s: %w", cmp.Or(image, layout), platform, err)
 	}
