@@ -75,7 +75,7 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 	if err != nil {
 		return made, err
 	}
-	if err := writeFile(j.Config.PlanFile, data); err != nil {
+	if err := writeFile(j.Config.PlanFile, []byte(log.Redact(string(data)))); err != nil {
 		return made, err
 	}
 	matrix, err := json.Marshal(made.Matrix)

@@ -79,6 +79,10 @@ func (s *session) remember(ctx context.Context, told report.Report, results []pu
 	if err != nil {
 		return stats, err
 	}
+	for i := range entries {
+		// Reasons quote what other programs said.
+		entries[i].Value = json.RawMessage(s.log.Redact(string(entries[i].Value)))
+	}
 	path := s.job.Config.Memory
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(s.job.Workspace, path)

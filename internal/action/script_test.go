@@ -182,6 +182,7 @@ func setEngine(ts *testscript.TestScript, _ bool, args []string) {
 		"exits":   {Exits: true, ExitCode: 7, Stdout: "no configuration\n"},
 		"failing": {Status: 500},
 		"sound":   {},
+		"tells":   {Exec: func([]string) (int, string) { return 1, "no module " + scriptToken }},
 		"smokes":  {Exec: func([]string) (int, string) { return 1, "no such module" }},
 	}[args[1]]
 	if !known {
