@@ -11,34 +11,65 @@ import (
 // again, and the last pattern that matches a file decides.
 func matching(patterns, files []string) []string {
 	var hits []string
+	selected := selector(patterns)
 	for _, file := range files {
-		selected := false
-		for _, pattern := range patterns {
-			negative := strings.HasPrefix(pattern, "!")
-			if matchPath(strings.TrimPrefix(pattern, "!"), file) {
-				selected = !negative
-			}
-		}
-		if selected {
+		if selected(file) {
 			hits = append(hits, file)
 		}
 	}
 	return hits
 }
 
-func matchPath(pattern, file string) bool {
-	if pattern == "." || pattern == "./" {
-		return true // the repository itself
+// selector reads patterns once, so that asking for each file of a large repository costs little.
+func selector(patterns []string) func(file string) bool {
+	read := make([]pattern, len(patterns))
+	for i, text := range patterns {
+		read[i] = newPattern(text)
 	}
-	if rest, ok := strings.CutPrefix(pattern, "./"); ok {
-		pattern = "/" + rest
+	return func(file string) bool {
+		for i := len(read) - 1; i >= 0; i-- {
+			if read[i].matches(file) {
+				return !read[i].negative
+			}
+		}
+		return false
 	}
-	inside := strings.HasSuffix(pattern, "/") // names a folder, so never a file
-	pattern = strings.TrimSuffix(pattern, "/")
-	if !strings.Contains(pattern, "/") {
-		pattern = "**/" + pattern
+}
+
+// A pattern is one of a list.
+type pattern struct {
+	glob     string
+	literal  string // what each file that it matches begins with
+	negative bool
+	inside   bool // it names a folder, so never a file
+}
+
+func newPattern(text string) pattern {
+	var p pattern
+	p.glob, p.negative = strings.CutPrefix(text, "!")
+	if p.glob == "." || p.glob == "./" {
+		p.glob = "**" // the repository itself
 	}
-	pattern = strings.TrimPrefix(pattern, "/")
+	if rest, ok := strings.CutPrefix(p.glob, "./"); ok {
+		p.glob = "/" + rest
+	}
+	p.glob, p.inside = strings.CutSuffix(p.glob, "/")
+	if !strings.Contains(p.glob, "/") {
+		p.glob = "**/" + p.glob
+	}
+	p.glob = strings.TrimPrefix(p.glob, "/")
+	p.literal = p.glob
+	if i := strings.IndexAny(p.glob, `*?[{\`); i >= 0 {
+		p.literal = p.glob[:i]
+	}
+	p.literal = strings.TrimRight(p.literal, "/")
+	return p
+}
+
+func (p pattern) matches(file string) bool {
+	if !strings.HasPrefix(file, p.literal) {
+		return false
+	}
 	// An ill-formed pattern matches nothing; the configuration was proven before.
-	return !inside && doublestar.MatchUnvalidated(pattern, file) || doublestar.MatchUnvalidated(pattern+"/**/*", file)
+	return !p.inside && doublestar.MatchUnvalidated(p.glob, file) || doublestar.MatchUnvalidated(p.glob+"/**/*", file)
 }

@@ -75,8 +75,9 @@ func (t *tree) inputs(s service.Service) (string, error) {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n", definition)
 	patterns := s.WatchedPaths()
+	watched := selector(patterns)
 	for _, f := range t.files {
-		if len(matching(patterns, []string{f.Path})) > 0 {
+		if watched(f.Path) {
 			fmt.Fprintf(sum, "%s %s %q\n", f.Mode, f.ID, f.Path)
 		}
 	}
