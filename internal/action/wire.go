@@ -88,7 +88,7 @@ func (s *session) publisher(ctx context.Context, made plan.Plan) publish.Publish
 	config := s.job.Config
 	p := publish.Publisher{
 		Build: s.build, Reuse: s.reuse, Sizes: s.sizes,
-		Promote: promote.Promoter{Resolve: s.registry.Resolve, Tag: s.registry.Tag, IsAncestor: s.job.Repo.IsAncestor, Commit: s.job.Event.SHA}.Promote,
+		Promote: s.promoter().Promote,
 		Tell:    s.log.Printf, Gates: config.Gates, Native: s.native, NoEngine: s.noEngine,
 		MaxParallel: config.MaxParallel, PerService: config.Promote == "per-service", NoPush: !s.job.pushes(),
 	}
@@ -100,6 +100,12 @@ func (s *session) publisher(ctx context.Context, made plan.Plan) publish.Publish
 	login := engine.Credentials{Host: config.Registry, Username: config.Username, Password: s.job.registryToken()}
 	p.Probe = (&probe.Prober{Engine: s.engine, Login: login, Every: 50 * time.Millisecond}).Probe
 	return p
+}
+
+func (s *session) promoter() promote.Promoter {
+	event, repo := s.job.Event, s.job.Repo
+	return promote.Promoter{Resolve: s.registry.Resolve, Tag: s.registry.Tag, Tags: s.registry.Tags, IsAncestor: repo.IsAncestor, Commit: event.SHA,
+		Tip: func(ctx context.Context) (string, error) { return repo.Tip(ctx, event.Ref) }}
 }
 
 // trivyCache keeps the database between runs on one machine.

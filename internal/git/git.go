@@ -63,6 +63,13 @@ func (r Repo) Remote(ctx context.Context) string {
 	return address
 }
 
+// Tip asks origin for the commit that a ref is at now.
+func (r Repo) Tip(ctx context.Context, ref string) (string, error) {
+	out, err := r.git(ctx, "ls-remote", "--exit-code", "--end-of-options", "origin", ref)
+	sha, _, _ := strings.Cut(out, "\t")
+	return sha, err
+}
+
 // Time returns when a commit was made.
 func (r Repo) Time(ctx context.Context, commit string) (time.Time, error) {
 	out, err := r.git(ctx, "show", "--no-patch", "--no-show-signature", "--format=%cI", "--end-of-options", commit, "--")

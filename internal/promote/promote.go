@@ -4,6 +4,7 @@ package promote
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -19,7 +20,11 @@ type Promoter struct {
 	Tag     func(ctx context.Context, approval verdict.Approval, tag string) error
 	// IsAncestor reports whether commit old is new or comes before it.
 	IsAncestor func(ctx context.Context, old, new string) (bool, error)
-	Commit     string // the commit of this run
+	// Tip asks the remote for the commit that this run's branch is at now.
+	Tip func(ctx context.Context) (string, error)
+	// Tags lists the tags of an image.
+	Tags   func(ctx context.Context, image string) ([]string, error)
+	Commit string // the commit of this run
 }
 
 // Promote points the tags of a set at the approved digest. Tags that would go back stay, and the
@@ -61,32 +66,67 @@ func (p Promoter) move(ctx context.Context, image string, tag tags.Tag, version 
 	switch {
 	case move.From == to:
 		move.Kept = "it is there already"
-	case found:
-		move.Kept = p.newer(ctx, tag.Kind, now, version)
+	case found && tag.Kind == tags.Branch:
+		move.Kept = p.newerCommit(ctx, now.Revision)
+	case found && tag.Kind == tags.Release:
+		move.Kept, err = p.newerVersion(ctx, image, tag.Name, now.Version, version)
 	}
-	if move.Kept != "" {
-		return move, nil
+	if err != nil || move.Kept != "" {
+		return move, err
 	}
 	return move, p.Tag(ctx, approval, tag.Name)
 }
 
-// newer says why what a tag points to now is newer than this run; empty if it is not.
-func (p Promoter) newer(ctx context.Context, kind tags.Kind, now registry.Image, version string) string {
-	switch kind {
-	case tags.Branch:
-		// A commit that this clone does not know cannot be compared; the branch tip decides then.
-		if now.Revision == "" || now.Revision == p.Commit {
-			return ""
-		}
-		if older, err := p.IsAncestor(ctx, p.Commit, now.Revision); err == nil && older {
-			return fmt.Sprintf("the newer commit %s is published there", now.Revision[:min(7, len(now.Revision))])
-		}
-	case tags.Release:
-		if mine, theirs := parse(version), parse(now.Version); mine != nil && theirs != nil && theirs.GreaterThan(mine) {
-			return fmt.Sprintf("the newer version %s is published there", now.Version)
-		}
+var commit = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+
+// newerCommit says why the commit that a branch's tag has now is newer than this run's; empty if it
+// is not. One that this clone does not know may be newer, unless this run's is the branch's tip.
+func (p Promoter) newerCommit(ctx context.Context, now string) string {
+	if now == p.Commit || !commit.MatchString(now) {
+		return ""
+	}
+	short := now[:min(7, len(now))]
+	older, err := p.IsAncestor(ctx, p.Commit, now)
+	if err == nil && older {
+		return fmt.Sprintf("the newer commit %s is published there", short)
+	}
+	if err == nil {
+		return ""
+	}
+	if tip, err := p.Tip(ctx); err != nil || tip != p.Commit {
+		return fmt.Sprintf("commit %s, which this clone does not know, is published there, and this run's is not the tip of its branch", short)
 	}
 	return ""
+}
+
+// newerVersion says why a release's tag stays; empty if it moves. The label of what it points to does
+// not tell enough: a digest that was used again has the label of its first tag. So all versions that
+// are published count, of the line that the tag follows.
+func (p Promoter) newerVersion(ctx context.Context, image, tag, now, version string) (string, error) {
+	mine := parse(version)
+	if mine == nil {
+		return "", nil
+	}
+	names, err := p.Tags(ctx, image)
+	if err != nil {
+		return "", err
+	}
+	kept, highest := "", mine
+	for _, name := range append(names, now) {
+		if v := parse(name); v != nil && v.Prerelease() == "" && inLine(tag, v) && v.GreaterThan(highest) {
+			kept, highest = fmt.Sprintf("the newer version %s is published there", name), v
+		}
+	}
+	return kept, nil
+}
+
+var line = regexp.MustCompile(`^v?(\d+)(?:\.(\d+))?$`)
+
+// inLine reports whether a version belongs to the line that a tag follows: "1.2" and "1" follow
+// theirs, every other tag follows all.
+func inLine(tag string, v *semver.Version) bool {
+	parts := line.FindStringSubmatch(tag)
+	return parts == nil || parts[1] == fmt.Sprint(v.Major()) && (parts[2] == "" || parts[2] == fmt.Sprint(v.Minor()))
 }
 
 func parse(version string) *semver.Version {

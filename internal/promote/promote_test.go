@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +46,7 @@ func approve(t *testing.T) verdict.Approval {
 type shelf struct {
 	tags   map[string]registry.Image
 	broken map[string]error // by "read tag" or "move tag"
+	tip    string           // of the branch, at the remote
 	asked  []string
 }
 
@@ -69,16 +71,21 @@ func (s *shelf) tag(_ context.Context, approval verdict.Approval, tag string) er
 
 // ancestors is a line of commits: each letter comes before the next ones.
 func ancestors(_ context.Context, old, new string) (bool, error) {
-	const line = "ABCDE"
-	i, j := strings.Index(line, old), strings.Index(line, new)
+	const line = "abcde"
+	i, j := strings.Index(line, old[:1]), strings.Index(line, new[:1])
 	if i < 0 || j < 0 {
 		return false, errors.New("no such commit")
 	}
 	return i <= j, nil
 }
 
+// at is the commit that a letter stands for.
+func at(letter string) string { return strings.Repeat(letter, 40) }
+
 func (s *shelf) promoter() Promoter {
-	return Promoter{Resolve: s.resolve, Tag: s.tag, IsAncestor: ancestors, Commit: "C"}
+	return Promoter{Resolve: s.resolve, Tag: s.tag, IsAncestor: ancestors, Commit: at("c"),
+		Tip:  func(context.Context) (string, error) { return s.tip, nil },
+		Tags: func(context.Context, string) ([]string, error) { return slices.Collect(maps.Keys(s.tags)), nil }}
 }
 
 func one(name string, kind tags.Kind, version string) tags.Set {
@@ -97,11 +104,13 @@ func TestMove(t *testing.T) {
 		{"a new branch tag", tags.Branch, "main", nil, ""},
 		{"a new release tag", tags.Release, "1.2.3", nil, ""},
 		{"a new fixed tag", tags.Fixed, "1.2.3", nil, ""},
-		{"a tag that is there already", tags.Branch, "main", &registry.Image{Ref: ours, Revision: "E"}, "it is there already"},
-		{"a branch goes forward", tags.Branch, "main", &registry.Image{Ref: theirs, Revision: "B"}, ""},
-		{"a branch never goes back", tags.Branch, "main", &registry.Image{Ref: theirs, Revision: "D"}, "the newer commit D is published there"},
-		{"a branch at the same commit is built again", tags.Branch, "main", &registry.Image{Ref: theirs, Revision: "C"}, ""},
-		{"a branch at a commit that nobody knows", tags.Branch, "main", &registry.Image{Ref: theirs, Revision: "Z"}, ""},
+		{"a tag that is there already", tags.Branch, "main", &registry.Image{Ref: ours, Revision: at("e")}, "it is there already"},
+		{"a branch goes forward", tags.Branch, "main", &registry.Image{Ref: theirs, Revision: at("b")}, ""},
+		{"a branch never goes back", tags.Branch, "main", &registry.Image{Ref: theirs, Revision: at("d")}, "the newer commit ddddddd is published there"},
+		{"a branch at the same commit is built again", tags.Branch, "main", &registry.Image{Ref: theirs, Revision: at("c")}, ""},
+		{"a branch at a commit that the clone lacks", tags.Branch, "main", &registry.Image{Ref: theirs, Revision: at("f")},
+			"commit fffffff, which this clone does not know, is published there, and this run's is not the tip of its branch"},
+		{"a branch at what was never committed", tags.Branch, "main", &registry.Image{Ref: theirs, Revision: at("f") + "-dirty"}, ""},
 		{"a branch at an image without a commit", tags.Branch, "main", &registry.Image{Ref: theirs}, ""},
 		{"a release goes forward", tags.Release, "1.2.3", &registry.Image{Ref: theirs, Version: "1.2.2"}, ""},
 		{"a release never goes back", tags.Release, "1.2.3", &registry.Image{Ref: theirs, Version: "1.10.0"}, "the newer version 1.10.0 is published there"},
@@ -109,8 +118,8 @@ func TestMove(t *testing.T) {
 		{"a release of the same version", tags.Release, "1.2.3", &registry.Image{Ref: theirs, Version: "1.2.3"}, ""},
 		{"a release after its own candidate", tags.Release, "1.2.3", &registry.Image{Ref: theirs, Version: "1.2.3-rc.1"}, ""},
 		{"a release over an image without a version", tags.Release, "1.2.3", &registry.Image{Ref: theirs, Version: "main"}, ""},
-		{"a release does not go by commits", tags.Release, "1.2.3", &registry.Image{Ref: theirs, Revision: "E", Version: "1.2.2"}, ""},
-		{"a fixed tag goes where its run says", tags.Fixed, "1.2.3", &registry.Image{Ref: theirs, Revision: "E", Version: "9.0.0"}, ""},
+		{"a release does not go by commits", tags.Release, "1.2.3", &registry.Image{Ref: theirs, Revision: at("e"), Version: "1.2.2"}, ""},
+		{"a fixed tag goes where its run says", tags.Fixed, "1.2.3", &registry.Image{Ref: theirs, Revision: at("e"), Version: "9.0.0"}, ""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -132,6 +141,38 @@ func TestMove(t *testing.T) {
 				t.Errorf("asked (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestTipMovesOverAnUnknownCommit(t *testing.T) {
+	t.Parallel()
+	// A force push leaves the published commit outside of every clone.
+	s := &shelf{tags: map[string]registry.Image{"main": {Ref: theirs, Revision: at("f")}}, tip: at("c")}
+	moves, err := s.promoter().Promote(t.Context(), image, approve(t), one("main", tags.Branch, "main"))
+	if err != nil || moves[0].Kept != "" || s.tags["main"].Ref != ours {
+		t.Errorf("moves %+v, %v", moves, err)
+	}
+}
+
+func TestReleasesFollowTheirLine(t *testing.T) {
+	t.Parallel()
+	published := []string{"2.0.0", "1.10.1", "1.9.3", "3.0.0-rc.1", "main", "sha-abc"}
+	for _, c := range []struct {
+		tag, version string
+		moves        bool
+	}{
+		{"latest", "1.10.2", false}, {"latest", "2.0.1", true}, {"1", "1.10.2", true}, {"1", "1.9.4", false},
+		{"1.9", "1.9.4", true}, {"1.9", "1.9.2", false}, {"v2", "2.0.0", true}, {"stable", "1.10.2", false},
+	} {
+		// What the tag points to was used again: its label is of no use.
+		s := &shelf{tags: map[string]registry.Image{c.tag: {Ref: theirs, Version: "main"}}}
+		for _, name := range published {
+			s.tags[name] = registry.Image{Ref: theirs}
+		}
+		moves, err := s.promoter().Promote(t.Context(), image, approve(t), one(c.tag, tags.Release, c.version))
+		if err != nil || (moves[0].Kept == "") != c.moves {
+			t.Errorf("%s for %s: %+v, %v; want it moved: %v", c.tag, c.version, moves, err, c.moves)
+		}
 	}
 }
 

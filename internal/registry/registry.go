@@ -107,6 +107,22 @@ func (c *Client) Read(ctx context.Context, ref name.Digest) (Image, error) {
 	return describe(ref, desc)
 }
 
+// Tags lists the tags of an image; none where there is no such image yet.
+func (c *Client) Tags(ctx context.Context, image string) ([]string, error) {
+	repo, err := name.NewRepository(image, c.nameOptions()...)
+	if err != nil {
+		return nil, err
+	}
+	names, err := remote.List(repo, c.options(ctx, repo)...)
+	if isNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing the tags of %s: %w", repo, err)
+	}
+	return names, nil
+}
+
 // Tag points a tag at the digest that was approved, and reads it back.
 func (c *Client) Tag(ctx context.Context, approval verdict.Approval, tag string) error {
 	ref, err := approval.Candidate()
