@@ -26,7 +26,7 @@ func planMode(ctx context.Context, p Process, j job, log *actions.Log) (int, err
 // allMode is one whole run: plan, build, judge, promote, record.
 func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
 	told := report.Report{Program: "ghcr-publish " + p.Version, Commit: j.Event.SHA, Ref: j.Event.Ref, Event: j.Event.Name,
-		RunURL: runURL(j.Event), StartedAt: p.Now().UTC().Truncate(time.Second)}
+		RunURL: runURL(j.Event), StartedAt: p.Now().UTC().Truncate(time.Second), Severities: j.Config.Gates.Vulnerabilities.Severity}
 	begun := time.Now()
 	made, err := makePlan(ctx, p, j, log)
 	if err != nil {

@@ -47,7 +47,7 @@ type Build struct {
 	Platforms  []string
 	BuildArgs  map[string]string
 	Labels     map[string]string
-	// Annotations go onto the image index, which is where ghcr.io reads an image's description.
+	// Annotations go onto the image index, where there is one: there ghcr.io reads an image's description.
 	Annotations map[string]string
 	Provenance  string // "max", "min" or "false"
 	PlainHTTP   bool   // the registry speaks HTTP
@@ -69,7 +69,7 @@ func (b Build) Args() []string {
 	args = appendMap(args, "--build-arg", "", b.BuildArgs)
 	args = appendMap(args, "--label", "", b.Labels)
 	if b.Layout == "" {
-		args = appendMap(args, "--annotation", "index:", b.Annotations)
+		args = appendMap(args, "--annotation", b.annotated(), b.Annotations)
 	}
 	return append(args, b.Context)
 }
@@ -92,6 +92,14 @@ func (b Build) outputs() []string {
 		provenance = "type=provenance,mode=" + b.Provenance
 	}
 	return []string{"--output", push, "--attest", provenance}
+}
+
+// annotated is where annotations go: onto the index, but a single platform without provenance has none.
+func (b Build) annotated() string {
+	if len(b.Platforms) == 1 && b.Provenance == "false" {
+		return "manifest:"
+	}
+	return "index:"
 }
 
 func appendMap(args []string, option, prefix string, values map[string]string) []string {

@@ -1,6 +1,7 @@
 package buildx
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,5 +89,24 @@ func TestDefaultName(t *testing.T) {
 	}
 	if string(rest) != before {
 		t.Error("the caller's memory was written to")
+	}
+}
+
+func TestAnnotationsGoWhereTheyCan(t *testing.T) {
+	t.Parallel()
+	// BuildKit refuses index annotations where it makes no index.
+	for _, c := range []struct {
+		platforms  []string
+		provenance string
+		want       string
+	}{
+		{[]string{"linux/amd64"}, "false", "manifest:k=v"},
+		{[]string{"linux/amd64"}, "max", "index:k=v"},
+		{[]string{"linux/amd64", "linux/arm64"}, "false", "index:k=v"},
+	} {
+		args := Build{Platforms: c.platforms, Provenance: c.provenance, Annotations: map[string]string{"k": "v"}}.Args()
+		if !slices.Contains(args, c.want) {
+			t.Errorf("%q with provenance %s: %q lacks %s", c.platforms, c.provenance, args, c.want)
+		}
 	}
 }

@@ -279,6 +279,16 @@ func TestPullRequestPushesNothing(t *testing.T) {
 	}
 }
 
+func TestOnePlatformWithoutProvenance(t *testing.T) {
+	w := newWorld(t)
+	config := strings.Replace(w.read(".github/ghcr-publish.yml"), "platforms: [linux/amd64, linux/arm64]", "platforms: [linux/amd64]\nprovenance: \"false\"", 1)
+	w.commit("one platform", map[string]string{".github/ghcr-publish.yml": config})
+	w.mustPublish(report.ExitDone)
+	if o := w.mustPublish(report.ExitDone); o.Outcome != "nothing-to-do" {
+		t.Errorf("the second run's outcome is %s:\n%s", o.Outcome, o.log)
+	}
+}
+
 func TestBrokenBuildStopsNothingElse(t *testing.T) {
 	w := newWorld(t)
 	w.commit("break auth", map[string]string{"auth/Dockerfile": "FROM busybox\nRUN echo the reason >&2; exit 9\n"})

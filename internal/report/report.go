@@ -47,6 +47,8 @@ type Report struct {
 	Services      []Service    `json:"services"`
 	Notices       []string     `json:"notices"`
 	MemoryStats   memory.Stats `json:"memory_stats"`
+	// Severities are those that the summary shows; the report itself lists every finding.
+	Severities []string `json:"-"`
 }
 
 // A Service is what became of one service.

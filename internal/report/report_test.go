@@ -93,7 +93,7 @@ func brokenOff(name string) publish.Result {
 }
 
 func filled(pushes bool, results ...publish.Result) Report {
-	r := Report{Program: "ghcr-publish 1.0.0", Commit: strings.Repeat("1", 40), Ref: "refs/heads/main", Event: "push", RunURL: "https://github.com/octo/mono/actions/runs/42",
+	r := Report{Severities: []string{"CRITICAL", "HIGH"}, Program: "ghcr-publish 1.0.0", Commit: strings.Repeat("1", 40), Ref: "refs/heads/main", Event: "push", RunURL: "https://github.com/octo/mono/actions/runs/42",
 		StartedAt: time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC), Seconds: 61.25,
 		MemoryStats: memory.Stats{TotalEntries: 12, Namespaces: 4, SizeKB: 3.5, SuccessRate: "75%"}}
 	r.Fill(results, pushes)

@@ -92,7 +92,7 @@ func (r Report) Summary() string {
 	b.WriteString("| service | action | verdict | start | size | findings | cached | tags |\n|---|---|---|---|---|---|---|---|\n")
 	for _, s := range r.Services {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", cell(s.Name), cell(s.Action), s.Verdict.Outcome,
-			s.start(), s.sizes(), s.findings(), s.cached(), cell(s.tags()))
+			s.start(), s.sizes(), s.findings(r.Severities), s.cached(), cell(s.tags()))
 	}
 	for _, s := range r.Services {
 		s.writeDetails(&b)
@@ -139,10 +139,10 @@ func (s Service) sizes() string {
 	return strings.Join(sizes, " / ")
 }
 
-func (s Service) findings() string {
+func (s Service) findings(shown []string) string {
 	var found []string
 	for _, p := range s.Platforms {
-		for _, severity := range severities[:2] {
+		for _, severity := range shown {
 			if n := p.Counts[severity]; n > 0 {
 				found = append(found, fmt.Sprintf("%d %s on %s", n, severity, p.Platform))
 			}

@@ -111,7 +111,7 @@ func TestLines(t *testing.T) {
 
 // spoken is a report that says text wherever it can say something that others wrote.
 func spoken(text string) Report {
-	r := Report{Outcome: "refused", Notices: []string{text}, MemoryStats: memory.Stats{SuccessRate: text}}
+	r := Report{Outcome: "refused", Severities: []string{"CRITICAL"}, Notices: []string{text}, MemoryStats: memory.Stats{SuccessRate: text}}
 	r.Services = []Service{{Name: text, Action: text, Reason: text, Error: text, Healthy: true, Verdict: Verdict{"refused", []string{text}, []string{text}},
 		Moved: []Moved{{Tag: text}}, Kept: []Kept{{text, text}}, Log: []string{text}, Steps: []Step{{Name: text}},
 		Platforms: []Platform{{Platform: text, Counts: map[string]int{"CRITICAL": 1}}}}}
