@@ -66,7 +66,7 @@ func (s *session) buildLocal(ctx context.Context, service plan.Service) (publish
 			return made, fmt.Errorf("building: %w", err)
 		}
 		if platform == s.native && s.noEngine == nil {
-			request.Load = "ghcr-publish/" + strings.ToLower(service.Name) + ":candidate"
+			request.Load = s.candidateName(service)
 			made.Loaded = request.Load
 		}
 		progress := s.progress(service.Name)
@@ -83,6 +83,15 @@ func (s *session) buildLocal(ctx context.Context, service plan.Service) (publish
 		made.Layouts[platform] = request.Layout
 	}
 	return made, nil
+}
+
+// candidateName names an image in the engine's store, for this run alone.
+func (s *session) candidateName(service plan.Service) string {
+	name := "ghcr-publish/" + strings.ToLower(service.Name) + ":candidate-" + strings.TrimPrefix(filepath.Base(s.private.path), privatePrefix)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loaded = append(s.loaded, name)
+	return name
 }
 
 func readLayout(path, platform string) (registry.Platform, error) {

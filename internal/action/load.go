@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/git"
+	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
@@ -26,6 +28,8 @@ type job struct {
 	Repo      git.Repo
 	Workspace string   // absolute
 	Environ   []string // what children inherit
+	// Astray says that what is checked out is not part of the ref that started the run; empty if it is.
+	Astray string
 }
 
 // load reads environment, event, flags, inputs and the configuration file once. Every mistake is in the error.
@@ -45,8 +49,9 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	j.Config, err = service.Load(service.Sources{
 		Flags: flags.values, Input: actions.Inputs(p.Getenv), Getenv: p.Getenv, ReadFile: root.ReadFile,
 		Defaults: map[string]string{"owner": j.Event.Owner, "actor": cmp.Or(j.Event.Actor, "ghcr-publish"),
-			"token": p.Getenv("GITHUB_TOKEN"), "temp": filepath.Join(tempDir(j.Event), "ghcr-publish")},
+			"token": p.Getenv("GITHUB_TOKEN"), "temp": workDir(p, j.Event)},
 	})
+	j.withhold(j.Config.SecretEnv)
 	log.Mask(j.Config.Token)
 	log.Mask(j.Config.RegistryToken)
 	var wrong service.Problems
@@ -61,7 +66,77 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	if preflight := plan.Preflight(j.Workspace, j.Config.Services); errors.As(preflight, &wrong) {
 		problems = append(problems, wrong...)
 	}
+	j.resolveBase(ctx, &problems)
+	if j.Astray = j.astray(ctx); j.Astray != "" && j.pushes() {
+		problems.Add("the checkout", "check out what started the run, or set `push: false`", "%s", j.Astray)
+	}
 	return j, problems.Err()
+}
+
+// withhold takes variables out of what children inherit.
+func (j *job) withhold(names []string) {
+	j.Environ = slices.DeleteFunc(j.Environ, func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(names, name)
+	})
+	j.Repo.Env = j.Environ
+}
+
+// resolveBase turns the base that was asked for into a commit. A full commit id may be missing here: a
+// shallow clone is deepened when the plan needs it.
+func (j *job) resolveBase(ctx context.Context, problems *service.Problems) {
+	base := &j.Config.Base
+	if *base == "" || fullCommit.MatchString(*base) {
+		return
+	}
+	commit, err := j.Repo.Commit(ctx, *base)
+	if err != nil {
+		problems.Add("base", "give a commit, branch or tag, and check out with fetch-depth: 0", "%q is no commit of this clone", *base)
+		return
+	}
+	*base = commit
+}
+
+var fullCommit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// astray says why what is checked out must not be published under the ref's name. Tags are named
+// after the event's ref, and a workflow may check something else out: the head of a pull request, say.
+func (j job) astray(ctx context.Context) string {
+	e := j.Event
+	if e.TriggerSHA == "" || e.SHA == e.TriggerSHA || e.Name == "pull_request" {
+		return ""
+	}
+	_ = j.Repo.Fetch(ctx, e.TriggerSHA) // without it no ancestry is found
+	if is, err := j.Repo.IsAncestor(ctx, e.SHA, e.TriggerSHA); err == nil && is {
+		return ""
+	}
+	if tip, err := j.tip(ctx); err == nil {
+		if is, err := j.Repo.IsAncestor(ctx, e.SHA, tip); err == nil && is {
+			return ""
+		}
+	}
+	return fmt.Sprintf("commit %.7s is checked out, which is not part of %s", e.SHA, e.Ref)
+}
+
+// tip asks origin for the commit that the run's ref is at now, or GitHub where the clone has no right
+// to ask, and brings it into the clone where it can.
+func (j job) tip(ctx context.Context) (string, error) {
+	sha, err := j.Repo.Tip(ctx, j.Event.Ref)
+	if err != nil && j.Config.Token != "" && j.Event.Repository != "" && j.Event.Name != "local" {
+		api, unusable := github.New(j.Event.APIURL, j.Event.Repository, j.Config.Token)
+		if unusable != nil {
+			return "", errors.Join(err, unusable)
+		}
+		var refused error
+		if sha, refused = api.Tip(ctx, j.Event.Ref); refused != nil {
+			return "", errors.Join(err, refused)
+		}
+		err = nil
+	}
+	if err == nil {
+		_ = j.Repo.Fetch(ctx, sha)
+	}
+	return sha, err
 }
 
 // locate finds the clone and, off a runner, reads from it what a runner would have told.
@@ -119,6 +194,18 @@ func tempDir(e actions.Event) string {
 	return os.TempDir()
 }
 
+// workDir is where plan, report and the scanner's database are kept: on a runner in its folder for temporary
+// files, elsewhere in the user's cache, which is nobody else's.
+func workDir(p Process, e actions.Event) string {
+	if dir := tempDir(e); dir != os.TempDir() {
+		return filepath.Join(dir, "ghcr-publish")
+	}
+	if home := p.Getenv("HOME"); home != "" {
+		return filepath.Join(cmp.Or(p.Getenv("XDG_CACHE_HOME"), filepath.Join(home, ".cache")), "ghcr-publish")
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("ghcr-publish-%d", os.Getuid()))
+}
+
 // private are the variables that no child needs: inputs, and tokens of which each child gets its
 // own, by its private configuration, if any.
 var private = []string{"INPUT_", "GITHUB_TOKEN=", "GH_TOKEN=", "ACTIONS_RUNTIME_TOKEN=", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=", "DOCKER_CONFIG=", "BUILDX_CONFIG="}
@@ -145,7 +232,11 @@ func isLoopback(host string) bool {
 	return host == "localhost" || strings.HasPrefix(host, "127.") || host == "[::1]"
 }
 
-// pushes reports whether the run publishes: pull requests and laptops only try, unless told otherwise.
+// publishing are the events whose runs publish by themselves. All others only try: pull requests, a merge
+// queue, whose commit may never land, and whatever GitHub adds.
+var publishing = []string{"push", "release", "schedule", "workflow_dispatch", "repository_dispatch", "workflow_run"}
+
+// pushes reports whether the run publishes.
 func (j job) pushes() bool {
 	switch {
 	case j.Config.DryRun || j.Config.Push == "false" || j.Event.Fork:
@@ -153,6 +244,6 @@ func (j job) pushes() bool {
 	case j.Config.Push == "true":
 		return true
 	default:
-		return j.Event.Name != "local" && !strings.HasPrefix(j.Event.Name, "pull_request")
+		return slices.Contains(publishing, j.Event.Name)
 	}
 }

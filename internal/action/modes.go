@@ -20,7 +20,7 @@ func planMode(ctx context.Context, p Process, j job, log *actions.Log) (int, err
 	if err != nil {
 		return 0, err
 	}
-	return report.ExitDone, printJSON(p, j, made)
+	return report.ExitDone, printJSON(p, j, actions.Redacted(made, log.Redact))
 }
 
 // allMode is one whole run: plan, build, judge, promote, record.
@@ -37,18 +37,17 @@ func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, erro
 		return 0, err
 	}
 	results := s.work(ctx, made)
-	if err := s.Close(); err != nil {
-		return 0, err
-	}
+	told.Notices = s.Close()
 	for _, line := range report.Lines(results, j.Config.Gates) {
 		log.Printf("%s", line)
 	}
-	told.Notices = s.uploadFindings(ctx, results)
+	told.Notices = append(told.Notices, s.uploadFindings(ctx, results)...)
 	told.Fill(results, j.pushes())
+	told = actions.Redacted(told, log.Redact)
 	told.Seconds = time.Since(begun).Round(time.Millisecond).Seconds()
 	told.MemoryStats, err = s.remember(ctx, told, results)
 	if err != nil {
-		told.Notices = append(told.Notices, fmt.Sprintf("The memory was not kept: %v", err))
+		told.Notices = append(told.Notices, log.Redact(fmt.Sprintf("The memory was not kept: %v", err)))
 	}
 	return told.ExitCode, s.tell(told)
 }
@@ -71,11 +70,11 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 		}
 	}
 	end()
-	data, err := report.JSON(made)
+	data, err := report.JSON(actions.Redacted(made, log.Redact))
 	if err != nil {
 		return made, err
 	}
-	if err := writeFile(j.Config.PlanFile, []byte(log.Redact(string(data)))); err != nil {
+	if err := writeFile(j.Config.PlanFile, data); err != nil {
 		return made, err
 	}
 	matrix, err := json.Marshal(made.Matrix)

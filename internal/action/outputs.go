@@ -17,7 +17,7 @@ var Outputs = [...]Output{
 	{"matrix", "Input for `strategy.matrix`: one row for each service with work to do, `{\"include\":[]}` when there is none."},
 	{"has-work", "`true` when any service has work to do."},
 	{"plan", "Path of the plan, as JSON."},
-	{"outcome", "`published`, `nothing-to-do`, `approved` (passed, and pushed nothing), `refused` or `failed`."},
+	{"outcome", "`published`, `kept` (passed, and every tag stays where it is), `nothing-to-do`, `approved` (passed, and pushed nothing), `refused` or `failed`."},
 	{"digests", "Digest of each service's image index, by name, as JSON."},
 	{"report", "Path of the report, as JSON."},
 	{"memory-stats", "What the memory holds, as JSON."},

@@ -12,6 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // A private folder holds what only this run may see: the registry login in Docker's form, buildx's
@@ -55,6 +58,7 @@ func sweepPrivate(temp string) {
 	left, _ := filepath.Glob(filepath.Join(temp, privatePrefix+"*"))
 	for _, dir := range left {
 		if f, err := lockFile(dir, 0); err == nil {
+			rescue(dir)
 			os.RemoveAll(dir)
 			f.Close()
 		}
@@ -102,7 +106,7 @@ func (d *privateDir) login(registry, username, password, home string) error {
 	config := map[string]any{"cliPluginsExtraDirs": []string{filepath.Join(home, ".docker", "cli-plugins")}}
 	if password != "" {
 		auth := base64.StdEncoding.EncodeToString([]byte(username + ":" + password))
-		config["auths"] = map[string]any{registry: map[string]string{"auth": auth}}
+		config["auths"] = map[string]any{loginKey(registry): map[string]string{"auth": auth}}
 	}
 	data, err := json.Marshal(config)
 	if err != nil {
@@ -112,6 +116,14 @@ func (d *privateDir) login(registry, username, password, home string) error {
 		return fmt.Errorf("writing the private login: %w", err)
 	}
 	return nil
+}
+
+// loginKey is the name under which Docker looks a registry's login up.
+func loginKey(registry string) string {
+	if host, err := name.NewRegistry(registry); err == nil && host.RegistryStr() == name.DefaultRegistry {
+		return authn.DefaultAuthKey
+	}
+	return registry
 }
 
 // environ is what children inherit that speak to the registry: the private login, and a git that

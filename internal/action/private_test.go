@@ -68,6 +68,22 @@ func TestLoginStaysPrivate(t *testing.T) {
 	}
 }
 
+func TestLoginOnDockerHub(t *testing.T) {
+	t.Parallel()
+	dir, err := newPrivateDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := dir.login("docker.io", "octocat", "secret", "/home/octocat"); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir.path, "config.json"))
+	if err != nil || !strings.Contains(string(data), `"https://index.docker.io/v1/"`) {
+		t.Errorf("config.json is %s, %v; want the key under which Docker looks", data, err)
+	}
+}
+
 func TestRepositoryOf(t *testing.T) {
 	t.Parallel()
 	for remote, want := range map[string]string{

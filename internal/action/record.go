@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -39,13 +38,24 @@ func (s *session) uploadFindings(ctx context.Context, results []publish.Result) 
 	if e.Fork {
 		return []string{"Findings were not uploaded to code scanning: a fork's token may not."}
 	}
+	if s.job.Astray != "" {
+		return []string{"Findings were not uploaded to code scanning: " + s.job.Astray + "."}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, uploadTime, fmt.Errorf("GitHub did not take them within %s", uploadTime))
+	defer cancel()
 	if err := s.upload(ctx, analyses); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		s.log.Warning(actions.Annotation{Title: "Code scanning", Message: err.Error()})
 		return []string{"Findings were not uploaded: " + err.Error()}
 	}
 	s.log.Printf("uploaded the findings of %d images to code scanning", len(analyses))
 	return nil
 }
+
+// uploadTime bounds what is not worth failing, or waiting, for.
+const uploadTime = 2 * time.Minute
 
 func (s *session) upload(ctx context.Context, analyses []scan.Analysis) error {
 	files, err := scan.SARIF(analyses)
@@ -75,19 +85,11 @@ func (s *session) remember(ctx context.Context, told report.Report, results []pu
 	if s.job.Config.Memory == "off" {
 		return stats, nil
 	}
-	entries, err := insight.Entries(learnt(s.job.Event, told, results))
+	entries, err := insight.Entries(actions.Redacted(learnt(s.job.Event, told, results), s.log.Redact))
 	if err != nil {
 		return stats, err
 	}
-	for i := range entries {
-		// Reasons quote what other programs said.
-		entries[i].Value = json.RawMessage(s.log.Redact(string(entries[i].Value)))
-	}
-	path := s.job.Config.Memory
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(s.job.Workspace, path)
-	}
-	store, notice, err := memory.OpenOrSetAside(ctx, path, s.process.Now)
+	store, notice, err := memory.OpenOrSetAside(ctx, s.job.memoryPath(), s.process.Now)
 	if err != nil {
 		return stats, err
 	}
@@ -158,7 +160,6 @@ func (s *session) tell(told report.Report) error {
 	if err != nil {
 		return err
 	}
-	data = []byte(s.log.Redact(string(data)))
 	if err := writeFile(s.job.Config.Report, data); err != nil {
 		return err
 	}
@@ -170,7 +171,7 @@ func (s *session) tell(told report.Report) error {
 		}
 	}
 	s.log.Printf("%s", told.Answer())
-	if err := actions.AppendSummary(s.process.Getenv("GITHUB_STEP_SUMMARY"), s.log.Redact(told.Summary())); err != nil {
+	if err := actions.AppendSummary(s.process.Getenv("GITHUB_STEP_SUMMARY"), told.Summary()); err != nil {
 		return err
 	}
 	digests := map[string]string{}

@@ -57,7 +57,7 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved,
-			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads,
+			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "github-ref": setRef, "engine-empty": checkEngine,
 		},
 	})
 }
@@ -182,13 +182,25 @@ func setEngine(ts *testscript.TestScript, _ bool, args []string) {
 		"exits":   {Exits: true, ExitCode: 7, Stdout: "no configuration\n"},
 		"failing": {Status: 500},
 		"sound":   {},
-		"tells":   {Exec: func([]string) (int, string) { return 1, "no module " + scriptToken }},
+		"tells":   {Exec: func([]string) (int, string) { return 1, "no module " + scriptToken + `, nor odd"<&\token>` }},
 		"smokes":  {Exec: func([]string) (int, string) { return 1, "no such module" }},
 	}[args[1]]
 	if !known {
 		ts.Fatalf("no behaviour %q", args[1])
 	}
 	stageOf(ts).engine.Behave(strings.ToLower(sample.Owner)+"/"+sample.Images[args[0]], behaviour)
+}
+
+// engine-empty: the engine's store holds no image.
+func checkEngine(ts *testscript.TestScript, _ bool, _ []string) {
+	if stored := stageOf(ts).engine.Stored(); len(stored) > 0 {
+		ts.Fatalf("images are left: %q", stored)
+	}
+}
+
+// github-ref REF SHA: GitHub says that a ref, heads/main, is at a commit.
+func setRef(ts *testscript.TestScript, _ bool, args []string) {
+	stageOf(ts).github.SetRef(args[0], args[1])
 }
 
 // uploads N: code scanning got so many uploads.

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
@@ -28,12 +29,17 @@ type session struct {
 	process  Process
 	log      *actions.Log
 	private  *privateDir
+	memory   hidden
+	scanner  *scan.Scanner
 	registry *registry.Client
 	buildx   *buildx.Client
 	engine   *engine.Engine
 	builder  string
 	native   string // the engine's platform
 	noEngine error
+
+	mu     sync.Mutex
+	loaded []string // images that this run put into the engine
 }
 
 func (j job) registryClient() *registry.Client {
@@ -42,7 +48,8 @@ func (j job) registryClient() *registry.Client {
 
 // planner decides what the run does; it needs the clone and, where it can be read, the registry.
 func (j job) planner() plan.Planner {
-	return plan.Planner{Config: j.Config, Event: j.Event, Rules: j.Rules, Repo: j.Repo, Pushes: j.pushes(), Resolve: j.registryClient().Resolve}
+	return plan.Planner{Config: j.Config, Event: j.Event, Rules: j.Rules, Repo: j.Repo, Pushes: j.pushes(),
+		Resolve: j.registryClient().Resolve, Read: j.registryClient().Read}
 }
 
 // open makes what a run works with. The caller closes the session, which removes the login.
@@ -53,6 +60,9 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 	}
 	s := &session{job: j, process: p, log: log, private: dir, registry: j.registryClient()}
 	if err := dir.login(j.Config.Registry, j.Config.Username, j.registryToken(), p.Getenv("HOME")); err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	if s.memory, err = hide(j.memoryPath(), dir.path); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
 	s.native = "linux/" + runtime.GOARCH
@@ -70,7 +80,25 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 	return s, nil
 }
 
-func (s *session) Close() error { return s.private.Close() }
+// Close takes away what the run made for itself and puts the memory back. What of that fails is for a
+// person to know, and changes nothing about what was published.
+func (s *session) Close() (notices []string) {
+	note := func(err error) {
+		if err != nil {
+			s.log.Warning(actions.Annotation{Title: "Cleaning up", Message: err.Error()})
+			notices = append(notices, "Cleaning up: "+err.Error())
+		}
+	}
+	if s.scanner != nil {
+		s.scanner.Close()
+	}
+	for _, image := range s.loaded {
+		note(s.engine.Discard(image))
+	}
+	note(s.memory.putBack())
+	note(s.private.Close())
+	return notices
+}
 
 func (s *session) environ() []string { return s.private.environ(s.job.Environ, s.job.Workspace) }
 
@@ -95,17 +123,17 @@ func (s *session) publisher(ctx context.Context, made plan.Plan) publish.Publish
 	if len(made.Work()) > 0 {
 		env := slices.DeleteFunc(s.environ(), func(entry string) bool { return strings.HasPrefix(entry, "TRIVY_") })
 		client := &trivy.Client{Run: s.process.Run, Env: env, Dir: s.private.path, CacheDir: s.trivyCache(), PlainHTTP: s.job.plainHTTP()}
-		p.Scan = scan.Start(ctx, client, config.TrivyDB).Scan
+		s.scanner = scan.Start(ctx, client, config.TrivyDB)
+		p.Scan = s.scanner.Scan
 	}
 	login := engine.Credentials{Host: config.Registry, Username: config.Username, Password: s.job.registryToken()}
-	p.Probe = (&probe.Prober{Engine: s.engine, Login: login, Every: 50 * time.Millisecond}).Probe
+	p.Probe = (&probe.Prober{Engine: s.engine, Login: login, Every: 50 * time.Millisecond, SmokeTime: time.Minute}).Probe
 	return p
 }
 
 func (s *session) promoter() promote.Promoter {
-	event, repo := s.job.Event, s.job.Repo
-	return promote.Promoter{Resolve: s.registry.Resolve, Tag: s.registry.Tag, Tags: s.registry.Tags, IsAncestor: repo.IsAncestor, Commit: event.SHA,
-		Tip: func(ctx context.Context) (string, error) { return repo.Tip(ctx, event.Ref) }}
+	return promote.Promoter{Resolve: s.registry.Resolve, Tag: s.registry.Tag, Tags: s.registry.Tags, Version: s.job.Rules.Published,
+		Commit: s.job.Event.SHA, IsAncestor: s.job.Repo.IsAncestor, Tip: s.job.tip, InputsAt: s.job.planner().InputsAt}
 }
 
 // trivyCache keeps the database between runs on one machine.
@@ -113,7 +141,7 @@ func (s *session) trivyCache() string {
 	if dir := s.process.Getenv("TRIVY_CACHE_DIR"); dir != "" {
 		return dir
 	}
-	return filepath.Join(tempDir(s.job.Event), "ghcr-publish", "trivy")
+	return filepath.Join(workDir(s.process, s.job.Event), "trivy")
 }
 
 func (s *session) reuse(ctx context.Context, service plan.Service) (publish.Candidate, error) {

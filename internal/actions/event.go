@@ -16,13 +16,10 @@ import (
 // An Event is what started the run and where it runs. On a laptop, where nothing did, the
 // fields about the commit are empty until they are read from git.
 type Event struct {
-	OnRunner      bool
 	Name          string // push, pull_request, workflow_dispatch, …
 	Ref           string // refs/heads/main
 	SHA           string // commit that is checked out
 	TriggerSHA    string // commit the event names, which need not be the one checked out
-	Before        string // commit the ref pointed to before a push; empty when unknown or newly made
-	BaseSHA       string // pull_request and merge_group: the commit it would go onto
 	DefaultBranch string
 	Repository    string // owner/name
 	Owner         string
@@ -39,11 +36,8 @@ type Event struct {
 // payload is the part of GitHub's event payloads that is of interest.
 // https://docs.github.com/en/webhooks/webhook-events-and-payloads
 type payload struct {
-	Before     string `json:"before"`
 	Repository struct {
 		DefaultBranch string `json:"default_branch"`
-		FullName      string `json:"full_name"`
-		Description   string `json:"description"`
 	} `json:"repository"`
 	PullRequest struct {
 		Head struct {
@@ -51,13 +45,7 @@ type payload struct {
 				FullName string `json:"full_name"`
 			} `json:"repo"`
 		} `json:"head"`
-		Base struct {
-			SHA string `json:"sha"`
-		} `json:"base"`
 	} `json:"pull_request"`
-	MergeGroup struct {
-		BaseSHA string `json:"base_sha"`
-	} `json:"merge_group"`
 }
 
 var commit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
@@ -70,7 +58,7 @@ func ReadEvent(getenv func(string) string, problems *service.Problems) Event {
 		return Event{}
 	}
 	e := Event{
-		OnRunner: context.Actions, Name: context.EventName, Ref: context.Ref, SHA: context.SHA, TriggerSHA: context.SHA,
+		Name: context.EventName, Ref: context.Ref, SHA: context.SHA, TriggerSHA: context.SHA,
 		Repository: context.Repository, Owner: context.RepositoryOwner, Actor: context.Actor,
 		RunID: getenv("GITHUB_RUN_ID"), Attempt: getenv("GITHUB_RUN_ATTEMPT"),
 		ServerURL: context.ServerURL, APIURL: context.APIURL, Workspace: context.Workspace, Temp: getenv("RUNNER_TEMP"),
@@ -100,10 +88,6 @@ func (e *Event) readPayload(event map[string]any) error {
 		return fmt.Errorf("reading the event: %w", err)
 	}
 	e.DefaultBranch = p.Repository.DefaultBranch
-	e.BaseSHA = p.PullRequest.Base.SHA + p.MergeGroup.BaseSHA
-	if commit.MatchString(p.Before) && strings.Trim(p.Before, "0") != "" {
-		e.Before = p.Before
-	}
 	head := p.PullRequest.Head.Repo.FullName
 	e.Fork = strings.HasPrefix(e.Name, "pull_request") && !strings.EqualFold(head, e.Repository)
 	return nil

@@ -42,7 +42,7 @@ func runner(t *testing.T, payload string, more map[string]string) func(string) s
 func TestReadEvent(t *testing.T) {
 	t.Parallel()
 	push := Event{
-		OnRunner: true, Name: "push", Ref: "refs/heads/main", SHA: head, TriggerSHA: head, DefaultBranch: "main", Repository: "Octo/Hello", Owner: "Octo", Actor: "mona",
+		Name: "push", Ref: "refs/heads/main", SHA: head, TriggerSHA: head, DefaultBranch: "main", Repository: "Octo/Hello", Owner: "Octo", Actor: "mona",
 		RunID: "8123456789", Attempt: "2", ServerURL: "https://github.com", APIURL: "https://api.github.com", Workspace: "/github/workspace", Temp: "/github/runner_temp",
 	}
 	pull := `{"action": "synchronize", "number": 7, "before": "` + before + `", "after": "` + head + `", "pull_request": {"number": 7, "state": "open", "head": {"ref": "feat", "sha": "` + head +
@@ -54,24 +54,20 @@ func TestReadEvent(t *testing.T) {
 		want    func(*Event)
 	}{
 		{"a push", `{"ref": "refs/heads/main", "before": "` + before + `", "after": "` + head + `", "forced": false, "commits": [{"id": "` + head + `"}], ` + repository + `}`, nil,
-			func(e *Event) { e.Before = before }},
+			func(*Event) {}},
 		{"a new branch", `{"ref": "refs/heads/new", "before": "` + zero + `", "created": true, ` + repository + `}`, map[string]string{"GITHUB_REF": "refs/heads/new"},
 			func(e *Event) { e.Ref = "refs/heads/new" }},
 		{"a tag", `{"ref": "refs/tags/v1.2.3", "before": "` + zero + `", "base_ref": "refs/heads/main", ` + repository + `}`, map[string]string{"GITHUB_REF": "refs/tags/v1.2.3"},
 			func(e *Event) { e.Ref = "refs/tags/v1.2.3" }},
 		{"a pull request", strings.Replace(pull, "HEAD", `{"full_name": "octo/hello", "fork": false}`, 1), map[string]string{"GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/7/merge"},
-			func(e *Event) { e.Name, e.Ref, e.BaseSHA, e.Before = "pull_request", "refs/pull/7/merge", base, before }},
+			func(e *Event) { e.Name, e.Ref = "pull_request", "refs/pull/7/merge" }},
 		{"a pull request from a fork", strings.Replace(pull, "HEAD", `{"full_name": "stranger/hello", "fork": true}`, 1), map[string]string{"GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/7/merge"},
-			func(e *Event) {
-				e.Name, e.Ref, e.BaseSHA, e.Before, e.Fork = "pull_request", "refs/pull/7/merge", base, before, true
-			}},
+			func(e *Event) { e.Name, e.Ref, e.Fork = "pull_request", "refs/pull/7/merge", true }},
 		{"a pull request from a fork that is gone", strings.Replace(pull, "HEAD", "null", 1), map[string]string{"GITHUB_EVENT_NAME": "pull_request_target"},
-			func(e *Event) { e.Name, e.BaseSHA, e.Before, e.Fork = "pull_request_target", base, before, true }},
+			func(e *Event) { e.Name, e.Fork = "pull_request_target", true }},
 		{"a merge group", `{"action": "checks_requested", "merge_group": {"head_sha": "` + head + `", "head_ref": "refs/heads/gh-readonly-queue/main/pr-7", "base_sha": "` + base + `", "base_ref": "refs/heads/main"}, ` + repository + `}`,
 			map[string]string{"GITHUB_EVENT_NAME": "merge_group", "GITHUB_REF": "refs/heads/gh-readonly-queue/main/pr-7-" + base},
-			func(e *Event) {
-				e.Name, e.Ref, e.BaseSHA = "merge_group", "refs/heads/gh-readonly-queue/main/pr-7-"+base, base
-			}},
+			func(e *Event) { e.Name, e.Ref = "merge_group", "refs/heads/gh-readonly-queue/main/pr-7-"+base }},
 		{"a schedule", `{"schedule": "0 3 * * *", ` + repository + `, "workflow": ".github/workflows/publish.yml"}`, map[string]string{"GITHUB_EVENT_NAME": "schedule"},
 			func(e *Event) { e.Name = "schedule" }},
 		{"a dispatch", `{"inputs": {"services": "backend", "force": "true"}, "ref": "refs/heads/main", ` + repository + `, "sender": {"login": "mona"}, "workflow": "publish.yml"}`, map[string]string{"GITHUB_EVENT_NAME": "workflow_dispatch"},
@@ -115,8 +111,8 @@ func TestReadEventNotesMistakes(t *testing.T) {
 	}{
 		{"no commit and no ref", "", map[string]string{"GITHUB_SHA": "--upload-pack=x", "GITHUB_REF": "main"}, []string{"GITHUB_SHA", "GITHUB_REF"}},
 		{"a short commit", "", map[string]string{"GITHUB_SHA": head[:12]}, []string{"GITHUB_SHA"}},
-		{"a payload of other types", `{"before": 5}`, map[string]string{"GITHUB_SHA": "x"}, []string{"GITHUB_EVENT_PATH", "GITHUB_SHA"}},
-		{"a payload that is cut", `{"before": "`, nil, []string{"the runner's environment"}},
+		{"a payload of other types", `{"repository": 5}`, map[string]string{"GITHUB_SHA": "x"}, []string{"GITHUB_EVENT_PATH", "GITHUB_SHA"}},
+		{"a payload that is cut", `{"repository": "`, nil, []string{"the runner's environment"}},
 		{"a run that is no number", "", map[string]string{"GITHUB_RUN_ID": "x"}, []string{"the runner's environment"}},
 	}
 	for _, c := range cases {
@@ -139,11 +135,8 @@ func TestReadEventTakesLongCommits(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 64)
 	var problems service.Problems
-	if got := ReadEvent(runner(t, `{"before": "`+long+`"}`, map[string]string{"GITHUB_SHA": long}), &problems); got.SHA != long || got.Before != long || problems != nil {
-		t.Errorf("SHA %q, before %q, problems %v", got.SHA, got.Before, problems)
-	}
-	if got := ReadEvent(runner(t, `{"before": "--all"}`, nil), &problems); got.Before != "" {
-		t.Errorf("before is %q, want none", got.Before)
+	if got := ReadEvent(runner(t, "{}", map[string]string{"GITHUB_SHA": long}), &problems); got.SHA != long || problems != nil {
+		t.Errorf("SHA %q, problems %v", got.SHA, problems)
 	}
 }
 

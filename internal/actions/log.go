@@ -101,8 +101,7 @@ type Annotation struct {
 	Message     string
 }
 
-// Notice, Warning and Error annotate the run.
-func (l *Log) Notice(a Annotation)  { l.annotate("notice", a) }
+// Warning and Error annotate the run.
 func (l *Log) Warning(a Annotation) { l.annotate("warning", a) }
 func (l *Log) Error(a Annotation)   { l.annotate("error", a) }
 

@@ -134,7 +134,7 @@ func TestSecretsAreKeptOutEverywhere(t *testing.T) {
 		log.Printf("%s and\n%s", secret, secret)
 		end()
 		for range annotationLimit + 1 {
-			log.Notice(Annotation{Title: secret, Message: "a " + secret})
+			log.Warning(Annotation{Title: secret, Message: "a " + secret})
 		}
 		if got := out.String(); strings.Contains(got, secret) || strings.Count(got, "***") < 6 {
 			t.Errorf("on a runner %v: logged\n%s", onRunner, got)
@@ -171,7 +171,7 @@ func TestAnnotations(t *testing.T) {
 		tell func(*Log)
 		want command
 	}{
-		{"a message", func(l *Log) { l.Notice(Annotation{Message: "hello"}) }, command{Name: "notice", Data: "hello"}},
+		{"a message", func(l *Log) { l.Warning(Annotation{Message: "hello"}) }, command{Name: "warning", Data: "hello"}},
 		{"everything", func(l *Log) { l.Error(Annotation{Title: "t", File: "a/Dockerfile", Line: 7, Message: "m"}) },
 			command{"error", map[string]string{"title": "t", "file": "a/Dockerfile", "line": "7"}, "m"}},
 		{"a file without a line", func(l *Log) { l.Warning(Annotation{File: "a", Message: "m"}) },
@@ -215,8 +215,8 @@ func TestAnnotationsOffARunner(t *testing.T) {
 	var out bytes.Buffer
 	log := NewLog(&out, false)
 	log.Error(Annotation{Message: "m"})
-	log.Notice(Annotation{Title: "T", File: "f", Message: "m\nn"})
-	if got, want := out.String(), "error: m\nnotice: T: m\nn\n"; got != want {
+	log.Warning(Annotation{Title: "T", File: "f", Message: "m\nn"})
+	if got, want := out.String(), "error: m\nwarning: T: m\nn\n"; got != want {
 		t.Errorf("logged %q, want %q", got, want)
 	}
 }

@@ -104,6 +104,16 @@ func (e *Engine) Has(ctx context.Context, image string) (bool, error) {
 	return err == nil, err
 }
 
+// Discard takes an image out of the store, unless a container uses it. Layers that other images share stay.
+func (e *Engine) Discard(image string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), removal)
+	defer cancel()
+	if _, err := e.api.ImageRemove(ctx, image, client.ImageRemoveOptions{PruneChildren: true}); err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("removing %s from the engine: %w", image, err)
+	}
+	return nil
+}
+
 // An ImageInfo is what the engine knows of an image in its store.
 type ImageInfo struct {
 	Unpacked       int64 // bytes on disk
@@ -220,7 +230,6 @@ type State struct {
 	Running   bool
 	ExitCode  int
 	OOMKilled bool
-	Restarts  int
 	Health    string // "starting", "healthy", "unhealthy"; empty without a HEALTHCHECK
 }
 
@@ -234,7 +243,7 @@ func (c *Container) State(ctx context.Context) (State, error) {
 	if s == nil {
 		return State{}, errors.New("inspecting a container: the engine tells no state")
 	}
-	state := State{Running: s.Running, ExitCode: s.ExitCode, OOMKilled: s.OOMKilled, Restarts: got.Container.RestartCount}
+	state := State{Running: s.Running, ExitCode: s.ExitCode, OOMKilled: s.OOMKilled}
 	if s.Health != nil && s.Health.Status != container.NoHealthcheck {
 		state.Health = string(s.Health.Status)
 	}
@@ -288,7 +297,7 @@ func (c *Container) Exec(ctx context.Context, argv []string) (code int, output s
 	if err != nil {
 		return 0, "", fmt.Errorf("running %q in the container: %w", argv[0], err)
 	}
-	stream, err := api.ExecAttach(ctx, made.ID, client.ExecAttachOptions{})
+	stream, err := c.engine.attach(ctx, made.ID)
 	if err != nil {
 		return 0, "", fmt.Errorf("running %q in the container: %w", argv[0], err)
 	}
@@ -307,6 +316,31 @@ func (c *Container) Exec(ctx context.Context, argv []string) (code int, output s
 		return 0, "", fmt.Errorf("running %q in the container: %w", argv[0], err)
 	}
 	return code, strings.TrimSpace(out.String()), nil
+}
+
+// attach starts a command and returns its output. The client waits for an engine's first answer
+// whatever becomes of the context, so it waits aside.
+func (e *Engine) attach(ctx context.Context, id string) (client.ExecAttachResult, error) {
+	type answer struct {
+		stream client.ExecAttachResult
+		err    error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		stream, err := e.api.ExecAttach(ctx, id, client.ExecAttachOptions{})
+		answered <- answer{stream, err}
+	}()
+	select {
+	case got := <-answered:
+		return got.stream, got.err
+	case <-ctx.Done():
+		go func() {
+			if late := <-answered; late.err == nil {
+				late.stream.Close()
+			}
+		}()
+		return client.ExecAttachResult{}, context.Cause(ctx)
+	}
 }
 
 // execCode returns the exit code of a command whose output has ended. The engine may notice the end

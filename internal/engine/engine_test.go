@@ -172,6 +172,32 @@ func TestPull(t *testing.T) {
 	}
 }
 
+func TestDiscard(t *testing.T) {
+	t.Parallel()
+	e, f := start(t)
+	if err := e.Pull(t.Context(), digest, "linux/amd64", Credentials{}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := e.Start(t.Context(), Spec{Image: digest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Discard(digest); err == nil || !strings.Contains(err.Error(), "is using its referenced image") {
+		t.Errorf("Discard() of an image in use = %v", err)
+	}
+	if err := c.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is nothing to do
+		if err := e.Discard(digest); err != nil {
+			t.Error(err)
+		}
+	}
+	if stored := f.Stored(); len(stored) > 0 {
+		t.Errorf("the store holds %q", stored)
+	}
+}
+
 func TestPullReportsWhatTheStreamSays(t *testing.T) {
 	t.Parallel()
 	e, f := start(t)
@@ -529,6 +555,27 @@ func TestExecEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 100*time.Millisecond, late)
 	defer cancel()
 	if code, _, err := c.Exec(ctx, []string{"sleep", "infinity"}); !errors.Is(err, late) {
+		t.Errorf("Exec() = %d, %v; want the context's end", code, err)
+	}
+}
+
+func TestExecOnAnEngineThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	e, f := start(t)
+	c := run(t, e, f, enginetest.Behaviour{}, Spec{})
+	end := make(chan struct{})
+	t.Cleanup(func() { close(end) })
+	f.instead = func(_ http.ResponseWriter, r *http.Request) bool {
+		stuck := strings.HasSuffix(r.URL.Path, "/start")
+		if stuck {
+			<-end
+		}
+		return stuck
+	}
+	late := errors.New("not in time")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 100*time.Millisecond, late)
+	defer cancel()
+	if code, _, err := c.Exec(ctx, []string{"true"}); !errors.Is(err, late) {
 		t.Errorf("Exec() = %d, %v; want the context's end", code, err)
 	}
 }

@@ -89,6 +89,21 @@ func (s *Server) inspectImage(r *http.Request) (answer, error) {
 	}{i.response(s.behaviour(i.reference)), config{s.behaviour(i.reference).healthCheck()}}}, nil
 }
 
+// removeImage takes an image out of the store, unless a container was made of it.
+func (s *Server) removeImage(r *http.Request) (answer, error) {
+	i, err := s.image(r.PathValue("path"))
+	if err != nil {
+		return answer{}, err
+	}
+	for _, c := range s.containers {
+		if used, err := s.image(c.config.Image); err == nil && used.id() == i.id() {
+			return answer{}, &apiError{http.StatusConflict, "conflict: unable to remove repository reference: container " + c.id + " is using its referenced image"}
+		}
+	}
+	delete(s.images, i.reference)
+	return answer{http.StatusOK, []image.DeleteResponse{{Untagged: i.reference}, {Deleted: i.id()}}}, nil
+}
+
 func (i storedImage) response(b Behaviour) image.InspectResponse {
 	got := image.InspectResponse{
 		ID: i.id(), RepoTags: []string{}, RepoDigests: []string{}, Created: time.Unix(0, 0).UTC().Format(time.RFC3339Nano),

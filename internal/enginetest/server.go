@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"regexp"
@@ -111,6 +112,13 @@ func (s *Server) Pulled() []string {
 	return slices.Clone(s.pulled)
 }
 
+// Stored returns the references of the images in the store, sorted.
+func (s *Server) Stored() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.images))
+}
+
 // Running returns the images of the containers that were not removed, sorted. A container that
 // has ended counts: it must be removed too.
 func (s *Server) Running() []string {
@@ -145,6 +153,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /version", s.json(version))
 	mux.HandleFunc("POST /images/create", s.pull)
 	mux.HandleFunc("GET /images/{path...}", s.json(s.inspectImage))
+	mux.HandleFunc("DELETE /images/{path...}", s.json(s.removeImage))
 	mux.HandleFunc("GET /containers/json", s.json(s.list))
 	mux.HandleFunc("POST /containers/create", s.json(s.create))
 	mux.HandleFunc("GET /containers/{id}/json", s.json(s.inspect))

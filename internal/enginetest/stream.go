@@ -141,7 +141,6 @@ func (s *Server) startExec(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = io.Copy(io.Discard, r.Body)
-	output := s.run(e)
 	connection, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		s.fail(w, r, err)
@@ -149,7 +148,7 @@ func (s *Server) startExec(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { _ = connection.Close() }()
 	_, _ = io.WriteString(connection, "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
-	writeFrame(connection, stdcopy.Stdout, output)
+	writeFrame(connection, stdcopy.Stdout, s.run(e)) // the engine answers at once and the command comes after
 }
 
 // run asks the behaviour, which may take its time, without the lock.

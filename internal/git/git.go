@@ -63,11 +63,37 @@ func (r Repo) Remote(ctx context.Context) string {
 	return address
 }
 
-// Tip asks origin for the commit that a ref is at now.
+// Tip asks origin for the commit that a ref is at now: of an annotated tag, the commit it names.
 func (r Repo) Tip(ctx context.Context, ref string) (string, error) {
-	out, err := r.git(ctx, "ls-remote", "--exit-code", "--end-of-options", "origin", ref)
-	sha, _, _ := strings.Cut(out, "\t")
-	return sha, err
+	if !strings.HasPrefix(ref, "refs/") {
+		return "", fmt.Errorf("%q is no full ref", ref)
+	}
+	out, err := r.git(ctx, "ls-remote", "--exit-code", "--end-of-options", "origin", ref, ref+"^{}")
+	tip := ""
+	for line := range strings.Lines(out) {
+		if sha, name, _ := strings.Cut(strings.TrimSpace(line), "\t"); name == ref && tip == "" || name == ref+"^{}" {
+			tip = sha
+		}
+	}
+	return tip, err
+}
+
+// Fetch brings a commit into the clone that it lacks, with what it is built on.
+func (r Repo) Fetch(ctx context.Context, commit string) error {
+	if r.Has(ctx, commit) {
+		return nil
+	}
+	_, err := r.git(ctx, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options", "origin", commit)
+	return err
+}
+
+// Commit returns the full id of the commit that a name stands for here: a branch, also one of origin's, a tag, an id.
+func (r Repo) Commit(ctx context.Context, name string) (string, error) {
+	out, err := r.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
+	if err != nil {
+		out, err = r.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", "refs/remotes/origin/"+name+"^{commit}")
+	}
+	return strings.TrimSpace(out), err
 }
 
 // Time returns when a commit was made.
@@ -126,6 +152,9 @@ func (r Repo) Dirty(ctx context.Context) ([]string, error) {
 
 // A File is one entry of a commit's tree.
 type File struct{ Mode, ID, Path string }
+
+// Submodule is the mode of an entry that stands for a submodule; its ID is a commit of that.
+const Submodule = "160000"
 
 // Files lists the files of a commit.
 func (r Repo) Files(ctx context.Context, commit string) ([]File, error) {

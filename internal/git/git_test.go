@@ -353,6 +353,74 @@ func TestDeepen(t *testing.T) {
 	}
 }
 
+func TestTip(t *testing.T) {
+	t.Parallel()
+	origin := newClone(t)
+	first := origin.commit("first")
+	origin.do("tag", "light")
+	origin.do("tag", "-a", "-m", "x", "v1")
+	origin.do("branch", "not/refs/heads/main")
+	c := clone{Repo{Dir: filepath.Join(t.TempDir(), "clone"), Run: run.OS, Env: origin.Env}, t}
+	origin.do("clone", "--quiet", "file://"+origin.Dir, c.Dir)
+	second := origin.commit("second")
+	for ref, want := range map[string]string{"refs/heads/main": second, "refs/tags/light": first, "refs/tags/v1": first, "refs/heads/gone": "", "main": "", "": "", "--upload-pack=x": ""} {
+		if got, err := c.Tip(t.Context(), ref); got != want || (err == nil) != (want != "") {
+			t.Errorf("Tip(%q) = %q, %v; want %q", ref, got, err, want)
+		}
+	}
+	if c.Has(t.Context(), second) {
+		t.Fatal("the clone has the second commit already")
+	}
+	for range 2 { // the second time there is nothing to do
+		if err := c.Fetch(t.Context(), second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if is, err := c.IsAncestor(t.Context(), first, second); !is || err != nil {
+		t.Errorf("IsAncestor() = %v, %v; want true", is, err)
+	}
+	if err := c.Fetch(t.Context(), strings.Repeat("ab", 20)); err == nil {
+		t.Error("a commit came from nowhere")
+	}
+}
+
+// A shallow clone must not lose the history that it has when it gets another commit.
+func TestFetchIntoShallowClone(t *testing.T) {
+	t.Parallel()
+	origin := newClone(t)
+	origin.commit("first")
+	second := origin.commit("second")
+	shallow := clone{Repo{Dir: filepath.Join(t.TempDir(), "shallow"), Run: run.OS, Env: origin.Env}, t}
+	origin.do("clone", "--quiet", "--depth=1", "file://"+origin.Dir, shallow.Dir)
+	third := origin.commit("third")
+	if err := shallow.Fetch(t.Context(), third); err != nil {
+		t.Fatal(err)
+	}
+	if is, err := shallow.IsAncestor(t.Context(), second, third); !is || err != nil {
+		t.Errorf("IsAncestor() = %v, %v; want true", is, err)
+	}
+}
+
+func TestCommit(t *testing.T) {
+	t.Parallel()
+	origin := newClone(t)
+	first := origin.commit("first")
+	origin.do("branch", "feat")
+	origin.do("tag", "-a", "-m", "x", "v1")
+	c := clone{Repo{Dir: filepath.Join(t.TempDir(), "clone"), Run: run.OS, Env: origin.Env}, t}
+	origin.do("clone", "--quiet", "file://"+origin.Dir, c.Dir)
+	for _, name := range []string{"main", "feat", "v1", "HEAD", first, first[:7]} {
+		if got, err := c.Commit(t.Context(), name); got != first || err != nil {
+			t.Errorf("Commit(%s) = %q, %v; want %s", name, got, err, first)
+		}
+	}
+	for _, word := range append(optionLike, "gone", strings.Repeat("ab", 20)) {
+		if got, err := c.Commit(t.Context(), word); err == nil {
+			t.Errorf("%q is the commit %s", word, got)
+		}
+	}
+}
+
 func TestDeepenNeedsItsOrigin(t *testing.T) {
 	t.Parallel()
 	origin := newClone(t)

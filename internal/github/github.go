@@ -49,6 +49,16 @@ func retrying() *http.Client {
 	return client.StandardClient()
 }
 
+// Tip returns the commit that a ref, "refs/heads/main", is at now.
+// https://docs.github.com/en/rest/commits/commits#get-a-commit
+func (c *Client) Tip(ctx context.Context, ref string) (string, error) {
+	sha, _, err := c.api.Repositories.GetCommitSHA1(ctx, c.owner, c.repo, strings.TrimPrefix(ref, "refs/"), "")
+	if err != nil {
+		return "", fmt.Errorf("asking GitHub for the commit of %s: %w", ref, err)
+	}
+	return sha, nil
+}
+
 // ErrUnavailable marks code scanning that this run cannot use: switched off, or the token may not.
 // It is no fault of the images.
 var ErrUnavailable = errors.New("code scanning is not available to this run")

@@ -40,6 +40,19 @@ func TestUploadSARIF(t *testing.T) {
 	}
 }
 
+func TestTip(t *testing.T) {
+	t.Parallel()
+	server := githubtest.Start(token)
+	defer server.Close()
+	server.SetRef("heads/feat/x", sha)
+	if got, err := open(t, server).Tip(t.Context(), "refs/heads/feat/x"); err != nil || got != sha {
+		t.Errorf("Tip() = %q, %v; want %s", got, err, sha)
+	}
+	if got, err := open(t, server).Tip(t.Context(), "refs/heads/gone"); err == nil || !strings.Contains(err.Error(), "refs/heads/gone") {
+		t.Errorf("Tip() = %q, %v; want an error that names the ref", got, err)
+	}
+}
+
 func TestUploadSARIFExplainsRefusals(t *testing.T) {
 	t.Parallel()
 	cases := []struct {

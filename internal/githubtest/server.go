@@ -31,7 +31,8 @@ type Server struct {
 
 	mu       sync.Mutex
 	uploads  []Upload
-	polls    map[string]int // by upload: how often its status was asked for
+	polls    map[string]int    // by upload: how often its status was asked for
+	refs     map[string]string // commits by ref, without refs/
 	problems []string
 	failures []failure
 }
@@ -50,10 +51,11 @@ func Start(token string) *Server {
 	if err != nil {
 		panic(fmt.Sprintf("githubtest: listening on a loopback port: %v", err))
 	}
-	s := &Server{URL: "http://" + listener.Addr().String() + base, token: token, polls: map[string]int{}}
+	s := &Server{URL: "http://" + listener.Addr().String() + base, token: token, polls: map[string]int{}, refs: map[string]string{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/code-scanning/sarifs", s.upload)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/code-scanning/sarifs/{id}", s.status)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/commits/{ref...}", s.commit)
 	mux.HandleFunc("/", s.unknown)
 	s.http = &http.Server{Handler: s.guard(mux), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.http.Serve(listener) }()
@@ -68,6 +70,13 @@ func (s *Server) SARIFs() []Upload {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.uploads)
+}
+
+// SetRef has a ref, "heads/main", be at a commit.
+func (s *Server) SetRef(ref, commit string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refs[ref] = commit
 }
 
 // Problems returns the requests that were refused, each with the reason. What Fail asked for is none.
@@ -180,6 +189,27 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
 	s.polls[u.Repository+" "+id] = 0
 	s.mu.Unlock()
 	writeJSON(w, http.StatusAccepted, map[string]string{"id": id, "url": s.sarifURL(u.Repository) + "/" + id})
+}
+
+// shaMedia are the media types that ask for a commit's id alone.
+var shaMedia = []string{"application/vnd.github.sha", "application/vnd.github.v3.sha"}
+
+// commit tells the id of a ref's commit, and only that.
+// https://docs.github.com/rest/commits/commits#get-a-commit
+func (s *Server) commit(w http.ResponseWriter, r *http.Request) {
+	if !slices.Contains(shaMedia, r.Header.Get("Accept")) {
+		s.refuse(w, r, &refusal{http.StatusUnsupportedMediaType, "This server tells a commit's id alone"})
+		return
+	}
+	s.mu.Lock()
+	id, known := s.refs[r.PathValue("ref")]
+	s.mu.Unlock()
+	if !known {
+		s.refuse(w, r, &refusal{http.StatusUnprocessableEntity, "No commit found for SHA: " + r.PathValue("ref")})
+		return
+	}
+	w.Header().Set("Content-Type", shaMedia[0]+"; charset=utf-8")
+	_, _ = w.Write([]byte(id))
 }
 
 func (s *Server) sarifURL(repository string) string {

@@ -12,11 +12,21 @@ import (
 	"github.com/org/ghcr-publish/internal/tags"
 )
 
-// published finds what a service is compared with: the image under the tag that follows this
-// branch, else the one that follows the default branch. Comparing with what is really published
-// means that a run that failed or was cancelled loses no change.
-func (p Planner) published(ctx context.Context, s service.Service, set tags.Set) (registry.Image, bool, error) {
-	for _, tag := range p.tracked(set) {
+// published finds what a service is compared with: the image of these very inputs that an earlier run
+// published for this commit or version, else the image under the tag that follows this branch, else
+// the one that follows the default branch. Comparing with what is really published means that a run
+// that failed or was cancelled loses no change.
+func (p Planner) published(ctx context.Context, s Service) (registry.Image, bool, error) {
+	for _, tag := range s.TagSet.Tags {
+		if tag.Kind != tags.Version && tag.Kind != tags.Commit {
+			continue
+		}
+		img, found, err := p.Resolve(ctx, s.Image, tag.Name)
+		if err != nil || found && img.Annotations[InputsKey] == s.Inputs {
+			return img, found, err
+		}
+	}
+	for _, tag := range p.tracked(s.TagSet) {
 		img, found, err := p.Resolve(ctx, s.Image, tag)
 		if err != nil || found {
 			return img, found, err
@@ -55,9 +65,6 @@ func (p Planner) base(ctx context.Context, published registry.Image, found bool,
 	case !found:
 		return Base{Why: "nothing is published yet"}, "nothing is published yet"
 	case p.Config.Base != "":
-		if !commit.MatchString(p.Config.Base) {
-			return Base{Why: "it was asked for"}, fmt.Sprintf("the base that was asked for (%q) is no full commit id", p.Config.Base)
-		}
 		return Base{SHA: p.Config.Base, Why: "it was asked for"}, p.usable(ctx, p.Config.Base, "which was asked for")
 	case !commit.MatchString(published.Revision):
 		return Base{Why: "the published image names no commit"}, fmt.Sprintf("the published image names no commit it was built from (%q)", published.Revision)
@@ -95,27 +102,30 @@ func (p Planner) changes(ctx context.Context, s service.Service, planned Service
 	if err != nil {
 		return "", err
 	}
-	patterns := s.WatchedPaths()
-	if hits := matching(patterns, files); len(hits) > 0 {
+	if hits := work.matching(s, files); len(hits) > 0 {
 		return fmt.Sprintf("changed since %s: %s", shortSHA(planned.Base.SHA), list(hits)), nil
 	}
-	if hits := matching(patterns, work.dirty); len(hits) > 0 {
+	if hits := work.matching(s, work.dirty); len(hits) > 0 {
 		return "not committed: " + list(hits), nil
 	}
-	if reason := p.dependencies(s, planned.Base.SHA, slices.Concat(files, work.dirty)); reason != "" {
+	if reason := p.dependencies(s, planned.Base.SHA, slices.Concat(files, work.dirty), work); reason != "" {
 		return reason, nil
 	}
-	if published.Annotations[InputsKey] != planned.Inputs {
+	switch published.Annotations[InputsKey] {
+	case planned.Inputs:
+		return "", nil
+	case "":
+		return "the published image does not say what it was built from", nil
+	default:
 		return "its configuration changed since " + shortSHA(planned.Base.SHA), nil
 	}
-	return "", nil
 }
 
 // dependencies says which service that this one depends on changed since the base. Theirs may have
 // been published when this one failed, so only this one's published image tells what it was built after.
-func (p Planner) dependencies(s service.Service, base string, files []string) string {
+func (p Planner) dependencies(s service.Service, base string, files []string, work *tree) string {
 	for _, other := range p.needed(s) {
-		if hits := matching(other.WatchedPaths(), files); len(hits) > 0 {
+		if hits := work.matching(other, files); len(hits) > 0 {
 			return fmt.Sprintf("depends on %s, which changed since %s: %s", other.Name, shortSHA(base), list(hits))
 		}
 	}

@@ -91,7 +91,7 @@ func newWorld(t testing.TB) *world {
 	if mistakes != nil {
 		t.Fatal(mistakes)
 	}
-	w.planner = Planner{Rules: rules, Repo: w.repo(), Pushes: true, Resolve: w.resolve,
+	w.planner = Planner{Rules: rules, Repo: w.repo(), Pushes: true, Resolve: w.resolve, Read: w.read,
 		Event: actions.Event{Name: "push", Ref: "refs/heads/main", SHA: w.base, DefaultBranch: "main", Repository: "octo/mono", ServerURL: "https://github.com"}}
 	w.planner.Config.Services = []service.Service{
 		{Name: "api", Image: "ghcr.io/octo/api", Context: ".", Dockerfile: "api/Dockerfile", Platforms: []string{"linux/amd64", "linux/arm64"},
@@ -106,6 +106,15 @@ func (w *world) resolve(_ context.Context, image, tag string) (registry.Image, b
 	ref := image + ":" + tag
 	img, found := w.images[ref]
 	return img, found, w.failing[ref]
+}
+
+func (w *world) read(_ context.Context, ref name.Digest) (registry.Image, error) {
+	for _, img := range w.images {
+		if img.Ref == ref {
+			return img, w.failing[ref.String()]
+		}
+	}
+	return registry.Image{}, fmt.Errorf("%s is not there", ref)
 }
 
 func (w *world) service(i int) *service.Service { return &w.planner.Config.Services[i] }
@@ -127,17 +136,23 @@ func (w *world) publish() {
 	for _, s := range w.make().Services {
 		img := registry.Image{Ref: digest(w.t, s.Image, s.Inputs+w.head()), Revision: s.Labels[registry.RevisionKey],
 			Version: s.Version, Annotations: s.Annotations}
+		for _, p := range s.Platforms {
+			img.Platforms = append(img.Platforms, registry.Platform{Platform: p})
+		}
 		for _, tag := range s.Tags {
 			w.images[tag] = img
 		}
 	}
 }
 
-// alter changes what is published of a service under a tag.
-func (w *world) alter(ref string, change func(*registry.Image)) {
-	img := w.images[ref]
-	change(&img)
-	w.images[ref] = img
+// alter changes what is published under a tag, or under all tags of an image.
+func (w *world) alter(prefix string, change func(*registry.Image)) {
+	for ref, img := range w.images {
+		if ref == prefix || strings.HasPrefix(ref, prefix+":") {
+			change(&img)
+			w.images[ref] = img
+		}
+	}
 }
 
 func digest(t testing.TB, image, seed string) name.Digest {

@@ -54,6 +54,8 @@ func TestInputsCount(t *testing.T) {
 		{"a platform", func(w *world) { w.service(0).Platforms = w.service(0).Platforms[:1] }, true},
 		{"the target", func(w *world) { w.service(0).Target = "debug" }, true},
 		{"a label", func(w *world) { w.service(0).Labels = map[string]string{"a": "b"} }, true},
+		{"the context's ignore file, which the paths leave out", func(w *world) { w.commit(map[string]string{".dockerignore": "x"}) }, true},
+		{"the Dockerfile's own ignore file", func(w *world) { w.commit(map[string]string{"api/Dockerfile.dockerignore": "x"}) }, true},
 		{"the Dockerfile's place", func(w *world) { w.service(0).Dockerfile = "web/Dockerfile" }, true},
 		{"the watched paths", func(w *world) { w.service(0).Paths = []string{"api/**"} }, true},
 		{"a file that is not watched", func(w *world) { w.commit(map[string]string{"README.md": "2", "web/app.js": "2", "apiary": ""}) }, false},

@@ -9,9 +9,9 @@ import (
 // matching returns the files that a list of patterns selects. Patterns are read as in .gitignore:
 // one without a slash matches at any depth, a folder stands for all in it, "!" takes files out
 // again, and the last pattern that matches a file decides.
-func matching(patterns, files []string) []string {
+func matching(patterns []string, links map[string]bool, files []string) []string {
 	var hits []string
-	selected := selector(patterns)
+	selected := selector(patterns, links)
 	for _, file := range files {
 		if selected(file) {
 			hits = append(hits, file)
@@ -20,8 +20,9 @@ func matching(patterns, files []string) []string {
 	return hits
 }
 
-// selector reads patterns once, so that asking for each file of a large repository costs little.
-func selector(patterns []string) func(file string) bool {
+// selector reads patterns once, so that asking for each file of a large repository costs little. Of a
+// submodule git tells its link alone, so a pattern for something in it selects the link.
+func selector(patterns []string, links map[string]bool) func(file string) bool {
 	read := make([]pattern, len(patterns))
 	for i, text := range patterns {
 		read[i] = newPattern(text)
@@ -30,6 +31,9 @@ func selector(patterns []string) func(file string) bool {
 		for i := len(read) - 1; i >= 0; i-- {
 			if read[i].matches(file) {
 				return !read[i].negative
+			}
+			if links[file] && !read[i].negative && read[i].reaches(file) {
+				return true
 			}
 		}
 		return false
@@ -72,4 +76,21 @@ func (p pattern) matches(file string) bool {
 	}
 	// An ill-formed pattern matches nothing; the configuration was proven before.
 	return !p.inside && doublestar.MatchUnvalidated(p.glob, file) || doublestar.MatchUnvalidated(p.glob+"/**/*", file)
+}
+
+// reaches reports whether the pattern may match something below a folder.
+func (p pattern) reaches(folder string) bool {
+	parts, levels := strings.Split(p.glob, "/"), strings.Split(folder, "/")
+	for i, level := range levels {
+		if i == len(parts)-1 && parts[i] != "**" {
+			return false // it ends above the folder, or at it
+		}
+		if parts[i] == "**" {
+			return true
+		}
+		if !doublestar.MatchUnvalidated(parts[i], level) {
+			return false
+		}
+	}
+	return true
 }

@@ -44,7 +44,7 @@ func TestMatching(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			got := matching(strings.Fields(c.patterns), strings.Fields(c.files))
+			got := matching(strings.Fields(c.patterns), nil, strings.Fields(c.files))
 			if diff := cmp.Diff(c.want, strings.Join(got, " ")); diff != "" {
 				t.Errorf("matching(%q) (-want +got):\n%s", c.patterns, diff)
 			}
@@ -52,9 +52,29 @@ func TestMatching(t *testing.T) {
 	}
 }
 
+func TestPatternsReachIntoSubmodules(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		patterns string
+		selected bool
+	}{
+		{"lib/x/src/**", true}, {"lib/x", true}, {"lib/*/src/a.go", true}, {"lib/**", true}, {"*.go", true}, {"**/src/*", true},
+		{"lib/y/src/**", false}, {"lib", true}, {"src/**", false}, {"lib/x/src/** !lib/x/src/docs/**", true}, {"lib/x/** !lib/x", false}, {"/a", false},
+	}
+	for _, c := range cases {
+		got := matching(strings.Fields(c.patterns), map[string]bool{"lib/x": true}, []string{"lib/x"})
+		if (len(got) == 1) != c.selected {
+			t.Errorf("%s selects %q; want the submodule: %v", c.patterns, got, c.selected)
+		}
+	}
+	if got := matching([]string{"lib/*/src/**"}, nil, []string{"lib/readme"}); got != nil {
+		t.Errorf("a file beside: %q", got)
+	}
+}
+
 func TestEmptyPatternMatchesNothing(t *testing.T) {
 	t.Parallel()
-	if hits := matching([]string{""}, []string{"a", "b/c"}); hits != nil {
+	if hits := matching([]string{""}, nil, []string{"a", "b/c"}); hits != nil {
 		t.Errorf("an empty pattern selects %q", hits)
 	}
 }
@@ -63,11 +83,11 @@ func FuzzMatching(f *testing.F) {
 	f.Add("a/**", "a/b")
 	f.Add("!{a,[b", "x")
 	f.Fuzz(func(t *testing.T, pattern, file string) {
-		hits := matching([]string{pattern}, []string{file})
+		hits := matching([]string{pattern}, nil, []string{file})
 		if len(hits) > 0 && strings.HasPrefix(pattern, "!") {
 			t.Errorf("%q alone selects %q", pattern, file)
 		}
-		if out := matching([]string{pattern, "!" + pattern}, []string{file}); len(out) > 0 && !strings.HasPrefix(pattern, "!") {
+		if out := matching([]string{pattern, "!" + pattern}, nil, []string{file}); len(out) > 0 && !strings.HasPrefix(pattern, "!") {
 			t.Errorf("%q selects %q also after it was taken out", pattern, file)
 		}
 	})

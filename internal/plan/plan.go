@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/registry"
@@ -20,6 +21,9 @@ import (
 
 // InputsKey annotates an image index with the digest of what it was built from.
 const InputsKey = "io.github.ghcr-publish.inputs"
+
+// Dirty ends the revision of an image that was built from more than its commit holds.
+const Dirty = "-dirty"
 
 // An Action is what a run does with a service.
 type Action string
@@ -101,8 +105,9 @@ type Planner struct {
 	Rules  tags.Rules
 	Repo   git.Repo
 	Pushes bool // whether the run may move tags
-	// Resolve reads what a tag of an image points to; a tag that is not there gives false.
+	// Resolve reads what a tag of an image points to, and Read an image whole; see registry.Client.
 	Resolve func(ctx context.Context, image, tag string) (registry.Image, bool, error)
+	Read    func(ctx context.Context, ref name.Digest) (registry.Image, error)
 }
 
 // runner is where a row runs unless the configuration says otherwise.
@@ -151,8 +156,11 @@ func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Se
 	planned.Labels = p.labels(s, set.Version, work)
 	planned.Annotations = maps.Clone(planned.Labels)
 	planned.Annotations[InputsKey] = inputs
-
-	published, found, err := p.published(ctx, s, set)
+	if p.Pushes && len(set.Tags) == 0 {
+		planned.Action, planned.Reason = Skip, "no rule gives a tag for this event"
+		return planned, nil
+	}
+	published, found, err := p.published(ctx, planned)
 	if found {
 		planned.Digest = published.Ref.DigestStr()
 	}
@@ -167,7 +175,7 @@ func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Se
 		planned.Action = Build
 		return planned, nil
 	}
-	return p.unchanged(ctx, planned), nil
+	return p.unchanged(ctx, planned, published), nil
 }
 
 func (p Planner) tagEvent() tags.Event {
@@ -175,7 +183,7 @@ func (p Planner) tagEvent() tags.Event {
 }
 
 // unchanged chooses between skipping a service and giving its digest the tags it lacks.
-func (p Planner) unchanged(ctx context.Context, planned Service) Service {
+func (p Planner) unchanged(ctx context.Context, planned Service, published registry.Image) Service {
 	short := shortSHA(planned.Base.SHA)
 	if !p.Pushes {
 		planned.Action, planned.Reason = Skip, fmt.Sprintf("unchanged since %s, and this run pushes nothing", short)
@@ -196,9 +204,27 @@ func (p Planner) unchanged(ctx context.Context, planned Service) Service {
 		planned.Action, planned.Reason = Skip, fmt.Sprintf("unchanged since %s, and every tag is in place", short)
 		return planned
 	}
+	if err := p.whole(ctx, planned, published); err != nil {
+		planned.Action, planned.Reason = Build, unreadable(err)
+		return planned
+	}
 	planned.Action = Reuse
 	planned.Reason = fmt.Sprintf("unchanged since %s: its published digest is judged again and tagged %s; its version label stays as it is", short, strings.Join(lacking, ", "))
 	return planned
+}
+
+// whole proves that a published image has all platforms, and all of them can be read.
+func (p Planner) whole(ctx context.Context, planned Service, published registry.Image) error {
+	image, err := p.Read(ctx, published.Ref)
+	if err != nil {
+		return err
+	}
+	for _, wanted := range planned.Platforms {
+		if !slices.ContainsFunc(image.Platforms, func(has registry.Platform) bool { return has.Platform == wanted }) {
+			return fmt.Errorf("%s is missing from %s", wanted, published.Ref)
+		}
+	}
+	return nil
 }
 
 // fanOut makes services be built that depend on ones that are.
@@ -221,7 +247,7 @@ func fanOut(services []Service) {
 func (p Planner) labels(s service.Service, version string, work *tree) map[string]string {
 	labels := map[string]string{
 		"org.opencontainers.image.title": s.Name,
-		registry.RevisionKey:             work.revision(),
+		registry.RevisionKey:             p.revision(s, work),
 		// The commit's time, not now: the same commit gives the same image.
 		"org.opencontainers.image.created": work.time.UTC().Format(time.RFC3339),
 	}
@@ -234,6 +260,17 @@ func (p Planner) labels(s service.Service, version string, work *tree) map[strin
 	}
 	maps.Copy(labels, s.Labels)
 	return labels
+}
+
+// revision names the commit that an image is built from. With uncommitted files there is none, and
+// the name says so: no later run will take it for a commit.
+func (p Planner) revision(s service.Service, work *tree) string {
+	for _, part := range append(p.needed(s), s) {
+		if len(work.matching(part, work.dirty)) > 0 {
+			return work.commit + Dirty
+		}
+	}
+	return work.commit
 }
 
 func shortSHA(sha string) string { return sha[:min(7, len(sha))] }

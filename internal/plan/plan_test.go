@@ -16,6 +16,7 @@ import (
 	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/run"
+	"github.com/org/ghcr-publish/internal/tags"
 )
 
 const (
@@ -30,7 +31,7 @@ func lines(api, web, docs string) string {
 
 func TestMake(t *testing.T) {
 	t.Parallel()
-	const apiImage = "ghcr.io/octo/api:main"
+	const apiImage = "ghcr.io/octo/api"
 	skip, reuse := "skip, "+inPlace, "reuse, "+reused
 	cases := []struct {
 		name   string
@@ -42,7 +43,7 @@ func TestMake(t *testing.T) {
 		{"nothing changed and every tag is in place", func(*world) {}, lines(skip, skip, skip)},
 		{"a commit that touches no service", func(w *world) { w.commit(map[string]string{"README.md": "2"}) }, lines(reuse, reuse, reuse)},
 		{"a tag that points elsewhere is lacking", func(w *world) {
-			w.alter("ghcr.io/octo/api:sha-"+shortSHA(w.base), func(i *registry.Image) { i.Ref = digest(w.t, "ghcr.io/octo/api", "other") })
+			w.alter("ghcr.io/octo/api:sha-"+shortSHA(w.base), func(i *registry.Image) { *i = registry.Image{Ref: digest(w.t, apiImage, "other")} })
 		}, lines("reuse, "+strings.ReplaceAll(reused, "HEAD", "BASE"), skip, skip)},
 		{"a changed file", func(w *world) { w.commit(map[string]string{"api/main.go": "2"}) },
 			lines("build, changed since BASE: api/main.go", reuse, reuse)},
@@ -66,7 +67,7 @@ func TestMake(t *testing.T) {
 		{"configuration alone", func(w *world) { w.service(0).BuildArgs = map[string]string{"A": "1"} },
 			lines("build, its configuration changed since BASE", skip, skip)},
 		{"an image without an inputs digest", func(w *world) { w.alter(apiImage, func(i *registry.Image) { i.Annotations = nil }) },
-			lines("build, its configuration changed since BASE", skip, skip)},
+			lines("build, the published image does not say what it was built from", skip, skip)},
 		{"a file that is not committed", func(w *world) { w.write(map[string]string{"api/main.go": "2"}) },
 			lines("build, not committed: api/main.go", skip, skip)},
 		{"a new file that is not committed", func(w *world) { w.write(map[string]string{"web/new": ""}) },
@@ -96,7 +97,7 @@ func TestMake(t *testing.T) {
 			lines(`build, the published image names no commit it was built from ("--output=x")`, skip, skip)},
 		{"an image that names no revision", func(w *world) { w.alter(apiImage, func(i *registry.Image) { i.Revision = "" }) },
 			lines(`build, the published image names no commit it was built from ("")`, skip, skip)},
-		{"a registry that cannot be read", func(w *world) { w.failing[apiImage] = errors.New("denied") },
+		{"a registry that cannot be read", func(w *world) { w.failing[apiImage+":main"] = errors.New("denied") },
 			lines("build, the published image cannot be read: denied", skip, skip)},
 		{"a registry that fails half way", func(w *world) { w.failing["ghcr.io/octo/api:sha-"+shortSHA(w.base)] = errors.New("denied") },
 			lines("build, the published image cannot be read: denied", skip, skip)},
@@ -113,8 +114,38 @@ func TestMake(t *testing.T) {
 			w.planner.Config.Base, w.base = w.head(), w.head()
 		}, lines("build, its configuration changed since BASE",
 			"reuse, "+strings.ReplaceAll(reused, "HEAD", "BASE"), "reuse, "+strings.ReplaceAll(reused, "HEAD", "BASE"))},
-		{"a base that is no commit", func(w *world) { w.planner.Config.Base = "main" },
-			lines(`build, the base that was asked for ("main") is no full commit id`, `build, the base that was asked for ("main") is no full commit id`, `build, the base that was asked for ("main") is no full commit id`)},
+		{"no rule gives a tag", func(w *world) {
+			w.planner.Rules, _ = tags.Parse("type=semver,pattern={{version}}")
+			w.commit(map[string]string{"api/main.go": "2"})
+		}, lines("skip, no rule gives a tag for this event", "skip, no rule gives a tag for this event", "skip, no rule gives a tag for this event")},
+		{"no rule gives a tag, and none is asked for", func(w *world) {
+			w.planner.Rules, _ = tags.Parse("type=semver,pattern={{version}}")
+			w.planner.Pushes = false
+			clear(w.images)
+		}, "api: build, nothing is published yet\n"},
+		{"an image that lacks a platform is not used again", func(w *world) {
+			w.alter(apiImage, func(i *registry.Image) { i.Platforms = i.Platforms[:1] })
+			w.commit(map[string]string{"README.md": "2"})
+		}, "api: build, the published image cannot be read: linux/arm64 is missing from ghcr.io/octo/api@"},
+		{"an image that cannot be read whole is not used again", func(w *world) {
+			w.failing[w.images[apiImage+":main"].Ref.String()] = errors.New("linux/arm64: gone")
+			w.commit(map[string]string{"README.md": "2"})
+		}, "api: build, the published image cannot be read: linux/arm64: gone\nweb: reuse"},
+		{"a context whose name is a pattern", func(w *world) {
+			w.service(2).Context, w.service(2).Dockerfile = "docs [a]{b}", "docs [a]{b}/Dockerfile"
+			w.commit(map[string]string{"docs [a]{b}/Dockerfile": "FROM scratch", "docs [a]{b}/x": "1"})
+			w.publish()
+			w.base = w.head()
+			w.commit(map[string]string{"docs [a]{b}/x": "2"})
+		}, lines(reuse, reuse, "build, changed since BASE: docs [a]{b}/x")},
+		{"a submodule that a path reaches into", func(w *world) {
+			w.service(0).Paths = []string{"lib/*/src/**"}
+			w.publish()
+			w.base = w.head()
+			w.git("update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat("1", 40)+",lib/x")
+			w.git("commit", "--quiet", "--message=x")
+			w.must(os.MkdirAll(filepath.Join(w.dir, "lib/x"), 0o755))
+		}, lines("build, changed since BASE: lib/x", reuse, reuse)},
 		{"a base that is not in the clone", func(w *world) {
 			w.planner.Config.Base, w.planner.Config.Only = strings.Repeat("ab", 20), []string{"api"}
 		},
@@ -136,6 +167,7 @@ func TestMake(t *testing.T) {
 			before := w.images["ghcr.io/octo/docs:main"]
 			w.publish()
 			w.images["ghcr.io/octo/docs:main"] = before
+			delete(w.images, "ghcr.io/octo/docs:sha-"+shortSHA(w.head()))
 			w.planner.Config.Only = []string{"docs"}
 		}, "docs: build, depends on api, which changed since BASE: api/main.go\n"},
 	}
@@ -156,8 +188,9 @@ func TestBaseIsTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.publish()
-	w.alter("ghcr.io/octo/docs:main", func(i *registry.Image) { i.Revision = w.base + "-dirty" })
+	w.alter("ghcr.io/octo/docs", func(i *registry.Image) { i.Revision = w.base + Dirty })
 	delete(w.images, "ghcr.io/octo/web:main")
+	delete(w.images, "ghcr.io/octo/web:sha-"+shortSHA(w.base))
 	var got []Base
 	for _, s := range w.make().Services {
 		got = append(got, s.Base)
@@ -217,15 +250,13 @@ func TestShallowCloneIsDeepened(t *testing.T) {
 func TestUncommittedFilesNameNoRevision(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.write(map[string]string{"api/main.go": "2", ".swarm/memory.db": "1"})
+	w.service(2).DependsOn = []string{"api"}
+	w.write(map[string]string{"api/main.go": "2", ".swarm/memory.db": "1", "coverage.txt": "made by an earlier step"})
+	want := map[string]string{"api": w.base + Dirty, "web": w.base, "docs": w.base + Dirty}
 	for _, s := range w.make().Services {
-		if got := s.Labels[registry.RevisionKey]; got != w.base+"-dirty" {
-			t.Errorf("%s: revision %q, want it to end -dirty", s.Name, got)
+		if got := s.Labels[registry.RevisionKey]; got != want[s.Name] {
+			t.Errorf("%s: revision %q, want %q", s.Name, got, want[s.Name])
 		}
-	}
-	w.git("checkout", "--quiet", "api/main.go")
-	if got := w.make().Services[0].Labels[registry.RevisionKey]; got != w.base {
-		t.Errorf("with the memory alone not committed the revision is %q, want the commit", got)
 	}
 }
 
@@ -355,6 +386,52 @@ func TestOneDiffForAllServices(t *testing.T) {
 	for _, question := range []string{"diff", "ls-tree", "status", "show"} {
 		if asked[question] != 1 {
 			t.Errorf("git was asked %d times for %s, want once for all services", asked[question], question)
+		}
+	}
+}
+
+// A release that ran already finds its own image, although its branch has gone on since.
+func TestReleaseAgainFindsItsOwnImage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.planner.Config.Only = []string{"api"}
+	w.planner.Event.Ref = "refs/tags/v1.0.0"
+	w.publish()
+	w.commit(map[string]string{"api/main.go": "2"})
+	w.planner.Event.Ref = "refs/heads/main"
+	w.publish()
+	w.git("checkout", "--quiet", w.base)
+	w.planner.Event.Ref = "refs/tags/v1.0.0"
+	if got, want := w.told(w.make()), "api: skip, "+inPlace+"\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	// Its twin: under the version's tag is something else.
+	w.alter("ghcr.io/octo/api", func(i *registry.Image) { i.Annotations = nil })
+	if got := w.make().Services[0]; got.Action != Build {
+		t.Errorf("%s, %s; want it built", got.Action, got.Reason)
+	}
+}
+
+func TestInputsAtAnotherCommit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.planner.Config.File = ".github/ghcr-publish.yml"
+	w.commit(map[string]string{w.planner.Config.File: "1"})
+	first, service := w.head(), w.make().Services[0]
+	changed := w.commit(map[string]string{"api/main.go": "2"})
+	other := w.make().Services[0]
+	configured := w.commit(map[string]string{w.planner.Config.File: "2"})
+	w.git("checkout", "--quiet", changed)
+	w.make()
+	if got, err := w.planner.InputsAt(t.Context(), other, first); err != nil || got != service.Inputs || got == other.Inputs {
+		t.Errorf("InputsAt(first) = %s, %v; want %s", got, err, service.Inputs)
+	}
+	if got, err := w.planner.InputsAt(t.Context(), service, changed); err != nil || got != other.Inputs {
+		t.Errorf("InputsAt(changed) = %s, %v; want %s", got, err, other.Inputs)
+	}
+	for _, commit := range []string{configured, strings.Repeat("ab", 20)} {
+		if got, err := w.planner.InputsAt(t.Context(), service, commit); err == nil {
+			t.Errorf("InputsAt(%s) = %s; want an error", commit, got)
 		}
 	}
 }

@@ -14,62 +14,111 @@ import (
 	"github.com/org/ghcr-publish/internal/service"
 )
 
-// Preflight looks for what would make a build fail, or leak: missing contexts and Dockerfiles, and
-// contexts that would carry the clone's credentials into an image.
+// Preflight looks for what would make a build fail, or leak: missing contexts and Dockerfiles, links
+// that lead out of the workspace, and contexts that would carry a clone's credentials into an image.
 func Preflight(workspace string, services []service.Service) error {
 	var problems service.Problems
+	c := checker{workspace: workspace, leaks: map[string]string{}}
 	for _, s := range services {
 		if s.Context == "" || s.Dockerfile == "" {
 			continue // what was given is wrong, which is noted already
 		}
-		dir := filepath.Join(workspace, filepath.FromSlash(s.Context))
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			problems.Add(s.Name, "give a folder of the repository", "context %q is not there", s.Context)
-			continue
-		}
-		dockerfile := filepath.Join(workspace, filepath.FromSlash(s.Dockerfile))
-		if info, err := os.Stat(dockerfile); err != nil || !info.Mode().IsRegular() {
-			problems.Add(s.Name, "give the path of a Dockerfile, relative to the repository's root", "dockerfile %q is not there", s.Dockerfile)
-			continue
-		}
-		if leak := credentialsIn(dir, dockerfile); leak != "" {
-			ignoreFile := path.Join(s.Context, ".dockerignore")
-			if _, err := os.Stat(dockerfile + ".dockerignore"); err == nil {
-				ignoreFile = s.Dockerfile + ".dockerignore" // BuildKit reads no other then
-			}
-			problems.Add(s.Name, "add the line `.git` to "+ignoreFile,
-				"its context holds %s, which carries credentials; they would get into the image", path.Join(s.Context, leak))
+		if what, fix := c.check(s); what != "" {
+			problems.Add(s.At, fix, "%s: %s", s.Name, what)
 		}
 	}
 	return problems.Err()
+}
+
+// A checker remembers what it found in contexts that services share.
+type checker struct {
+	workspace string
+	leaks     map[string]string // by context and ignore file
+}
+
+// check says what is wrong with a service's files, and how to mend it; nothing if all is well.
+func (c checker) check(s service.Service) (what, fix string) {
+	dir, dockerfile := c.at(s.Context), c.at(s.Dockerfile)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return "context \"" + s.Context + "\" is not there", "give a folder of the repository"
+	}
+	if info, err := os.Stat(dockerfile); err != nil || !info.Mode().IsRegular() {
+		return "dockerfile \"" + s.Dockerfile + "\" is not there", "give the path of a Dockerfile, relative to the repository's root"
+	}
+	for _, file := range []string{s.Context, s.Dockerfile} {
+		if !c.inside(file) {
+			return "\"" + file + "\" is a link that leaves the workspace", "put the files themselves into the repository"
+		}
+	}
+	if leak := c.credentials(dir, dockerfile); leak != "" {
+		ignoreFile := path.Join(s.Context, ".dockerignore")
+		if _, err := os.Stat(dockerfile + ".dockerignore"); err == nil {
+			ignoreFile = s.Dockerfile + ".dockerignore" // BuildKit reads no other then
+		}
+		return "its context holds " + path.Join(s.Context, leak) + ", which carries credentials; they would get into the image",
+			"add the line `**/.git` to " + ignoreFile
+	}
+	return "", ""
+}
+
+func (c checker) at(file string) string { return filepath.Join(c.workspace, filepath.FromSlash(file)) }
+
+// inside reports whether a path, all links followed, is in the workspace.
+func (c checker) inside(file string) bool {
+	root, err := filepath.EvalSymlinks(c.workspace)
+	if err != nil {
+		return false
+	}
+	real, err := filepath.EvalSymlinks(c.at(file))
+	if err != nil {
+		return false
+	}
+	relative, err := filepath.Rel(root, real)
+	return err == nil && filepath.IsLocal(relative)
+}
+
+// credentials returns the file in a context that holds a clone's credentials and that the context's
+// ignore file lets through; empty if there is none.
+func (c checker) credentials(dir, dockerfile string) string {
+	ignoreFile := ignoreFileOf(dir, dockerfile)
+	key := dir + "\x00" + ignoreFile
+	leak, known := c.leaks[key]
+	if !known {
+		leak = credentialsIn(dir, readIgnored(ignoreFile))
+		c.leaks[key] = leak
+	}
+	return leak
 }
 
 // credentials are what a checkout leaves in a clone's configuration: a header with the token, or an
 // address with user and password.
 var credentials = regexp.MustCompile(`(?i)extraheader\s*=|https?://[^/\s]*@`)
 
-// credentialsIn returns the file of a context's .git that holds credentials and that the context's
-// ignore file lets through; empty if there is none.
-func credentialsIn(dir, dockerfile string) string {
-	ignored := ignoredBy(dir, dockerfile)
+// credentialsIn looks through every clone in a context: its own, submodules', and those that were
+// checked out beside.
+func credentialsIn(dir string, ignored ignored) string {
 	found := ""
-	// Submodules keep their configuration below .git/modules.
-	_ = filepath.WalkDir(filepath.Join(dir, ".git"), func(name string, entry fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
-			return fs.SkipDir
-		}
-		if entry.IsDir() && bulky(name) {
-			return fs.SkipDir
-		}
-		if entry.Name() != "config" || entry.IsDir() {
-			return nil
+			return fs.SkipDir // what cannot be read cannot be sent either
 		}
 		relative, err := filepath.Rel(dir, name)
-		if err != nil || ignored(filepath.ToSlash(relative)) {
+		if err != nil || relative == "." {
+			return nil
+		}
+		relative = filepath.ToSlash(relative)
+		if entry.IsDir() {
+			if bulky(name) || ignored.wholly(relative) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		// Submodules keep their configuration below .git/modules.
+		if entry.Name() != "config" || !strings.Contains("/"+relative, "/.git/") || ignored.matches(relative) {
 			return nil
 		}
 		if data, err := os.ReadFile(name); err == nil && credentials.Match(data) {
-			found = filepath.ToSlash(relative)
+			found = relative
 			return fs.SkipAll
 		}
 		return nil
@@ -87,27 +136,46 @@ func bulky(dir string) bool {
 	return err == nil
 }
 
-// ignoredBy returns what decides which files of a context the builder never gets. The Dockerfile's
-// own ignore file comes before the context's, as BuildKit has it.
-func ignoredBy(dir, dockerfile string) func(string) bool {
-	for _, name := range []string{dockerfile + ".dockerignore", filepath.Join(dir, ".dockerignore")} {
-		f, err := os.Open(name)
-		if err != nil {
-			continue
-		}
-		defer f.Close()
-		patterns, err := ignorefile.ReadAll(f)
-		if err != nil {
-			break
-		}
-		matcher, err := patternmatcher.New(patterns)
-		if err != nil {
-			break
-		}
-		return func(file string) bool {
-			hit, err := matcher.MatchesOrParentMatches(strings.TrimPrefix(file, "./"))
-			return err == nil && hit
-		}
+// ignoreFileOf returns the ignore file that the builder reads. The Dockerfile's own comes before the
+// context's, as BuildKit has it.
+func ignoreFileOf(dir, dockerfile string) string {
+	own := dockerfile + ".dockerignore"
+	if _, err := os.Stat(own); err == nil {
+		return own
 	}
-	return func(string) bool { return false }
+	return filepath.Join(dir, ".dockerignore")
 }
+
+// An ignored decides which files of a context the builder never gets. The zero value lets all through.
+type ignored struct {
+	matcher    *patternmatcher.PatternMatcher
+	exceptions bool
+}
+
+func readIgnored(file string) ignored {
+	f, err := os.Open(file)
+	if err != nil {
+		return ignored{}
+	}
+	defer f.Close()
+	patterns, err := ignorefile.ReadAll(f)
+	if err != nil {
+		return ignored{}
+	}
+	matcher, err := patternmatcher.New(patterns)
+	if err != nil {
+		return ignored{}
+	}
+	return ignored{matcher, matcher.Exclusions()}
+}
+
+func (i ignored) matches(file string) bool {
+	if i.matcher == nil {
+		return false
+	}
+	hit, err := i.matcher.MatchesOrParentMatches(file)
+	return err == nil && hit
+}
+
+// wholly reports whether a folder is ignored with all in it.
+func (i ignored) wholly(folder string) bool { return !i.exceptions && i.matches(folder) }

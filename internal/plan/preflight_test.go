@@ -2,6 +2,8 @@ package plan
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -27,7 +29,7 @@ func TestPreflightKeepsCredentialsOutOfContexts(t *testing.T) {
 		{"no clone", ".", nil, ""},
 		{"an address without a user", ".", map[string]string{".git/config": plainURL}, ""},
 		{"ssh", ".", map[string]string{".git/config": sshURL}, ""},
-		{"a header", ".", map[string]string{".git/config": tokenHeader}, "its context holds .git/config, which carries credentials; they would get into the image; add the line `.git` to .dockerignore"},
+		{"a header", ".", map[string]string{".git/config": tokenHeader}, "its context holds .git/config, which carries credentials; they would get into the image; add the line `**/.git` to .dockerignore"},
 		{"a header in capitals", ".", map[string]string{".git/config": strings.ToUpper(tokenHeader)}, ".git/config"},
 		{"user and password", ".", map[string]string{".git/config": tokenURL}, ".git/config"},
 		{"a token in place of the user", ".", map[string]string{".git/config": strings.ReplaceAll(tokenURL, "x-access-token:", "")}, ".git/config"},
@@ -42,9 +44,15 @@ func TestPreflightKeepsCredentialsOutOfContexts(t *testing.T) {
 		{"ignored and put back in", ".", map[string]string{".git/config": tokenHeader, ".dockerignore": ".git\n!.git/config\n"}, ".git/config"},
 		{"another file ignored", ".", map[string]string{".git/config": tokenHeader, ".dockerignore": ".github\n"}, ".git/config"},
 		{"the Dockerfile's own ignore file", ".", map[string]string{".git/config": tokenHeader, "Dockerfile.dockerignore": ".git\n"}, ""},
-		{"the Dockerfile's own comes first", ".", map[string]string{".git/config": tokenHeader, ".dockerignore": ".git\n", "Dockerfile.dockerignore": "node_modules\n"}, "add the line `.git` to Dockerfile.dockerignore"},
+		{"the Dockerfile's own comes first", ".", map[string]string{".git/config": tokenHeader, ".dockerignore": ".git\n", "Dockerfile.dockerignore": "node_modules\n"}, "add the line `**/.git` to Dockerfile.dockerignore"},
 		{"an ignore file that cannot be read keeps nothing out", ".", map[string]string{".git/config": tokenHeader, ".dockerignore": ".git\n[\n"}, ".git/config"},
 		{"a context below the clone", "app", map[string]string{".git/config": tokenHeader, "app/x": ""}, ""},
+		{"a clone deep below", ".", map[string]string{"vendor/lib/.git/config": tokenHeader}, "vendor/lib/.git/config"},
+		{"a clone deep below, and only the first ignored", ".", map[string]string{"vendor/lib/.git/config": tokenHeader, ".dockerignore": ".git\n"}, "vendor/lib/.git/config"},
+		{"a clone deep below, ignored", ".", map[string]string{"vendor/lib/.git/config": tokenHeader, ".dockerignore": "**/.git\n"}, ""},
+		{"a clone in an ignored folder", ".", map[string]string{"vendor/lib/.git/config": tokenHeader, ".dockerignore": "vendor\n"}, ""},
+		{"a clone in an ignored folder, put back in", ".", map[string]string{"vendor/lib/.git/config": tokenHeader, ".dockerignore": "vendor\n!vendor/lib\n"}, "vendor/lib/.git/config"},
+		{"another program's config", ".", map[string]string{"app/config": tokenHeader}, ""},
 		{"a clone below", "app", map[string]string{"app/.git/config": tokenHeader}, "app/.git/config"},
 		{"a clone below, ignored", "app", map[string]string{"app/.git/config": tokenHeader, "app/.dockerignore": ".git"}, ""},
 		{"a worktree's pointer", ".", map[string]string{".git": "gitdir: /elsewhere"}, ""},
@@ -68,24 +76,44 @@ func TestPreflightKeepsCredentialsOutOfContexts(t *testing.T) {
 	}
 }
 
+func TestPreflightKeepsToTheWorkspace(t *testing.T) {
+	t.Parallel()
+	c, outside := clone{t, filepath.Join(t.TempDir(), "ws")}, t.TempDir()
+	c.write(map[string]string{"app/Dockerfile": "FROM scratch"})
+	for link, target := range map[string]string{"out": outside, "out.Dockerfile": filepath.Join(outside, "Dockerfile"), "in": "app", "in.Dockerfile": "app/Dockerfile"} {
+		c.must(os.Symlink(target, filepath.Join(c.dir, link)))
+	}
+	c.must(os.WriteFile(filepath.Join(outside, "Dockerfile"), []byte("FROM scratch"), 0o644))
+	cases := []struct{ context, dockerfile, want string }{
+		{"in", "in/Dockerfile", ""}, {"app", "in.Dockerfile", ""},
+		{"out", "app/Dockerfile", `"out" is a link that leaves the workspace`}, {"app", "out/Dockerfile", `"out/Dockerfile" is a link`}, {".", "out.Dockerfile", `"out.Dockerfile" is a link`},
+	}
+	for _, x := range cases {
+		err := Preflight(c.dir, []service.Service{{Name: "api", At: "file:3:5", Context: x.context, Dockerfile: x.dockerfile}})
+		if (err == nil) != (x.want == "") || err != nil && (!strings.Contains(err.Error(), x.want) || !strings.HasPrefix(err.Error(), "file:3:5: ")) {
+			t.Errorf("%s and %s: %v, want %q", x.context, x.dockerfile, err, x.want)
+		}
+	}
+}
+
 func TestPreflightReportsAllThatIsMissing(t *testing.T) {
 	t.Parallel()
 	c := clone{t, t.TempDir()}
 	c.write(map[string]string{"api/Dockerfile": "FROM scratch", "file": "", ".git/config": tokenHeader})
 	err := Preflight(c.dir, []service.Service{
-		{Name: "api", Context: "api", Dockerfile: "api/Dockerfile"},
-		{Name: "gone", Context: "gone", Dockerfile: "gone/Dockerfile"},
-		{Name: "web", Context: ".", Dockerfile: "web/Dockerfile"},
-		{Name: "folder", Context: ".", Dockerfile: "api"},
-		{Name: "odd", Context: "file", Dockerfile: "api/Dockerfile"},
-		{Name: "leaky", Context: ".", Dockerfile: "api/Dockerfile"},
+		{Name: "api", At: "file:1:1", Context: "api", Dockerfile: "api/Dockerfile"},
+		{Name: "gone", At: "file:1:1", Context: "gone", Dockerfile: "gone/Dockerfile"},
+		{Name: "web", At: "file:1:1", Context: ".", Dockerfile: "web/Dockerfile"},
+		{Name: "folder", At: "file:1:1", Context: ".", Dockerfile: "api"},
+		{Name: "odd", At: "file:1:1", Context: "file", Dockerfile: "api/Dockerfile"},
+		{Name: "leaky", At: "file:1:1", Context: ".", Dockerfile: "api/Dockerfile"},
 	})
 	want := strings.Join([]string{
-		`gone: context "gone" is not there; give a folder of the repository`,
-		`web: dockerfile "web/Dockerfile" is not there; give the path of a Dockerfile, relative to the repository's root`,
-		`folder: dockerfile "api" is not there; give the path of a Dockerfile, relative to the repository's root`,
-		`odd: context "file" is not there; give a folder of the repository`,
-		"leaky: its context holds .git/config, which carries credentials; they would get into the image; add the line `.git` to .dockerignore",
+		`file:1:1: gone: context "gone" is not there; give a folder of the repository`,
+		`file:1:1: web: dockerfile "web/Dockerfile" is not there; give the path of a Dockerfile, relative to the repository's root`,
+		`file:1:1: folder: dockerfile "api" is not there; give the path of a Dockerfile, relative to the repository's root`,
+		`file:1:1: odd: context "file" is not there; give a folder of the repository`,
+		"file:1:1: leaky: its context holds .git/config, which carries credentials; they would get into the image; add the line `**/.git` to .dockerignore",
 	}, "\n")
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)

@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,6 +28,7 @@ type tree struct {
 	commit  string
 	time    time.Time
 	files   []git.File
+	links   map[string]bool     // the files that stand for submodules
 	dirty   []string            // files that differ from the commit
 	changed map[string][]string // by base commit
 }
@@ -36,7 +39,7 @@ func (p Planner) readTree(ctx context.Context) (*tree, error) {
 	if t.time, err = p.Repo.Time(ctx, t.commit); err != nil {
 		return nil, err
 	}
-	if t.files, err = p.Repo.Files(ctx, t.commit); err != nil {
+	if err = t.readFiles(ctx); err != nil {
 		return nil, err
 	}
 	t.dirty, err = p.Repo.Dirty(ctx)
@@ -44,13 +47,44 @@ func (p Planner) readTree(ctx context.Context) (*tree, error) {
 	return t, err
 }
 
-// revision names the commit that an image is built from. With uncommitted files there is none, and
-// the name says so: no later run will take it for a commit.
-func (t *tree) revision() string {
-	if len(t.dirty) > 0 {
-		return t.commit + "-dirty"
+func (t *tree) readFiles(ctx context.Context) error {
+	var err error
+	t.files, err = t.repo.Files(ctx, t.commit)
+	t.links = map[string]bool{}
+	for _, f := range t.files {
+		if f.Mode == git.Submodule {
+			t.links[f.Path] = true
+		}
 	}
-	return t.commit
+	return err
+}
+
+// InputsAt returns the inputs digest that a service has at another commit of the clone, as far as its
+// definition tells, which must be the same there.
+func (p Planner) InputsAt(ctx context.Context, s Service, commit string) (string, error) {
+	here, there := &tree{repo: p.Repo, commit: p.Event.SHA}, &tree{repo: p.Repo, commit: commit}
+	if err := errors.Join(here.readFiles(ctx), there.readFiles(ctx)); err != nil {
+		return "", err
+	}
+	if here.id(p.Config.File) != there.id(p.Config.File) {
+		return "", fmt.Errorf("%s is another at %s", p.Config.File, shortSHA(commit))
+	}
+	return there.inputs(s.Definition)
+}
+
+// id is the object id of a file; empty where the commit has no such file.
+func (t *tree) id(file string) string {
+	for _, f := range t.files {
+		if f.Path == path.Clean(file) {
+			return f.ID
+		}
+	}
+	return ""
+}
+
+// matching returns the files that count for a service.
+func (t *tree) matching(s service.Service, files []string) []string {
+	return matching(s.WatchedPaths(), t.links, files)
 }
 
 func (t *tree) changedSince(ctx context.Context, base string) ([]string, error) {
@@ -74,14 +108,13 @@ func (t *tree) inputs(s service.Service) (string, error) {
 	}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n", definition)
-	patterns := s.WatchedPaths()
-	watched := selector(patterns)
+	watched := selector(s.WatchedPaths(), t.links)
 	for _, f := range t.files {
 		if watched(f.Path) {
 			fmt.Fprintf(sum, "%s %s %q\n", f.Mode, f.ID, f.Path)
 		}
 	}
-	for _, name := range matching(patterns, t.dirty) {
+	for _, name := range t.matching(s, t.dirty) {
 		if err := hashFile(sum, t.repo.Dir, name); err != nil {
 			return "", err
 		}
@@ -92,11 +125,11 @@ func (t *tree) inputs(s service.Service) (string, error) {
 // hashFile adds a file of the work tree; one that was deleted, or is no plain file, counts by its name.
 func hashFile(sum io.Writer, dir, name string) error {
 	fmt.Fprintf(sum, "dirty %q\n", name)
-	path := filepath.Join(dir, filepath.FromSlash(name))
-	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+	at := filepath.Join(dir, filepath.FromSlash(name))
+	if info, err := os.Lstat(at); err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
-	f, err := os.Open(path)
+	f, err := os.Open(at)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", name, err)
 	}

@@ -22,6 +22,8 @@ type Prober struct {
 	Login  engine.Credentials
 	// Every is the pause between two looks at a container.
 	Every time.Duration
+	// SmokeTime is how long each smoke command may take.
+	SmokeTime time.Duration
 }
 
 const (
@@ -33,33 +35,37 @@ const (
 
 // Probe tries one image out. Whatever goes wrong is in the result; an image that could not be tried
 // for no fault of its own is marked Unavailable.
-func (p *Prober) Probe(ctx context.Context, image, platform string, s service.Service, within time.Duration) verdict.Probe {
-	result := verdict.Probe{Platform: platform}
+func (p *Prober) Probe(ctx context.Context, image, platform string, s service.Service, within time.Duration) (result verdict.Probe) {
+	result = verdict.Probe{Platform: platform}
 	if has, _ := p.Engine.Has(ctx, image); !has {
 		if err := p.Engine.Pull(ctx, image, platform, p.Login); err != nil {
 			result.Unavailable = err
 			return result
 		}
+		defer func() { result.Left = errors.Join(result.Left, p.Engine.Discard(image)) }()
 	}
+	p.try(ctx, image, s, within, &result)
+	return result
+}
+
+// try starts an image of the store.
+func (p *Prober) try(ctx context.Context, image string, s service.Service, within time.Duration, result *verdict.Probe) {
 	info, err := p.Engine.Inspect(ctx, image)
 	if err != nil {
 		result.Unavailable = err
-		return result
+		return
 	}
 	result.Unpacked = info.Unpacked
 	begun := time.Now()
-	container, err := p.Engine.Start(ctx, engine.Spec{Image: image, Platform: platform, Env: s.Env, Port: s.Port,
+	container, err := p.Engine.Start(ctx, engine.Spec{Image: image, Platform: result.Platform, Env: s.Env, Port: s.Port,
 		MemoryLimit: s.Resources.MemoryLimit, MemoryReservation: s.Resources.MemoryReservation, CPUs: s.Resources.CPUs})
 	if err != nil {
 		result.Failure = fmt.Sprintf("%s could not be started: %v", s.Name, err)
-		return result
+		return
 	}
-	w := watch{container: container, service: s, hasHealthcheck: info.HasHealthcheck, begun: begun, within: within, every: p.Every, result: &result}
+	w := watch{container: container, service: s, hasHealthcheck: info.HasHealthcheck, begun: begun, within: within, every: p.Every, smokeTime: p.SmokeTime, result: result}
 	w.run(ctx)
-	if err := container.Remove(); err != nil && result.Failure == "" {
-		result.Failure = err.Error()
-	}
-	return result
+	result.Left = container.Remove()
 }
 
 // A watch follows one started container.
@@ -70,13 +76,14 @@ type watch struct {
 	begun          time.Time
 	within         time.Duration
 	every          time.Duration
+	smokeTime      time.Duration
 	result         *verdict.Probe
 }
 
 func (w *watch) run(ctx context.Context) {
-	ctx, cancel := context.WithTimeoutCause(ctx, w.within, errNotInTime)
+	starting, cancel := context.WithTimeoutCause(ctx, w.within, errNotInTime)
 	defer cancel()
-	err := w.untilHealthy(ctx)
+	err := w.untilHealthy(starting)
 	w.result.Started = time.Since(w.begun)
 	// What follows is worth knowing above all when the time is up.
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
@@ -111,8 +118,10 @@ func (w *watch) expectation() string {
 		return fmt.Sprintf("port %d did not answer %s with success", s.Port, s.HealthEndpoint)
 	case w.hasHealthcheck:
 		return "its HEALTHCHECK did not succeed"
-	default:
+	case s.Port > 0:
 		return fmt.Sprintf("nothing listened on port %d", s.Port)
+	default:
+		return "it did not keep running"
 	}
 }
 
@@ -219,7 +228,13 @@ func (w *watch) measure(ctx context.Context) {
 
 func (w *watch) smoke(ctx context.Context) error {
 	for _, argv := range w.service.Smoke {
+		late := fmt.Errorf("did not end its smoke command %q within %s", strings.Join(argv, " "), w.smokeTime)
+		ctx, cancel := context.WithTimeoutCause(ctx, w.smokeTime, late)
 		code, output, err := w.container.Exec(ctx, argv)
+		cancel()
+		if errors.Is(err, late) {
+			return late
+		}
 		if err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ func prober(t *testing.T, b enginetest.Behaviour) (*Prober, *enginetest.Server) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Prober{Engine: e, Every: 5 * time.Millisecond}, server
+	return &Prober{Engine: e, Every: 5 * time.Millisecond, SmokeTime: 5 * time.Second}, server
 }
 
 var api = service.Service{Name: "api", Port: 3001, HealthEndpoint: "/health"}
@@ -75,13 +75,44 @@ func TestProbe(t *testing.T) {
 			if words := strings.TrimSpace(c.behaviour.Stdout); words != "" && !slices.Contains(got.Log, words) {
 				t.Errorf("its last words are %q, want %q", got.Log, words)
 			}
-			if left := server.Running(); len(left) > 0 {
-				t.Errorf("containers are left: %q", left)
+			if left := append(server.Running(), server.Stored()...); len(left) > 0 || got.Left != nil {
+				t.Errorf("containers and images are left: %q, %v", left, got.Left)
 			}
 			if problems := server.Problems(); len(problems) > 0 {
 				t.Errorf("the engine refused: %q", problems)
 			}
 		})
+	}
+}
+
+// A smoke command has a time of its own: what starting took does not count.
+func TestSmokeCommandThatHangs(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	p, server := prober(t, enginetest.Behaviour{Delay: 100 * time.Millisecond, Exec: func([]string) (int, string) { <-release; return 0, "" }})
+	defer close(release)
+	p.SmokeTime = 150 * time.Millisecond
+	smoking := api
+	smoking.Smoke = [][]string{{"sleep", "inf"}}
+	got := p.Probe(t.Context(), image, "linux/amd64", smoking, 5*time.Second)
+	if got.Healthy || got.Failure != `api did not end its smoke command "sleep inf" within 150ms` || got.Started < 100*time.Millisecond {
+		t.Errorf("healthy %v after %s, failure %q", got.Healthy, got.Started, got.Failure)
+	}
+	if left := server.Running(); len(left) > 0 {
+		t.Errorf("containers are left: %q", left)
+	}
+}
+
+// An image that was there before stays: it is somebody's.
+func TestProbeLeavesWhatItFound(t *testing.T) {
+	t.Parallel()
+	p, server := prober(t, enginetest.Behaviour{})
+	if err := p.Engine.Pull(t.Context(), image, "linux/amd64", p.Login); err != nil {
+		t.Fatal(err)
+	}
+	p.Probe(t.Context(), image, "linux/amd64", api, time.Second)
+	if stored := server.Stored(); !slices.Equal(stored, []string{image}) {
+		t.Errorf("the store holds %q", stored)
 	}
 }
 

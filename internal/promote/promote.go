@@ -3,12 +3,13 @@ package promote
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/Masterminds/semver/v3"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/tags"
 	"github.com/org/ghcr-publish/internal/verdict"
@@ -16,123 +17,122 @@ import (
 
 // A Promoter moves tags of one run.
 type Promoter struct {
+	// Resolve, Tags and Tag are the registry's: see registry.Client.
 	Resolve func(ctx context.Context, image, tag string) (registry.Image, bool, error)
-	Tag     func(ctx context.Context, approval verdict.Approval, tag string) error
-	// IsAncestor reports whether commit old is new or comes before it.
+	Tags    func(ctx context.Context, image string) ([]string, error)
+	Tag     func(ctx context.Context, approval verdict.Approval, tag, from string) error
+	// Version returns the version that a published tag stands for; nil for none.
+	Version func(tag string) *semver.Version
+	// Commit is that of this run; IsAncestor reports whether commit old is new or comes before it.
+	Commit     string
 	IsAncestor func(ctx context.Context, old, new string) (bool, error)
-	// Tip asks the remote for the commit that this run's branch is at now.
+	// Tip asks for the commit that this run's branch is at now, and brings it into the clone where it can.
 	Tip func(ctx context.Context) (string, error)
-	// Tags lists the tags of an image.
-	Tags   func(ctx context.Context, image string) ([]string, error)
-	Commit string // the commit of this run
+	// InputsAt returns the inputs digest that a service has at a commit.
+	InputsAt func(ctx context.Context, s plan.Service, commit string) (string, error)
 }
 
-// Promote points the tags of a set at the approved digest. Tags that would go back stay, and the
+// Promote points a service's tags at the approved digest. Tags that would go back stay, and the
 // move says why. Tags that follow a branch are moved last: where they point to this commit's image,
 // nothing of the promotion is missing. After an error the moves made so far are returned with it.
-func (p Promoter) Promote(ctx context.Context, image string, approval verdict.Approval, set tags.Set) ([]tags.Move, error) {
+func (p Promoter) Promote(ctx context.Context, s plan.Service, approval verdict.Approval) ([]tags.Move, error) {
 	candidate, err := approval.Candidate()
+	if repository, invalid := name.NewRepository(s.Image); err == nil && (invalid != nil || candidate.Context().Name() != repository.Name()) {
+		err = fmt.Errorf("%s was approved, which is another image", candidate)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("promoting %s: %w", image, err)
+		return nil, fmt.Errorf("promoting %s: %w", s.Image, err)
 	}
-	var moves []tags.Move
-	for _, tag := range inOrder(set.Tags) {
-		move, err := p.move(ctx, image, tag, set.Version, approval, candidate.DigestStr())
+	one := &promotion{Promoter: p, service: s, approval: approval, to: candidate.DigestStr()}
+	for _, tag := range inOrder(s.TagSet.Tags) {
+		move, err := one.settle(ctx, tag)
 		if err != nil {
-			return moves, fmt.Errorf("promoting %s: %w", image, err)
+			return one.moves, fmt.Errorf("promoting %s: %w", s.Image, err)
 		}
-		moves = append(moves, move)
+		one.moves = append(one.moves, move)
 	}
-	return moves, nil
+	return one.moves, nil
 }
 
 func inOrder(set []tags.Tag) []tags.Tag {
-	rank := map[tags.Kind]int{tags.Fixed: 0, tags.Release: 1, tags.Branch: 2}
+	rank := map[tags.Kind]int{tags.Version: 0, tags.Commit: 1, tags.Release: 2, tags.Branch: 3}
 	ordered := slices.Clone(set)
 	slices.SortStableFunc(ordered, func(a, b tags.Tag) int { return rank[a.Kind] - rank[b.Kind] })
 	return ordered
 }
 
+// A promotion is that of one service.
+type promotion struct {
+	Promoter
+	service  plan.Service
+	approval verdict.Approval
+	to       string // digest
+	moves    []tags.Move
+	taken    string     // a version of this run that is published with another digest
+	branch   *branchTip // once it was asked for
+}
+
+// attempts is how often a tag is looked at anew because another run moves it at the same time.
+const attempts = 5
+
+// settle moves a tag or decides that it stays. Where another run moves it meanwhile, what that run
+// published is looked at as if it had been there before.
+func (p *promotion) settle(ctx context.Context, tag tags.Tag) (move tags.Move, err error) {
+	for range attempts {
+		move, err = p.move(ctx, tag)
+		if !errors.Is(err, registry.ErrMoved) {
+			break
+		}
+	}
+	return move, err
+}
+
 // move reads where the tag points just before it decides.
-func (p Promoter) move(ctx context.Context, image string, tag tags.Tag, version string, approval verdict.Approval, to string) (tags.Move, error) {
-	now, found, err := p.Resolve(ctx, image, tag.Name)
+func (p *promotion) move(ctx context.Context, tag tags.Tag) (tags.Move, error) {
+	now, found, err := p.Resolve(ctx, p.service.Image, tag.Name)
 	if err != nil {
 		return tags.Move{}, err
 	}
-	move := tags.Move{Tag: tag.Name, To: to}
+	move := tags.Move{Tag: tag.Name, To: p.to}
 	if found {
 		move.From = now.Ref.DigestStr()
 	}
 	switch {
-	case move.From == to:
+	case move.From == p.to:
 		move.Kept = "it is there already"
-	case found && tag.Kind == tags.Branch:
-		move.Kept = p.newerCommit(ctx, now.Revision)
-	case found && tag.Kind == tags.Release:
-		move.Kept, err = p.newerVersion(ctx, image, tag.Name, now.Version, version)
+	case tag.Kind == tags.Version && found:
+		p.taken = tag.Name
+		move.Kept = "another image is published as this version, and a version never changes"
+	case tag.Kind == tags.Release && p.taken != "":
+		move.Kept = fmt.Sprintf("another image is published as %s", p.taken)
+	case tag.Kind == tags.Release && found:
+		move.Kept, err = p.newerVersion(ctx, tag, now)
+	case tag.Kind == tags.Branch && found:
+		move.Kept, err = p.newerCommit(ctx, now)
 	}
 	if err != nil || move.Kept != "" {
 		return move, err
 	}
-	return move, p.Tag(ctx, approval, tag.Name)
-}
-
-var commit = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
-
-// newerCommit says why the commit that a branch's tag has now is newer than this run's; empty if it
-// is not. One that this clone does not know may be newer, unless this run's is the branch's tip.
-func (p Promoter) newerCommit(ctx context.Context, now string) string {
-	if now == p.Commit || !commit.MatchString(now) {
-		return ""
-	}
-	short := now[:min(7, len(now))]
-	older, err := p.IsAncestor(ctx, p.Commit, now)
-	if err == nil && older {
-		return fmt.Sprintf("the newer commit %s is published there", short)
-	}
-	if err == nil {
-		return ""
-	}
-	if tip, err := p.Tip(ctx); err != nil || tip != p.Commit {
-		return fmt.Sprintf("commit %s, which this clone does not know, is published there, and this run's is not the tip of its branch", short)
-	}
-	return ""
+	return move, p.Tag(ctx, p.approval, tag.Name, move.From)
 }
 
 // newerVersion says why a release's tag stays; empty if it moves. The label of what it points to does
 // not tell enough: a digest that was used again has the label of its first tag. So all versions that
-// are published count, of the line that the tag follows.
-func (p Promoter) newerVersion(ctx context.Context, image, tag, now, version string) (string, error) {
-	mine := parse(version)
-	if mine == nil {
-		return "", nil
+// are published count, of the line that the tag follows. What is no version goes by its commits.
+func (p *promotion) newerVersion(ctx context.Context, tag tags.Tag, now registry.Image) (string, error) {
+	mine, err := semver.StrictNewVersion(tag.Release)
+	if err != nil {
+		return p.newerCommit(ctx, now)
 	}
-	names, err := p.Tags(ctx, image)
+	names, err := p.Tags(ctx, p.service.Image)
 	if err != nil {
 		return "", err
 	}
 	kept, highest := "", mine
-	for _, name := range append(names, now) {
-		if v := parse(name); v != nil && v.Prerelease() == "" && inLine(tag, v) && v.GreaterThan(highest) {
-			kept, highest = fmt.Sprintf("the newer version %s is published there", name), v
+	for _, published := range append(names, now.Version) {
+		if v := p.Version(published); v != nil && tag.Follows(v) && v.GreaterThan(highest) {
+			kept, highest = fmt.Sprintf("the newer version %s is published there", v), v
 		}
 	}
 	return kept, nil
-}
-
-var line = regexp.MustCompile(`^v?(\d+)(?:\.(\d+))?$`)
-
-// inLine reports whether a version belongs to the line that a tag follows: "1.2" and "1" follow
-// theirs, every other tag follows all.
-func inLine(tag string, v *semver.Version) bool {
-	parts := line.FindStringSubmatch(tag)
-	return parts == nil || parts[1] == fmt.Sprint(v.Major()) && (parts[2] == "" || parts[2] == fmt.Sprint(v.Minor()))
-}
-
-func parse(version string) *semver.Version {
-	v, err := semver.StrictNewVersion(strings.TrimPrefix(version, "v"))
-	if err != nil {
-		return nil
-	}
-	return v
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
@@ -46,8 +47,13 @@ func approve(t *testing.T) verdict.Approval {
 type shelf struct {
 	tags   map[string]registry.Image
 	broken map[string]error // by "read tag" or "move tag"
-	tip    string           // of the branch, at the remote
 	asked  []string
+	// meanwhile is done once, between the look at a tag and its move.
+	meanwhile func()
+
+	tip    string            // of the branch, at the remote
+	noTip  error             // why the remote does not tell
+	inputs map[string]string // of the service, by commit
 }
 
 func (s *shelf) resolve(_ context.Context, from, tag string) (registry.Image, bool, error) {
@@ -59,11 +65,22 @@ func (s *shelf) resolve(_ context.Context, from, tag string) (registry.Image, bo
 	return at, found, s.broken["read "+tag]
 }
 
-func (s *shelf) tag(_ context.Context, approval verdict.Approval, tag string) error {
+func (s *shelf) tag(_ context.Context, approval verdict.Approval, tag, from string) error {
 	s.asked = append(s.asked, "move "+tag)
 	ref, err := approval.Candidate()
 	if err = errors.Join(err, s.broken["move "+tag]); err != nil {
 		return err
+	}
+	if s.meanwhile != nil {
+		s.meanwhile()
+		s.meanwhile = nil
+	}
+	at := ""
+	if now, found := s.tags[tag]; found {
+		at = now.Ref.DigestStr()
+	}
+	if at != from {
+		return fmt.Errorf("%s: %w", tag, registry.ErrMoved)
 	}
 	s.tags[tag] = registry.Image{Ref: ref}
 	return nil
@@ -82,111 +99,201 @@ func ancestors(_ context.Context, old, new string) (bool, error) {
 // at is the commit that a letter stands for.
 func at(letter string) string { return strings.Repeat(letter, 40) }
 
-func (s *shelf) promoter() Promoter {
-	return Promoter{Resolve: s.resolve, Tag: s.tag, IsAncestor: ancestors, Commit: at("c"),
-		Tip:  func(context.Context) (string, error) { return s.tip, nil },
-		Tags: func(context.Context, string) ([]string, error) { return slices.Collect(maps.Keys(s.tags)), nil }}
+var rules, _ = tags.Parse("type=semver,pattern={{version}}\ntype=semver,pattern={{version}},suffix=-alpine\ntype=semver,pattern={{major}}.{{minor}}")
+
+func (s *shelf) promote(t *testing.T, set ...tags.Tag) ([]tags.Move, error) {
+	t.Helper()
+	p := Promoter{Resolve: s.resolve, Tag: s.tag, Version: rules.Published, IsAncestor: ancestors, Commit: at("c"),
+		Tip:  func(context.Context) (string, error) { s.asked = append(s.asked, "tip"); return s.tip, s.noTip },
+		Tags: func(context.Context, string) ([]string, error) { return slices.Collect(maps.Keys(s.tags)), nil },
+		InputsAt: func(_ context.Context, _ plan.Service, commit string) (string, error) {
+			inputs, known := s.inputs[commit]
+			if !known {
+				return "", errors.New("no such commit")
+			}
+			return inputs, nil
+		}}
+	return p.Promote(t.Context(), plan.Service{Image: image, TagSet: tags.Set{Tags: set}}, approve(t))
 }
 
-func one(name string, kind tags.Kind, version string) tags.Set {
-	return tags.Set{Version: version, Tags: []tags.Tag{{Name: name, Kind: kind}}}
+func revision(letter string) *registry.Image {
+	return &registry.Image{Ref: theirs, Revision: at(letter)}
 }
 
 func TestMove(t *testing.T) {
 	t.Parallel()
+	branch, version := tags.Tag{Kind: tags.Branch}, tags.Tag{Kind: tags.Version, Release: "1.2.3"}
+	release := tags.Tag{Kind: tags.Release, Release: "1.2.3"}
+	labelled := func(version string) *registry.Image { return &registry.Image{Ref: theirs, Version: version} }
 	cases := []struct {
-		name    string
-		kind    tags.Kind
-		version string
-		now     *registry.Image // what the tag points to; nil: nothing
-		kept    string          // empty: it is moved
+		name string
+		tag  tags.Tag
+		now  *registry.Image // what the tag points to; nil: nothing
+		kept string          // empty: it is moved
 	}{
-		{"a new branch tag", tags.Branch, "main", nil, ""},
-		{"a new release tag", tags.Release, "1.2.3", nil, ""},
-		{"a new fixed tag", tags.Fixed, "1.2.3", nil, ""},
-		{"a tag that is there already", tags.Branch, "main", &registry.Image{Ref: ours, Revision: at("e")}, "it is there already"},
-		{"a branch goes forward", tags.Branch, "main", &registry.Image{Ref: theirs, Revision: at("b")}, ""},
-		{"a branch never goes back", tags.Branch, "main", &registry.Image{Ref: theirs, Revision: at("d")}, "the newer commit ddddddd is published there"},
-		{"a branch at the same commit is built again", tags.Branch, "main", &registry.Image{Ref: theirs, Revision: at("c")}, ""},
-		{"a branch at a commit that the clone lacks", tags.Branch, "main", &registry.Image{Ref: theirs, Revision: at("f")},
+		{"a new branch tag", branch, nil, ""},
+		{"a new release tag", release, nil, ""},
+		{"a new version", version, nil, ""},
+		{"a new commit's tag", tags.Tag{Kind: tags.Commit}, nil, ""},
+		{"a tag that is there already", branch, &registry.Image{Ref: ours, Revision: at("e")}, "it is there already"},
+		{"a branch goes forward", branch, revision("b"), ""},
+		{"a branch never goes back", branch, revision("d"), "the newer commit ddddddd is published there"},
+		{"a branch never goes back past uncommitted files", branch, &registry.Image{Ref: theirs, Revision: at("d") + plan.Dirty}, "the newer commit ddddddd is published there"},
+		{"a branch at the same commit is built again", branch, revision("c"), ""},
+		{"a branch at a commit that the clone lacks", branch, revision("f"),
 			"commit fffffff, which this clone does not know, is published there, and this run's is not the tip of its branch"},
-		{"a branch at what was never committed", tags.Branch, "main", &registry.Image{Ref: theirs, Revision: at("f") + "-dirty"}, ""},
-		{"a branch at an image without a commit", tags.Branch, "main", &registry.Image{Ref: theirs}, ""},
-		{"a release goes forward", tags.Release, "1.2.3", &registry.Image{Ref: theirs, Version: "1.2.2"}, ""},
-		{"a release never goes back", tags.Release, "1.2.3", &registry.Image{Ref: theirs, Version: "1.10.0"}, "the newer version 1.10.0 is published there"},
-		{"a release with a letter in front", tags.Release, "v1.2.3", &registry.Image{Ref: theirs, Version: "v2.0.0"}, "the newer version v2.0.0 is published there"},
-		{"a release of the same version", tags.Release, "1.2.3", &registry.Image{Ref: theirs, Version: "1.2.3"}, ""},
-		{"a release after its own candidate", tags.Release, "1.2.3", &registry.Image{Ref: theirs, Version: "1.2.3-rc.1"}, ""},
-		{"a release over an image without a version", tags.Release, "1.2.3", &registry.Image{Ref: theirs, Version: "main"}, ""},
-		{"a release does not go by commits", tags.Release, "1.2.3", &registry.Image{Ref: theirs, Revision: at("e"), Version: "1.2.2"}, ""},
-		{"a fixed tag goes where its run says", tags.Fixed, "1.2.3", &registry.Image{Ref: theirs, Revision: at("e"), Version: "9.0.0"}, ""},
+		{"a branch at an image without a commit", branch, &registry.Image{Ref: theirs}, ""},
+		{"a branch at an image of another tool", branch, &registry.Image{Ref: theirs, Revision: "v1"}, ""},
+		{"a release goes forward", release, labelled("1.2.2"), ""},
+		{"a release never goes back", release, labelled("1.10.0"), "the newer version 1.10.0 is published there"},
+		{"a release of the same version", release, labelled("1.2.3"), ""},
+		{"a release after its own candidate", release, labelled("1.2.3-rc.1"), ""},
+		{"a release over an image without a version", release, labelled("main"), ""},
+		{"a release does not go by commits", release, &registry.Image{Ref: theirs, Revision: at("e"), Version: "1.2.2"}, ""},
+		{"what is no version goes by commits", tags.Tag{Kind: tags.Release}, revision("e"), "the newer commit eeeeeee is published there"},
+		{"what is no version goes forward by commits", tags.Tag{Kind: tags.Release}, revision("a"), ""},
+		{"a version never changes", version, revision("a"), "another image is published as this version, and a version never changes"},
+		{"a commit that is built again", tags.Tag{Kind: tags.Commit}, revision("c"), ""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := &shelf{tags: map[string]registry.Image{}}
+			s := &shelf{tags: map[string]registry.Image{}, tip: at("e")}
 			want := tags.Move{Tag: "x", To: ours.DigestStr(), Kept: c.kept}
-			asked := []string{"read x"}
 			if c.now != nil {
 				s.tags["x"], want.From = *c.now, c.now.Ref.DigestStr()
 			}
-			if c.kept == "" {
-				asked = append(asked, "move x")
-			}
-			moves, err := s.promoter().Promote(t.Context(), image, approve(t), one("x", c.kind, c.version))
+			c.tag.Name = "x"
+			moves, err := s.promote(t, c.tag)
 			if diff := cmp.Diff([]tags.Move{want}, moves); diff != "" || err != nil {
 				t.Errorf("error %v, moves (-want +got):\n%s", err, diff)
 			}
-			if diff := cmp.Diff(asked, s.asked); diff != "" {
-				t.Errorf("asked (-want +got):\n%s", diff)
+			if moved := slices.Contains(s.asked, "move x"); moved != (c.kept == "") {
+				t.Errorf("asked %q; want it moved: %v", s.asked, !moved)
 			}
 		})
 	}
 }
 
-func TestTipMovesOverAnUnknownCommit(t *testing.T) {
+// TestTip has branches where ancestry alone does not tell what is newer.
+func TestTip(t *testing.T) {
 	t.Parallel()
-	// A force push leaves the published commit outside of every clone.
-	s := &shelf{tags: map[string]registry.Image{"main": {Ref: theirs, Revision: at("f")}}, tip: at("c")}
-	moves, err := s.promoter().Promote(t.Context(), image, approve(t), one("main", tags.Branch, "main"))
-	if err != nil || moves[0].Kept != "" || s.tags["main"].Ref != ours {
-		t.Errorf("moves %+v, %v", moves, err)
+	earlier := func(inputs string) *registry.Image {
+		return &registry.Image{Ref: theirs, Revision: at("a"), Annotations: map[string]string{plan.InputsKey: inputs}}
+	}
+	cases := []struct {
+		name   string
+		now    *registry.Image
+		tip    string
+		noTip  error
+		inputs map[string]string
+		kept   string // empty: it is moved
+		fails  string
+	}{
+		{"a force push left the published commit outside of every clone", revision("f"), at("c"), nil, nil, "", ""},
+		{"no remote, and the clone knows the published commit", revision("b"), "", errors.New("no remote"), nil, "", ""},
+		{"no remote, and the clone does not know the published commit", revision("f"), "", errors.New("no remote"), nil, "",
+			"commit fffffff is published, which this clone does not know, and the branch cannot be asked whether it is newer: no remote (check out with fetch-depth: 0)"},
+		{"reverted at the tip: what is published is what the tip has", earlier("one"), at("e"), nil, map[string]string{at("e"): "one"},
+			"the branch is at eeeeeee by now, and what is published there is the same", ""},
+		{"changed again at the tip", earlier("one"), at("e"), nil, map[string]string{at("e"): "two"}, "", ""},
+		{"the tip is not in the clone", earlier("one"), at("f"), nil, nil, "", ""},
+		{"this commit is the tip and reverts", earlier("one"), at("c"), nil, map[string]string{at("c"): "one"}, "", ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := &shelf{tags: map[string]registry.Image{"main": *c.now, "edge": *c.now}, tip: c.tip, noTip: c.noTip, inputs: c.inputs}
+			moves, err := s.promote(t, tags.Tag{Name: "main", Kind: tags.Branch}, tags.Tag{Name: "edge", Kind: tags.Branch})
+			if c.fails != "" {
+				if err == nil || !strings.HasSuffix(err.Error(), c.fails) || s.tags["main"].Ref != theirs {
+					t.Errorf("moves %+v, %v; want %q", moves, err, c.fails)
+				}
+				return
+			}
+			if err != nil || moves[0].Kept != c.kept || moves[1].Kept != c.kept {
+				t.Errorf("moves %+v, %v; want kept %q", moves, err, c.kept)
+			}
+			if n := strings.Count(strings.Join(s.asked, ","), "tip"); n != 1 {
+				t.Errorf("the remote was asked %d times, want once for all tags", n)
+			}
+		})
 	}
 }
 
 func TestReleasesFollowTheirLine(t *testing.T) {
 	t.Parallel()
-	published := []string{"2.0.0", "1.10.1", "1.9.3", "3.0.0-rc.1", "main", "sha-abc"}
+	published := []string{"2.0.0", "1.10.1", "1.9.3", "3.0.0-rc.1", "1.8.9-alpine", "1.7", "main", "sha-abc", "20240501"}
 	for _, c := range []struct {
-		tag, version string
-		moves        bool
+		tag, line, version string
+		moves              bool
 	}{
-		{"latest", "1.10.2", false}, {"latest", "2.0.1", true}, {"1", "1.10.2", true}, {"1", "1.9.4", false},
-		{"1.9", "1.9.4", true}, {"1.9", "1.9.2", false}, {"v2", "2.0.0", true}, {"stable", "1.10.2", false},
+		{"latest", "", "1.10.2", false}, {"latest", "", "2.0.1", true}, {"1", "1", "1.10.2", true}, {"1", "1", "1.9.4", false},
+		{"1.9", "1.9", "1.9.4", true}, {"1.9", "1.9", "1.9.2", false}, {"v2", "2", "2.0.0", true}, {"stable", "", "1.10.2", false},
+		{"api-1.9", "1.9", "1.9.2", false}, {"1.8-alpine", "1.8", "1.8.8", false}, {"1.8-alpine", "1.8", "1.8.10", true},
+		{"1", "1", "1.6.5", false}, {"1.7", "1.7", "1.7.2", true},
 	} {
 		// What the tag points to was used again: its label is of no use.
-		s := &shelf{tags: map[string]registry.Image{c.tag: {Ref: theirs, Version: "main"}}}
-		for _, name := range published {
-			s.tags[name] = registry.Image{Ref: theirs}
+		s := &shelf{tags: map[string]registry.Image{}}
+		for _, name := range append(published, c.tag) {
+			s.tags[name] = registry.Image{Ref: theirs, Version: "main"}
 		}
-		moves, err := s.promoter().Promote(t.Context(), image, approve(t), one(c.tag, tags.Release, c.version))
+		moves, err := s.promote(t, tags.Tag{Name: c.tag, Kind: tags.Release, Release: c.version, Line: c.line})
 		if err != nil || (moves[0].Kept == "") != c.moves {
 			t.Errorf("%s for %s: %+v, %v; want it moved: %v", c.tag, c.version, moves, err, c.moves)
 		}
 	}
 }
 
-func release() tags.Set {
-	return tags.Set{Version: "1.2.3", Tags: []tags.Tag{{Name: "main", Kind: tags.Branch}, {Name: "latest", Kind: tags.Release},
-		{Name: "1.2.3", Kind: tags.Fixed}, {Name: "edge", Kind: tags.Branch}, {Name: "1.2", Kind: tags.Release}, {Name: "sha-abc", Kind: tags.Fixed}}}
+func TestReleaseStaysWithItsVersion(t *testing.T) {
+	t.Parallel()
+	s := &shelf{tags: map[string]registry.Image{"1.2.3": {Ref: theirs}, "latest": {Ref: theirs}, "main": {Ref: theirs}}, tip: at("c")}
+	moves, err := s.promote(t, tags.Tag{Name: "1.2.3", Kind: tags.Version, Release: "1.2.3"}, tags.Tag{Name: "latest", Kind: tags.Release, Release: "1.2.3"},
+		tags.Tag{Name: "1.2", Kind: tags.Release, Release: "1.2.3", Line: "1.2"}, tags.Tag{Name: "main", Kind: tags.Branch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range moves {
+		if moved := m.Kept == ""; moved != (m.Tag == "main") {
+			t.Errorf("%+v; only main may move: 1.2.3 is another image", m)
+		}
+	}
+}
+
+func TestAnotherRunAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, theirs, kept string }{
+		{"an older one", "b", ""}, {"a newer one", "d", "the newer commit ddddddd is published there"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := &shelf{tags: map[string]registry.Image{}, tip: at("e")}
+			s.meanwhile = func() { s.tags["main"] = *revision(c.theirs) }
+			moves, err := s.promote(t, tags.Tag{Name: "main", Kind: tags.Branch})
+			want := []tags.Move{{Tag: "main", From: theirs.DigestStr(), To: ours.DigestStr(), Kept: c.kept}}
+			if diff := cmp.Diff(want, moves); diff != "" || err != nil {
+				t.Errorf("error %v, moves (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+	s := &shelf{tags: map[string]registry.Image{}, broken: map[string]error{"move main": registry.ErrMoved}}
+	if _, err := s.promote(t, tags.Tag{Name: "main", Kind: tags.Branch}); !errors.Is(err, registry.ErrMoved) || len(s.asked) != 2*attempts {
+		t.Errorf("a tag that never holds still: %v after %q", err, s.asked)
+	}
+}
+
+func release() []tags.Tag {
+	return []tags.Tag{{Name: "main", Kind: tags.Branch}, {Name: "latest", Kind: tags.Release, Release: "1.2.3"},
+		{Name: "1.2.3", Kind: tags.Version, Release: "1.2.3"}, {Name: "edge", Kind: tags.Branch},
+		{Name: "1.2", Kind: tags.Release, Release: "1.2.3", Line: "1.2"}, {Name: "sha-abc", Kind: tags.Commit}}
 }
 
 func TestBranchTagsMoveLast(t *testing.T) {
 	t.Parallel()
 	s := &shelf{tags: map[string]registry.Image{}}
 	set := release()
-	before := slices.Clone(set.Tags)
-	if _, err := s.promoter().Promote(t.Context(), image, approve(t), set); err != nil {
+	before := slices.Clone(set)
+	if _, err := s.promote(t, set...); err != nil {
 		t.Fatal(err)
 	}
 	var want []string
@@ -196,7 +303,7 @@ func TestBranchTagsMoveLast(t *testing.T) {
 	if diff := cmp.Diff(want, s.asked); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(before, set.Tags); diff != "" {
+	if diff := cmp.Diff(before, set); diff != "" {
 		t.Errorf("the caller's set was put in another order:\n%s", diff)
 	}
 }
@@ -206,7 +313,7 @@ func TestPromotingTwiceIsPromotingOnce(t *testing.T) {
 	s := &shelf{tags: map[string]registry.Image{}}
 	for range 2 {
 		s.asked = nil
-		if _, err := s.promoter().Promote(t.Context(), image, approve(t), release()); err != nil {
+		if _, err := s.promote(t, release()...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -224,7 +331,7 @@ func TestErrorKeepsTheMovesSoFar(t *testing.T) {
 			t.Parallel()
 			down := errors.New("registry down")
 			s := &shelf{tags: map[string]registry.Image{}, broken: map[string]error{broken: down}}
-			moves, err := s.promoter().Promote(t.Context(), image, approve(t), release())
+			moves, err := s.promote(t, release()...)
 			if !errors.Is(err, down) || !strings.Contains(err.Error(), image) {
 				t.Errorf("error %v, want one that names the image", err)
 			}
@@ -241,16 +348,19 @@ func TestErrorKeepsTheMovesSoFar(t *testing.T) {
 
 func TestUnapprovedMovesNothing(t *testing.T) {
 	t.Parallel()
-	s := &shelf{tags: map[string]registry.Image{}}
-	if moves, err := s.promoter().Promote(t.Context(), image, verdict.Approval{}, release()); err == nil || moves != nil || s.asked != nil {
-		t.Errorf("without an approval: %v, %v, asked %q; want an error before anything is asked", moves, err, s.asked)
+	for name, approval := range map[string]verdict.Approval{"nothing": {}, "another image": approve(t)} {
+		service := plan.Service{Image: "ghcr.io/octo/other", TagSet: tags.Set{Tags: release()}}
+		// A call to the registry would panic.
+		if moves, err := (Promoter{}).Promote(t.Context(), service, approval); err == nil || moves != nil {
+			t.Errorf("%s was approved: %v, %v; want an error before anything is asked", name, moves, err)
+		}
 	}
 }
 
 func TestNothingToMove(t *testing.T) {
 	t.Parallel()
 	s := &shelf{}
-	if moves, err := s.promoter().Promote(t.Context(), image, approve(t), tags.Set{}); err != nil || moves != nil {
+	if moves, err := s.promote(t); err != nil || moves != nil {
 		t.Errorf("an empty set: %v, %v", moves, err)
 	}
 }

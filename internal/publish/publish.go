@@ -4,7 +4,6 @@ package publish
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -36,7 +35,7 @@ type Publisher struct {
 	Scan    func(context.Context, scan.Target) ([]verdict.Finding, error)
 	Probe   func(ctx context.Context, image, platform string, s service.Service, within time.Duration) verdict.Probe
 	Sizes   func(ctx context.Context, image, digest string) (map[string]int64, error)
-	Promote func(ctx context.Context, image string, approval verdict.Approval, set tags.Set) ([]tags.Move, error)
+	Promote func(ctx context.Context, s plan.Service, approval verdict.Approval) ([]tags.Move, error)
 	Tell    func(format string, args ...any)
 
 	Gates       service.Gates
@@ -120,7 +119,10 @@ func summary(v verdict.Verdict) string {
 // and how it starts.
 func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verdict.Evidence {
 	evidence := verdict.Evidence{Candidate: c.Image.Ref, Wanted: s.Platforms}
-	published := p.published(ctx, s)
+	var published map[string]int64
+	if s.Digest != "" {
+		published, evidence.SizesErr = p.Sizes(ctx, s.Image, s.Digest)
+	}
 	evidence.Platforms = make([]verdict.Platform, len(c.Image.Platforms))
 	var group sync.WaitGroup
 	for i, platform := range c.Image.Platforms {
@@ -134,19 +136,6 @@ func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verd
 	group.Go(func() { evidence.Probe = p.probe(ctx, s, c) })
 	group.Wait()
 	return evidence
-}
-
-// published reads the sizes of the published image. Where they cannot be read nothing is compared;
-// the limit on the size itself still holds.
-func (p Publisher) published(ctx context.Context, s plan.Service) map[string]int64 {
-	if s.Digest == "" {
-		return nil
-	}
-	sizes, err := p.Sizes(ctx, s.Image, s.Digest)
-	if err != nil {
-		p.Tell("%s: the published sizes cannot be read: %v", s.Name, err)
-	}
-	return sizes
 }
 
 func platformRef(c Candidate, platform registry.Platform) string {
@@ -174,8 +163,8 @@ func (p Publisher) probe(ctx context.Context, s plan.Service, c Candidate) verdi
 	return verdict.Probe{Unavailable: fmt.Errorf("none of its platforms is %s, which runs here", p.Native)}
 }
 
-// ErrHeld marks approved services that wait for the rest of their release set.
-var ErrHeld = errors.New("another service of the release set was not approved")
+// heldBack is why approved services wait for the rest of their release set.
+const heldBack = "another service of the release set was not approved"
 
 // promoteSet decides for the whole set and then moves tags.
 func (p Publisher) promoteSet(ctx context.Context, results []Result) {
@@ -192,7 +181,7 @@ func (p Publisher) promoteSet(ctx context.Context, results []Result) {
 		case p.NoPush:
 			r.Held = "this run pushes nothing"
 		case !complete && !p.PerService:
-			r.Held = ErrHeld.Error()
+			r.Held = heldBack
 		default:
 			p.promote(ctx, r)
 		}
@@ -206,7 +195,7 @@ func (p Publisher) promote(ctx context.Context, r *Result) {
 		err = context.Cause(ctx)
 	}
 	if err == nil {
-		r.Moves, err = p.Promote(ctx, r.Plan.Image, approval, r.Plan.TagSet)
+		r.Moves, err = p.Promote(ctx, r.Plan, approval)
 	}
 	r.Seconds["promote"] = time.Since(begun).Seconds()
 	r.Err = err

@@ -147,14 +147,14 @@ func (s *stage) sizes(_ context.Context, image, digest string) (map[string]int64
 	return map[string]int64{"linux/amd64": 1000, "linux/arm64": 100}, nil
 }
 
-func (s *stage) promote(_ context.Context, image string, approval verdict.Approval, set tags.Set) ([]tags.Move, error) {
-	s.note("promote %s", s.of(image))
+func (s *stage) promote(_ context.Context, p plan.Service, approval verdict.Approval) ([]tags.Move, error) {
+	s.note("promote %s", p.Name)
 	ref, err := approval.Candidate()
 	if err != nil {
 		return nil, err
 	}
-	moves := []tags.Move{{Tag: set.Names()[0], To: ref.DigestStr()}}
-	if s.outcomes[s.of(image)] == promoteFails {
+	moves := []tags.Move{{Tag: p.TagSet.Names()[0], To: ref.DigestStr()}}
+	if s.outcomes[p.Name] == promoteFails {
 		return moves, errors.New("registry down")
 	}
 	return moves, nil
@@ -204,7 +204,7 @@ func told(results []Result) string {
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	held := ErrHeld.Error()
+	held := heldBack
 	cases := []struct {
 		name    string
 		change  func(*stage)
@@ -300,11 +300,17 @@ func TestGrowthIsJudgedAgainstWhatIsPublished(t *testing.T) {
 		t.Errorf("reasons %q and %q", results[0].Verdict.Reasons, results[1].Verdict.Reasons)
 	}
 	s.Sizes = func(context.Context, string, string) (map[string]int64, error) { return nil, errors.New("gone") }
-	if r := s.run(t, made)[0]; !r.Approved() {
-		t.Errorf("published sizes that cannot be read refuse: %q", r.Verdict.Reasons)
+	const unknown = "its growth is not known, because the published image cannot be read: gone"
+	if r := s.run(t, made)[0]; r.Approved() || !strings.Contains(strings.Join(r.Verdict.Reasons, ""), unknown) {
+		t.Errorf("published sizes that cannot be read: approved %v, %q", r.Approved(), r.Verdict.Reasons)
 	}
-	if !slices.Contains(s.did("told"), "a: the published sizes cannot be read: gone") {
-		t.Errorf("nobody was told: %q", s.did("told"))
+	s.Gates.Size.OnUnavailable = service.OnUnavailableWarn
+	if r := s.run(t, made)[0]; !r.Approved() || !strings.Contains(strings.Join(r.Verdict.Notes, ""), unknown) {
+		t.Errorf("with a warning: approved %v, notes %q", r.Approved(), r.Verdict.Notes)
+	}
+	s.Gates.Size.Growth = 0
+	if r := s.run(t, made)[0]; !r.Approved() || r.Verdict.Notes != nil {
+		t.Errorf("without a limit on growth: approved %v, notes %q", r.Approved(), r.Verdict.Notes)
 	}
 }
 
@@ -442,12 +448,12 @@ func TestCancelledRunPromotesNothing(t *testing.T) {
 						return s.scan(ctx, target)
 					}
 					s.Publisher.Tell = func(format string, args ...any) { s.tell(format, args...); time.Sleep(2 * time.Millisecond) }
-					s.Publisher.Promote = func(ctx context.Context, image string, approval verdict.Approval, set tags.Set) ([]tags.Move, error) {
+					s.Publisher.Promote = func(ctx context.Context, p plan.Service, approval verdict.Approval) ([]tags.Move, error) {
 						if ctx.Err() != nil {
-							t.Errorf("%s was promoted after the end", image)
+							t.Errorf("%s was promoted after the end", p.Name)
 						}
 						defer time.Sleep(2 * time.Millisecond)
-						return s.promote(ctx, image, approval, set)
+						return s.promote(ctx, p, approval)
 					}
 					results := s.Run(ctx, built("a", "b"))
 					close(done)

@@ -4,6 +4,7 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -48,7 +49,7 @@ type Image struct {
 	Version  string
 	// Annotations are the index's own, or those of an image that stands alone.
 	Annotations map[string]string
-	Platforms   []Platform
+	Platforms   []Platform // empty unless the image was read whole
 }
 
 func (c *Client) options(ctx context.Context, repo name.Repository) []remote.Option {
@@ -81,7 +82,7 @@ func (c *Client) Digest(image, digest string) (name.Digest, error) {
 	return name.NewDigest(image+"@"+digest, c.nameOptions()...)
 }
 
-// Resolve reads what a tag points to. A tag that is not there gives false and no error.
+// Resolve reads what a tag points to, without its platforms. A tag that is not there gives false and no error.
 func (c *Client) Resolve(ctx context.Context, image, tag string) (Image, bool, error) {
 	ref, err := name.NewTag(image+":"+tag, c.nameOptions()...)
 	if err != nil {
@@ -94,17 +95,20 @@ func (c *Client) Resolve(ctx context.Context, image, tag string) (Image, bool, e
 	if err != nil {
 		return Image{}, false, fmt.Errorf("reading %s: %w", ref, err)
 	}
-	img, err := describe(ref.Repository.Digest(desc.Digest.String()), desc)
-	return img, err == nil, err
+	return glance(ref.Repository.Digest(desc.Digest.String()), desc), true, nil
 }
 
-// Read reads an image by its digest.
+// Read reads an image by its digest, whole.
 func (c *Client) Read(ctx context.Context, ref name.Digest) (Image, error) {
 	desc, err := remote.Get(ref, c.options(ctx, ref.Repository)...)
 	if err != nil {
 		return Image{}, fmt.Errorf("reading %s: %w", ref, err)
 	}
-	return describe(ref, desc)
+	img, err := describe(ref, desc)
+	if err != nil {
+		return Image{}, fmt.Errorf("reading %s: %w", ref, err)
+	}
+	return img, nil
 }
 
 // Tags lists the tags of an image; none where there is no such image yet.
@@ -123,8 +127,13 @@ func (c *Client) Tags(ctx context.Context, image string) ([]string, error) {
 	return names, nil
 }
 
-// Tag points a tag at the digest that was approved, and reads it back.
-func (c *Client) Tag(ctx context.Context, approval verdict.Approval, tag string) error {
+// ErrMoved tells that a tag points elsewhere than it did when its move was decided.
+var ErrMoved = errors.New("another run moved it")
+
+// Tag points a tag at the digest that was approved, and reads it back. From is the digest that the tag
+// pointed to when that was decided, empty for a new one. Registries cannot compare and set, so the
+// tag is looked at right before and right after; where it is found to have gone elsewhere, the error is ErrMoved.
+func (c *Client) Tag(ctx context.Context, approval verdict.Approval, tag, from string) error {
 	ref, err := approval.Candidate()
 	if err != nil {
 		return fmt.Errorf("tagging: %w", err)
@@ -135,17 +144,46 @@ func (c *Client) Tag(ctx context.Context, approval verdict.Approval, tag string)
 		return fmt.Errorf("reading %s: %w", ref, err)
 	}
 	to := ref.Repository.Tag(tag)
+	if err := pointsTo(to, from, options); err != nil {
+		return err
+	}
 	if err := remote.Tag(to, desc, options...); err != nil {
 		return fmt.Errorf("tagging %s: %w", to, err)
 	}
-	back, err := remote.Head(to, options...)
-	if err != nil {
-		return fmt.Errorf("reading %s back: %w", to, err)
+	return pointsTo(to, ref.DigestStr(), options)
+}
+
+// pointsTo proves that a tag points to a digest; an empty one means that the tag is not there.
+func pointsTo(tag name.Tag, digest string, options []remote.Option) error {
+	at := ""
+	switch desc, err := remote.Head(tag, options...); {
+	case err == nil:
+		at = desc.Digest.String()
+	case !isNotFound(err):
+		return fmt.Errorf("looking at %s: %w", tag, err)
 	}
-	if back.Digest.String() != ref.DigestStr() {
-		return fmt.Errorf("%s points to %s right after it was moved to %s; another run moved it", to, back.Digest, ref.DigestStr())
+	if at != digest {
+		return fmt.Errorf("%s points to %q, not to %q: %w", tag, at, digest, ErrMoved)
 	}
 	return nil
+}
+
+// glance reads of an image what its own manifest tells. Images of other tools may say in their
+// configuration alone what they were built from; where that cannot be read either, they do not say.
+func glance(ref name.Digest, desc *remote.Descriptor) Image {
+	img := Image{Ref: ref}
+	var manifest struct {
+		Annotations map[string]string `json:"annotations"`
+	}
+	if err := json.Unmarshal(desc.Manifest, &manifest); err == nil {
+		img.annotate(manifest.Annotations)
+	}
+	if img.Revision == "" {
+		if whole, err := describe(ref, desc); err == nil {
+			img.Revision, img.Version = whole.Revision, whole.Version
+		}
+	}
+	return img
 }
 
 // describe reads the platforms of an index, or of an image that stands alone.
@@ -154,23 +192,22 @@ func describe(ref name.Digest, desc *remote.Descriptor) (Image, error) {
 	if !desc.MediaType.IsIndex() {
 		one, err := desc.Image()
 		if err != nil {
-			return Image{}, fmt.Errorf("reading %s: %w", ref, err)
+			return Image{}, err
 		}
 		manifest, err := one.Manifest()
 		if err != nil {
-			return Image{}, fmt.Errorf("reading %s: %w", ref, err)
+			return Image{}, err
 		}
 		img.annotate(manifest.Annotations)
-		err = img.add(one, nil)
-		return img, err
+		return img, img.add(one, nil)
 	}
 	index, err := desc.ImageIndex()
 	if err != nil {
-		return Image{}, fmt.Errorf("reading %s: %w", ref, err)
+		return Image{}, err
 	}
 	manifest, err := index.IndexManifest()
 	if err != nil {
-		return Image{}, fmt.Errorf("reading %s: %w", ref, err)
+		return Image{}, err
 	}
 	img.annotate(manifest.Annotations)
 	for _, child := range manifest.Manifests {
@@ -180,10 +217,10 @@ func describe(ref name.Digest, desc *remote.Descriptor) (Image, error) {
 		}
 		one, err := index.Image(child.Digest)
 		if err != nil {
-			return Image{}, fmt.Errorf("reading %s of %s: %w", child.Platform, ref, err)
+			return Image{}, fmt.Errorf("%s: %w", child.Platform, err)
 		}
 		if err := img.add(one, child.Platform); err != nil {
-			return Image{}, fmt.Errorf("reading %s of %s: %w", child.Platform, ref, err)
+			return Image{}, fmt.Errorf("%s: %w", child.Platform, err)
 		}
 	}
 	return img, nil
@@ -194,6 +231,7 @@ func (i *Image) annotate(annotations map[string]string) {
 	i.Revision, i.Version = annotations[RevisionKey], annotations[VersionKey]
 }
 
+// add adds one platform's image. What stands alone and is of no platform, such as a Helm chart, is no image to run.
 func (i *Image) add(image v1.Image, platform *v1.Platform) error {
 	config, err := image.ConfigFile()
 	if err != nil {
@@ -201,6 +239,9 @@ func (i *Image) add(image v1.Image, platform *v1.Platform) error {
 	}
 	if platform == nil {
 		platform = config.Platform()
+	}
+	if platform == nil || platform.OS == "" || platform.Architecture == "" {
+		return nil
 	}
 	p, err := Describe(image, normalise(platform))
 	if err != nil {

@@ -151,8 +151,12 @@ func TestResolve(t *testing.T) {
 		}
 	}
 	img, found, err := s.client().Resolve(t.Context(), s.image(), "main")
-	if err != nil || !found || img.Ref != ref || img.Revision != "abc" || img.Version != "main" || len(img.Platforms) != 2 {
+	if err != nil || !found || img.Ref != ref || img.Revision != "abc" || img.Version != "main" {
 		t.Errorf("Resolve() = %+v, %v, %v; want the index at %s", img, found, err, ref)
+	}
+	wantAsked := []string{"GET /v2/octo/backend/manifests/gone", "GET /v2/octo/never/manifests/gone", "GET /v2/octo/backend/manifests/main"}
+	if diff := cmp.Diff(wantAsked, s.asked()); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 	if _, found, err := s.client().Resolve(t.Context(), s.image(), "no such tag"); found || err == nil {
 		t.Errorf("an impossible tag gives %v, %v; want an error", found, err)
@@ -252,9 +256,49 @@ func TestReadAnImageThatStandsAlone(t *testing.T) {
 	ref, err := name.NewTag(s.image() + ":main")
 	must(t, err)
 	must(t, remote.Write(ref, img))
-	got, found, err := s.client().Resolve(t.Context(), s.image(), "main")
-	if err != nil || !found || told(got) != "revision abc, version , linux/arm64 as 1000" || got.Annotations["x"] != "y" {
-		t.Errorf("Resolve() = %+v, %v, %v", got, found, err)
+	seen, found, err := s.client().Resolve(t.Context(), s.image(), "main")
+	if err != nil || !found || told(seen) != "revision abc, version " || seen.Annotations["x"] != "y" {
+		t.Errorf("Resolve() = %+v, %v, %v", seen, found, err)
+	}
+	if got, err := s.client().Read(t.Context(), seen.Ref); err != nil || told(got) != "revision abc, version , linux/arm64 as 1000" {
+		t.Errorf("Read() = %+v, %v", got, err)
+	}
+}
+
+// A chart or another artifact under an image's name is no image to run, and no reason to stumble.
+func TestReadWhatIsNoImage(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	ref, err := name.NewTag(s.image() + ":chart")
+	must(t, err)
+	must(t, remote.Write(ref, mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), "application/vnd.cncf.helm.config.v1+json")))
+	seen, found, err := s.client().Resolve(t.Context(), s.image(), "chart")
+	if err != nil || !found || told(seen) != "revision , version " {
+		t.Errorf("Resolve() = %+v, %v, %v", seen, found, err)
+	}
+	if got, err := s.client().Read(t.Context(), seen.Ref); err != nil || got.Platforms != nil {
+		t.Errorf("Read() = %+v, %v", got, err)
+	}
+}
+
+// Somebody's clean-up may have taken a platform away: the tag still says what it points to, and only
+// who needs the platform hears of it.
+func TestResolveBrokenImage(t *testing.T) {
+	t.Parallel()
+	for _, annotations := range []map[string]string{{RevisionKey: "abc"}, nil} {
+		s := start(t)
+		index := attested(t, annotations)
+		want := s.push(index, "main")
+		manifest, err := index.IndexManifest()
+		must(t, err)
+		must(t, remote.Delete(want.Context().Digest(manifest.Manifests[2].Digest.String())))
+		seen, found, err := s.client().Resolve(t.Context(), s.image(), "main")
+		if err != nil || !found || seen.Ref != want || seen.Revision != annotations[RevisionKey] {
+			t.Errorf("Resolve() = %+v, %v, %v", seen, found, err)
+		}
+		if _, err := s.client().Read(t.Context(), want); err == nil || !strings.Contains(err.Error(), "linux/arm64") {
+			t.Errorf("Read() = %v, want an error that names the platform", err)
+		}
 	}
 }
 
@@ -274,11 +318,11 @@ func TestReadOfNothingIsAnError(t *testing.T) {
 func TestTagMovesAnApprovedDigest(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.push(attested(t, nil), "main")
+	before := s.push(attested(t, nil), "main")
 	ref := s.push(attested(t, nil), "other")
-	for _, tag := range []string{"main", "1.2.3"} {
-		must(t, s.client().Tag(t.Context(), approve(t, ref), tag))
-		wantAsked := []string{"GET /v2/octo/backend/manifests/" + ref.DigestStr(), "PUT /v2/octo/backend/manifests/" + tag, "HEAD /v2/octo/backend/manifests/" + tag}
+	for tag, from := range map[string]string{"main": before.DigestStr(), "1.2.3": ""} {
+		must(t, s.client().Tag(t.Context(), approve(t, ref), tag, from))
+		wantAsked := []string{"GET /v2/octo/backend/manifests/" + ref.DigestStr(), "HEAD /v2/octo/backend/manifests/" + tag, "PUT /v2/octo/backend/manifests/" + tag, "HEAD /v2/octo/backend/manifests/" + tag}
 		if diff := cmp.Diff(wantAsked, s.asked()); diff != "" {
 			t.Errorf("requests (-want +got):\n%s", diff)
 		}
@@ -292,7 +336,7 @@ func TestTagMovesAnApprovedDigest(t *testing.T) {
 func TestTagWithoutApprovalAsksNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	if err := s.client().Tag(t.Context(), verdict.Approval{}, "latest"); err == nil {
+	if err := s.client().Tag(t.Context(), verdict.Approval{}, "latest", ""); err == nil {
 		t.Error("the zero approval tagged something")
 	}
 	if asked := s.asked(); asked != nil {
@@ -300,20 +344,38 @@ func TestTagWithoutApprovalAsksNothing(t *testing.T) {
 	}
 }
 
-func TestTagSeesAnotherRun(t *testing.T) {
+func TestTagSeesAnotherRunBefore(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	theirs := s.push(attested(t, nil), "main")
+	ref := s.push(attested(t, nil), "other")
+	for _, from := range []string{"", ref.DigestStr()} {
+		if err := s.client().Tag(t.Context(), approve(t, ref), "main", from); !errors.Is(err, ErrMoved) || !strings.Contains(err.Error(), theirs.DigestStr()) {
+			t.Errorf("Tag() = %v, want it to see that the tag is at %s", err, theirs)
+		}
+		for _, asked := range s.asked() {
+			if strings.HasPrefix(asked, http.MethodPut) {
+				t.Errorf("it wrote all the same: %s", asked)
+			}
+		}
+	}
+}
+
+func TestTagSeesAnotherRunAfterwards(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	ref := s.push(attested(t, nil), "main")
 	theirs := "sha256:" + strings.Repeat("f", 64)
-	client := s.client()
+	client, written := s.client(), false
 	client.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
 		response, err := http.DefaultTransport.RoundTrip(r)
-		if err == nil && r.Method == http.MethodHead {
+		written = written || r.Method == http.MethodPut
+		if err == nil && r.Method == http.MethodHead && written {
 			response.Header.Set("Docker-Content-Digest", theirs)
 		}
 		return response, err
 	})
-	if err := client.Tag(t.Context(), approve(t, ref), "main"); err == nil || !strings.Contains(err.Error(), "another run moved it") || !strings.Contains(err.Error(), theirs) {
+	if err := client.Tag(t.Context(), approve(t, ref), "main", ref.DigestStr()); !errors.Is(err, ErrMoved) || !strings.Contains(err.Error(), theirs) {
 		t.Errorf("Tag() = %v, want it to see that another run moved the tag to %s", err, theirs)
 	}
 }
@@ -332,7 +394,7 @@ func TestTagFails(t *testing.T) {
 				}
 				return hit
 			}
-			if err := s.client().Tag(t.Context(), approve(t, ref), "main"); err == nil || !strings.Contains(err.Error(), "403") && !strings.Contains(err.Error(), "write_package") {
+			if err := s.client().Tag(t.Context(), approve(t, ref), "main", ref.DigestStr()); err == nil || !strings.Contains(err.Error(), "403") && !strings.Contains(err.Error(), "write_package") {
 				t.Errorf("Tag() = %v, want the registry's refusal", err)
 			}
 		})
@@ -389,7 +451,7 @@ func TestCredentialsGoToTheHostAlone(t *testing.T) {
 	if _, found, err := client.Resolve(t.Context(), own.image(), "main"); err != nil || !found {
 		t.Fatalf("Resolve() = %v, %v", found, err)
 	}
-	must(t, client.Tag(t.Context(), approve(t, ref), "next"))
+	must(t, client.Tag(t.Context(), approve(t, ref), "next", ""))
 	if carrying, _ := own.credentials(); carrying == 0 {
 		t.Error("the registry never saw the password")
 	}
@@ -465,7 +527,7 @@ func TestUnauthorised(t *testing.T) {
 	if _, found, err := client.Resolve(t.Context(), s.image(), "main"); found || err == nil || strings.Contains(err.Error(), password) {
 		t.Errorf("Resolve() = %v, %v; want a refusal that does not tell the password", found, err)
 	}
-	if err := client.Tag(t.Context(), approve(t, ref), "next"); err == nil {
+	if err := client.Tag(t.Context(), approve(t, ref), "next", ""); err == nil {
 		t.Error("Tag() passed with a wrong password")
 	}
 	if asked := s.asked(); slices.ContainsFunc(asked, func(r string) bool { return strings.HasPrefix(r, "PUT") }) {
@@ -581,7 +643,7 @@ func TestEndOfTheContext(t *testing.T) {
 	ref := s.push(attested(t, nil), "main")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.client().Tag(ctx, approve(t, ref), "next"); !errors.Is(err, context.Canceled) {
+	if err := s.client().Tag(ctx, approve(t, ref), "next", ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("Tag() = %v, want the context's end", err)
 	}
 	if _, found, err := s.client().Resolve(ctx, s.image(), "main"); found || !errors.Is(err, context.Canceled) {

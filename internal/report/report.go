@@ -42,7 +42,7 @@ type Report struct {
 	RunURL        string       `json:"run_url,omitempty"`
 	StartedAt     time.Time    `json:"started_at"`
 	Seconds       float64      `json:"seconds"`
-	Outcome       string       `json:"outcome"` // published, nothing-to-do, approved, refused or failed
+	Outcome       string       `json:"outcome"` // published, kept, nothing-to-do, approved, refused or failed
 	ExitCode      int          `json:"exit_code"`
 	Services      []Service    `json:"services"`
 	Notices       []string     `json:"notices"`
@@ -131,7 +131,7 @@ func (r *Report) Fill(results []publish.Result, pushes bool) {
 
 // outcome sums up: a fault outweighs a refusal, because it leaves open what the verdict would be.
 func outcome(results []publish.Result, pushes bool) (string, int) {
-	work, refused := false, false
+	work, refused, moved := false, false, false
 	for _, r := range results {
 		switch {
 		case r.Err != nil:
@@ -139,6 +139,7 @@ func outcome(results []publish.Result, pushes bool) (string, int) {
 		case r.Plan.Action == plan.Skip:
 		default:
 			work, refused = true, refused || !r.Verdict.Approved()
+			moved = moved || slices.ContainsFunc(r.Moves, func(m tags.Move) bool { return m.Kept == "" })
 		}
 	}
 	switch {
@@ -148,6 +149,8 @@ func outcome(results []publish.Result, pushes bool) (string, int) {
 		return "nothing-to-do", ExitDone
 	case !pushes:
 		return "approved", ExitDone
+	case !moved:
+		return "kept", ExitDone
 	default:
 		return "published", ExitDone
 	}
@@ -157,13 +160,13 @@ func newService(r publish.Result) Service {
 	probe := r.Evidence.Probe
 	s := Service{
 		Name: r.Plan.Name, Image: r.Plan.Image, Action: string(r.Plan.Action), Reason: r.Plan.Reason, Version: r.Plan.Version,
-		Digest: r.Plan.Digest, Platforms: []Platform{}, Verdict: newVerdict(r), Moved: []Moved{}, Kept: []Kept{},
+		Platforms: []Platform{}, Verdict: newVerdict(r), Moved: []Moved{}, Kept: []Kept{},
 		Healthy: probe.Healthy, StartupSeconds: round(probe.Started.Seconds()), PeakMemoryBytes: probe.PeakMemory,
 		CPUSeconds: round(probe.CPU.Seconds()), UnpackedBytes: probe.Unpacked, Route: probe.Route,
 		Seconds: map[string]float64{}, Steps: []Step{}, Log: probe.Log,
 	}
-	if d := r.Candidate.Image.Ref.DigestStr(); d != "" {
-		s.Digest = d
+	if s.Digest = r.Candidate.Image.Ref.DigestStr(); r.Plan.Action == plan.Skip {
+		s.Digest = r.Plan.Digest
 	}
 	for part, seconds := range r.Seconds {
 		s.Seconds[part] = round(seconds)
@@ -202,7 +205,7 @@ func (s *Service) addMoves(r publish.Result) {
 func whyKept(r publish.Result) string {
 	switch {
 	case r.Plan.Action == plan.Skip:
-		return "it is in place"
+		return "skipped: " + r.Plan.Reason
 	case r.Err != nil:
 		return "the service failed"
 	case r.Held != "":

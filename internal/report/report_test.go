@@ -85,6 +85,13 @@ func held(name, why string) publish.Result {
 	return r
 }
 
+// stayed is a service of which something newer is published.
+func stayed(name string) publish.Result {
+	r := judged(name, nil)
+	r.Moves = []tags.Move{{Tag: "main", From: sha("b"), To: sha("a"), Kept: "the newer commit 1234567 is published there"}}
+	return r
+}
+
 // brokenOff is a service whose promotion failed after its first tag.
 func brokenOff(name string) publish.Result {
 	r := published(name)
@@ -115,10 +122,12 @@ func TestOutcomes(t *testing.T) {
 		{"nothing to do", one(skipped("api"), skipped("web")), false, "nothing-to-do", 0},
 		{"nothing to do where nothing is pushed", one(skipped("api")), true, "nothing-to-do", 0},
 		{"no services", nil, false, "nothing-to-do", 0},
+		{"kept", one(stayed("api")), false, "kept", 0},
+		{"published beside one that stayed", one(stayed("api"), published("web")), false, "published", 0},
 		{"approved", one(held("api", "this run pushes nothing")), true, "approved", 0},
 		{"refused", one(refused("api")), false, "refused", 3},
 		{"refused where nothing is pushed", one(refused("api")), true, "refused", 3},
-		{"refused, and others held", one(held("web", publish.ErrHeld.Error()), refused("api")), false, "refused", 3},
+		{"refused, and others held", one(held("web", "another service was refused"), refused("api")), false, "refused", 3},
 		{"refused, and others published", one(published("web"), refused("api")), false, "refused", 3},
 		{"failed", one(failed("api")), false, "failed", 1},
 		{"failed and refused", one(refused("web"), failed("api")), false, "failed", 1},
@@ -223,7 +232,7 @@ func TestWhatBecameOfTags(t *testing.T) {
 	}{
 		{"published", published("api"), "sha-1234567 main", []Kept{}, "approved"},
 		{"one is newer", newer, "sha-1234567", []Kept{{"main", "the newer commit 7654321 is published there"}}, "approved"},
-		{"skipped", skipped("api"), "", []Kept{{"main", "it is in place"}, {"sha-1234567", "it is in place"}}, "none"},
+		{"skipped", skipped("api"), "", []Kept{{"main", "skipped: unchanged since 1234567, and every tag is in place"}, {"sha-1234567", "skipped: unchanged since 1234567, and every tag is in place"}}, "none"},
 		{"failed", failed("api"), "", []Kept{{"main", "the service failed"}, {"sha-1234567", "the service failed"}}, "none"},
 		{"refused", refused("api"), "", []Kept{{"main", "the image was refused"}, {"sha-1234567", "the image was refused"}}, "refused"},
 		{"held", held("api", "others"), "", []Kept{{"main", "others"}, {"sha-1234567", "others"}}, "approved"},

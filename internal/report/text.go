@@ -17,11 +17,13 @@ import (
 func (r Report) Answer() string {
 	switch r.Outcome {
 	case "published":
-		return fmt.Sprintf("✅ Published %s in %s.", r.names(func(s Service) bool { return s.Action != string(plan.Skip) }), seconds(r.Seconds))
+		return fmt.Sprintf("✅ Published %s in %s.", r.names(func(s Service) bool { return len(s.Moved) > 0 }), seconds(r.Seconds))
+	case "kept":
+		return fmt.Sprintf("✅ %s passed every gate. Every tag stays where it is; the reasons are below.", r.names(func(s Service) bool { return s.Action != string(plan.Skip) }))
 	case "approved":
 		return fmt.Sprintf("✅ %s passed every gate. Nothing was pushed.", r.names(func(s Service) bool { return s.Action != string(plan.Skip) }))
 	case "nothing-to-do":
-		return "✅ Nothing to do: no service changed and every tag is in place."
+		return "✅ Nothing to do: no service needs to be built or tagged."
 	case "refused":
 		return fmt.Sprintf("❌ Refused: %s. Tags of refused images stay where they were.", r.names(func(s Service) bool { return s.Verdict.Outcome == "refused" }))
 	default:
@@ -42,16 +44,20 @@ func (r Report) names(which func(Service) bool) string {
 // Lines are the checks a person looks for in the log, each green or red.
 func Lines(results []publish.Result, gates service.Gates) []string {
 	var lines, large, sick []string
-	judged := 0
+	judged, healthy := 0, 0
 	for _, r := range results {
 		if r.Plan.Action == plan.Skip || len(r.Evidence.Platforms) == 0 {
 			continue
 		}
 		judged++
 		probe := r.Evidence.Probe
-		if probe.Healthy {
+		switch {
+		case probe.Healthy:
+			healthy++
 			lines = append(lines, fmt.Sprintf("✅ %s started in %.1f seconds", r.Plan.Name, probe.Started.Seconds()))
-		} else {
+		case r.Verdict.Approved():
+			lines = append(lines, fmt.Sprintf("⚠️ %s was not tried out: %s", r.Plan.Name, why(probe.Failure, probe.Unavailable)))
+		default:
 			sick = append(sick, r.Plan.Name)
 			lines = append(lines, fmt.Sprintf("❌ %s did not start: %s", r.Plan.Name, why(probe.Failure, probe.Unavailable)))
 		}
@@ -68,7 +74,10 @@ func Lines(results []publish.Result, gates service.Gates) []string {
 		threshold := units.HumanSize(float64(gates.Size.Max))
 		lines = append(lines, pick(large, "✅ Image sizes under "+threshold+" threshold", "❌ Image sizes over "+threshold+" threshold: "))
 	}
-	return append(lines, pick(sick, "✅ All health checks passing", "❌ Health checks failing: "))
+	if healthy+len(sick) > 0 {
+		lines = append(lines, pick(sick, "✅ All health checks passing", "❌ Health checks failing: "))
+	}
+	return lines
 }
 
 func why(failure string, unavailable error) string {

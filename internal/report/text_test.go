@@ -22,7 +22,7 @@ func TestSummary(t *testing.T) {
 	t.Parallel()
 	cases := map[string]Report{
 		"published":     filled(true, published("api"), skipped("web")),
-		"refused":       filled(true, held("web", publish.ErrHeld.Error()), refused("api")),
+		"refused":       filled(true, held("web", "another service was refused"), refused("api")),
 		"failed":        filled(true, failed("api"), brokenOff("web")),
 		"nothing-to-do": filled(true, skipped("api")),
 		"approved":      filled(false, held("api", "this run pushes nothing")),
@@ -57,8 +57,10 @@ func TestAnswer(t *testing.T) {
 		want   string
 	}{
 		{filled(true, published("api"), skipped("docs"), published("web")), "✅ Published api, web in 1m1.3s."},
+		{filled(true, stayed("api"), published("web")), "✅ Published web in 1m1.3s."},
+		{filled(true, stayed("api"), skipped("web")), "✅ api passed every gate. Every tag stays where it is; the reasons are below."},
 		{filled(false, held("api", "dry")), "✅ api passed every gate. Nothing was pushed."},
-		{filled(true, skipped("api")), "✅ Nothing to do: no service changed and every tag is in place."},
+		{filled(true, skipped("api")), "✅ Nothing to do: no service needs to be built or tagged."},
 		{filled(true, refused("api"), held("web", "others")), "❌ Refused: api. Tags of refused images stay where they were."},
 		{filled(true, failed("api"), refused("web")), "❌ Failed: api. What users pull is unchanged unless a tag is listed as moved."},
 	}
@@ -76,6 +78,10 @@ func TestLines(t *testing.T) {
 		e.Probe = verdict.Probe{Failure: "web ended with exit code 1 before it was healthy"}
 	})
 	untried := judged("web", func(e *verdict.Evidence) { e.Probe = verdict.Probe{Unavailable: errors.New("no Docker Engine")} })
+	lenient := service.DefaultGates()
+	lenient.Startup.OnUnavailable = service.OnUnavailableWarn
+	untriedAndApproved := untried
+	untriedAndApproved.Verdict = verdict.Judge(untried.Evidence, lenient)
 	large := judged("web", func(e *verdict.Evidence) { e.Platforms[1].Compressed = 1.5e9 })
 	const (
 		started = "✅ backend started in 1.2 seconds"
@@ -91,6 +97,8 @@ func TestLines(t *testing.T) {
 		{"all is well", []publish.Result{slow}, 1e9, []string{started, small, healthy}},
 		{"one is sick", []publish.Result{slow, sick}, 1e9, []string{started, "❌ web did not start: web ended with exit code 1 before it was healthy", small, "❌ Health checks failing: web"}},
 		{"one was not tried out", []publish.Result{slow, untried}, 1e9, []string{started, "❌ web did not start: no Docker Engine", small, "❌ Health checks failing: web"}},
+		{"one was not tried out, and need not be", []publish.Result{slow, untriedAndApproved}, 1e9, []string{started, "⚠️ web was not tried out: no Docker Engine", small, healthy}},
+		{"none was tried out", []publish.Result{untriedAndApproved}, 1e9, []string{"⚠️ web was not tried out: no Docker Engine", small}},
 		{"one is large", []publish.Result{slow, large}, 1e9, []string{started, "✅ web started in 1.2 seconds", "❌ Image sizes over 1GB threshold: web for linux/arm64 is 1.5GB", healthy}},
 		{"another threshold", []publish.Result{slow}, 500e6, []string{started, "✅ Image sizes under 500MB threshold", healthy}},
 		{"no threshold", []publish.Result{slow}, 0, []string{started, healthy}},

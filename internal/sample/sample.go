@@ -27,7 +27,8 @@ type Repo struct {
 	env []string
 }
 
-// New copies the sample of this module, which dir must be inside of, to a folder and commits it on branch main.
+// New copies the sample of this module, which dir must be inside of, to a folder and commits it on branch
+// main. Its origin is a bare repository beside that folder.
 func New(ctx context.Context, dir, to string) (*Repo, error) {
 	from, err := find(dir)
 	if err != nil {
@@ -38,8 +39,11 @@ func New(ctx context.Context, dir, to string) (*Repo, error) {
 	}
 	r := &Repo{Dir: to, env: append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
 		"GIT_AUTHOR_NAME=Sample", "GIT_AUTHOR_EMAIL=sample@example.com", "GIT_COMMITTER_NAME=Sample", "GIT_COMMITTER_EMAIL=sample@example.com")}
-	if _, err := r.Git(ctx, "init", "--quiet", "--initial-branch=main"); err != nil {
-		return nil, err
+	origin := to + ".origin"
+	for _, args := range [][]string{{"init", "--quiet", "--initial-branch=main"}, {"init", "--quiet", "--bare", origin}, {"remote", "add", "origin", origin}} {
+		if _, err := r.Git(ctx, args...); err != nil {
+			return nil, err
+		}
 	}
 	_, err = r.Commit(ctx, "The sample", nil)
 	return r, err
@@ -68,7 +72,7 @@ func (r *Repo) Git(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// Commit writes files, by path, and commits everything; it returns the commit.
+// Commit writes files, by path, commits everything and pushes it to branch main of origin; it returns the commit.
 func (r *Repo) Commit(ctx context.Context, message string, files map[string]string) (string, error) {
 	for name, content := range files {
 		path := filepath.Join(r.Dir, name)
@@ -83,6 +87,9 @@ func (r *Repo) Commit(ctx context.Context, message string, files map[string]stri
 		return "", err
 	}
 	if _, err := r.Git(ctx, "commit", "--quiet", "--allow-empty", "--message", message); err != nil {
+		return "", err
+	}
+	if _, err := r.Git(ctx, "push", "--quiet", "--force", "origin", "HEAD:refs/heads/main"); err != nil {
 		return "", err
 	}
 	return r.Git(ctx, "rev-parse", "HEAD")

@@ -20,19 +20,27 @@ type Target struct {
 // A Scanner scans many images with one database.
 type Scanner struct {
 	trivy   *trivy.Client
+	stop    context.CancelFunc
 	fetched chan struct{}
 	err     error // of fetching; read after fetched is closed
 }
 
 // Start begins to fetch the database from the first repository that gives it and returns at once;
-// scans wait for it.
+// scans wait for it. The caller closes the scanner.
 func Start(ctx context.Context, client *trivy.Client, repositories []string) *Scanner {
-	s := &Scanner{trivy: client, fetched: make(chan struct{})}
+	ctx, stop := context.WithCancel(ctx)
+	s := &Scanner{trivy: client, stop: stop, fetched: make(chan struct{})}
 	go func() {
 		defer close(s.fetched)
 		s.err = client.Fetch(ctx, repositories)
 	}()
 	return s
+}
+
+// Close ends a fetch that nobody waits for any more, and returns when it has ended.
+func (s *Scanner) Close() {
+	s.stop()
+	<-s.fetched
 }
 
 // Scan returns what is wrong with one platform's image, worst first.

@@ -124,6 +124,28 @@ func TestScanWaitsForTheDatabase(t *testing.T) {
 	})
 }
 
+// A run that has nothing left to scan does not wait for the database, and leaves no fetch behind.
+func TestCloseEndsTheFetch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ended := false
+		client := &trivy.Client{Run: func(ctx context.Context, _ run.Command) ([]byte, error) {
+			<-ctx.Done()
+			time.Sleep(time.Second) // the program takes its time to end
+			ended = true
+			return nil, ctx.Err()
+		}}
+		scanner := Start(t.Context(), client, []string{"one", "two"})
+		scanner.Close()
+		if !ended {
+			t.Error("Close returned before the fetch had ended")
+		}
+		if _, err := scanner.Scan(t.Context(), Target{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("Scan() = %v after Close", err)
+		}
+	})
+}
+
 func TestDatabaseThatCannotBeFetched(t *testing.T) {
 	t.Parallel()
 	down := errors.New("registry down")

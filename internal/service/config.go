@@ -42,7 +42,7 @@ func Load(src Sources) (Config, error) {
 	file.services(&config, &problems)
 	file.rest(&config, &problems)
 	checkRegistry(config.Settings, &problems)
-	completeServices(&config, file, &problems)
+	completeServices(&config, &problems)
 	return config, problems.Err()
 }
 
@@ -87,6 +87,9 @@ func applySetting(setting Setting, src Sources, file *document, into *Settings, 
 			problems.Add(v.where, secretFix, "%v", err)
 			return
 		}
+		if name, ok := strings.CutPrefix(v.text, "env:"); ok {
+			into.SecretEnv = append(into.SecretEnv, name)
+		}
 		v.text = secret
 	}
 	if err := setting.set(into, v.text); err != nil {
@@ -113,30 +116,29 @@ func checkRegistry(s Settings, problems *Problems) {
 }
 
 // completeServices fills in what a service leaves to the defaults and proves what spans services.
-func completeServices(config *Config, file *document, problems *Problems) {
+func completeServices(config *Config, problems *Problems) {
 	seen := map[string]string{}
 	for i := range config.Services {
 		s := &config.Services[i]
-		at := file.places[i]
 		if s.Name == "" {
 			continue // which is noted already
 		}
 		if s.Image == "" {
 			s.Image = s.Name
 		}
-		s.Image = fullImage(*s, config.Settings, at, problems)
+		s.Image = fullImage(*s, config.Settings, problems)
 		if s.Platforms == nil {
 			s.Platforms = config.Platforms
 		}
 		for _, key := range []string{"name " + s.Name, "image " + s.Image} {
 			if first, taken := seen[key]; taken {
-				problems.Add(at, "give each service its own", "%s is used already at %s", key, first)
+				problems.Add(s.At, "give each service its own", "%s is used already at %s", key, first)
 				break // services of one name have one image too, mostly
 			}
-			seen[key] = at
+			seen[key] = s.At
 		}
 	}
-	checkDependencies(config.Services, file, problems)
+	checkDependencies(config.Services, problems)
 	names := serviceNames(config.Services)
 	for _, wanted := range config.Only {
 		if len(names) > 0 && !slices.Contains(names, wanted) {
@@ -147,7 +149,7 @@ func completeServices(config *Config, file *document, problems *Problems) {
 
 // fullImage completes an image name: "backend" gets registry and owner, "octo/backend" the registry,
 // and a name that begins with a host stays. Names are lower case, as registries demand.
-func fullImage(s Service, settings Settings, at string, problems *Problems) string {
+func fullImage(s Service, settings Settings, problems *Problems) string {
 	image := strings.ToLower(s.Image)
 	first, _, nested := strings.Cut(image, "/")
 	switch {
@@ -161,7 +163,7 @@ func fullImage(s Service, settings Settings, at string, problems *Problems) stri
 		image = settings.Registry + "/" + settings.Owner + "/" + image
 	}
 	if ref, err := name.NewRepository(image, name.StrictValidation); err != nil || !imagePath.MatchString(ref.RepositoryStr()) {
-		problems.Add(at, "use lower-case letters, digits and . _ - between slashes", "%q is no image name", s.Image)
+		problems.Add(s.At, "use lower-case letters, digits and . _ - between slashes", "%q is no image name", s.Image)
 	}
 	return image
 }
@@ -178,21 +180,21 @@ func serviceNames(services []Service) []string {
 }
 
 // checkDependencies finds dependencies on nothing and circles among the rest.
-func checkDependencies(services []Service, file *document, problems *Problems) {
+func checkDependencies(services []Service, problems *Problems) {
 	names := serviceNames(services)
 	byName := map[string]Service{}
 	for _, s := range services {
 		byName[s.Name] = s
 		for _, d := range s.DependsOn {
 			if !slices.Contains(names, d) {
-				problems.Add(file.where(s.Name), "", "%s depends on %q, which is no service%s", s.Name, d, suggestion(d, names))
+				problems.Add(s.At, "", "%s depends on %q, which is no service%s", s.Name, d, suggestion(d, names))
 			}
 		}
 	}
 	done := map[string]bool{}
 	for _, s := range services {
 		if circle := findCircle(s.Name, byName, nil, done); circle != nil {
-			problems.Add(file.where(circle[0]), "take one of these dependencies away", "services depend on each other in a circle: %s", strings.Join(circle, " → "))
+			problems.Add(byName[circle[0]].At, "take one of these dependencies away", "services depend on each other in a circle: %s", strings.Join(circle, " → "))
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 const configFile = ".github/ghcr-publish.yml"
@@ -261,6 +262,9 @@ gates:
   user: non-root
 `
 
+// unplaced leaves out where a service is defined.
+var unplaced = cmpopts.IgnoreFields(Service{}, "At")
+
 func TestLoadReadsTheExample(t *testing.T) {
 	t.Parallel()
 	both := []string{"linux/amd64", "linux/arm64"}
@@ -276,13 +280,13 @@ func TestLoadReadsTheExample(t *testing.T) {
 		Gates: Gates{
 			Vulnerabilities: VulnerabilityGate{Severity: []string{"CRITICAL", "HIGH"}, FailOn: "CRITICAL", OnUnavailable: "refuse"},
 			Startup:         StartupGate{Within: 30 * time.Second, OnUnavailable: "refuse"},
-			Size:            SizeGate{Max: 1_000_000_000, Growth: 0.1},
+			Size:            SizeGate{Max: 1_000_000_000, Growth: 0.1, OnUnavailable: OnUnavailableRefuse},
 			NonRoot:         true,
 		},
 	}
 	got := mustLoad(t, workspace(example))
 	got.Settings = Settings{}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, unplaced); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 }
@@ -292,7 +296,10 @@ func TestLoadTakesAMatrixRowAsAService(t *testing.T) {
 	got := mustLoad(t, workspace(`services: [{"name": "auth", "image": "prompt-card-auth", "port": 3005, "health_endpoint": "/health"}]`)).Services
 	want := []Service{{Name: "auth", Image: "ghcr.io/octo/prompt-card-auth", Context: ".", Dockerfile: "Dockerfile",
 		Platforms: []string{"linux/amd64", "linux/arm64"}, Port: 3005, HealthEndpoint: "/health"}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if got[0].At != ".github/ghcr-publish.yml:1:12" {
+		t.Errorf("it is defined at %s", got[0].At)
+	}
+	if diff := cmp.Diff(want, got, unplaced); diff != "" {
 		t.Errorf("services (-want +got):\n%s", diff)
 	}
 }
@@ -503,9 +510,11 @@ func TestWatchedPaths(t *testing.T) {
 		service Service
 		want    []string
 	}{
-		"the whole workspace": {Service{Context: ".", Dockerfile: "Dockerfile"}, []string{"/**", "/Dockerfile"}},
-		"a folder":            {Service{Context: "backend", Dockerfile: "docker/Dockerfile"}, []string{"/backend/**", "/docker/Dockerfile"}},
-		"what was asked for":  {Service{Context: ".", Paths: []string{"src"}}, []string{"src"}},
+		"the whole workspace": {Service{Context: ".", Dockerfile: "Dockerfile"}, []string{"/**", "/Dockerfile", "/Dockerfile.dockerignore", "/.dockerignore"}},
+		"a folder":            {Service{Context: "backend", Dockerfile: "docker/Dockerfile"}, []string{"/backend/**", "/docker/Dockerfile", "/docker/Dockerfile.dockerignore", "/backend/.dockerignore"}},
+		"what was asked for": {Service{Context: "app", Dockerfile: "Dockerfile", Paths: []string{"src", "!*.md"}},
+			[]string{"src", "!*.md", "/Dockerfile", "/Dockerfile.dockerignore", "/app/.dockerignore"}},
+		"names that would be patterns": {Service{Context: "a[b]", Dockerfile: "{x}/*"}, []string{`/a\[b\]/**`, `/\{x\}/\*`, `/\{x\}/\*.dockerignore`, `/a\[b\]/.dockerignore`}},
 	}
 	for name, c := range cases {
 		if diff := cmp.Diff(c.want, c.service.WatchedPaths()); diff != "" {

@@ -2,7 +2,6 @@ package service
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -25,8 +24,6 @@ type document struct {
 	name   string
 	broken bool                  // what it gives is unknown: it cannot be read
 	keys   map[string]*yaml.Node // top-level values
-	at     map[string]string     // where each service begins, by its name
-	places []string              // where each service begins, in their order
 }
 
 func readFile(src Sources, file string, asked bool, problems *Problems) *document {
@@ -34,7 +31,7 @@ func readFile(src Sources, file string, asked bool, problems *Problems) *documen
 	if errors.Is(err, fs.ErrNotExist) && !asked {
 		return nil
 	}
-	d := &document{name: file, keys: map[string]*yaml.Node{}, at: map[string]string{}}
+	d := &document{name: file, keys: map[string]*yaml.Node{}}
 	if err != nil {
 		d.broken = true
 		problems.Add(file, "check the name, or leave config out", "cannot be read: %v", err)
@@ -123,14 +120,6 @@ func (d *document) setting(key string, problems *Problems) value {
 	return value{node.Value, r.where(node)}
 }
 
-// where says where a service is defined.
-func (d *document) where(service string) string {
-	if d == nil {
-		return "services"
-	}
-	return cmp.Or(d.at[service], d.name)
-}
-
 func (d *document) services(config *Config, problems *Problems) {
 	if d == nil {
 		problems.Add(config.ConfigFile, "write one, with a `services:` list that names each image", "there is no configuration file")
@@ -151,7 +140,6 @@ func (d *document) services(config *Config, problems *Problems) {
 	}
 	for _, item := range node.Content {
 		s := r.service(item)
-		d.at[s.Name], d.places = r.where(item), append(d.places, r.where(item))
 		config.Services = append(config.Services, s)
 	}
 }
@@ -347,7 +335,7 @@ func (r reader) enum(into *string, allowed ...string) field {
 }
 
 func (r reader) service(n *yaml.Node) Service {
-	s := Service{Context: "."}
+	s := Service{At: r.where(n), Context: "."}
 	path := func(into *string) field {
 		return r.parsed(func(v string) (err error) { *into, err = insidePath(v); return err }, "give a path relative to the repository's root")
 	}
@@ -496,7 +484,7 @@ func (r reader) gates(n *yaml.Node, g *Gates) {
 			r.mapping(n, map[string]field{"within": r.duration(&g.Startup.Within), "on_unavailable": unavailable(&g.Startup.OnUnavailable)})
 		},
 		"size": func(n *yaml.Node) {
-			r.mapping(n, map[string]field{"max": r.size(&g.Size.Max), "growth": r.percent(&g.Size.Growth)})
+			r.mapping(n, map[string]field{"max": r.size(&g.Size.Max), "growth": r.percent(&g.Size.Growth), "on_unavailable": unavailable(&g.Size.OnUnavailable)})
 		},
 		"user": func(n *yaml.Node) {
 			var who string

@@ -122,7 +122,7 @@ services:
 		{Name: "b", Image: "ghcr.io/octo/b", Context: ".", Dockerfile: "Dockerfile", Platforms: []string{"linux/amd64", "linux/arm64"}, Env: env, Resources: small,
 			Smoke: [][]string{{"app", "--version"}, {"app", "check"}}, Paths: []string{"linux/arm64"}},
 	}
-	if diff := cmp.Diff(want, mustLoad(t, workspace(file)).Services); diff != "" {
+	if diff := cmp.Diff(want, mustLoad(t, workspace(file)).Services, unplaced); diff != "" {
 		t.Errorf("services (-want +got):\n%s", diff)
 	}
 	_, err := Load(workspace(file + "  - *first\n"))
@@ -146,18 +146,18 @@ func TestFileReadsAWholeService(t *testing.T) {
 	want := []Service{{Name: "backend", Image: "ghcr.io/octo/backend", Context: "backend", Dockerfile: "backend/Dockerfile", Target: "runtime",
 		BuildArgs: map[string]string{"VERSION": "1.20", "DEBUG": "true"}, Labels: map[string]string{"org.opencontainers.image.licenses": "MIT"},
 		Env: map[string]string{"PORT": "3001"}, Platforms: []string{"linux/amd64", "linux/arm64"}, Paths: []string{"backend/**", "!backend/docs/**"}, Port: 3001}}
-	if diff := cmp.Diff(want, mustLoad(t, workspace(file)).Services); diff != "" {
+	if diff := cmp.Diff(want, mustLoad(t, workspace(file)).Services, unplaced); diff != "" {
 		t.Errorf("services (-want +got):\n%s", diff)
 	}
 }
 
 func TestFileReadsGates(t *testing.T) {
 	t.Parallel()
-	const gates = "gates: {vulnerabilities: {severity: [LOW], fail_on: NONE, ignore_unfixed: TRUE, on_unavailable: warn}, startup: {within: 2m, on_unavailable: warn}, size: {max: 500MB, growth: 2.5%}, user: any}\n"
+	const gates = "gates: {vulnerabilities: {severity: [LOW], fail_on: NONE, ignore_unfixed: TRUE, on_unavailable: warn}, startup: {within: 2m, on_unavailable: warn}, size: {max: 500MB, growth: 2.5%, on_unavailable: warn}, user: any}\n"
 	want := Gates{
 		Vulnerabilities: VulnerabilityGate{Severity: []string{"LOW"}, FailOn: FailOnNone, IgnoreUnfixed: true, OnUnavailable: OnUnavailableWarn},
 		Startup:         StartupGate{Within: 2 * time.Minute, OnUnavailable: OnUnavailableWarn},
-		Size:            SizeGate{Max: 500_000_000, Growth: 0.025},
+		Size:            SizeGate{Max: 500_000_000, Growth: 0.025, OnUnavailable: OnUnavailableWarn},
 	}
 	if diff := cmp.Diff(want, mustLoad(t, workspace(gates+minimal)).Gates); diff != "" {
 		t.Errorf("gates (-want +got):\n%s", diff)

@@ -5,11 +5,14 @@ package service
 
 import (
 	"path"
+	"regexp"
+	"slices"
 	"time"
 )
 
 // A Service is one image to publish.
 type Service struct {
+	At   string // where it is defined, for messages: "file:line:column"
 	Name string // unique in a configuration; names log groups, matrix rows and categories
 	// Image is the full repository name, registry included: "ghcr.io/octo/backend".
 	Image      string
@@ -20,7 +23,7 @@ type Service struct {
 	Labels     map[string]string
 	Platforms  []string // "linux/amd64", "linux/arm64/v8"
 	// Paths says which files count as a change, in order, a later match winning and "!" excluding;
-	// empty means the context and the Dockerfile.
+	// empty means the context. The Dockerfile and the ignore files always count.
 	Paths     []string
 	DependsOn []string // services whose change rebuilds this one
 	// Port and HealthEndpoint say where the started container answers. Without a port the image's
@@ -41,12 +44,18 @@ type Resources struct {
 
 // WatchedPaths returns the patterns that say which files count as a change of the service.
 func (s Service) WatchedPaths() []string {
-	if len(s.Paths) > 0 {
-		return s.Paths
+	watched := slices.Clone(s.Paths)
+	if len(watched) == 0 {
+		watched = []string{"/" + path.Join(literally(s.Context), "**")}
 	}
-	context := path.Join(s.Context, "**")
-	return []string{"/" + context, "/" + s.Dockerfile}
+	return append(watched, "/"+literally(s.Dockerfile), "/"+literally(s.Dockerfile)+".dockerignore",
+		"/"+path.Join(literally(s.Context), ".dockerignore"))
 }
+
+// literally writes a path as a pattern that matches it alone.
+func literally(path string) string { return special.ReplaceAllString(path, `\$0`) }
+
+var special = regexp.MustCompile(`[\\*?\[\]{}]`)
 
 // Gates are the checks an image must pass before it gets a tag.
 type Gates struct {
@@ -74,7 +83,8 @@ type StartupGate struct {
 type SizeGate struct {
 	Max int64 // compressed bytes per platform; 0 means no limit
 	// Growth is how much larger a platform may be than the published one: 0.1 is a tenth. 0 means no limit.
-	Growth float64
+	Growth        float64
+	OnUnavailable string
 }
 
 // What a gate does when it cannot be evaluated: refuse, or let pass with a note in the verdict.
@@ -94,7 +104,7 @@ func DefaultGates() Gates {
 	return Gates{
 		Vulnerabilities: VulnerabilityGate{Severity: []string{"CRITICAL", "HIGH"}, FailOn: "CRITICAL", OnUnavailable: OnUnavailableRefuse},
 		Startup:         StartupGate{Within: 30 * time.Second, OnUnavailable: OnUnavailableRefuse},
-		Size:            SizeGate{Max: 1_000_000_000},
+		Size:            SizeGate{Max: 1_000_000_000, OnUnavailable: OnUnavailableRefuse},
 	}
 }
 

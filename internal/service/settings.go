@@ -42,6 +42,8 @@ type Settings struct {
 	Report        string
 	DryRun        bool
 	JSON          bool
+	// SecretEnv names the environment variables that secrets were taken from.
+	SecretEnv []string
 }
 
 // A Setting is one row of Table: the name shared by input, flag and key, and how its text is read.
@@ -61,7 +63,7 @@ type Setting struct {
 // Key is the setting's name in the configuration file.
 func (s Setting) Key() string { return strings.ReplaceAll(s.Name, "-", "_") }
 
-// Table lists every setting. action.yml, --help and the README are checked against it.
+// Table lists every setting. The README is checked against it.
 func Table() []Setting {
 	return []Setting{
 		{Name: "mode", Default: "all", FlagOnly: true, set: oneOf(func(s *Settings) *string { return &s.Mode }, "all", "plan"),
@@ -87,9 +89,9 @@ func Table() []Setting {
 		{Name: "force", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.Force }),
 			Help: "Build the services whether they changed or not. Gates apply as ever."},
 		{Name: "base", set: text(func(s *Settings) *string { return &s.Base }),
-			Help: "Commit to compare with, instead of the published one."},
+			Help: "Commit, branch or tag to compare with, instead of the published commit."},
 		{Name: "push", Default: "auto", set: oneOf(func(s *Settings) *string { return &s.Push }, "auto", "true", "false"),
-			Help: "Whether to publish: `auto` does except for pull requests, which are built and judged only."},
+			Help: "Whether to publish: `auto` does on push, tag, release, schedule and dispatch; pull requests and all else are built and judged only."},
 		{Name: "promote", Default: "all-or-nothing", set: oneOf(func(s *Settings) *string { return &s.Promote }, "all-or-nothing", "per-service"),
 			Help: "Whether one refused service keeps the tags of the others where they are."},
 		{Name: "max-parallel", Default: "3", set: positive(func(s *Settings) *int { return &s.MaxParallel }),

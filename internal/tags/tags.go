@@ -10,8 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/Masterminds/semver/v3"
 )
 
 // An Event is what rules are rendered for.
@@ -26,7 +24,8 @@ type Event struct {
 type Kind int
 
 const (
-	Fixed   Kind = iota // names one commit or one version; does not move by itself
+	Commit  Kind = iota // names one commit; moves when that commit is built again
+	Version             // names one version or git tag; never moves
 	Branch              // follows a branch
 	Release             // follows the highest release: latest, major and minor versions
 )
@@ -36,6 +35,10 @@ type Tag struct {
 	Name string
 	Rule string
 	Kind Kind
+	// Release is the semantic version that is released, "1.2.3"; empty where the tag says nothing of one.
+	Release string
+	// Line is the part of the version that a Release tag follows: "1.2", "1", or empty for all versions.
+	Line string
 }
 
 // A Set is what the rules yield for one event.
@@ -161,7 +164,7 @@ func (r *rule) prove(priority int) error {
 // release and for a git tag.
 func (rules Rules) Render(e Event) Set {
 	var set Set
-	latest, decided := false, false
+	latest, decided := Tag{}, false
 	for _, r := range rules {
 		tag, wantsLatest, reason := r.render(e)
 		if reason != "" {
@@ -169,12 +172,15 @@ func (rules Rules) Render(e Event) Set {
 			continue
 		}
 		if !decided {
-			set.Version, latest, decided = tag.Name, wantsLatest, true
+			set.Version, decided = tag.Name, true
+			if wantsLatest {
+				latest = Tag{Name: "latest", Rule: "the highest release", Kind: Release, Release: tag.Release}
+			}
 		}
 		set.add(tag)
 	}
-	if latest {
-		set.add(Tag{Name: "latest", Rule: "the highest release", Kind: Release})
+	if latest.Name != "" {
+		set.add(latest)
 	}
 	return set
 }
@@ -194,16 +200,15 @@ func (r rule) render(e Event) (tag Tag, latest bool, reason string) {
 	default:
 		return Tag{}, false, fmt.Sprintf("enable is %q, neither true nor false", enabled)
 	}
-	tag = Tag{Rule: r.text}
 	switch r.kind {
 	case "semver":
-		tag.Name, tag.Kind, latest, reason = r.semver(e)
+		tag, latest, reason = r.semver(e)
 	case "ref":
-		tag.Name, tag.Kind, latest, reason = r.ref(e)
+		tag, latest, reason = r.ref(e)
 	case "raw":
-		tag.Name, tag.Kind = e.expand(r.attrs["value"]), Branch
+		tag = Tag{Name: e.expand(r.attrs["value"]), Kind: Branch}
 	case "sha":
-		tag.Name = e.shortSHA()
+		tag = Tag{Name: e.shortSHA(), Kind: Commit}
 		if r.attrs["format"] == "long" {
 			tag.Name = e.SHA
 		}
@@ -211,6 +216,7 @@ func (r rule) render(e Event) (tag Tag, latest bool, reason string) {
 	if reason != "" {
 		return Tag{}, false, reason
 	}
+	tag.Rule = r.text
 	tag.Name = sanitise(r.affix("prefix", e) + tag.Name + e.expand(r.attrs["suffix"]))
 	if !Valid(tag.Name) {
 		return Tag{}, false, fmt.Sprintf("%q is not a valid tag", tag.Name)
@@ -232,60 +238,24 @@ func (r rule) affix(key string, e Event) string {
 	return ""
 }
 
-func (r rule) ref(e Event) (name string, kind Kind, latest bool, reason string) {
+func (r rule) ref(e Event) (tag Tag, latest bool, reason string) {
 	event := r.attrs["event"]
 	prefix := map[string]string{"branch": "refs/heads/", "tag": "refs/tags/", "pr": "refs/pull/"}[event]
 	rest, ok := strings.CutPrefix(e.Ref, prefix)
 	if !ok {
-		return "", 0, false, fmt.Sprintf("%s is no %s", e.Ref, event)
+		return Tag{}, false, fmt.Sprintf("%s is no %s", e.Ref, event)
 	}
-	if event == "pr" {
+	switch event {
+	case "pr":
 		rest, _, _ = strings.Cut(rest, "/")
-	}
-	if event == "tag" {
-		return rest, Fixed, true, ""
-	}
-	return rest, Branch, false, ""
-}
-
-func (r rule) semver(e Event) (name string, kind Kind, latest bool, reason string) {
-	text, isTag := strings.CutPrefix(e.Ref, "refs/tags/")
-	if v := r.attrs["value"]; v != "" {
-		text, isTag = e.expand(v), true
-	}
-	if !isTag {
-		return "", 0, false, e.Ref + " is no tag"
-	}
-	if m := r.attrs["match"]; m != "" {
-		if groups := regexp.MustCompile(m).FindStringSubmatch(text); groups != nil {
-			text = groups[1]
+	case "tag":
+		tag = Tag{Name: rest, Kind: Version}
+		if v := parseVersion(rest); v != nil {
+			tag.Release = full(v)
 		}
+		return tag, true, ""
 	}
-	// Strict semver with an optional v, as metadata-action's gate; Masterminds' own parser would let "1.2" pass.
-	v, err := semver.StrictNewVersion(strings.TrimPrefix(strings.ReplaceAll(text, "/", "-"), "v"))
-	if err != nil {
-		return "", 0, false, fmt.Sprintf("%q is no semantic version", text)
-	}
-	return renderVersion(r.attrs["pattern"], text, v)
-}
-
-// renderVersion fills a semver pattern. A prerelease gives its full version whatever the pattern,
-// so that major and minor tags never move to it.
-func renderVersion(pattern, raw string, v *semver.Version) (string, Kind, bool, string) {
-	full := fmt.Sprintf("%d.%d.%d", v.Major(), v.Minor(), v.Patch())
-	if v.Prerelease() != "" {
-		full += "-" + v.Prerelease()
-		if pattern == "{{raw}}" {
-			return raw, Fixed, false, ""
-		}
-		return full, Fixed, false, ""
-	}
-	name := strings.NewReplacer("{{raw}}", raw, "{{version}}", full, "{{major}}", fmt.Sprint(v.Major()),
-		"{{minor}}", fmt.Sprint(v.Minor()), "{{patch}}", fmt.Sprint(v.Patch())).Replace(pattern)
-	if strings.Contains(name, full) || strings.Contains(pattern, "{{patch}}") || strings.Contains(pattern, "{{raw}}") {
-		return name, Fixed, true, ""
-	}
-	return name, Release, true, ""
+	return Tag{Name: rest, Kind: Branch}, false, ""
 }
 
 var expression = regexp.MustCompile(`\{\{\s*([a-z_]+)\s*\}\}`)

@@ -65,11 +65,58 @@ func TestRender(t *testing.T) {
 
 func TestKinds(t *testing.T) {
 	t.Parallel()
-	rules, _ := Parse("type=ref,event=branch\ntype=semver,pattern={{version}}\ntype=semver,pattern={{major}}\ntype=sha")
-	want := map[string]Kind{"1.2.3": Fixed, "1": Release, "latest": Release, "sha-0123456": Fixed}
+	rules, _ := Parse("type=ref,event=branch\ntype=ref,event=tag\ntype=semver,pattern={{version}}\ntype=semver,pattern={{major}}.{{minor}},prefix=api-\n" +
+		"type=semver,pattern={{major}},suffix=-alpine\ntype=semver,pattern=stable\ntype=sha\nedge")
+	want := map[string]Tag{
+		"v1.2.3": {Kind: Version, Release: "1.2.3"}, "1.2.3": {Kind: Version, Release: "1.2.3"}, "sha-0123456": {Kind: Commit},
+		"api-1.2": {Kind: Release, Release: "1.2.3", Line: "1.2"}, "1-alpine": {Kind: Release, Release: "1.2.3", Line: "1"},
+		"stable": {Kind: Release, Release: "1.2.3"}, "latest": {Kind: Release, Release: "1.2.3"}, "edge": {Kind: Branch},
+	}
+	got := map[string]Tag{}
 	for _, tag := range rules.Render(release).Tags {
-		if tag.Kind != want[tag.Name] {
-			t.Errorf("%s has kind %d, want %d", tag.Name, tag.Kind, want[tag.Name])
+		got[tag.Name] = Tag{Kind: tag.Kind, Release: tag.Release, Line: tag.Line}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("kinds (-want +got):\n%s", diff)
+	}
+}
+
+func TestPublished(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		rule, tag, want string // empty: none
+	}{
+		{"type=semver,pattern={{version}}", "1.2.3", "1.2.3"},
+		{"type=semver,pattern={{version}}", "v1.2.3", ""},
+		{"type=semver,pattern={{version}}", "1.2.3-rc.1", ""},
+		{"type=semver,pattern={{version}}", "main", ""},
+		{"type=semver,pattern=v{{version}}", "v1.2.3", "1.2.3"},
+		{"type=semver,pattern={{raw}}", "v1.2.3", "1.2.3"},
+		{"type=ref,event=tag", "v1.2.3", "1.2.3"},
+		{"type=ref,event=tag", "1.2.3", "1.2.3"},
+		{"type=ref,event=branch", "1.2.3", ""},
+		{"type=semver,pattern={{version}},prefix=api-", "api-1.2.3", "1.2.3"},
+		{"type=semver,pattern={{version}},prefix=api-", "web-1.2.3", ""},
+		{"type=semver,pattern={{version}},suffix=-alpine", "1.2.3-alpine", "1.2.3"},
+		{"type=semver,pattern={{version}},prefix={{branch}}-", "x-1.2.3", "1.2.3"},
+		{"type=semver,pattern={{major}}.{{minor}}", "1.3", "1.3.0"},
+		{"type=semver,pattern={{major}}.{{minor}}", "2024.01", ""},
+		{"type=semver,pattern={{major}}.{{minor}}.{{patch}}", "1.3.2", "1.3.2"},
+		{"type=semver,pattern={{major}}", "20240501", ""},
+		{"type=semver,pattern=a.b{{version}}", "axb1.2.3", ""},
+		{"type=semver,pattern={{minor}}", "2", ""},
+	}
+	for _, c := range cases {
+		rules, mistakes := Parse(c.rule)
+		if mistakes != nil {
+			t.Fatal(mistakes)
+		}
+		got := ""
+		if v := rules.Published(c.tag); v != nil {
+			got = v.String()
+		}
+		if got != c.want {
+			t.Errorf("by %s the tag %s stands for %q, want %q", c.rule, c.tag, got, c.want)
 		}
 	}
 }
@@ -94,7 +141,11 @@ func FuzzRender(f *testing.F) {
 				t.Errorf("%q from %q on %q: invalid or twice", tag.Name, text, ref)
 			}
 			seen[tag.Name] = true
+			if tag.Kind == Release && tag.Release == "" && tag.Name != "latest" {
+				t.Errorf("%q from %q on %q follows releases and knows none", tag.Name, text, ref)
+			}
 		}
+		rules.Published(ref)
 		if again := rules.Render(Event{Name: "push", Ref: ref, SHA: sha, DefaultBranch: "main"}); fmt.Sprint(again) != fmt.Sprint(set) {
 			t.Error("rendering twice differs")
 		}

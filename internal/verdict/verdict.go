@@ -55,6 +55,7 @@ type Probe struct {
 	Unpacked    int64         // bytes on disk
 	Failure     string        // what went wrong, for a person
 	Log         []string      // the container's last lines
+	Left        error         // why something of the trial is still there
 	Unavailable error         // why it could not be started at all, for no fault of its own
 }
 
@@ -63,6 +64,7 @@ type Evidence struct {
 	Candidate name.Digest // the image index
 	Wanted    []string    // platforms that were asked for
 	Platforms []Platform
+	SizesErr  error // why it is not known how large the published image is
 	Probe     Probe
 }
 
@@ -105,6 +107,9 @@ func Judge(e Evidence, gates service.Gates) Verdict {
 		v.judgeVulnerabilities(p, gates.Vulnerabilities)
 		v.judgeSize(p, gates.Size)
 		v.judgeUser(p, gates)
+	}
+	if gates.Size.Growth > 0 && e.SizesErr != nil {
+		v.unavailable(gates.Size.OnUnavailable, "its growth is not known, because the published image cannot be read: %v (`on_unavailable: warn` in gates.size lets it pass)", e.SizesErr)
 	}
 	v.judgeProbe(e.Probe, gates.Startup)
 	return v
@@ -197,6 +202,9 @@ func (v *Verdict) judgeUser(p Platform, gates service.Gates) {
 }
 
 func (v *Verdict) judgeProbe(p Probe, gate service.StartupGate) {
+	if p.Left != nil {
+		v.Notes = append(v.Notes, fmt.Sprintf("the trial left something behind: %v", p.Left))
+	}
 	switch {
 	case p.Unavailable != nil:
 		v.unavailable(gate.OnUnavailable, "the image could not be tried out: %v", p.Unavailable)

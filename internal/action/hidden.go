@@ -1,0 +1,138 @@
+package action
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// A hidden memory is out of the workspace while images are built from that: it changes with every run,
+// so it would make every context another, and what it says is not for those who pull an image.
+type hidden struct {
+	path  string // of the database
+	aside string // the folder it is in meanwhile
+}
+
+// In a private folder, what the folder aside holds belongs to where the file home says.
+const (
+	homeFile    = "memory.home"
+	asideFolder = "memory"
+)
+
+// memoryPath is the absolute path of the memory; empty without one.
+func (j job) memoryPath() string {
+	switch path := j.Config.Memory; {
+	case path == "off":
+		return ""
+	case filepath.IsAbs(path):
+		return path
+	default:
+		return filepath.Join(j.Workspace, path)
+	}
+}
+
+// hide moves a memory out of its folder. Where there is none, nothing is done.
+func hide(path, dir string) (hidden, error) {
+	if path == "" {
+		return hidden{}, nil
+	}
+	h := hidden{path, filepath.Join(dir, asideFolder)}
+	if err := os.WriteFile(filepath.Join(dir, homeFile), []byte(path), 0o600); err != nil {
+		return hidden{}, fmt.Errorf("setting the memory aside: %w", err)
+	}
+	if err := moveAll(filepath.Dir(path), h.aside, filepath.Base(path)); err != nil {
+		return hidden{}, errors.Join(fmt.Errorf("setting the memory aside: %w", err), h.putBack())
+	}
+	_ = os.Remove(filepath.Dir(path)) // an empty folder would be part of a context too
+	return h, nil
+}
+
+// putBack moves the memory to where it was. One that another run put there meanwhile stays.
+func (h hidden) putBack() error {
+	if h.path == "" {
+		return nil
+	}
+	if _, err := os.Lstat(h.path); err == nil {
+		return nil
+	}
+	if err := moveAll(h.aside, filepath.Dir(h.path), filepath.Base(h.path)); err != nil {
+		return fmt.Errorf("putting the memory back: %w", err)
+	}
+	return nil
+}
+
+// rescue puts back the memory that a killed run had set aside, if its workspace is still there. Only
+// folders of one's own are trusted.
+func rescue(dir string) {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != os.Getuid() {
+		return
+	}
+	home, err := os.ReadFile(filepath.Join(dir, homeFile))
+	if err != nil || !filepath.IsAbs(string(home)) {
+		return
+	}
+	if _, err := os.Stat(filepath.Dir(filepath.Dir(string(home)))); err == nil {
+		_ = hidden{string(home), filepath.Join(dir, asideFolder)}.putBack() // whose it is can do without
+	}
+}
+
+// moveAll moves the files of a memory from one folder to another: the database, and what is kept beside
+// it under a name that begins with its own. The database itself goes last: its presence counts.
+func moveAll(from, to, database string) error {
+	entries, err := os.ReadDir(from)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var files []string
+	for _, e := range entries {
+		if e.Type().IsRegular() && strings.HasPrefix(e.Name(), database) {
+			files = append(files, e.Name())
+		}
+	}
+	slices.Reverse(files) // sorted by name, the shortest came first
+	for _, file := range files {
+		if err := os.MkdirAll(to, 0o755); err != nil {
+			return err
+		}
+		if err := move(filepath.Join(from, file), filepath.Join(to, file)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// move renames a file, or copies it where the two places are on different file systems.
+func move(from, to string) error {
+	err := os.Rename(from, to)
+	if !errors.Is(err, syscall.EXDEV) {
+		return err
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	beside := filepath.Join(filepath.Dir(to), ".new-"+filepath.Base(to))
+	out, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if err = errors.Join(err, out.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(beside, to); err != nil {
+		return err
+	}
+	return os.Remove(from)
+}

@@ -1,0 +1,114 @@
+package action
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// memoryIn makes a memory with its journal in a folder.
+func memoryIn(t *testing.T, workspace string) string {
+	t.Helper()
+	path := filepath.Join(workspace, ".swarm", "memory.db")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", "-wal"} {
+		if err := os.WriteFile(path+suffix, []byte("memory"+suffix), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
+
+// checkMemory demands a memory and its journal in place, or nothing at all.
+func checkMemory(t *testing.T, path string, there bool) {
+	t.Helper()
+	for _, suffix := range []string{"", "-wal"} {
+		if data, err := os.ReadFile(path + suffix); (err == nil) != there || there && string(data) != "memory"+suffix {
+			t.Errorf("%s holds %q, %v; want it there: %v", path+suffix, data, err, there)
+		}
+	}
+	if _, err := os.Stat(filepath.Dir(path)); (err == nil) != there {
+		t.Errorf("its folder: %v; want it there: %v", err, there)
+	}
+}
+
+func TestMemoryIsOutOfTheWay(t *testing.T) {
+	t.Parallel()
+	path, aside := memoryIn(t, t.TempDir()), t.TempDir()
+	h, err := hide(path, aside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkMemory(t, path, false)
+	for range 2 { // the second time there is nothing to do
+		if err := h.putBack(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checkMemory(t, path, true)
+}
+
+func TestMemoryThatAnotherRunMadeStays(t *testing.T) {
+	t.Parallel()
+	workspace := t.TempDir()
+	path := memoryIn(t, workspace)
+	h, err := hide(path, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	memoryIn(t, workspace)
+	if err := os.WriteFile(path, []byte("theirs"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.putBack(); err != nil {
+		t.Fatal(err)
+	}
+	if data, _ := os.ReadFile(path); string(data) != "theirs" {
+		t.Errorf("the other run's memory is %q", data)
+	}
+}
+
+func TestNoMemoryToHide(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"", filepath.Join(t.TempDir(), ".swarm", "memory.db")} {
+		h, err := hide(path, t.TempDir())
+		if err != nil || h.putBack() != nil {
+			t.Errorf("%q: %v", path, err)
+		}
+		if _, err := os.Stat(filepath.Dir(path)); path != "" && err == nil {
+			t.Errorf("%s was made", filepath.Dir(path))
+		}
+	}
+}
+
+func TestMemoryOfKilledRunIsRescued(t *testing.T) {
+	t.Parallel()
+	for _, gone := range []bool{false, true} {
+		temp, workspace := t.TempDir(), t.TempDir()
+		path := memoryIn(t, workspace)
+		killed, err := newPrivateDir(temp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := hide(path, killed.path); err != nil {
+			t.Fatal(err)
+		}
+		if gone {
+			if err := os.RemoveAll(workspace); err != nil {
+				t.Fatal(err)
+			}
+		}
+		killed.lock.Close() // as the end of its process does
+		next, err := newPrivateDir(temp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer next.Close()
+		checkMemory(t, path, !gone)
+		if _, err := os.Stat(killed.path); err == nil {
+			t.Error("the killed run's folder is still there")
+		}
+	}
+}
