@@ -119,6 +119,7 @@ func TestPublish(t *testing.T) {
 			t.Errorf("image %s is not %s's", s.Image, w.owner)
 		}
 	}
+	w.checkNoImages(first)
 	w.checkCodeScanning(first)
 	w.checkMemory(3)
 	outputs, err := os.ReadFile(filepath.Join(w.temp, "output"))
@@ -131,6 +132,39 @@ func TestPublish(t *testing.T) {
 	}
 	t.Run("the same commit again builds nothing", w.again(first))
 	t.Run("a change to one service builds that one", w.changeOne(first))
+}
+
+// checkNoImages looks in the engine's store for what the run tried out.
+func (w *world) checkNoImages(o outcome) {
+	w.t.Helper()
+	e, err := engine.Open(os.Getenv)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, s := range o.Services {
+		for _, p := range s.Platforms {
+			if has, err := e.Has(w.t.Context(), s.Image+"@"+p.Digest); has || err != nil {
+				w.t.Errorf("%s for %s is still in the engine's store (%v)", s.Name, p.Platform, err)
+			}
+		}
+	}
+}
+
+// TestReleaseAgain runs a release once more after its branch has gone on.
+func TestReleaseAgain(t *testing.T) {
+	w := newWorld(t)
+	release := sample.Job{Ref: "refs/tags/v1.0.0"}
+	first := w.publish(release)
+	w.checkPublished(first, "1.0.0", "latest")
+	w.commit("go on", map[string]string{"backend/www/index.html": "changed\n"})
+	w.mustPublish(report.ExitDone)
+	if _, err := w.repo.Git(t.Context(), "checkout", "--quiet", "HEAD~1"); err != nil {
+		t.Fatal(err)
+	}
+	if o := w.publish(release); o.code != report.ExitDone || o.Outcome != "nothing-to-do" {
+		t.Errorf("exit code %d, %s\n%s", o.code, o.Outcome, o.log)
+	}
+	w.checkPublished(first, "1.0.0", "latest")
 }
 
 func (w *world) again(first outcome) func(*testing.T) {

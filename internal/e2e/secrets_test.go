@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/org/ghcr-publish/internal/engine"
 	"github.com/org/ghcr-publish/internal/report"
@@ -43,7 +44,7 @@ func (w *world) plant() {
 	w.t.Helper()
 	header := "AUTHORIZATION: basic " + w.forms()[2]
 	for _, args := range [][]string{
-		{"remote", "add", "origin", "https://x-access-token:" + w.token + "@github.com/" + sample.Owner + "/cards"},
+		{"remote", "add", "upstream", "https://x-access-token:" + w.token + "@github.com/" + sample.Owner + "/cards"},
 		{"config", "http.https://github.com/.extraheader", header},
 	} {
 		if _, err := w.repo.Git(w.t.Context(), args...); err != nil {
@@ -129,51 +130,66 @@ func (w *world) searchFiles(root string, except ...string) {
 	}
 }
 
-// searchRegistry reads every manifest and blob that this world pushed, layers unpacked.
+// searchRegistry reads every manifest, configuration and layer that this world pushed.
 func (w *world) searchRegistry() {
 	w.t.Helper()
-	searched := 0
+	w.pushed(func(what string, data []byte) {
+		if w.leaks(data) || w.leaks(unzip(data)) {
+			w.t.Errorf("%s holds the token", what)
+		}
+	})
+}
+
+// pushed visits every manifest, configuration and layer that this world pushed.
+func (w *world) pushed(visit func(what string, data []byte)) {
+	w.t.Helper()
+	layers := 0
 	for _, q := range hub.of(w.owner) {
-		if q.method != http.MethodPut && q.method != http.MethodPost && q.method != http.MethodPatch {
+		if q.kind != "manifests" || q.method != http.MethodPut {
 			continue
 		}
-		if q.kind == "manifests" {
-			desc, err := remote.Get(w.repository(serviceOf(q.repository)).Digest(q.digest), w.auth())
-			if err != nil {
-				w.t.Fatal(err)
-			}
-			if w.leaks(desc.Manifest) {
-				w.t.Errorf("manifest %s of %s holds the token", q.digest, q.repository)
-			}
-			if img, err := desc.Image(); err == nil && !desc.MediaType.IsIndex() {
-				layers, err := img.Layers()
-				if err != nil {
-					w.t.Fatal(err)
-				}
-				config, err := img.RawConfigFile()
-				if err != nil || w.leaks(config) {
-					w.t.Errorf("the configuration of %s holds the token (%v)", q.digest, err)
-				}
-				for _, layer := range layers {
-					blob, err := layer.Compressed()
-					if err != nil {
-						w.t.Fatal(err)
-					}
-					data, err := io.ReadAll(blob)
-					if err != nil {
-						w.t.Fatal(err)
-					}
-					searched++
-					if w.leaks(data) || w.leaks(unzip(data)) {
-						w.t.Errorf("a layer of %s holds the token", q.digest)
-					}
-				}
-			}
+		desc, err := remote.Get(w.repository(serviceOf(q.repository)).Digest(q.digest), w.auth())
+		if err != nil {
+			w.t.Fatal(err)
 		}
+		visit("manifest "+q.digest, desc.Manifest)
+		if desc.MediaType.IsIndex() {
+			continue
+		}
+		img, err := desc.Image()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		layers += w.visitImage(img, q.digest, visit)
 	}
-	if searched == 0 {
+	if layers == 0 {
 		w.t.Error("no layer was searched")
 	}
+}
+
+func (w *world) visitImage(img v1.Image, digest string, visit func(what string, data []byte)) int {
+	w.t.Helper()
+	config, err := img.RawConfigFile()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	visit("the configuration of "+digest, config)
+	layers, err := img.Layers()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, layer := range layers {
+		blob, err := layer.Compressed()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		data, err := io.ReadAll(blob)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		visit("a layer of "+digest, data)
+	}
+	return len(layers)
 }
 
 func unzip(data []byte) []byte {
@@ -185,13 +201,37 @@ func unzip(data []byte) []byte {
 	return plain
 }
 
+// TestMemoryStaysOutOfImages publishes twice from a context that lets the memory through.
+func TestMemoryStaysOutOfImages(t *testing.T) {
+	w := newWorld(t)
+	w.commit("copy everything", map[string]string{".dockerignore": ".git\n", "backend/Dockerfile": strings.Replace(w.read("backend/Dockerfile"), "\nUSER ", "\nCOPY . /source\nUSER ", 1)})
+	w.mustPublish(report.ExitDone)
+	memory := filepath.Join(w.repo.Dir, ".swarm", "memory.db")
+	if _, err := os.Stat(memory); err != nil {
+		t.Fatal(err)
+	}
+	w.commit("change", map[string]string{"backend/www/index.html": "changed\n"})
+	w.mustPublish(report.ExitDone)
+	seen := false
+	w.pushed(func(what string, data []byte) {
+		plain := unzip(data)
+		seen = seen || bytes.Contains(plain, []byte("source/backend/www/index.html"))
+		if bytes.Contains(plain, []byte(".swarm")) {
+			t.Errorf("%s holds the memory or its folder", what)
+		}
+	})
+	if _, err := os.Stat(memory); err != nil || !seen {
+		t.Errorf("the memory: %v; the source was found in a layer: %v", err, seen)
+	}
+}
+
 // TestContextWithCredentialsIsRefused takes away what keeps the clone's configuration out of the context.
 func TestContextWithCredentialsIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.plant()
 	w.commit("ignore nothing", map[string]string{".dockerignore": "# nothing\n"})
 	o := w.publish(sample.Job{})
-	if o.code != report.ExitConfig || !strings.Contains(o.log, "add the line `.git` to .dockerignore") {
+	if o.code != report.ExitConfig || !strings.Contains(o.log, "add the line `**/.git` to .dockerignore") {
 		t.Errorf("exit code %d\n%s", o.code, o.log)
 	}
 	if got := hub.of(w.owner); len(got) != 0 {
