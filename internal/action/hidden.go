@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // A hidden memory is out of the workspace while images are built from that: it changes with every run,
@@ -46,23 +47,29 @@ func hide(path, dir string) (hidden, error) {
 	if err := os.WriteFile(filepath.Join(dir, homeFile), []byte(path), 0o600); err != nil {
 		return hidden{}, fmt.Errorf("setting the memory aside: %w", err)
 	}
-	if err := moveAll(filepath.Dir(path), h.aside, filepath.Base(path)); err != nil {
+	if err := moveAll(filepath.Dir(path), h.aside, filepath.Base(path), filepath.Base(path)); err != nil {
 		return hidden{}, errors.Join(fmt.Errorf("setting the memory aside: %w", err), h.putBack())
 	}
 	_ = os.Remove(filepath.Dir(path)) // an empty folder would be part of a context too
 	return h, nil
 }
 
-// putBack moves the memory to where it was. One that another run put there meanwhile stays.
+// putBack moves the memory to where it was. Where another run put one meanwhile, that one stays, and this
+// goes beside it.
 func (h hidden) putBack() error {
-	if h.path == "" {
-		return nil
+	name := filepath.Base(h.path)
+	if _, err := os.Lstat(filepath.Join(h.aside, name)); err != nil {
+		return nil // there was none
 	}
+	as := name
 	if _, err := os.Lstat(h.path); err == nil {
-		return nil
+		as = fmt.Sprintf("%s.set-aside-%d", name, time.Now().UnixNano())
 	}
-	if err := moveAll(h.aside, filepath.Dir(h.path), filepath.Base(h.path)); err != nil {
+	if err := moveAll(h.aside, filepath.Dir(h.path), name, as); err != nil {
 		return fmt.Errorf("putting the memory back: %w", err)
+	}
+	if as != name {
+		return fmt.Errorf("another run made %s meanwhile; what was there before is kept as %s", h.path, as)
 	}
 	return nil
 }
@@ -87,15 +94,15 @@ func rescue(dir string) {
 }
 
 // moveAll moves the files of a memory from one folder to another: the database, and what is kept beside
-// it under a name that begins with its own. The database itself goes last: its presence counts.
-func moveAll(from, to, database string) error {
+// it under a name that begins with its own, all under a new name. The database itself goes last: its presence counts.
+func moveAll(from, to, name, as string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	var files []string
 	for _, e := range entries {
-		if e.Type().IsRegular() && strings.HasPrefix(e.Name(), database) {
+		if e.Type().IsRegular() && strings.HasPrefix(e.Name(), name) {
 			files = append(files, e.Name())
 		}
 	}
@@ -104,7 +111,7 @@ func moveAll(from, to, database string) error {
 		if err := os.MkdirAll(to, 0o755); err != nil {
 			return err
 		}
-		if err := move(filepath.Join(from, file), filepath.Join(to, file)); err != nil {
+		if err := move(filepath.Join(from, file), filepath.Join(to, as+strings.TrimPrefix(file, name))); err != nil {
 			return err
 		}
 	}

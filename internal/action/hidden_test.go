@@ -3,6 +3,7 @@ package action
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -62,11 +63,19 @@ func TestMemoryThatAnotherRunMadeStays(t *testing.T) {
 	if err := os.WriteFile(path, []byte("theirs"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.putBack(); err != nil {
-		t.Fatal(err)
+	err = h.putBack()
+	if err == nil || !strings.Contains(err.Error(), "another run made") {
+		t.Errorf("putBack() = %v, want it to say so", err)
 	}
 	if data, _ := os.ReadFile(path); string(data) != "theirs" {
 		t.Errorf("the other run's memory is %q", data)
+	}
+	beside, _ := filepath.Glob(path + ".set-aside-*")
+	if len(beside) != 2 {
+		t.Fatalf("beside it are %q, want the memory and its journal", beside)
+	}
+	if data, _ := os.ReadFile(beside[0]); string(data) != "memory" || !strings.HasSuffix(beside[1], "-wal") {
+		t.Errorf("the memory that was there is %q, its journal %s", data, beside[1])
 	}
 }
 
