@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -25,7 +26,7 @@ func main() {
 		os.Exit(1)
 	}
 	code := action.Main(ctx, action.Process{
-		Args: os.Args[1:], Environ: os.Environ(), Dir: dir,
+		Name: filepath.Base(os.Args[0]), Args: os.Args[1:], Environ: os.Environ(), Dir: dir,
 		Stdout: os.Stdout, Stderr: os.Stderr, Run: run.OS, Now: time.Now, Version: buildVersion(),
 	})
 	stop()

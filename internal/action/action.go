@@ -17,7 +17,8 @@ import (
 
 // A Process is what the program takes from the operating system.
 type Process struct {
-	Args           []string // without the program's own name
+	Name           string   // the program's own, without its folder
+	Args           []string // without that name
 	Environ        []string
 	Dir            string // working directory
 	Stdout, Stderr io.Writer
@@ -39,6 +40,9 @@ func (p Process) Getenv(name string) string {
 // Main runs the program and returns its exit code: 0 done or nothing to do, 1 fault, 2 wrong
 // configuration, 3 a gate refused an image.
 func Main(ctx context.Context, p Process) int {
+	if p.Name == postName {
+		return post(ctx, p, newLog(p, p.Stdout))
+	}
 	flags, err := parseFlags(p.Args)
 	if err != nil {
 		fmt.Fprintln(p.Stderr, err)
@@ -56,12 +60,16 @@ func Main(ctx context.Context, p Process) int {
 	if flags.values["json"] == "true" {
 		out = p.Stderr // standard output is the JSON's alone
 	}
-	log := actions.NewLog(out, p.Getenv("GITHUB_ACTIONS") == "true")
+	log := newLog(p, out)
 	code, err := execute(ctx, p, flags, log)
 	if err != nil {
 		return explain(err, log)
 	}
 	return code
+}
+
+func newLog(p Process, out io.Writer) *actions.Log {
+	return actions.NewLog(out, p.Getenv("GITHUB_ACTIONS") == "true")
 }
 
 func execute(ctx context.Context, p Process, flags flags, log *actions.Log) (int, error) {

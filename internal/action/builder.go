@@ -30,11 +30,14 @@ func (s *session) startBuilder(ctx context.Context, builds []plan.Service) error
 	platforms, err := s.adopt(ctx)
 	if err != nil {
 		host := isLoopback(s.job.Config.Registry)
-		b := buildx.Builder{Config: config.path, HostNet: host, Name: cmp.Or(s.job.Config.Builder, buildx.DefaultName(config.data, host))}
+		b := buildx.Builder{Config: config.path, HostNet: host, Name: cmp.Or(s.job.Config.Builder, buildx.DefaultName(config.data, host, s.process.Getenv("RUNNER_NAME")))}
 		if platforms, err = s.buildx.Start(ctx, b); err != nil {
 			return err
 		}
 		s.builder = b.Name
+		if s.job.Config.Builder == "" {
+			s.leaveToPost(b.Name)
+		}
 	}
 	if missing := lacking(wanted(builds), platforms); len(missing) > 0 {
 		return s.emulate(ctx, missing)

@@ -37,7 +37,7 @@ func printJSON(p Process, j job, v any) error {
 
 func writeOutputs(p Process, outputs [][2]string) error {
 	for _, o := range outputs {
-		if err := actions.AppendOutput(p.Getenv("GITHUB_OUTPUT"), o[0], o[1]); err != nil {
+		if err := actions.AppendValue(p.Getenv("GITHUB_OUTPUT"), o[0], o[1]); err != nil {
 			return err
 		}
 	}

@@ -52,17 +52,19 @@ func lockFile(dir string, flag int) (*os.File, error) {
 	return f, nil
 }
 
-// sweepPrivate removes the folders of runs that are no more. One without a lock is just being made,
-// and one that cannot be looked into belongs to somebody else.
-func sweepPrivate(temp string) {
+// sweepPrivate removes the folders of runs that are no more, and returns their paths. One without a lock
+// is just being made, and one that cannot be looked into belongs to somebody else.
+func sweepPrivate(temp string) (gone []string) {
 	left, _ := filepath.Glob(filepath.Join(temp, privatePrefix+"*"))
 	for _, dir := range left {
 		if f, err := lockFile(dir, 0); err == nil {
 			rescue(dir)
 			os.RemoveAll(dir)
 			f.Close()
+			gone = append(gone, dir)
 		}
 	}
+	return gone
 }
 
 // mounts names this process's view of the file system; empty where the system does not say. Runs in

@@ -7,11 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/org/ghcr-publish/internal/service"
 )
 
-var update = flag.Bool("update", false, "rewrite the README's tables")
+var update = flag.Bool("update", false, "rewrite what README.md and action.yml say of settings and outputs")
 
 // TestReadme keeps the README's tables equal to what the program knows.
 func TestReadme(t *testing.T) {
@@ -21,25 +20,7 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := string(data)
-	for name, table := range map[string]string{"settings": settingsTable(), "outputs": outputsTable()} {
-		begin := fmt.Sprintf("<!-- %s: written by go test ./internal/action -run TestReadme -update -->\n", name)
-		before, rest, found := strings.Cut(want, begin)
-		_, after, closed := strings.Cut(rest, fmt.Sprintf("<!-- end of %s -->", name))
-		if !found || !closed {
-			t.Fatalf("the README has no place for %s", name)
-		}
-		want = before + begin + table + fmt.Sprintf("<!-- end of %s -->", name) + after
-	}
-	if *update {
-		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, string(data)); diff != "" {
-		t.Errorf("README.md is out of date; run go test ./internal/action -run TestReadme -update (-want +got):\n%s", diff)
-	}
+	keep(t, file, string(data), replaceParts(t, file, string(data), map[string]string{"settings": settingsTable(), "outputs": outputsTable()}))
 }
 
 func settingsTable() string {

@@ -31,9 +31,10 @@ import (
 // Docker Engine and a GitHub API that speak theirs, and this test binary in the place of buildx and Trivy.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"ghcr-publish": program,
-		"buildx":       fakeBuildx,
-		"trivy":        fakeTrivy,
+		"ghcr-publish":      program,
+		"ghcr-publish-post": program,
+		"buildx":            fakeBuildx,
+		"trivy":             fakeTrivy,
 	})
 }
 
@@ -42,7 +43,7 @@ func program() {
 	if err != nil {
 		panic(err)
 	}
-	os.Exit(action.Main(context.Background(), action.Process{Args: os.Args[1:], Environ: os.Environ(), Dir: dir,
+	os.Exit(action.Main(context.Background(), action.Process{Name: filepath.Base(os.Args[0]), Args: os.Args[1:], Environ: os.Environ(), Dir: dir,
 		Stdout: os.Stdout, Stderr: os.Stderr, Run: run.OS, Now: time.Now, Version: "v0.0.0-test"}))
 }
 

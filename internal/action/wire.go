@@ -75,7 +75,7 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 	} else {
 		s.native = native
 		s.engine.Owner, s.engine.Gone = dir.owner(), ownerGone
-		s.sweep(ctx)
+		sweep(ctx, s.engine, p, log)
 	}
 	return s, nil
 }
@@ -103,11 +103,11 @@ func (s *session) Close() (notices []string) {
 func (s *session) environ() []string { return s.private.environ(s.job.Environ, s.job.Workspace) }
 
 // sweep removes what killed runs left on the engine. It is a courtesy: failing it fails nothing.
-func (s *session) sweep(ctx context.Context) {
-	if n, err := s.engine.Sweep(ctx, s.process.Now()); err != nil {
-		s.log.Printf("sweeping old containers: %v", err)
+func sweep(ctx context.Context, e *engine.Engine, p Process, log *actions.Log) {
+	if n, err := e.Sweep(ctx, p.Now()); err != nil {
+		log.Printf("sweeping old containers: %v", err)
 	} else if n > 0 {
-		s.log.Printf("removed %d containers that an earlier run left", n)
+		log.Printf("removed %d containers that an earlier run left", n)
 	}
 }
 

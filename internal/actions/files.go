@@ -10,16 +10,16 @@ import (
 // summaryLimit is the size beyond which the runner drops a step's whole summary.
 const summaryLimit = 1 << 20
 
-// AppendOutput adds an output to the runner's file. The file is appended to, never replaced: the
-// runner reads it as another user. An empty file name means that nobody listens.
-func AppendOutput(file, name, value string) error {
+// AppendValue adds an output, or a value for the post step, to the runner's file for such. The file is
+// appended to, never replaced: the runner reads it as another user. An empty file name means that nobody listens.
+func AppendValue(file, name, value string) error {
 	if file == "" {
 		return nil
 	}
 	// A fixed delimiter could be forged by a value that holds it.
 	delimiter := "ghcr-publish-" + rand.Text()
 	if name == "" || strings.ContainsAny(name, "=<\r\n") || strings.Contains(value, delimiter) {
-		return fmt.Errorf("writing output %q: not representable", name)
+		return fmt.Errorf("writing %q for the runner: not representable", name)
 	}
 	return appendFile(file, fmt.Sprintf("%s<<%s\n%s\n%s\n", name, delimiter, value, delimiter))
 }

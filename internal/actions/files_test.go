@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestAppendOutputIsReadBack(t *testing.T) {
+func TestAppendValueIsReadBack(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "output")
 	if err := os.WriteFile(file, []byte("earlier=1\n"), 0o644); err != nil {
@@ -25,8 +25,8 @@ func TestAppendOutputIsReadBack(t *testing.T) {
 		"ends": "a\r\nb\r", "delimiter": "ghcr-publish-", "unicode": "ü\u2028x", "command": "::set-output name=a::b",
 	}
 	for name, value := range want {
-		if err := AppendOutput(file, name, value); err != nil {
-			t.Errorf("AppendOutput(%s) = %v", name, err)
+		if err := AppendValue(file, name, value); err != nil {
+			t.Errorf("AppendValue(%s) = %v", name, err)
 		}
 	}
 	text, err := os.ReadFile(file)
@@ -46,11 +46,11 @@ func TestAppendOutputIsReadBack(t *testing.T) {
 	}
 }
 
-func TestAppendOutputRefusesNames(t *testing.T) {
+func TestAppendValueRefusesNames(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "output")
 	for _, name := range []string{"", "a\nb", "a=b", "a<<b", "a<", "a\rb"} {
-		if AppendOutput(file, name, "x") == nil {
+		if AppendValue(file, name, "x") == nil {
 			t.Errorf("the name %q is accepted", name)
 		}
 	}
@@ -64,7 +64,7 @@ func TestDelimitersDiffer(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "output")
 	seen := map[string]bool{}
 	for range 10 {
-		if err := AppendOutput(file, "a", "x"); err != nil {
+		if err := AppendValue(file, "a", "x"); err != nil {
 			t.Fatal(err)
 		}
 		text, _ := os.ReadFile(file)
@@ -80,7 +80,7 @@ func TestDelimitersDiffer(t *testing.T) {
 
 func TestNobodyListens(t *testing.T) {
 	t.Parallel()
-	if err := AppendOutput("", "a", "b"); err != nil {
+	if err := AppendValue("", "a", "b"); err != nil {
 		t.Error(err)
 	}
 	if err := AppendSummary("", "# Title"); err != nil {
@@ -119,12 +119,12 @@ func TestAppendSummaryIsCutBelowTheLimit(t *testing.T) {
 	}
 }
 
-func FuzzAppendOutput(f *testing.F) {
+func FuzzAppendValue(f *testing.F) {
 	f.Add("digest", "a\nb<<c\n=d")
 	f.Add("a<<b", "\r\n")
 	f.Fuzz(func(t *testing.T, name, value string) {
 		file := filepath.Join(t.TempDir(), "output")
-		if AppendOutput(file, name, value) != nil {
+		if AppendValue(file, name, value) != nil {
 			return
 		}
 		text, err := os.ReadFile(file)

@@ -18,12 +18,16 @@ type Builder struct {
 	HostNet bool   // BuildKit shares the host's network, which a loopback registry needs
 }
 
-// DefaultName names a builder after its settings. A running BuildKit keeps the settings it was
-// started with, so a run with other settings must not adopt it.
-func DefaultName(config []byte, hostNet bool) string {
-	sum := sha256.Sum256(fmt.Appendf(slices.Clip(config), "\x00%t", hostNet))
+// DefaultName names a builder after its settings and the machine's runner. A running BuildKit keeps the
+// settings it was started with, so a run with other settings must not adopt it; and runners that share
+// an engine work at the same time, so none may stop another's.
+func DefaultName(config []byte, hostNet bool, runner string) string {
+	sum := sha256.Sum256(fmt.Appendf(slices.Clip(config), "\x00%t\x00%s", hostNet, runner))
 	return "ghcr-publish-" + hex.EncodeToString(sum[:4])
 }
+
+// Container is the name of the container in which the docker-container driver runs a builder's first node.
+func Container(builder string) string { return "buildx_buildkit_" + builder + "0" }
 
 // CreateArgs makes a builder, or adopts the running one of that name.
 func (b Builder) CreateArgs() []string {

@@ -76,7 +76,7 @@ func TestDefaultName(t *testing.T) {
 	t.Parallel()
 	config := append(make([]byte, 0, 64), "debug = true\n"...)
 	names := map[string]bool{}
-	for _, name := range []string{DefaultName(nil, false), DefaultName(nil, true), DefaultName(config, false), DefaultName(config, true), DefaultName(append(config, ' '), false)} {
+	for _, name := range []string{DefaultName(nil, false, ""), DefaultName(nil, true, ""), DefaultName(config, false, ""), DefaultName(config, true, ""), DefaultName(append(config, ' '), false, ""), DefaultName(nil, false, "one"), DefaultName(nil, false, "two")} {
 		if names[name] || !strings.HasPrefix(name, "ghcr-publish-") {
 			t.Errorf("%q is another builder's name, or not ours", name)
 		}
@@ -84,7 +84,7 @@ func TestDefaultName(t *testing.T) {
 	}
 	rest := config[:cap(config)][len(config):]
 	before := string(rest)
-	if DefaultName(config, true) != DefaultName([]byte("debug = true\n"), true) || DefaultName(nil, false) != DefaultName([]byte{}, false) {
+	if DefaultName(config, true, "") != DefaultName([]byte("debug = true\n"), true, "") || DefaultName(nil, false, "") != DefaultName([]byte{}, false, "") {
 		t.Error("the same settings have two names")
 	}
 	if string(rest) != before {

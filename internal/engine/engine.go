@@ -370,6 +370,26 @@ func (c *Container) Wait(ctx context.Context) (int, error) {
 	}
 }
 
+// stopping is how long a container may take to leave by itself; a runner allows a post step little more.
+const stopping = 5
+
+// Stop ends a container by its name and leaves it there, to be started again. It reports whether there
+// was one to stop.
+func (e *Engine) Stop(ctx context.Context, name string) (bool, error) {
+	got, err := e.api.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
+	if errdefs.IsNotFound(err) || err == nil && (got.Container.State == nil || !got.Container.State.Running) {
+		return false, nil
+	}
+	if err == nil {
+		timeout := stopping
+		_, err = e.api.ContainerStop(ctx, name, client.ContainerStopOptions{Timeout: &timeout})
+	}
+	if err != nil {
+		return false, fmt.Errorf("stopping %s: %w", name, err)
+	}
+	return true, nil
+}
+
 // removal is how long taking a container away may take once the run itself is over.
 const removal = 10 * time.Second
 

@@ -44,6 +44,7 @@ type Lab struct {
 	// BinfmtImage registers emulators when run privileged; empty where the usual one can be pulled.
 	BinfmtImage string
 
+	setup *setup       // that made it
 	plain bool         // the registry speaks plain HTTP
 	stop  func() error // ends the registry in this process
 }
@@ -78,6 +79,7 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.setup = s
 	if err := s.fill(ctx, l); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

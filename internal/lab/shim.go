@@ -72,8 +72,20 @@ func bounds(status string, capability int) bool {
 	return true
 }
 
-// configureShim names the shim in the engine's configuration and keeps everything else that is there.
+// configureShim names the shim in the engine's configuration.
 func configureShim(path string) error {
+	return editConfig(path, func(config map[string]any) {
+		runtimes, _ := config["runtimes"].(map[string]any)
+		if runtimes == nil {
+			runtimes = map[string]any{}
+		}
+		runtimes["shim"] = map[string]any{"path": shimPath}
+		config["runtimes"], config["default-runtime"] = runtimes, "shim"
+	})
+}
+
+// editConfig changes the engine's configuration and keeps everything else that is there.
+func editConfig(path string, edit func(config map[string]any)) error {
 	config := map[string]any{}
 	data, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -84,12 +96,7 @@ func configureShim(path string) error {
 			return fmt.Errorf("reading %s: %w", path, err)
 		}
 	}
-	runtimes, _ := config["runtimes"].(map[string]any)
-	if runtimes == nil {
-		runtimes = map[string]any{}
-	}
-	runtimes["shim"] = map[string]any{"path": shimPath}
-	config["runtimes"], config["default-runtime"] = runtimes, "shim"
+	edit(config)
 	data, err = json.MarshalIndent(config, "", "  ")
 	if err != nil {
 		return err

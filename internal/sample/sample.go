@@ -38,6 +38,7 @@ func New(ctx context.Context, dir, to string) (*Repo, error) {
 		return nil, fmt.Errorf("copying the sample: %w", err)
 	}
 	r := &Repo{Dir: to, env: append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*",
 		"GIT_AUTHOR_NAME=Sample", "GIT_AUTHOR_EMAIL=sample@example.com", "GIT_COMMITTER_NAME=Sample", "GIT_COMMITTER_EMAIL=sample@example.com")}
 	origin := to + ".origin"
 	for _, args := range [][]string{{"init", "--quiet", "--initial-branch=main"}, {"init", "--quiet", "--bare", origin}, {"remote", "add", "origin", origin}} {

@@ -1,0 +1,141 @@
+package action
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/service"
+	"go.yaml.in/yaml/v3"
+)
+
+// A metadata is the part of action.yml that the program decides.
+// https://docs.github.com/en/actions/reference/workflows-and-actions/metadata-syntax
+type metadata struct {
+	Inputs  map[string]input
+	Outputs map[string]output
+	Runs    struct{ Using, Image, Entrypoint string }
+}
+
+type input struct {
+	Description string
+	Required    bool
+	Default     string
+}
+
+type output struct{ Description string }
+
+// TestMetadata keeps action.yml equal to what the program knows.
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	const file = "../../action.yml"
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := replaceParts(t, file, string(data), map[string]string{"inputs": inputsYAML(t), "outputs": outputsYAML(t)})
+	keep(t, file, string(data), want)
+	var read metadata
+	if err := yaml.Unmarshal([]byte(want), &read); err != nil {
+		t.Fatal(err)
+	}
+	if len(read.Inputs) != len(service.Table()) || len(read.Outputs) != len(Outputs) {
+		t.Errorf("%d inputs and %d outputs, want %d and %d", len(read.Inputs), len(read.Outputs), len(service.Table()), len(Outputs))
+	}
+	for _, s := range service.Table() {
+		if got := read.Inputs[s.Name].Default; s.Name != "token" && got != "" {
+			t.Errorf("input %s has the default %q; a default here would come before the configuration file", s.Name, got)
+		}
+	}
+	if got := read.Inputs["token"].Default; got != "${{ github.token }}" {
+		t.Errorf("input token has the default %q", got)
+	}
+}
+
+// inputsYAML writes no defaults: an input that is given comes before the file, and a default counts as given.
+func inputsYAML(t *testing.T) string {
+	inputs := yaml.Node{Kind: yaml.MappingNode}
+	for _, s := range service.Table() {
+		fields := []string{"description", describeInput(s)}
+		if s.Name == "token" {
+			fields = append(fields, "default", "${{ github.token }}")
+		}
+		appendPair(&inputs, s.Name, mapping(fields...))
+	}
+	return encode(t, "inputs", &inputs)
+}
+
+func describeInput(s service.Setting) string {
+	text := s.Help
+	if s.Default != "" && !strings.Contains(s.Default, "{{") {
+		text += " Default: " + s.Default + "."
+	}
+	return text
+}
+
+func outputsYAML(t *testing.T) string {
+	outputs := yaml.Node{Kind: yaml.MappingNode}
+	for _, o := range Outputs {
+		appendPair(&outputs, o.Name, mapping("description", o.Help))
+	}
+	return encode(t, "outputs", &outputs)
+}
+
+func mapping(fields ...string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	for i := 0; i < len(fields); i += 2 {
+		appendPair(n, fields[i], scalar(fields[i+1]))
+	}
+	return n
+}
+
+func scalar(text string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: text} }
+
+func appendPair(n *yaml.Node, key string, value *yaml.Node) {
+	n.Content = append(n.Content, scalar(key), value)
+}
+
+func encode(t *testing.T, key string, value *yaml.Node) string {
+	t.Helper()
+	var b strings.Builder
+	encoder := yaml.NewEncoder(&b)
+	encoder.SetIndent(2)
+	root := &yaml.Node{Kind: yaml.MappingNode}
+	appendPair(root, key, value)
+	if err := encoder.Encode(root); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// replaceParts puts texts between the comments "begin NAME" and "end NAME" of a file.
+func replaceParts(t *testing.T, file, data string, parts map[string]string) string {
+	t.Helper()
+	for name, text := range parts {
+		begin, end := "begin "+name, "end "+name
+		before, rest, found := strings.Cut(data, begin)
+		_, after, closed := strings.Cut(rest, end)
+		line, _, _ := strings.Cut(rest, "\n")
+		if !found || !closed {
+			t.Fatalf("%s has no place for %s", file, name)
+		}
+		opening := before[strings.LastIndex(before, "\n")+1:]
+		data = before + begin + line + "\n" + text + opening + end + after
+	}
+	return data
+}
+
+// keep rewrites a file with -update, and demands otherwise that nothing would change.
+func keep(t *testing.T, file, data, want string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, data); diff != "" {
+		t.Errorf("%s is out of date; run go test ./internal/action -run 'TestReadme|TestMetadata' -update (-want +got):\n%s", file, diff)
+	}
+}
