@@ -49,7 +49,7 @@ func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, erro
 	if err != nil {
 		told.Notices = append(told.Notices, log.Redact(fmt.Sprintf("The memory was not kept: %v", err)))
 	}
-	return told.ExitCode, s.tell(told)
+	return told.ExitCode, s.tell(ctx, told)
 }
 
 // makePlan plans, prints the plan and writes its outputs.
@@ -82,7 +82,7 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 		return made, fmt.Errorf("writing the matrix: %w", err)
 	}
 	return made, writeOutputs(p, [][2]string{
-		{"matrix", string(matrix)}, {"has-work", fmt.Sprint(len(made.Work()) > 0)}, {"plan", j.Config.PlanFile}})
+		{"matrix", string(matrix)}, {"has-work", fmt.Sprint(len(made.Work()) > 0)}, {"plan", hostPath(ctx, p, j.Config.PlanFile)}})
 }
 
 // work does the plan's work, inside one group of the log.

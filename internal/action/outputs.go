@@ -1,11 +1,15 @@
 package action
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/engine"
 	"github.com/org/ghcr-publish/internal/report"
 )
 
@@ -33,6 +37,25 @@ func printJSON(p Process, j job, v any) error {
 	}
 	_, err = p.Stdout.Write(data)
 	return err
+}
+
+// hostPath is what later steps of the job, which run on the machine itself, find a file under. In the
+// action's container the runner's folders have other names than there.
+func hostPath(ctx context.Context, p Process, path string) string {
+	if !strings.HasPrefix(path, "/github/") {
+		return path
+	}
+	e, err := engine.Open(p.Getenv)
+	if err != nil {
+		return path
+	}
+	// A cancelled run tells its outputs too.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if found, err := e.HostPath(ctx, p.Getenv("HOSTNAME"), path); err == nil {
+		return found
+	}
+	return path
 }
 
 func writeOutputs(p Process, outputs [][2]string) error {

@@ -155,7 +155,7 @@ func runURL(e actions.Event) string {
 }
 
 // tell writes report, outputs, summary and annotations.
-func (s *session) tell(told report.Report) error {
+func (s *session) tell(ctx context.Context, told report.Report) error {
 	data, err := report.JSON(told)
 	if err != nil {
 		return err
@@ -187,7 +187,7 @@ func (s *session) tell(told report.Report) error {
 		return fmt.Errorf("writing outputs: %w", err)
 	}
 	if err := writeOutputs(s.process, [][2]string{{"outcome", told.Outcome}, {"digests", string(digestJSON)},
-		{"report", s.job.Config.Report}, {"memory-stats", string(stats)}}); err != nil {
+		{"report", hostPath(ctx, s.process, s.job.Config.Report)}, {"memory-stats", string(stats)}}); err != nil {
 		return err
 	}
 	if s.job.Config.JSON {

@@ -319,6 +319,10 @@ func TestActionImage(t *testing.T) {
 		}
 	}
 	j.checkFilesForOthers()
+	outputs, err := os.ReadFile(filepath.Join(j.dir, "commands", "output"))
+	if err != nil || !strings.Contains(string(outputs), "\n"+j.reportFile()+"\n") {
+		t.Errorf("the outputs do not name the report as the machine does, %s (%v):\n%s", j.reportFile(), err, outputs)
+	}
 	if problems := j.world.api.Problems(); len(problems) > 0 || len(j.world.api.SARIFs()) == 0 {
 		t.Errorf("code scanning got %d uploads; the GitHub API refused %q", len(j.world.api.SARIFs()), problems)
 	}

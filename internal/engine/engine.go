@@ -370,6 +370,26 @@ func (c *Container) Wait(ctx context.Context) (int, error) {
 	}
 }
 
+// HostPath returns where a file of a container is on the engine's machine, as far as it is in a folder of
+// that machine's that the container was given.
+func (e *Engine) HostPath(ctx context.Context, container, file string) (string, error) {
+	got, err := e.api.ContainerInspect(ctx, container, client.ContainerInspectOptions{})
+	if err != nil {
+		return "", fmt.Errorf("inspecting this container: %w", err)
+	}
+	best, found := "", ""
+	for _, m := range got.Container.Mounts {
+		relative, err := filepath.Rel(m.Destination, file)
+		if err == nil && filepath.IsLocal(relative) && len(m.Destination) > len(best) {
+			best, found = m.Destination, filepath.Join(m.Source, relative)
+		}
+	}
+	if found == "" {
+		return "", fmt.Errorf("%s is in no folder of the machine", file)
+	}
+	return found, nil
+}
+
 // stopping is how long a container may take to leave by itself; a runner allows a post step little more.
 const stopping = 5
 

@@ -198,6 +198,56 @@ func TestDiscard(t *testing.T) {
 	}
 }
 
+func TestHostPath(t *testing.T) {
+	t.Parallel()
+	e, f := start(t)
+	f.instead = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/containers/me/json") {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"Id": "x", "Mounts": [{"Destination": "/github", "Source": "/srv/other"}, {"Destination": "/github/runner_temp", "Source": "/home/runner/work/_temp"}]}`)
+		return true
+	}
+	for file, want := range map[string]string{"/github/runner_temp/a/report.json": "/home/runner/work/_temp/a/report.json", "/github/runner_temp": "/home/runner/work/_temp",
+		"/github/runner_temporary": "/srv/other/runner_temporary", "/etc/passwd": ""} {
+		if got, err := e.HostPath(t.Context(), "me", file); got != want || (err == nil) != (want != "") {
+			t.Errorf("HostPath(%s) = %q, %v; want %q", file, got, err, want)
+		}
+	}
+	if got, err := e.HostPath(t.Context(), "somebody", "/github/runner_temp/x"); err == nil {
+		t.Errorf("in no container: %q", got)
+	}
+}
+
+func TestStop(t *testing.T) {
+	t.Parallel()
+	e, f := start(t)
+	stopped := 0
+	f.instead = func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/containers/running/json"):
+			fmt.Fprint(w, `{"Id": "x", "State": {"Running": true}}`)
+		case strings.HasSuffix(r.URL.Path, "/containers/ended/json"):
+			fmt.Fprint(w, `{"Id": "x", "State": {"Running": false}}`)
+		case strings.HasSuffix(r.URL.Path, "/containers/running/stop"):
+			stopped++
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			return false
+		}
+		return true
+	}
+	for name, want := range map[string]bool{"running": true, "ended": false, "gone": false} {
+		if got, err := e.Stop(t.Context(), name); got != want || err != nil {
+			t.Errorf("Stop(%s) = %v, %v; want %v", name, got, err, want)
+		}
+	}
+	if stopped != 1 {
+		t.Errorf("%d containers were stopped", stopped)
+	}
+}
+
 func TestPullReportsWhatTheStreamSays(t *testing.T) {
 	t.Parallel()
 	e, f := start(t)
