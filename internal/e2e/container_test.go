@@ -173,7 +173,7 @@ func (j *job) handOver() {
 		if err != nil || strings.HasPrefix(path, j.repo.Dir+".origin") {
 			return err // the origin is elsewhere in truth
 		}
-		return os.Lchown(path, runnerUser, runnerUser)
+		return os.Lchown(path, runnerUser, -1)
 	})
 	if err != nil {
 		j.t.Fatal(err)
