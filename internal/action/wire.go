@@ -34,6 +34,7 @@ type session struct {
 	registry *registry.Client
 	buildx   *buildx.Client
 	engine   *engine.Engine
+	network  string // that this program's own container is in
 	builder  string
 	native   string // the engine's platform
 	noEngine error
@@ -76,6 +77,9 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 		s.native = native
 		s.engine.Owner, s.engine.Gone = dir.owner(), ownerGone
 		sweep(ctx, s.engine, p, log)
+		if s.network, err = s.engine.Network(ctx, p.Getenv("HOSTNAME")); err != nil {
+			log.Printf("%v", err)
+		}
 	}
 	return s, nil
 }
@@ -127,7 +131,7 @@ func (s *session) publisher(ctx context.Context, made plan.Plan) publish.Publish
 		p.Scan = s.scanner.Scan
 	}
 	login := engine.Credentials{Host: config.Registry, Username: config.Username, Password: s.job.registryToken()}
-	p.Probe = (&probe.Prober{Engine: s.engine, Login: login, Every: 50 * time.Millisecond, SmokeTime: time.Minute}).Probe
+	p.Probe = (&probe.Prober{Engine: s.engine, Login: login, Network: s.network, Every: 50 * time.Millisecond, SmokeTime: time.Minute}).Probe
 	return p
 }
 

@@ -92,6 +92,7 @@ type job struct {
 	registry string // HOST:PORT as container, BuildKit and engine all reach it
 	api      string
 	dir      string // of home, workflow and file commands
+	network  string // of a job with services; empty for the engine's default
 	steps    int
 }
 
@@ -192,6 +193,9 @@ func (j *job) argv(name, entrypoint string, env ...string) []string {
 	}
 	if entrypoint != "" {
 		argv = append(argv, "--entrypoint", entrypoint)
+	}
+	if j.network != "" {
+		argv = append(argv, "--network", j.network)
 	}
 	for _, entry := range append(j.variables(), env...) {
 		key, value, _ := strings.Cut(entry, "=")
@@ -331,6 +335,23 @@ func TestActionImage(t *testing.T) {
 	if again := j.step(""); again.code != report.ExitDone || !strings.Contains(again.log, "Nothing to do") {
 		t.Errorf("the same commit again: exit code %d\n%s", again.code, again.log)
 	}
+}
+
+// TestActionOnJobNetwork runs the action in a job with services, which has a network of its own.
+func TestActionOnJobNetwork(t *testing.T) {
+	j := newJob(t)
+	j.network = "github_network_" + j.owner
+	if _, err := run.OS(t.Context(), run.Command{Argv: []string{"docker", "network", "create", j.network}, Env: os.Environ()}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_, _ = run.OS(context.Background(), run.Command{Argv: []string{"docker", "network", "rm", j.network}, Env: os.Environ()})
+	})
+	if o := j.step(""); o.code != report.ExitDone {
+		t.Fatalf("exit code %d\n%s", o.code, o.log)
+	}
+	j.checkPublished(j.report(), "main")
+	j.post()
 }
 
 // checkFilesForOthers looks for what the runner's user, or a later step of the job, could not use.

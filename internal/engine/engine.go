@@ -10,8 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -144,6 +147,7 @@ type Spec struct {
 	MemoryReservation int64
 	CPUs              float64
 	Privileged        bool
+	Network           string // empty means the engine's default
 }
 
 // A Container was started by this program.
@@ -186,7 +190,7 @@ func (e *Engine) createOptions(s Spec) (client.ContainerCreateOptions, error) {
 	for k, v := range s.Env {
 		config.Env = append(config.Env, k+"="+v)
 	}
-	host := &container.HostConfig{Privileged: s.Privileged}
+	host := &container.HostConfig{Privileged: s.Privileged, NetworkMode: container.NetworkMode(s.Network)}
 	host.Memory, host.MemoryReservation, host.NanoCPUs = s.MemoryLimit, s.MemoryReservation, int64(s.CPUs*1e9)
 	if s.Port > 0 {
 		port, _ := network.PortFrom(uint16(s.Port), network.TCP)
@@ -368,6 +372,34 @@ func (c *Container) Wait(ctx context.Context) (int, error) {
 	case done := <-wait.Result:
 		return int(done.StatusCode), nil
 	}
+}
+
+// containerID is what the engine sets HOSTNAME to in a container.
+var containerID = regexp.MustCompile(`^[0-9a-f]{12}([0-9a-f]{52})?$`)
+
+// Network returns the network of its own that a container, named by its HOSTNAME, was put into: a job with
+// services has one, and what is in none but the engine's default cannot be reached from it. Empty for the
+// default, and outside of containers.
+func (e *Engine) Network(ctx context.Context, hostname string) (string, error) {
+	if !containerID.MatchString(hostname) {
+		return "", nil
+	}
+	got, err := e.api.ContainerInspect(ctx, hostname, client.ContainerInspectOptions{})
+	if errdefs.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("inspecting this container: %w", err)
+	}
+	if got.Container.NetworkSettings == nil {
+		return "", nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(got.Container.NetworkSettings.Networks)) {
+		if !slices.Contains([]string{"bridge", "host", "none"}, name) {
+			return name, nil
+		}
+	}
+	return "", nil
 }
 
 // HostPath returns where a file of a container is on the engine's machine, as far as it is in a folder of

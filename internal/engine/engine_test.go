@@ -220,6 +220,30 @@ func TestHostPath(t *testing.T) {
 	}
 }
 
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	e, f := start(t)
+	id := func(digit string) string { return strings.Repeat(digit, 12) }
+	networks := map[string]string{id("a"): `{"bridge": {}}`, id("b"): `{"github_network_x": {}}`, id("c"): `{"bridge": {}, "other": {}}`}
+	f.instead = func(w http.ResponseWriter, r *http.Request) bool {
+		for container, names := range networks {
+			if strings.HasSuffix(r.URL.Path, "/containers/"+container+"/json") {
+				fmt.Fprintf(w, `{"Id": "x", "NetworkSettings": {"Networks": %s}}`, names)
+				return true
+			}
+		}
+		return false
+	}
+	for hostname, want := range map[string]string{id("a"): "", id("b"): "github_network_x", id("c"): "other", id("d"): "", "laptop": "", "": ""} {
+		if got, err := e.Network(t.Context(), hostname); got != want || err != nil {
+			t.Errorf("Network(%q) = %q, %v; want %q", hostname, got, err, want)
+		}
+	}
+	if asked := strings.Join(f.Requests(), "\n"); strings.Contains(asked, "laptop") {
+		t.Errorf("a machine's name was taken for a container's:\n%s", asked)
+	}
+}
+
 func TestStop(t *testing.T) {
 	t.Parallel()
 	e, f := start(t)

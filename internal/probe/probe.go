@@ -20,6 +20,8 @@ import (
 type Prober struct {
 	Engine *engine.Engine
 	Login  engine.Credentials
+	// Network is where images are started; empty means the engine's default.
+	Network string
 	// Every is the pause between two looks at a container.
 	Every time.Duration
 	// SmokeTime is how long each smoke command may take.
@@ -57,7 +59,7 @@ func (p *Prober) try(ctx context.Context, image string, s service.Service, withi
 	}
 	result.Unpacked = info.Unpacked
 	begun := time.Now()
-	container, err := p.Engine.Start(ctx, engine.Spec{Image: image, Platform: result.Platform, Env: s.Env, Port: s.Port,
+	container, err := p.Engine.Start(ctx, engine.Spec{Image: image, Platform: result.Platform, Env: s.Env, Port: s.Port, Network: p.Network,
 		MemoryLimit: s.Resources.MemoryLimit, MemoryReservation: s.Resources.MemoryReservation, CPUs: s.Resources.CPUs})
 	if err != nil {
 		result.Failure = fmt.Sprintf("%s could not be started: %v", s.Name, err)
