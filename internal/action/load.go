@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/org/ghcr-publish/internal/actions"
@@ -118,9 +119,14 @@ func (j job) astray(ctx context.Context) string {
 	return fmt.Sprintf("commit %.7s is checked out, which is not part of %s", e.SHA, e.Ref)
 }
 
+// tipTime bounds the question and the fetch that may follow.
+const tipTime = time.Minute
+
 // tip asks origin for the commit that the run's ref is at now, or GitHub where the clone has no right
 // to ask, and brings it into the clone where it can.
 func (j job) tip(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, tipTime, fmt.Errorf("no answer within %s", tipTime))
+	defer cancel()
 	sha, err := j.Repo.Tip(ctx, j.Event.Ref)
 	if err != nil && j.Config.Token != "" && j.Event.Repository != "" && j.Event.Name != "local" {
 		api, unusable := github.New(j.Event.APIURL, j.Event.Repository, j.Config.Token)
