@@ -194,7 +194,7 @@ func repositoryOf(remote string) string {
 // tempDir is the runner's folder for temporary files. Older runners name one that does not exist
 // inside a container.
 func tempDir(e actions.Event) string {
-	if info, err := os.Stat(e.Temp); e.Temp != "" && err == nil && info.IsDir() {
+	if info, err := os.Stat(e.Temp); err == nil && info.IsDir() {
 		return e.Temp
 	}
 	return os.TempDir()
@@ -203,8 +203,8 @@ func tempDir(e actions.Event) string {
 // workDir is where plan, report and the scanner's database are kept: on a runner in its folder for temporary
 // files, elsewhere in the user's cache, which is nobody else's.
 func workDir(p Process, e actions.Event) string {
-	if dir := tempDir(e); dir != os.TempDir() {
-		return filepath.Join(dir, "ghcr-publish")
+	if e.Temp != "" {
+		return filepath.Join(tempDir(e), "ghcr-publish")
 	}
 	if home := p.Getenv("HOME"); home != "" {
 		return filepath.Join(cmp.Or(p.Getenv("XDG_CACHE_HOME"), filepath.Join(home, ".cache")), "ghcr-publish")
