@@ -31,13 +31,19 @@ type tool struct {
 	module  string
 	version string
 	ours    bool              // this module's go.mod pins it, with its whole graph
+	atRoot  bool              // its main package is the module's first
 	set     map[string]string // link-time variables: released binaries know their version
 	env     []string
 	report  string // the argument that makes it print its version; empty: never taken from PATH
 	took    string // how long the first build took on two cores
 }
 
-func (t tool) pkg() string { return t.module + "/cmd/" + t.name }
+func (t tool) pkg() string {
+	if t.atRoot {
+		return t.module
+	}
+	return t.module + "/cmd/" + t.name
+}
 
 func (t tool) advice() string {
 	if t.report == "" {
