@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/run"
 )
 
@@ -40,6 +41,8 @@ func TestExample(t *testing.T) {
 	if _, err := w.repo.Git(t.Context(), "remote", "set-url", "origin", "https://github.com/Octo-Org/cards"); err != nil {
 		t.Fatal(err)
 	}
+	// act hands no state to the post step, which so cannot stop the builder.
+	t.Cleanup(func() { dropBuilder(t, buildx.DefaultName(toml, true, "")) })
 	var log bytes.Buffer
 	argv := []string{"act", "push", "--pull=false", "--rm", "-P", "ubuntu-latest=" + jobs, "--no-cache-server", "-s", "GITHUB_TOKEN=" + w.token,
 		"--local-repository", "org/ghcr-publish@v1=" + publishedAction(t)}

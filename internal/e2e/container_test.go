@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/sample"
@@ -56,16 +57,16 @@ func buildImage() error {
 	if golang != "" {
 		args = append(args, "--build-context", golang)
 	}
-	_, err = buildx(ctx, "create", "--name", imageBuilder, "--driver", "docker-container", "--driver-opt", "network=host")
+	_, err = runBuildx(ctx, "create", "--name", imageBuilder, "--driver", "docker-container", "--driver-opt", "network=host")
 	if err != nil && !strings.Contains(err.Error(), "existing instance") {
 		return err
 	}
-	defer func() { _, _ = buildx(ctx, "stop", imageBuilder) }()
-	_, err = buildx(ctx, append(args, root)...)
+	defer func() { _, _ = runBuildx(ctx, "stop", imageBuilder) }()
+	_, err = runBuildx(ctx, append(args, root)...)
 	return err
 }
 
-func buildx(ctx context.Context, args ...string) ([]byte, error) {
+func runBuildx(ctx context.Context, args ...string) ([]byte, error) {
 	return run.OS(ctx, run.Command{Argv: append([]string{"buildx"}, args...), Env: parts.Environ(os.Environ())})
 }
 
@@ -127,16 +128,16 @@ func newJob(t *testing.T) *job {
 		}
 	}
 	j.handOver()
-	t.Cleanup(j.removeBuilder)
+	t.Cleanup(func() { dropBuilder(t, j.state("builder")) })
 	return j
 }
 
-// removeBuilder takes away what a runner would keep for the next job.
-func (j *job) removeBuilder() {
-	container := "buildx_buildkit_" + j.state("builder") + "0"
+// dropBuilder takes away what a runner would keep for the next job.
+func dropBuilder(t *testing.T, builder string) {
+	container := buildx.Container(builder)
 	for _, argv := range [][]string{{"docker", "rm", "--force", container}, {"docker", "volume", "rm", "--force", container + "_state"}} {
 		if _, err := run.OS(context.Background(), run.Command{Argv: argv, Env: os.Environ()}); err != nil {
-			j.t.Errorf("removing the builder: %v", err)
+			t.Errorf("removing the builder: %v", err)
 		}
 	}
 }
