@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -87,7 +86,7 @@ func (j *job) withhold(names []string) {
 // shallow clone is deepened when the plan needs it.
 func (j *job) resolveBase(ctx context.Context, problems *service.Problems) {
 	base := &j.Config.Base
-	if *base == "" || fullCommit.MatchString(*base) {
+	if *base == "" || git.IsID(*base) {
 		return
 	}
 	commit, err := j.Repo.Commit(ctx, *base)
@@ -97,8 +96,6 @@ func (j *job) resolveBase(ctx context.Context, problems *service.Problems) {
 	}
 	*base = commit
 }
-
-var fullCommit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // astray says why what is checked out must not be published under the ref's name. Tags are named
 // after the event's ref, and a workflow may check something else out: the head of a pull request, say.

@@ -206,10 +206,10 @@ func TestHostPath(t *testing.T) {
 			return false
 		}
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, `{"Id": "x", "Mounts": [{"Destination": "/github", "Source": "/srv/other"}, {"Destination": "/github/runner_temp", "Source": "/home/runner/work/_temp"}]}`)
+		fmt.Fprint(w, `{"Id": "x", "Mounts": [{"Destination": "/github", "Source": "/srv/other"}, {"Destination": "/github/runner_temp", "Source": "/srv/temp"}]}`)
 		return true
 	}
-	for file, want := range map[string]string{"/github/runner_temp/a/report.json": "/home/runner/work/_temp/a/report.json", "/github/runner_temp": "/home/runner/work/_temp",
+	for file, want := range map[string]string{"/github/runner_temp/a/report.json": "/srv/temp/a/report.json", "/github/runner_temp": "/srv/temp",
 		"/github/runner_temporary": "/srv/other/runner_temporary", "/etc/passwd": ""} {
 		if got, err := e.HostPath(t.Context(), "me", file); got != want || (err == nil) != (want != "") {
 			t.Errorf("HostPath(%s) = %q, %v; want %q", file, got, err, want)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -86,6 +87,11 @@ func (r Repo) Fetch(ctx context.Context, commit string) error {
 	_, err := r.git(ctx, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options", "origin", commit)
 	return err
 }
+
+var id = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// IsID reports whether a text is the full id of a commit, by SHA-1 or SHA-256.
+func IsID(text string) bool { return id.MatchString(text) }
 
 // Commit returns the full id of the commit that a name stands for here: a branch, also one of origin's, a tag, an id.
 func (r Repo) Commit(ctx context.Context, name string) (string, error) {

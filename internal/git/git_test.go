@@ -34,6 +34,14 @@ func newClone(t *testing.T) clone {
 	return c
 }
 
+// shallow clones the last commit alone.
+func (c clone) shallow() clone {
+	c.t.Helper()
+	s := clone{Repo{Dir: filepath.Join(c.t.TempDir(), "shallow"), Run: run.OS, Env: c.Env}, c.t}
+	c.do("clone", "--quiet", "--depth=1", "file://"+c.Dir, s.Dir)
+	return s
+}
+
 // do runs git beside the code under test.
 func (c clone) do(args ...string) string {
 	c.t.Helper()
@@ -330,8 +338,7 @@ func TestDeepen(t *testing.T) {
 	origin.commit("second")
 	last := origin.commit("third")
 	origin.do("tag", "v1")
-	shallow := clone{Repo{Dir: filepath.Join(t.TempDir(), "shallow"), Run: run.OS, Env: origin.Env}, t}
-	origin.do("clone", "--quiet", "--depth=1", "file://"+origin.Dir, shallow.Dir)
+	shallow := origin.shallow()
 	if shallow.Has(t.Context(), first) || !shallow.Has(t.Context(), last) {
 		t.Fatal("the clone is not shallow")
 	}
@@ -390,8 +397,7 @@ func TestFetchIntoShallowClone(t *testing.T) {
 	origin := newClone(t)
 	origin.commit("first")
 	second := origin.commit("second")
-	shallow := clone{Repo{Dir: filepath.Join(t.TempDir(), "shallow"), Run: run.OS, Env: origin.Env}, t}
-	origin.do("clone", "--quiet", "--depth=1", "file://"+origin.Dir, shallow.Dir)
+	shallow := origin.shallow()
 	third := origin.commit("third")
 	if err := shallow.Fetch(t.Context(), third); err != nil {
 		t.Fatal(err)
@@ -426,8 +432,7 @@ func TestDeepenNeedsItsOrigin(t *testing.T) {
 	origin := newClone(t)
 	origin.commit("first")
 	origin.commit("second")
-	shallow := clone{Repo{Dir: filepath.Join(t.TempDir(), "shallow"), Run: run.OS, Env: origin.Env}, t}
-	origin.do("clone", "--quiet", "--depth=1", "file://"+origin.Dir, shallow.Dir)
+	shallow := origin.shallow()
 	shallow.do("remote", "set-url", "origin", "file:///no/such/repository")
 	if err := shallow.Deepen(t.Context()); err == nil {
 		t.Error("history came from nowhere")

@@ -3,10 +3,10 @@ package plan
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
@@ -52,8 +52,6 @@ func (p Planner) tracked(set tags.Set) []string {
 	return names
 }
 
-var commit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-
 // base chooses the commit to compare with. A reason means that there is none and that the service
 // must be built.
 func (p Planner) base(ctx context.Context, published registry.Image, found bool, err error) (Base, string) {
@@ -66,7 +64,7 @@ func (p Planner) base(ctx context.Context, published registry.Image, found bool,
 		return Base{Why: "nothing is published yet"}, "nothing is published yet"
 	case p.Config.Base != "":
 		return Base{SHA: p.Config.Base, Why: "it was asked for"}, p.usable(ctx, p.Config.Base, "which was asked for")
-	case !commit.MatchString(published.Revision):
+	case !git.IsID(published.Revision):
 		return Base{Why: "the published image names no commit"}, fmt.Sprintf("the published image names no commit it was built from (%q)", published.Revision)
 	default:
 		return Base{SHA: published.Revision, Why: "it is the revision that is published"}, p.usable(ctx, published.Revision, "which is published")
