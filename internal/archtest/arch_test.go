@@ -22,7 +22,7 @@ const module = "github.com/org/ghcr-publish/internal/"
 var floors = [][]string{
 	{"service"},
 	{"verdict", "tags"}, // rules in the words of service
-	{"run", "actions", "registry", "github", "engine", "memory"},
+	{"run", "actions", "results", "registry", "github", "engine", "memory"},
 	{"git", "buildx", "trivy"},
 	{"plan", "scan", "probe", "insight"},
 	{"publish", "promote"},
@@ -31,7 +31,7 @@ var floors = [][]string{
 }
 
 // tools stand beside the house: they may import anything, and nothing in it imports them.
-var tools = []string{"archtest", "demo", "e2e", "enginetest", "githubtest", "lab", "sample"}
+var tools = []string{"archtest", "demo", "e2e", "enginetest", "githubtest", "lab", "resultstest", "sample"}
 
 // rights are imports that belong to one package.
 var rights = map[string]string{
