@@ -77,10 +77,16 @@ func execute(ctx context.Context, p Process, flags flags, log *actions.Log) (int
 	if err != nil {
 		return 0, err
 	}
-	if job.Config.Mode == "plan" {
+	switch job.Config.Mode {
+	case "plan":
 		return planMode(ctx, p, job, log)
+	case "publish":
+		return publishMode(ctx, p, job, log)
+	case "finalize":
+		return finalizeMode(ctx, p, job, log)
+	default:
+		return allMode(ctx, p, job, log)
 	}
-	return allMode(ctx, p, job, log)
 }
 
 // explain prints an error once, for a person, and finds its exit code.

@@ -3,31 +3,22 @@ package action
 import (
 	"cmp"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/service"
 )
 
-// planMode says what a run would do.
-func planMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
-	made, err := makePlan(ctx, p, j, log)
-	if err != nil {
-		return 0, err
-	}
-	return report.ExitDone, printJSON(p, j, actions.Redacted(made, log.Redact))
-}
-
-// allMode is one whole run: plan, build, judge, promote, record.
+// allMode is one whole run in one job: plan, build, judge, promote, record.
 func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
-	told := report.Report{Program: "ghcr-publish " + p.Version, Commit: j.Event.SHA, Ref: j.Event.Ref, Event: j.Event.Name,
-		RunURL: runURL(j.Event), StartedAt: p.Now().UTC().Truncate(time.Second), Severities: j.Config.Gates.Vulnerabilities.Severity}
-	begun := time.Now()
+	begun := p.Now()
 	made, err := makePlan(ctx, p, j, log)
 	if err != nil {
 		return 0, err
@@ -36,29 +27,147 @@ func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, erro
 	if err != nil {
 		return 0, err
 	}
-	results := s.work(ctx, made)
-	told.Notices = s.Close()
-	for _, line := range report.Lines(results, j.Config.Gates) {
-		log.Printf("%s", line)
-	}
-	told.Notices = append(told.Notices, s.uploadFindings(ctx, results)...)
-	told.Fill(results, j.pushes())
-	told = actions.Redacted(told, log.Redact)
-	told.Seconds = time.Since(begun).Round(time.Millisecond).Seconds()
-	told.MemoryStats, err = s.remember(ctx, told, results)
+	results := s.work(ctx, made.Services)
+	s.publisher().Decide(ctx, results)
+	told := s.conclude(ctx, begun, results)
+	learnt, err := insight.Entries(s.learnt(told, results))
+	return s.record(ctx, told, learnt, err)
+}
+
+// planMode says what a run would do, and hands the plan to the jobs that do it.
+func planMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
+	made, err := makePlan(ctx, p, j, log)
 	if err != nil {
-		told.Notices = append(told.Notices, log.Redact(fmt.Sprintf("The memory was not kept: %v", err)))
+		return 0, err
+	}
+	made = actions.Redacted(made, log.Redact)
+	ref, err := handOverPlan(ctx, p, j, made)
+	if errors.Is(err, errNoHandover) && j.Config.Handover == "auto" {
+		if j.onRunner() {
+			log.Warning(actions.Annotation{Title: "Plan", Message: "No other job gets this plan: " + err.Error()})
+		}
+		err = nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if err := writeOutputs(p, [][2]string{{"plan-ref", ref}}); err != nil {
+		return 0, err
+	}
+	return report.ExitDone, printJSON(p, j, made)
+}
+
+// publishMode works on one row of the matrix, moves no tag, and hands over what it made.
+func publishMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
+	begun := p.Now()
+	between, made, err := takeOver(ctx, p, j)
+	if err != nil {
+		return 0, err
+	}
+	row, ok := made.Row(j.Config.Row)
+	if !ok {
+		return 0, noSuchRow(j.Config.Row, made)
+	}
+	s, err := open(ctx, p, j, log)
+	if err != nil {
+		return 0, err
+	}
+	results := s.work(ctx, made.Share(row))
+	for i := range results {
+		results[i].Held = "the job that finalizes moves it"
+	}
+	told := s.conclude(ctx, begun, results)
+	told.Row = row.Row
+	learnt, err := insight.OfServices(s.learnt(told, results))
+	if err != nil {
+		return 0, err
+	}
+	fragment := actions.Redacted(publish.NewFragment(row.Row, j.Event.SHA, j.Event.Attempt, results, learnt), log.Redact)
+	sending, done := lastWords(ctx)
+	defer done()
+	ref, err := between.saveFragment(sending, made, fragment)
+	if err != nil {
+		return 0, errors.Join(err, s.tell(ctx, told))
+	}
+	if err := writeOutputs(p, [][2]string{{"fragment", ref}}); err != nil {
+		return 0, err
 	}
 	return told.ExitCode, s.tell(ctx, told)
 }
 
+// finalizeMode puts together what the rows made, judges and promotes the whole, and records.
+func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
+	begun := p.Now()
+	between, made, err := takeOver(ctx, p, j)
+	if err != nil {
+		return 0, err
+	}
+	fragments, err := between.fragments(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if made.Attempt == j.Event.Attempt {
+		begun = made.StartedAt
+	}
+	s, err := open(ctx, p, j, log)
+	if err != nil {
+		return 0, err
+	}
+	publisher := s.publisher()
+	results := publisher.Join(ctx, made, fragments)
+	publisher.Decide(ctx, results)
+	told := s.conclude(ctx, begun, results)
+	entries, err := insight.OfRun(s.learnt(told, results))
+	for _, row := range made.Matrix.Include {
+		entries = append(entries, fragments[row.Row].Learnt...)
+	}
+	return s.record(ctx, told, entries, err)
+}
+
+// lastWords lets a cancelled row still hand over why it ended, before the runner loses patience.
+func lastWords(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Err() == nil {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+}
+
+func noSuchRow(name string, made plan.Plan) error {
+	var problems service.Problems
+	var rows []string
+	for _, r := range made.Matrix.Include {
+		rows = append(rows, r.Row)
+	}
+	problems.Add("row", "give `row: ${{ matrix.row }}` in a job whose matrix is the plan's", "the plan has no row %q; it has %s", name, cmp.Or(strings.Join(rows, ", "), "none"))
+	return problems
+}
+
 // makePlan plans, prints the plan and writes its outputs.
 func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Plan, error) {
-	made, err := j.planner().Make(ctx)
+	planner := j.planner()
+	planner.Now = p.Now()
+	made, err := planner.Make(ctx)
 	if err != nil {
 		return made, err
 	}
-	end := log.Group(fmt.Sprintf("Plan: %d of %d services need work", len(made.Work()), len(made.Services)))
+	tellPlan(made, log)
+	data, err := report.JSON(actions.Redacted(made, log.Redact))
+	if err != nil {
+		return made, err
+	}
+	if err := writeFile(j.Config.PlanFile, data); err != nil {
+		return made, err
+	}
+	matrix, err := actions.MaskProof(made.Matrix, false)
+	if err != nil {
+		return made, err
+	}
+	return made, writeOutputs(p, [][2]string{
+		{"matrix", matrix}, {"has-work", fmt.Sprint(len(made.Work()) > 0)}, {"plan", hostPath(ctx, p, j.Config.PlanFile)}})
+}
+
+func tellPlan(made plan.Plan, log *actions.Log) {
+	defer log.Group(fmt.Sprintf("Plan: %d of %d services need work", len(made.Work()), len(made.Services)))()
 	for _, s := range made.Services {
 		log.Printf("%s: %s, %s", s.Name, s.Action, s.Reason)
 		if s.Base.SHA != "" {
@@ -69,34 +178,41 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 			log.Printf("  no tag from %s", silent)
 		}
 	}
-	end()
-	data, err := report.JSON(actions.Redacted(made, log.Redact))
-	if err != nil {
-		return made, err
-	}
-	if err := writeFile(j.Config.PlanFile, data); err != nil {
-		return made, err
-	}
-	matrix, err := json.Marshal(made.Matrix)
-	if err != nil {
-		return made, fmt.Errorf("writing the matrix: %w", err)
-	}
-	return made, writeOutputs(p, [][2]string{
-		{"matrix", string(matrix)}, {"has-work", fmt.Sprint(len(made.Work()) > 0)}, {"plan", hostPath(ctx, p, j.Config.PlanFile)}})
 }
 
-// work does the plan's work, inside one group of the log.
-func (s *session) work(ctx context.Context, made plan.Plan) []publish.Result {
-	work := made.Work()
-	if len(work) > 0 {
-		defer s.log.Group(fmt.Sprintf("Build and judge %d services", len(work)))()
+// work builds and judges services, inside one group of the log.
+func (s *session) work(ctx context.Context, services []plan.Service) []publish.Result {
+	work, builds := plan.Plan{Services: services}.Work(), plan.Plan{Services: services}.Builds()
+	publisher := s.publisher()
+	if len(work) == 0 {
+		return publisher.Work(ctx, services)
 	}
-	publisher := s.publisher(ctx, made)
-	if builds := made.Builds(); len(builds) > 0 {
+	defer s.log.Group(fmt.Sprintf("Build and judge %d services", len(work)))()
+	publisher.Scan = s.startScanner(ctx).Scan
+	if len(builds) > 0 {
 		if err := s.startBuilder(ctx, builds); err != nil {
 			// What needs no builder is judged all the same.
 			publisher.Build = func(context.Context, plan.Service) (publish.Candidate, error) { return publish.Candidate{}, err }
 		}
 	}
-	return publisher.Run(ctx, made)
+	return publisher.Work(ctx, services)
+}
+
+// conclude ends the work and tells of it in a report.
+func (s *session) conclude(ctx context.Context, begun time.Time, results []publish.Result) report.Report {
+	e := s.job.Event
+	told := report.Report{Program: "ghcr-publish " + s.process.Version, Commit: e.SHA, Ref: e.Ref, Event: e.Name, RunURL: runURL(e),
+		StartedAt: begun.UTC().Truncate(time.Second), Severities: s.job.Config.Gates.Vulnerabilities.Severity}
+	told.Notices = s.Close()
+	for _, line := range report.Lines(results, s.job.Config.Gates) {
+		s.log.Printf("%s", line)
+	}
+	whole := s.job.Config.Mode != "publish" // what a row found is uploaded, and promoted, with the rest
+	if whole {
+		told.Notices = append(told.Notices, s.uploadFindings(ctx, results)...)
+	}
+	told.Fill(results, whole && s.job.pushes())
+	told = actions.Redacted(told, s.log.Redact)
+	told.Seconds = s.process.Now().Sub(begun).Round(time.Millisecond).Seconds()
+	return told
 }

@@ -18,10 +18,12 @@ type Output struct{ Name, Help string }
 
 // Outputs lists them all; a run writes no other.
 var Outputs = [...]Output{
-	{"matrix", "Input for `strategy.matrix`: one row for each service with work to do, `{\"include\":[]}` when there is none."},
+	{"matrix", "Input for `strategy.matrix`: one row for each service with work to do, or each of its platforms; `{\"include\":[]}` when there is none."},
 	{"has-work", "`true` when any service has work to do."},
 	{"plan", "Path of the plan, as JSON."},
-	{"outcome", "`published`, `kept` (passed, and every tag stays where it is), `nothing-to-do`, `approved` (passed, and pushed nothing), `refused` or `failed`."},
+	{"plan-ref", "Where `handover` is by the registry: what `plan-ref` is to be in the other jobs."},
+	{"fragment", "The same for a row: one of what `fragments` is to hold in the job that finalizes."},
+	{"outcome", "`published`, `kept` (passed, and every tag stays where it is), `nothing-to-do`, `approved` (passed, and moved no tag: a row of the matrix, or a run that pushes nothing), `refused` or `failed`."},
 	{"digests", "Digest of each service's image index, by name, as JSON."},
 	{"report", "Path of the report, as JSON."},
 	{"memory-stats", "What the memory holds, as JSON."},

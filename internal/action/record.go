@@ -1,7 +1,6 @@
 package action
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,7 +25,7 @@ func (s *session) uploadFindings(ctx context.Context, results []publish.Result) 
 	var analyses []scan.Analysis
 	for _, r := range results {
 		for _, p := range r.Evidence.Platforms {
-			if p.ScanErr == nil {
+			if p.Unscanned == "" {
 				analyses = append(analyses, scan.Analysis{Service: r.Plan.Name, Platform: p.Platform, Dockerfile: r.Plan.Definition.Dockerfile, Findings: p.Findings})
 			}
 		}
@@ -79,15 +78,21 @@ func (s *session) upload(ctx context.Context, analyses []scan.Analysis) error {
 	return nil
 }
 
-// remember records the run's insights. Losing them costs time, never safety.
-func (s *session) remember(ctx context.Context, told report.Report, results []publish.Result) (stats memory.Stats, err error) {
+// record keeps what the run learnt and tells of the run. Losing insights costs time, never safety.
+func (s *session) record(ctx context.Context, told report.Report, learnt []memory.Entry, err error) (int, error) {
+	if err == nil {
+		told.MemoryStats, err = s.remember(ctx, learnt)
+	}
+	if err != nil {
+		told.Notices = append(told.Notices, s.log.Redact(fmt.Sprintf("The memory was not kept: %v", err)))
+	}
+	return told.ExitCode, s.tell(ctx, told)
+}
+
+func (s *session) remember(ctx context.Context, entries []memory.Entry) (stats memory.Stats, err error) {
 	stats.SuccessRate = "100%"
 	if s.job.Config.Memory == "off" {
 		return stats, nil
-	}
-	entries, err := insight.Entries(actions.Redacted(learnt(s.job.Event, told, results), s.log.Redact))
-	if err != nil {
-		return stats, err
 	}
 	store, notice, err := memory.OpenOrSetAside(ctx, s.job.memoryPath(), s.process.Now)
 	if err != nil {
@@ -107,8 +112,8 @@ func (s *session) remember(ctx context.Context, told report.Report, results []pu
 }
 
 // learnt picks from the results what later runs can use.
-func learnt(e actions.Event, told report.Report, results []publish.Result) insight.Run {
-	run := insight.Run{ID: runID(e, told.StartedAt), Commit: told.Commit, Ref: told.Ref, Outcome: told.Outcome,
+func (s *session) learnt(told report.Report, results []publish.Result) insight.Run {
+	run := insight.Run{ID: runID(s.job.Event, told.StartedAt), Commit: told.Commit, Ref: told.Ref, Outcome: told.Outcome,
 		EndedAt: told.StartedAt.Add(time.Duration(told.Seconds * float64(time.Second))), Seconds: told.Seconds}
 	for i, r := range results {
 		if r.Plan.Action == plan.Skip {
@@ -117,9 +122,13 @@ func learnt(e actions.Event, told report.Report, results []publish.Result) insig
 		if r.Plan.Action == plan.Build {
 			run.Built++
 		}
-		run.Services = append(run.Services, learntOf(r, told.Services[i]))
+		learnt := learntOf(r, told.Services[i])
+		if r.Plan.Part {
+			learnt.Row = told.Row
+		}
+		run.Services = append(run.Services, learnt)
 	}
-	return run
+	return actions.Redacted(run, s.log.Redact)
 }
 
 func learntOf(r publish.Result, told report.Service) insight.Service {
@@ -142,7 +151,7 @@ func learntOf(r publish.Result, told report.Service) insight.Service {
 
 func runID(e actions.Event, started time.Time) string {
 	if e.RunID != "" {
-		return e.RunID + "-" + cmp.Or(e.Attempt, "1")
+		return fmt.Sprintf("%s-%d", e.RunID, e.Attempt)
 	}
 	return fmt.Sprintf("local-%d", started.UnixNano())
 }
@@ -178,15 +187,15 @@ func (s *session) tell(ctx context.Context, told report.Report) error {
 	for _, service := range told.Services {
 		digests[service.Name] = service.Digest
 	}
-	digestJSON, err := json.Marshal(digests)
+	digestJSON, err := actions.MaskProof(digests, true)
 	if err != nil {
-		return fmt.Errorf("writing outputs: %w", err)
+		return err
 	}
 	stats, err := json.Marshal(map[string]any{"memory_stats": told.MemoryStats})
 	if err != nil {
 		return fmt.Errorf("writing outputs: %w", err)
 	}
-	if err := writeOutputs(s.process, [][2]string{{"outcome", told.Outcome}, {"digests", string(digestJSON)},
+	if err := writeOutputs(s.process, [][2]string{{"outcome", told.Outcome}, {"digests", digestJSON},
 		{"report", hostPath(ctx, s.process, s.job.Config.Report)}, {"memory-stats", string(stats)}}); err != nil {
 		return err
 	}

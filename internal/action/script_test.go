@@ -22,6 +22,7 @@ import (
 	"github.com/org/ghcr-publish/internal/action"
 	"github.com/org/ghcr-publish/internal/enginetest"
 	"github.com/org/ghcr-publish/internal/githubtest"
+	"github.com/org/ghcr-publish/internal/resultstest"
 	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/sample"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -59,6 +60,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "github-ref": setRef, "engine-empty": checkEngine,
+			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags,
 		},
 	})
 }
@@ -68,6 +70,7 @@ type stage struct {
 	registry *httptest.Server
 	engine   *enginetest.Server
 	github   *githubtest.Server
+	results  *resultstest.Server
 	repo     *sample.Repo
 	seen     map[string]string // what tags pointed to when last looked at
 }
@@ -76,11 +79,12 @@ type stageKey struct{}
 
 func setup(env *testscript.Env) error {
 	s := &stage{registry: httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0)))),
-		engine: enginetest.Start(), github: githubtest.Start(scriptToken), seen: map[string]string{}}
+		engine: enginetest.Start(), github: githubtest.Start(scriptToken), results: resultstest.Start(), seen: map[string]string{}}
 	env.Values[stageKey{}] = s
 	env.Defer(s.registry.Close)
 	env.Defer(s.engine.Close)
 	env.Defer(s.github.Close)
+	env.Defer(s.results.Close)
 	temp := filepath.Join(env.WorkDir, "runner")
 	if err := os.MkdirAll(temp, 0o755); err != nil {
 		return err
@@ -90,7 +94,8 @@ func setup(env *testscript.Env) error {
 	repo := &sample.Repo{Dir: filepath.Join(env.WorkDir, "cards")}
 	vars, err := repo.Environ(env.Vars, sample.Job{ID: "1", API: s.github.URL, Token: scriptToken, Temp: temp})
 	env.Vars = append(vars, "DOCKER_HOST="+s.engine.Host(), "REGISTRY="+host, "CALLS="+filepath.Join(env.WorkDir, "calls"),
-		"INPUT_REGISTRY="+host, "FINDINGS="+filepath.Join(env.WorkDir, "findings"), "HOME="+env.WorkDir)
+		"INPUT_REGISTRY="+host, "FINDINGS="+filepath.Join(env.WorkDir, "findings"), "HOME="+env.WorkDir,
+		"ACTIONS_RESULTS_URL="+s.results.URL, "ACTIONS_RUNTIME_TOKEN="+s.results.Token("run", "job"))
 	return err
 }
 
@@ -111,7 +116,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 	}
 	s := stageOf(ts)
-	if problems := slices.Concat(s.engine.Problems(), s.github.Problems()); len(problems) > 0 {
+	if problems := slices.Concat(s.engine.Problems(), s.github.Problems(), s.results.Problems()); len(problems) > 0 {
 		ts.Fatalf("a server refused: %s", strings.Join(problems, "; "))
 	}
 	if running := s.engine.Running(); len(running) > 0 {
@@ -147,8 +152,7 @@ func commit(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func (s *stage) tag(service, tag string) string {
-	repository := strings.TrimPrefix(s.registry.URL, "http://") + "/" + strings.ToLower(sample.Owner) + "/" + sample.Images[service]
-	ref, err := name.NewTag(repository + ":" + tag)
+	ref, err := name.NewTag(s.repository(service) + ":" + tag)
 	if err != nil {
 		return ""
 	}
@@ -202,6 +206,57 @@ func checkEngine(ts *testscript.TestScript, _ bool, _ []string) {
 // github-ref REF SHA: GitHub says that a ref, heads/main, is at a commit.
 func setRef(ts *testscript.TestScript, _ bool, args []string) {
 	stageOf(ts).github.SetRef(args[0], args[1])
+}
+
+// artifacts NAME...: the run has these artifacts and no others.
+func checkArtifacts(ts *testscript.TestScript, _ bool, args []string) {
+	if got := stageOf(ts).results.Names(); !slices.Equal(got, args) {
+		ts.Fatalf("artifacts %q, want %q", got, args)
+	}
+}
+
+// output VARIABLE NAME reads the action's output of that name that was written last.
+func readOutput(ts *testscript.TestScript, _ bool, args []string) {
+	lines := strings.Split(ts.ReadFile(ts.Getenv("GITHUB_OUTPUT")), "\n")
+	for i, line := range slices.Backward(lines) {
+		if strings.HasPrefix(line, args[1]+"<<") {
+			ts.Setenv(args[0], lines[i+1])
+			return
+		}
+	}
+	ts.Fatalf("there is no output %s", args[1])
+}
+
+func (s *stage) repository(service string) string {
+	return strings.TrimPrefix(s.registry.URL, "http://") + "/" + strings.ToLower(sample.Owner) + "/" + sample.Images[service]
+}
+
+// platforms SERVICE TAG PLATFORM...: the tag points to an index of these platforms.
+func checkPlatforms(ts *testscript.TestScript, _ bool, args []string) {
+	ref, err := name.NewTag(stageOf(ts).repository(args[0]) + ":" + args[1])
+	ts.Check(err)
+	index, err := remote.Index(ref)
+	ts.Check(err)
+	manifest, err := index.IndexManifest()
+	ts.Check(err)
+	var got []string
+	for _, m := range manifest.Manifests {
+		got = append(got, m.Platform.String())
+	}
+	if !slices.Equal(got, args[2:]) {
+		ts.Fatalf("platforms %q, want %q", got, args[2:])
+	}
+}
+
+// tags SERVICE TAG...: the image has these tags and no others.
+func checkTags(ts *testscript.TestScript, _ bool, args []string) {
+	repo, err := name.NewRepository(stageOf(ts).repository(args[0]))
+	ts.Check(err)
+	got, err := remote.List(repo)
+	ts.Check(err)
+	if slices.Sort(got); !slices.Equal(got, args[1:]) {
+		ts.Fatalf("tags %q, want %q", got, args[1:])
+	}
 }
 
 // uploads N: code scanning got so many uploads.

@@ -115,24 +115,26 @@ func sweep(ctx context.Context, e *engine.Engine, p Process, log *actions.Log) {
 	}
 }
 
-// publisher wires the steps of a run.
-func (s *session) publisher(ctx context.Context, made plan.Plan) publish.Publisher {
+// publisher wires the steps of a run. What scans is set where there is something to scan.
+func (s *session) publisher() publish.Publisher {
 	config := s.job.Config
 	p := publish.Publisher{
-		Build: s.build, Reuse: s.reuse, Sizes: s.sizes,
+		Build: s.build, Reuse: s.reuse, Sizes: s.sizes, Index: s.index,
 		Promote: s.promoter().Promote,
 		Tell:    s.log.Printf, Gates: config.Gates, Native: s.native, NoEngine: s.noEngine,
 		MaxParallel: config.MaxParallel, PerService: config.Promote == "per-service", NoPush: !s.job.pushes(),
 	}
-	if len(made.Work()) > 0 {
-		env := slices.DeleteFunc(s.environ(), func(entry string) bool { return strings.HasPrefix(entry, "TRIVY_") })
-		client := &trivy.Client{Run: s.process.Run, Env: env, Dir: s.private.path, CacheDir: s.trivyCache(), PlainHTTP: s.job.plainHTTP()}
-		s.scanner = scan.Start(ctx, client, config.TrivyDB)
-		p.Scan = s.scanner.Scan
-	}
 	login := engine.Credentials{Host: config.Registry, Username: config.Username, Password: s.job.registryToken()}
 	p.Probe = (&probe.Prober{Engine: s.engine, Login: login, Network: s.network, Every: 50 * time.Millisecond, SmokeTime: time.Minute}).Probe
 	return p
+}
+
+// startScanner fetches the database while the builds run.
+func (s *session) startScanner(ctx context.Context) *scan.Scanner {
+	env := slices.DeleteFunc(s.environ(), func(entry string) bool { return strings.HasPrefix(entry, "TRIVY_") })
+	client := &trivy.Client{Run: s.process.Run, Env: env, Dir: s.private.path, CacheDir: s.trivyCache(), PlainHTTP: s.job.plainHTTP()}
+	s.scanner = scan.Start(ctx, client, s.job.Config.TrivyDB)
+	return s.scanner
 }
 
 func (s *session) promoter() promote.Promoter {
@@ -155,6 +157,15 @@ func (s *session) reuse(ctx context.Context, service plan.Service) (publish.Cand
 	}
 	image, err := s.registry.Read(ctx, ref)
 	return publish.Candidate{Image: image}, err
+}
+
+// index joins what rows have pushed.
+func (s *session) index(ctx context.Context, service plan.Service, digests []string) (registry.Image, error) {
+	ref, err := s.registry.Join(ctx, service.Image, digests, service.Annotations)
+	if err != nil {
+		return registry.Image{}, err
+	}
+	return s.registry.Read(ctx, ref)
 }
 
 func (s *session) sizes(ctx context.Context, image, digest string) (map[string]int64, error) {

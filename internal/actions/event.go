@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/org/ghcr-publish/internal/service"
@@ -26,7 +27,7 @@ type Event struct {
 	Actor         string
 	Fork          bool // a pull request from another repository
 	RunID         string
-	Attempt       string
+	Attempt       int // of the run; 1 unless it was run again
 	ServerURL     string
 	APIURL        string
 	Workspace     string
@@ -60,7 +61,7 @@ func ReadEvent(getenv func(string) string, problems *service.Problems) Event {
 	e := Event{
 		Name: context.EventName, Ref: context.Ref, SHA: context.SHA, TriggerSHA: context.SHA,
 		Repository: context.Repository, Owner: context.RepositoryOwner, Actor: context.Actor,
-		RunID: getenv("GITHUB_RUN_ID"), Attempt: getenv("GITHUB_RUN_ATTEMPT"),
+		RunID: getenv("GITHUB_RUN_ID"), Attempt: 1,
 		ServerURL: context.ServerURL, APIURL: context.APIURL, Workspace: context.Workspace, Temp: getenv("RUNNER_TEMP"),
 	}
 	if e.Owner == "" {
@@ -68,6 +69,11 @@ func ReadEvent(getenv func(string) string, problems *service.Problems) Event {
 	}
 	if err := e.readPayload(context.Event); err != nil {
 		problems.Add("GITHUB_EVENT_PATH", "", "%v", err)
+	}
+	if attempt := getenv("GITHUB_RUN_ATTEMPT"); attempt != "" {
+		if e.Attempt, err = strconv.Atoi(attempt); err != nil || e.Attempt < 1 {
+			problems.Add("GITHUB_RUN_ATTEMPT", "", "%q is no attempt", attempt)
+		}
 	}
 	if e.SHA != "" && !commit.MatchString(e.SHA) {
 		problems.Add("GITHUB_SHA", "", "%q is no commit", e.SHA)

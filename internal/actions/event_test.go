@@ -43,7 +43,7 @@ func TestReadEvent(t *testing.T) {
 	t.Parallel()
 	push := Event{
 		Name: "push", Ref: "refs/heads/main", SHA: head, TriggerSHA: head, DefaultBranch: "main", Repository: "Octo/Hello", Owner: "Octo", Actor: "mona",
-		RunID: "8123456789", Attempt: "2", ServerURL: "https://github.com", APIURL: "https://api.github.com", Workspace: "/github/workspace", Temp: "/github/runner_temp",
+		RunID: "8123456789", Attempt: 2, ServerURL: "https://github.com", APIURL: "https://api.github.com", Workspace: "/github/workspace", Temp: "/github/runner_temp",
 	}
 	pull := `{"action": "synchronize", "number": 7, "before": "` + before + `", "after": "` + head + `", "pull_request": {"number": 7, "state": "open", "head": {"ref": "feat", "sha": "` + head +
 		`", "repo": HEAD}, "base": {"ref": "main", "sha": "` + base + `", "repo": {"full_name": "Octo/Hello"}}, "merged": false}, ` + repository + `}`
@@ -96,7 +96,7 @@ func TestReadEventOnALaptop(t *testing.T) {
 	t.Parallel()
 	var problems service.Problems
 	got := ReadEvent(func(string) string { return "" }, &problems)
-	want := Event{ServerURL: "https://github.com", APIURL: "https://api.github.com"}
+	want := Event{Attempt: 1, ServerURL: "https://github.com", APIURL: "https://api.github.com"}
 	if diff := cmp.Diff(want, got); diff != "" || problems != nil {
 		t.Errorf("problems %v, event (-want +got):\n%s", problems, diff)
 	}

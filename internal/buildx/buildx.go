@@ -45,7 +45,11 @@ func (c *Client) Start(ctx context.Context, b Builder) ([]string, error) {
 	if _, err := c.run(ctx, b.CreateArgs()...); err != nil && !strings.Contains(err.Error(), "existing instance for") {
 		return nil, fmt.Errorf("making builder %s: %w", b.Name, err)
 	}
-	return c.Platforms(ctx, b.Name)
+	platforms, err := c.Platforms(ctx, b.Name)
+	if err != nil && strings.Contains(err.Error(), "is already in use by container") {
+		return c.Platforms(ctx, b.Name) // another job started it at the same moment
+	}
+	return platforms, err
 }
 
 // Platforms boots a builder where it does not run and returns what it can build for.

@@ -15,10 +15,10 @@ import (
 // A Step is one vertex of the build graph: an instruction of the Dockerfile for one platform, or
 // work of BuildKit's own.
 type Step struct {
-	Name    string // "[linux/arm64 build 2/5] RUN make"
-	Seconds float64
-	Cached  bool
-	Error   string
+	Name    string  `json:"name"` // "[linux/arm64 build 2/5] RUN make"
+	Seconds float64 `json:"seconds"`
+	Cached  bool    `json:"cached"`
+	Error   string  `json:"error,omitempty"`
 }
 
 // Instruction reports whether the step is an instruction that cost something or came from the

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,54 +13,32 @@ import (
 	"github.com/org/ghcr-publish/internal/run"
 )
 
-// exampleInputs take the place of what an example leaves to the defaults.
-const exampleInputs = `with:
-          registry: REGISTRY
-          owner: OWNER
-          code-scanning: off
-          builder-config: buildkitd.toml
-          trivy-db: DATABASE
-          binfmt-image: BINFMT
-`
+// An act is a clone whose workflows run on this machine, `uses: org/ghcr-publish@v1` and all.
+type act struct {
+	*world
+	image     string // that jobs run in
+	action    string // repository of the action
+	artifacts string // folder
+	toml      []byte // of BuildKit
+}
 
-// TestExample runs the example of a workflow with one job by act, `uses: org/ghcr-publish@v1` and all.
-func TestExample(t *testing.T) {
-	w := newWorld(t)
+func newAct(t *testing.T) *act {
+	t.Helper()
+	a := &act{world: newWorld(t), artifacts: t.TempDir()}
 	if err := builtImage(); err != nil {
 		t.Fatal(err)
 	}
-	jobs, err := parts.Act(t.Context())
-	if err != nil {
+	var err error
+	if a.image, err = parts.Act(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	toml, err := os.ReadFile(parts.BuildkitConfig)
-	if err != nil && parts.BuildkitConfig != "" {
+	if a.toml, err = os.ReadFile(parts.BuildkitConfig); err != nil && parts.BuildkitConfig != "" {
 		t.Fatal(err)
 	}
-	fill := strings.NewReplacer("REGISTRY", hub.addr, "OWNER", w.owner, "DATABASE", strings.Join(parts.TrivyDB, ","), "BINFMT", parts.BinfmtImage)
-	example := strings.Replace(read(t, "../../.github/examples/publish.yml"), "with:\n          services:", fill.Replace(exampleInputs)+"          services:", 1)
-	w.commit("a workflow", map[string]string{".github/workflows/publish.yml": example, "buildkitd.toml": string(toml)})
-	if _, err := w.repo.Git(t.Context(), "remote", "set-url", "origin", "https://github.com/Octo-Org/cards"); err != nil {
-		t.Fatal(err)
-	}
+	a.action = publishedAction(t)
 	// act hands no state to the post step, which so cannot stop the builder.
-	t.Cleanup(func() { dropBuilder(t, buildx.DefaultName(toml, true, "")) })
-	var log bytes.Buffer
-	argv := []string{"act", "push", "--pull=false", "--rm", "-P", "ubuntu-latest=" + jobs, "--no-cache-server", "-s", "GITHUB_TOKEN=" + w.token,
-		"--local-repository", "org/ghcr-publish@v1=" + publishedAction(t)}
-	_, err = run.OS(t.Context(), run.Command{Argv: argv, Dir: w.repo.Dir, Env: parts.Environ(os.Environ()), Stdout: &log, Stderr: &log})
-	if err != nil || !strings.Contains(log.String(), "✅ Published backend, frontend, auth") || !strings.Contains(log.String(), `| published {"auth":"sha256:`) {
-		t.Errorf("act: %v\n%s", err, log.String())
-	}
-	if w.leaks(log.Bytes()) {
-		t.Error("the log holds the token")
-	}
-	w.checkTagsWereJudged()
-	for service, at := range map[string]map[string]string{"backend": w.tags("backend"), "frontend": w.tags("frontend"), "auth": w.tags("auth")} {
-		if at["main"] == "" {
-			t.Errorf("%s has the tags %v", service, at)
-		}
-	}
+	t.Cleanup(func() { dropBuilder(t, buildx.DefaultName(a.toml, true, "")) })
+	return a
 }
 
 // publishedAction is what a release of the action is: a repository whose action.yml names an image.
@@ -77,11 +57,130 @@ func publishedAction(t *testing.T) string {
 	return dir
 }
 
-func read(t *testing.T, file string) string {
+// inputs take the place of what the examples leave to the defaults.
+const inputs = `          registry: REGISTRY
+          owner: OWNER
+          code-scanning: off
+          builder-config: buildkitd.toml
+          trivy-db: DATABASE
+          binfmt-image: BINFMT
+`
+
+var uses = regexp.MustCompile(`(?m)^ +(- )?uses: org/ghcr-publish@v1\n +with:\n`)
+
+// example is one of the examples, for this laboratory.
+func (a *act) example(name string) string {
+	a.t.Helper()
+	fill := strings.NewReplacer("REGISTRY", hub.addr, "OWNER", a.owner, "DATABASE", strings.Join(parts.TrivyDB, ","), "BINFMT", parts.BinfmtImage)
+	return uses.ReplaceAllString(read(a.t, "../../.github/examples/"+name), "${0}"+fill.Replace(inputs))
+}
+
+// commitWorkflows commits them and makes the clone look like one of GitHub's.
+func (a *act) commitWorkflows(workflows map[string]string) {
+	a.t.Helper()
+	files := map[string]string{"buildkitd.toml": string(a.toml)}
+	for name, text := range workflows {
+		files[".github/workflows/"+name] = text
+	}
+	a.commit("workflows", files)
+	if _, err := a.repo.Git(a.t.Context(), "remote", "set-url", "origin", "https://github.com/Octo-Org/cards"); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// push runs a workflow as a push of what is checked out does.
+func (a *act) push(workflow, attempt string) (string, error) {
+	a.t.Helper()
+	var log bytes.Buffer
+	argv := []string{"act", "push", "--workflows", ".github/workflows/" + workflow, "--pull=false", "--rm", "-P", "ubuntu-latest=" + a.image, "-P", "ubuntu-24.04-arm=" + a.image,
+		"--no-cache-server", "--artifact-server-path", a.artifacts, "--artifact-server-addr", "127.0.0.1", "--env", "GITHUB_RUN_ATTEMPT=" + attempt,
+		"-s", "GITHUB_TOKEN=" + a.token, "--local-repository", "org/ghcr-publish@v1=" + a.action}
+	_, err := run.OS(a.t.Context(), run.Command{Argv: argv, Dir: a.repo.Dir, Env: parts.Environ(os.Environ()), Stdout: &log, Stderr: &log})
+	if a.leaks(log.Bytes()) {
+		a.t.Error("the log holds the token")
+	}
+	return log.String(), err
+}
+
+func read(t testing.TB, file string) string {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(data)
+}
+
+// change replaces what must be there.
+func change(t testing.TB, text, old, new string) string {
+	t.Helper()
+	if !strings.Contains(text, old) {
+		t.Fatalf("there is no %q in:\n%s", old, text)
+	}
+	return strings.ReplaceAll(text, old, new)
+}
+
+// TestExample runs the example of a workflow with one job.
+func TestExample(t *testing.T) {
+	a := newAct(t)
+	a.commitWorkflows(map[string]string{"publish.yml": a.example("publish.yml")})
+	log, err := a.push("publish.yml", "1")
+	if err != nil || !strings.Contains(log, "✅ Published backend, frontend, auth") || !strings.Contains(log, `"auth": "sha256:`) {
+		t.Errorf("act: %v\n%s", err, log)
+	}
+	a.checkTagsWereJudged()
+	for _, service := range []string{"backend", "frontend", "auth"} {
+		if at := a.tags(service); at["main"] == "" {
+			t.Errorf("%s has the tags %v", service, at)
+		}
+	}
+}
+
+// TestExampleOfThreeJobs runs the example of a workflow with a matrix. One service's name is a secret of
+// somebody's; another's row fails at first, and is then run again as GitHub does it: that row alone, and
+// the job that finalizes, as another attempt.
+func TestExampleOfThreeJobs(t *testing.T) {
+	a := newAct(t)
+	workflow := change(t, a.example("matrix.yml"), "      - id: plan\n", "      - run: echo '::add-mask::backend'\n      - id: plan\n")
+	again := change(t, workflow[:strings.Index(workflow, "  plan:\n")]+workflow[strings.Index(workflow, "  publish:\n"):], "    needs: plan\n    if: needs.plan.outputs.has-work == 'true'\n", "")
+	again = change(t, again, "${{ fromJSON(needs.plan.outputs.matrix) }}", `{include: [{row: auth, runner: ubuntu-latest}]}`)
+	again = change(t, again, "    needs: [plan, publish]\n    if: ${{ !cancelled() && needs.plan.result == 'success' }}\n", "    needs: publish\n    if: ${{ !cancelled() }}\n")
+	a.commitWorkflows(map[string]string{"publish.yml": workflow, "again.yml": again})
+
+	hub.refuse(a.owner+"/prompt-card-auth", true)
+	log, err := a.push("publish.yml", "1")
+	if err == nil || !strings.Contains(log, "Failed: auth") {
+		t.Errorf("with a row that fails: %v\n%s", err, log)
+	}
+	for _, service := range []string{"backend", "frontend", "auth"} {
+		if at := a.tags(service); len(at) > 0 {
+			t.Errorf("though one row failed, %s has the tags %v", service, at)
+		}
+	}
+	hub.refuse(a.owner+"/prompt-card-auth", false)
+	log, err = a.push("again.yml", "2")
+	if err != nil || !strings.Contains(log, "✅ Published backend, frontend, auth") {
+		t.Errorf("run again: %v\n%s", err, log)
+	}
+	a.checkTagsWereJudged()
+	for _, service := range []string{"backend", "frontend", "auth"} {
+		if at := a.tags(service); at["main"] == "" {
+			t.Errorf("%s has the tags %v", service, at)
+		}
+	}
+}
+
+// TestExampleSplitByPlatform builds each platform of a service in a job of its own.
+func TestExampleSplitByPlatform(t *testing.T) {
+	a := newAct(t)
+	workflow := change(t, a.example("matrix.yml"), "services: ${{ inputs.services }}", "services: backend\n          split: platform")
+	a.commitWorkflows(map[string]string{"publish.yml": workflow})
+	log, err := a.push("publish.yml", "1")
+	if err != nil || !strings.Contains(log, "✅ Published backend") || !strings.Contains(log, "backend@linux-arm64") {
+		t.Fatalf("act: %v\n%s", err, log)
+	}
+	a.checkTagsWereJudged()
+	if images, attestations := a.held("backend", a.tags("backend")["main"]); !slices.Equal(images, platforms) || attestations != len(platforms) {
+		t.Errorf("main holds %q with %d attestations", images, attestations)
+	}
 }

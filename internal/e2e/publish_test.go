@@ -68,6 +68,20 @@ func (w *world) index(service, digest string) *v1.IndexManifest {
 	return manifest
 }
 
+// held lists the platforms of an index, and counts its attestations.
+func (w *world) held(service, digest string) (images []string, attestations int) {
+	w.t.Helper()
+	for _, child := range w.index(service, digest).Manifests {
+		if child.Platform.OS == "unknown" {
+			attestations++
+		} else {
+			images = append(images, child.Platform.String())
+		}
+	}
+	slices.Sort(images)
+	return images, attestations
+}
+
 // checkPublished compares a report with what the registry really holds.
 func (w *world) checkPublished(o outcome, tags ...string) {
 	w.t.Helper()
@@ -78,22 +92,15 @@ func (w *world) checkPublished(o outcome, tags ...string) {
 				w.t.Errorf("%s:%s is %q, reported %q", s.Name, tag, at[tag], s.Digest)
 			}
 		}
-		var found []string
-		attested := 0
 		manifest := w.index(s.Name, s.Digest)
 		for _, child := range manifest.Manifests {
-			if child.Platform.OS == "unknown" {
-				attested++
-				continue
-			}
-			found = append(found, child.Platform.String())
 			for _, p := range s.Platforms {
 				if p.Platform == child.Platform.String() && p.Digest != child.Digest.String() {
 					w.t.Errorf("%s for %s is %s, reported %s", s.Name, p.Platform, child.Digest, p.Digest)
 				}
 			}
 		}
-		if slices.Sort(found); !slices.Equal(found, platforms) || attested != len(platforms) {
+		if found, attested := w.held(s.Name, s.Digest); !slices.Equal(found, platforms) || attested != len(platforms) {
 			w.t.Errorf("%s has platforms %q with %d attestations", s.Name, found, attested)
 		}
 		if manifest.Annotations["org.opencontainers.image.revision"] == "" {

@@ -30,6 +30,7 @@ type recorder struct {
 
 	mu       sync.Mutex
 	tokens   map[string]string // by owner
+	refused  map[string]bool   // repositories that take nothing now
 	requests []request
 }
 
@@ -38,7 +39,7 @@ func startRecorder() (*recorder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the registry: %w", err)
 	}
-	r := &recorder{addr: listener.Addr().String(), tokens: map[string]string{}}
+	r := &recorder{addr: listener.Addr().String(), tokens: map[string]string{}, refused: map[string]bool{}}
 	quiet := registry.Logger(log.New(io.Discard, "", 0))
 	r.server = &http.Server{Handler: r.record(registry.New(quiet))}
 	go func() { _ = r.server.Serve(listener) }()
@@ -54,13 +55,25 @@ func (r *recorder) demand(owner, token string) {
 	r.tokens[owner] = token
 }
 
+// refuse makes a repository take nothing, or take everything again.
+func (r *recorder) refuse(repository string, refused bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refused[repository] = refused
+}
+
 func (r *recorder) record(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		seen := parse(q)
 		owner, _, _ := strings.Cut(seen.repository, "/")
 		r.mu.Lock()
-		token := r.tokens[owner]
+		token, refused := r.tokens[owner], r.refused[seen.repository]
 		r.mu.Unlock()
+		if refused && q.Method != http.MethodGet && q.Method != http.MethodHead {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprintln(w, `{"errors":[{"code":"DENIED","message":"storage quota exceeded"}]}`)
+			return
+		}
 		if _, password, ok := q.BasicAuth(); token != "" && (!ok || password != token) || q.URL.Path == "/v2/" && !ok && q.Header.Get("User-Agent") != "" && strings.Contains(q.Header.Get("User-Agent"), "docker/") {
 			w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
 			w.WriteHeader(http.StatusUnauthorized)

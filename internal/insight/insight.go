@@ -2,7 +2,9 @@
 package insight
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -32,6 +34,7 @@ type Run struct {
 // A Service is what a run learnt about one service.
 type Service struct {
 	Name       string
+	Row        string // of the matrix, where it made a part of the service's platforms
 	Action     string
 	Success    bool
 	Reasons    []string
@@ -56,31 +59,50 @@ type Step struct {
 
 type object map[string]any
 
-// Entries renders a run. Keys hold the run's identity, so that runs never overwrite one another.
+// Entries renders a run and its services. Keys hold the run's identity, so that runs never overwrite one another.
 func Entries(run Run) ([]memory.Entry, error) {
-	var entries []memory.Entry
-	var failed error
-	add := func(namespace, key string, ttl time.Duration, value any) {
-		data, err := json.Marshal(value)
-		if err != nil && failed == nil {
-			failed = fmt.Errorf("writing insight %s: %w", key, err)
-		}
-		entries = append(entries, memory.Entry{Namespace: namespace, Key: key, TTL: ttl, Value: data})
+	services, err := OfServices(run)
+	whole, failed := OfRun(run)
+	return append(services, whole...), errors.Join(err, failed)
+}
+
+// OfRun renders what is learnt of a run as a whole.
+func OfRun(run Run) ([]memory.Entry, error) {
+	var w writer
+	w.add("sessions", "session:"+run.ID, sessionTTL, run)
+	return w.entries, w.err
+}
+
+// A writer collects entries until one cannot be written.
+type writer struct {
+	entries []memory.Entry
+	err     error
+}
+
+func (w *writer) add(namespace, key string, ttl time.Duration, value any) {
+	data, err := json.Marshal(value)
+	if err != nil && w.err == nil {
+		w.err = fmt.Errorf("writing insight %s: %w", key, err)
 	}
+	w.entries = append(w.entries, memory.Entry{Namespace: namespace, Key: key, TTL: ttl, Value: data})
+}
+
+// OfServices renders what is learnt of each service.
+func OfServices(run Run) ([]memory.Entry, error) {
+	var w writer
 	for _, s := range run.Services {
-		key := s.Name + ":" + run.ID
-		add("builds", key, buildsTTL, object{"service": s.Name, "action": s.Action, "success": s.Success, "reasons": s.Reasons,
+		key := cmp.Or(s.Row, s.Name) + ":" + run.ID
+		w.add("builds", key, buildsTTL, object{"service": s.Name, "action": s.Action, "success": s.Success, "reasons": s.Reasons,
 			"digest": s.Digest, "commit": run.Commit, "seconds": s.Seconds, "sizes": s.Sizes, "endedAt": run.EndedAt})
 		if len(s.Steps) > 0 {
-			add("cache", key, cacheTTL, object{"service": s.Name, "hitRate": s.HitRate, "steps": s.Steps})
+			w.add("cache", key, cacheTTL, object{"service": s.Name, "hitRate": s.HitRate, "steps": s.Steps})
 		}
 		// Without sizes nothing was judged, and the digest is that of an earlier run.
 		if s.Digest != "" && len(s.Sizes) > 0 {
-			add("scans", key, scansTTL, object{"service": s.Name, "digest": s.Digest, "findings": s.Findings})
-			add("validations", key, buildsTTL, object{"service": s.Name, "digest": s.Digest, "startupSeconds": s.Startup,
+			w.add("scans", key, scansTTL, object{"service": s.Name, "digest": s.Digest, "findings": s.Findings})
+			w.add("validations", key, buildsTTL, object{"service": s.Name, "digest": s.Digest, "startupSeconds": s.Startup,
 				"peakMemory": s.PeakMemory, "cpuSeconds": s.CPU, "route": s.Route})
 		}
 	}
-	add("sessions", "session:"+run.ID, sessionTTL, run)
-	return entries, failed
+	return w.entries, w.err
 }

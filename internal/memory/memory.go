@@ -19,17 +19,19 @@ import (
 // An Entry is one thing remembered.
 type Entry struct {
 	// Namespace keeps kinds apart; empty means "default". Key is unique within it.
-	Namespace, Key string
+	Namespace string `json:"namespace"`
+	Key       string `json:"key"`
 	// Value is JSON text. The file's format keeps strings without quotes.
-	Value json.RawMessage
+	Value json.RawMessage `json:"value"`
 	// Metadata is a JSON object, or nil.
-	Metadata json.RawMessage
-	// TTL is how long the entry lives after it was written, in whole seconds; 0 means for ever.
-	TTL time.Duration
+	Metadata json.RawMessage `json:"metadata,omitempty"`
+	// TTL is how long the entry lives after it was written, in whole seconds (nanoseconds in JSON); 0 means for ever.
+	TTL time.Duration `json:"ttl"`
 
 	// What the store knows of the entry; Put ignores these.
-	CreatedAt, UpdatedAt time.Time
-	AccessCount          int
+	CreatedAt   time.Time `json:"-"`
+	UpdatedAt   time.Time `json:"-"`
+	AccessCount int       `json:"-"`
 }
 
 // A Store is an open memory file. It may be used by several goroutines at once.

@@ -54,32 +54,22 @@ type Service struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
 	// Digest is what is published under the tracked tag: what Reuse uses, and what sizes are compared with.
-	Digest string `json:"digest,omitempty"`
+	Digest string   `json:"digest,omitempty"`
+	TagSet tags.Set `json:"tag_set"`
 
 	Definition service.Service `json:"-"`
-	TagSet     tags.Set        `json:"-"`
+	Part       bool            `json:"-"` // Platforms are only some of the image's; see Plan.Share
 }
 
-// A Row is one job of `strategy.matrix`.
-type Row struct {
-	Services       []string `json:"services"`
-	Name           string   `json:"name"`
-	Image          string   `json:"image"`
-	Platforms      []string `json:"platforms"`
-	Port           int      `json:"port"`
-	HealthEndpoint string   `json:"health_endpoint"`
-	Runner         string   `json:"runner"`
-}
-
-// A Matrix is valid input for `strategy.matrix`. Include is never null.
-type Matrix struct {
-	Include []Row `json:"include"`
-}
-
-// A Plan is what a run will do.
+// A Plan is what a run will do. Its JSON form travels from job to job.
 type Plan struct {
-	Services []Service `json:"services"`
-	Matrix   Matrix    `json:"matrix"`
+	SchemaVersion int       `json:"schema_version"`
+	Commit        string    `json:"commit"`
+	Ref           string    `json:"ref"`
+	StartedAt     time.Time `json:"started_at"` // when planning began
+	Attempt       int       `json:"attempt"`    // of the run
+	Services      []Service `json:"services"`
+	Matrix        Matrix    `json:"matrix"`
 }
 
 // Work lists the services that something is done for.
@@ -105,13 +95,11 @@ type Planner struct {
 	Rules  tags.Rules
 	Repo   git.Repo
 	Pushes bool // whether the run may move tags
+	Now    time.Time
 	// Resolve reads what a tag of an image points to, and Read an image whole; see registry.Client.
 	Resolve func(ctx context.Context, image, tag string) (registry.Image, bool, error)
 	Read    func(ctx context.Context, ref name.Digest) (registry.Image, error)
 }
-
-// runner is where a row runs unless the configuration says otherwise.
-const runner = "ubuntu-latest"
 
 // Make decides. An error means that the clone could not be read; a registry that cannot be read
 // makes services be built, and their reasons say so.
@@ -120,7 +108,7 @@ func (p Planner) Make(ctx context.Context) (Plan, error) {
 	if err != nil {
 		return Plan{}, fmt.Errorf("planning: %w", err)
 	}
-	made := Plan{Services: []Service{}, Matrix: Matrix{Include: []Row{}}}
+	made := Plan{SchemaVersion: schemaVersion, Commit: p.Event.SHA, Ref: p.Event.Ref, StartedAt: p.Now.UTC().Truncate(time.Second), Attempt: p.Event.Attempt, Services: []Service{}}
 	for _, s := range p.Config.Services {
 		if len(p.Config.Only) > 0 && !slices.Contains(p.Config.Only, s.Name) {
 			continue
@@ -132,11 +120,7 @@ func (p Planner) Make(ctx context.Context) (Plan, error) {
 		made.Services = append(made.Services, planned)
 	}
 	fanOut(made.Services)
-	for _, s := range made.Work() {
-		d := s.Definition
-		made.Matrix.Include = append(made.Matrix.Include, Row{Services: []string{s.Name}, Name: s.Name, Image: s.Image,
-			Platforms: s.Platforms, Port: d.Port, HealthEndpoint: d.HealthEndpoint, Runner: runner})
-	}
+	made.Matrix = p.matrix(made.Work())
 	return made, nil
 }
 

@@ -282,14 +282,14 @@ func TestLabels(t *testing.T) {
 func TestJSONIsTheInterface(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	service := []string{"action", "annotations", "base", "image", "inputs", "labels", "name", "platforms", "reason", "tags", "version"}
+	service := []string{"action", "annotations", "base", "image", "inputs", "labels", "name", "platforms", "reason", "tag_set", "tags", "version"}
 	first := decoded(t, w.make())
-	checkKeys(t, first, "matrix", "services")
+	checkKeys(t, first, "attempt", "commit", "matrix", "ref", "schema_version", "services", "started_at")
 	checkKeys(t, first["services"].([]any)[0], service...)
 	checkKeys(t, first["services"].([]any)[0].(map[string]any)["base"], "sha", "why")
 	checkKeys(t, first["matrix"], "include")
 	row := first["matrix"].(map[string]any)["include"].([]any)[0]
-	want := map[string]any{"services": []any{"api"}, "name": "api", "image": "ghcr.io/octo/api", "platforms": []any{"linux/amd64", "linux/arm64"},
+	want := map[string]any{"row": "api", "services": []any{"api"}, "name": "api", "image": "ghcr.io/octo/api", "platforms": []any{"linux/amd64", "linux/arm64"},
 		"port": 3001.0, "health_endpoint": "/health", "runner": "ubuntu-latest"}
 	if diff := gocmp.Diff(any(want), row); diff != "" {
 		t.Errorf("matrix row (-want +got):\n%s", diff)

@@ -41,10 +41,10 @@ func (p *Prober) Probe(ctx context.Context, image, platform string, s service.Se
 	result = verdict.Probe{Platform: platform}
 	if has, _ := p.Engine.Has(ctx, image); !has {
 		if err := p.Engine.Pull(ctx, image, platform, p.Login); err != nil {
-			result.Unavailable = err
+			result.Unavailable = err.Error()
 			return result
 		}
-		defer func() { result.Left = errors.Join(result.Left, p.Engine.Discard(image)) }()
+		defer func() { result.Left = said(result.Left, p.Engine.Discard(image)) }()
 	}
 	p.try(ctx, image, s, within, &result)
 	return result
@@ -54,7 +54,7 @@ func (p *Prober) Probe(ctx context.Context, image, platform string, s service.Se
 func (p *Prober) try(ctx context.Context, image string, s service.Service, within time.Duration, result *verdict.Probe) {
 	info, err := p.Engine.Inspect(ctx, image)
 	if err != nil {
-		result.Unavailable = err
+		result.Unavailable = err.Error()
 		return
 	}
 	result.Unpacked = info.Unpacked
@@ -67,7 +67,15 @@ func (p *Prober) try(ctx context.Context, image string, s service.Service, withi
 	}
 	w := watch{container: container, service: s, hasHealthcheck: info.HasHealthcheck, begun: begun, within: within, every: p.Every, smokeTime: p.SmokeTime, result: result}
 	w.run(ctx)
-	result.Left = container.Remove()
+	result.Left = said("", container.Remove())
+}
+
+// said adds an error, if there is one, to what was said before.
+func said(before string, err error) string {
+	if err == nil {
+		return before
+	}
+	return strings.TrimPrefix(before+"; "+err.Error(), "; ")
 }
 
 // A watch follows one started container.

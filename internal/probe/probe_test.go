@@ -66,7 +66,7 @@ func TestProbe(t *testing.T) {
 			t.Parallel()
 			p, server := prober(t, c.behaviour)
 			got := p.Probe(t.Context(), image, "linux/amd64", c.service, 300*time.Millisecond)
-			if got.Healthy != (c.want == "") || !strings.Contains(got.Failure, c.want) || got.Unavailable != nil {
+			if got.Healthy != (c.want == "") || !strings.Contains(got.Failure, c.want) || got.Unavailable != "" {
 				t.Errorf("healthy %v, failure %q, unavailable %v; want %q", got.Healthy, got.Failure, got.Unavailable, c.want)
 			}
 			if c.route != "" && got.Route != c.route {
@@ -75,7 +75,7 @@ func TestProbe(t *testing.T) {
 			if words := strings.TrimSpace(c.behaviour.Stdout); words != "" && !slices.Contains(got.Log, words) {
 				t.Errorf("its last words are %q, want %q", got.Log, words)
 			}
-			if left := append(server.Running(), server.Stored()...); len(left) > 0 || got.Left != nil {
+			if left := append(server.Running(), server.Stored()...); len(left) > 0 || got.Left != "" {
 				t.Errorf("containers and images are left: %q, %v", left, got.Left)
 			}
 			if problems := server.Problems(); len(problems) > 0 {
@@ -134,7 +134,7 @@ func TestProbeThatCannotBegin(t *testing.T) {
 	t.Parallel()
 	p, _ := prober(t, enginetest.Behaviour{Missing: true})
 	got := p.Probe(t.Context(), image, "linux/amd64", api, time.Second)
-	if got.Unavailable == nil || got.Healthy || got.Failure != "" {
+	if got.Unavailable == "" || got.Healthy || got.Failure != "" {
 		t.Errorf("an image that cannot be pulled: %+v", got)
 	}
 }

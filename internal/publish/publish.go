@@ -30,11 +30,13 @@ type Candidate struct {
 
 // A Publisher has the steps of a run; each is one call.
 type Publisher struct {
-	Build   func(context.Context, plan.Service) (Candidate, error)
-	Reuse   func(context.Context, plan.Service) (Candidate, error)
-	Scan    func(context.Context, scan.Target) ([]verdict.Finding, error)
-	Probe   func(ctx context.Context, image, platform string, s service.Service, within time.Duration) verdict.Probe
-	Sizes   func(ctx context.Context, image, digest string) (map[string]int64, error)
+	Build func(context.Context, plan.Service) (Candidate, error)
+	Reuse func(context.Context, plan.Service) (Candidate, error)
+	Scan  func(context.Context, scan.Target) ([]verdict.Finding, error)
+	Probe func(ctx context.Context, image, platform string, s service.Service, within time.Duration) verdict.Probe
+	Sizes func(ctx context.Context, image, digest string) (map[string]int64, error)
+	// Index makes one index of what rows have pushed, by their digests, and reads it whole.
+	Index   func(ctx context.Context, s plan.Service, digests []string) (registry.Image, error)
 	Promote func(ctx context.Context, s plan.Service, approval verdict.Approval) ([]tags.Move, error)
 	Tell    func(format string, args ...any)
 
@@ -64,10 +66,17 @@ func (r Result) Approved() bool { return r.Err == nil && r.Verdict.Approved() }
 // Run does all of a plan's work. One service's failure does not stop the others; no tag moves
 // before every service of the release set has its verdict.
 func (p Publisher) Run(ctx context.Context, made plan.Plan) []Result {
-	results := make([]Result, len(made.Services))
+	results := p.Work(ctx, made.Services)
+	p.Decide(ctx, results)
+	return results
+}
+
+// Work builds and judges services, and moves no tag.
+func (p Publisher) Work(ctx context.Context, services []plan.Service) []Result {
+	results := make([]Result, len(services))
 	var group errgroup.Group
 	group.SetLimit(p.MaxParallel)
-	for i, s := range made.Services {
+	for i, s := range services {
 		results[i] = Result{Plan: s, Seconds: map[string]float64{}}
 		if s.Action == plan.Skip {
 			continue
@@ -78,7 +87,6 @@ func (p Publisher) Run(ctx context.Context, made plan.Plan) []Result {
 		})
 	}
 	_ = group.Wait() // each result carries its own error
-	p.promoteSet(ctx, results)
 	return results
 }
 
@@ -118,10 +126,11 @@ func summary(v verdict.Verdict) string {
 // gather collects all evidence on a candidate at the same time: each platform's findings and size,
 // and how it starts.
 func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verdict.Evidence {
-	evidence := verdict.Evidence{Candidate: c.Image.Ref, Wanted: s.Platforms}
+	evidence := verdict.Evidence{Candidate: c.Image.Ref, Wanted: s.Platforms, Part: s.Part}
 	var published map[string]int64
 	if s.Digest != "" {
-		published, evidence.SizesErr = p.Sizes(ctx, s.Image, s.Digest)
+		sizes, err := p.Sizes(ctx, s.Image, s.Digest)
+		published, evidence.Unsized = sizes, text(err)
 	}
 	evidence.Platforms = make([]verdict.Platform, len(c.Image.Platforms))
 	var group sync.WaitGroup
@@ -129,13 +138,22 @@ func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verd
 		group.Go(func() {
 			e := verdict.Platform{Platform: platform.Platform, Digest: platform.Digest.String(),
 				Compressed: platform.Compressed, Published: published[platform.Platform], User: platform.User}
-			e.Findings, e.ScanErr = p.Scan(ctx, scan.Target{Image: platformRef(c, platform), Layout: c.Layouts[platform.Platform], Platform: platform.Platform})
+			findings, err := p.Scan(ctx, scan.Target{Image: platformRef(c, platform), Layout: c.Layouts[platform.Platform], Platform: platform.Platform})
+			e.Findings, e.Unscanned = findings, text(err)
 			evidence.Platforms[i] = e
 		})
 	}
 	group.Go(func() { evidence.Probe = p.probe(ctx, s, c) })
 	group.Wait()
 	return evidence
+}
+
+// text is what an error says; empty for none.
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 func platformRef(c Candidate, platform registry.Platform) string {
@@ -147,12 +165,12 @@ func platformRef(c Candidate, platform registry.Platform) string {
 
 // probe tries out the platform that runs here without emulation.
 func (p Publisher) probe(ctx context.Context, s plan.Service, c Candidate) verdict.Probe {
-	if p.NoEngine != nil {
-		return verdict.Probe{Unavailable: p.NoEngine}
-	}
 	for _, platform := range c.Image.Platforms {
 		if platform.Platform != p.Native {
 			continue
+		}
+		if p.NoEngine != nil {
+			return verdict.Probe{Platform: platform.Platform, Unavailable: p.NoEngine.Error()}
 		}
 		image := c.Loaded
 		if image == "" {
@@ -160,14 +178,14 @@ func (p Publisher) probe(ctx context.Context, s plan.Service, c Candidate) verdi
 		}
 		return p.Probe(ctx, image, platform.Platform, s.Definition, p.Gates.Startup.Within)
 	}
-	return verdict.Probe{Unavailable: fmt.Errorf("none of its platforms is %s, which runs here", p.Native)}
+	return verdict.Probe{Unavailable: fmt.Sprintf("none of its platforms is %s, which runs here", p.Native)}
 }
 
 // heldBack is why approved services wait for the rest of their release set.
 const heldBack = "another service of the release set was not approved"
 
-// promoteSet decides for the whole set and then moves tags.
-func (p Publisher) promoteSet(ctx context.Context, results []Result) {
+// Decide decides for the whole release set and then moves tags.
+func (p Publisher) Decide(ctx context.Context, results []Result) {
 	complete := true
 	for _, r := range results {
 		if r.Plan.Action != plan.Skip && !r.Approved() {

@@ -386,7 +386,7 @@ func TestWithoutATrialTheGateDecides(t *testing.T) {
 				s.Gates.Startup.OnUnavailable = policy
 				r := s.run(t, built("a"))[0]
 				said := strings.Join(slices.Concat(r.Verdict.Reasons, r.Verdict.Notes), "")
-				if r.Evidence.Probe.Unavailable == nil || !strings.Contains(said, c.want) || r.Approved() != (policy == service.OnUnavailableWarn) || len(s.did("probe")) > 0 {
+				if r.Evidence.Probe.Unavailable == "" || !strings.Contains(said, c.want) || r.Approved() != (policy == service.OnUnavailableWarn) || len(s.did("probe")) > 0 {
 					t.Errorf("approved %v, said %q, probed %q", r.Approved(), said, s.did("probe"))
 				}
 			})

@@ -40,6 +40,7 @@ type Report struct {
 	Ref           string       `json:"ref"`
 	Event         string       `json:"event"`
 	RunURL        string       `json:"run_url,omitempty"`
+	Row           string       `json:"row,omitempty"` // of the matrix, where the report is of a row alone
 	StartedAt     time.Time    `json:"started_at"`
 	Seconds       float64      `json:"seconds"`
 	Outcome       string       `json:"outcome"` // published, kept, nothing-to-do, approved, refused or failed
@@ -117,7 +118,7 @@ type Step struct {
 var severities = [...]string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"}
 
 // Fill puts the results into the report and settles its outcome and exit code.
-func (r *Report) Fill(results []publish.Result, pushes bool) {
+func (r *Report) Fill(results []publish.Result, promotes bool) {
 	r.SchemaVersion = 1
 	r.Services = []Service{}
 	for _, result := range results {
@@ -126,11 +127,11 @@ func (r *Report) Fill(results []publish.Result, pushes bool) {
 	if r.Notices == nil {
 		r.Notices = []string{}
 	}
-	r.Outcome, r.ExitCode = outcome(results, pushes)
+	r.Outcome, r.ExitCode = outcome(results, promotes)
 }
 
 // outcome sums up: a fault outweighs a refusal, because it leaves open what the verdict would be.
-func outcome(results []publish.Result, pushes bool) (string, int) {
+func outcome(results []publish.Result, promotes bool) (string, int) {
 	work, refused, moved := false, false, false
 	for _, r := range results {
 		switch {
@@ -147,7 +148,7 @@ func outcome(results []publish.Result, pushes bool) (string, int) {
 		return "refused", ExitRefused
 	case !work:
 		return "nothing-to-do", ExitDone
-	case !pushes:
+	case !promotes:
 		return "approved", ExitDone
 	case !moved:
 		return "kept", ExitDone
@@ -228,7 +229,7 @@ func newVerdict(r publish.Result) Verdict {
 }
 
 func newPlatform(p verdict.Platform) Platform {
-	out := Platform{Platform: p.Platform, Digest: p.Digest, CompressedBytes: p.Compressed, Scanned: p.ScanErr == nil,
+	out := Platform{Platform: p.Platform, Digest: p.Digest, CompressedBytes: p.Compressed, Scanned: p.Unscanned == "",
 		Counts: map[string]int{}, Findings: notNil(p.Findings)}
 	for _, severity := range severities {
 		out.Counts[severity] = 0

@@ -257,7 +257,7 @@ func TestWhatWasNotChecked(t *testing.T) {
 	t.Parallel()
 	gates := service.DefaultGates()
 	gates.Vulnerabilities.OnUnavailable = service.OnUnavailableWarn
-	r := judged("api", func(e *verdict.Evidence) { e.Platforms[0].ScanErr = errors.New("no database") })
+	r := judged("api", func(e *verdict.Evidence) { e.Platforms[0].Unscanned = "no database" })
 	r.Verdict = verdict.Judge(r.Evidence, gates)
 	s := filled(true, r).Services[0]
 	if s.Platforms[0].Scanned || !s.Platforms[1].Scanned || !slices.Equal(s.Verdict.Notes, []string{"linux/amd64 could not be scanned: no database"}) || s.Verdict.Outcome != "approved" {

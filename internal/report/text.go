@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"slices"
@@ -21,7 +22,11 @@ func (r Report) Answer() string {
 	case "kept":
 		return fmt.Sprintf("✅ %s passed every gate. Every tag stays where it is; the reasons are below.", r.names(func(s Service) bool { return s.Action != string(plan.Skip) }))
 	case "approved":
-		return fmt.Sprintf("✅ %s passed every gate. Nothing was pushed.", r.names(func(s Service) bool { return s.Action != string(plan.Skip) }))
+		passed := fmt.Sprintf("✅ %s passed every gate.", r.names(func(s Service) bool { return s.Action != string(plan.Skip) }))
+		if r.Row != "" {
+			return passed + " The job that finalizes decides on the tags."
+		}
+		return passed + " Nothing was pushed."
 	case "nothing-to-do":
 		return "✅ Nothing to do: no service needs to be built or tagged."
 	case "refused":
@@ -56,10 +61,10 @@ func Lines(results []publish.Result, gates service.Gates) []string {
 			healthy++
 			lines = append(lines, fmt.Sprintf("✅ %s started in %.1f seconds", r.Plan.Name, probe.Started.Seconds()))
 		case r.Verdict.Approved():
-			lines = append(lines, fmt.Sprintf("⚠️ %s was not tried out: %s", r.Plan.Name, why(probe.Failure, probe.Unavailable)))
+			lines = append(lines, fmt.Sprintf("⚠️ %s was not tried out: %s", r.Plan.Name, cmp.Or(probe.Unavailable, probe.Failure)))
 		default:
 			sick = append(sick, r.Plan.Name)
-			lines = append(lines, fmt.Sprintf("❌ %s did not start: %s", r.Plan.Name, why(probe.Failure, probe.Unavailable)))
+			lines = append(lines, fmt.Sprintf("❌ %s did not start: %s", r.Plan.Name, cmp.Or(probe.Unavailable, probe.Failure)))
 		}
 		for _, p := range r.Evidence.Platforms {
 			if gates.Size.Max > 0 && p.Compressed > gates.Size.Max {
@@ -78,13 +83,6 @@ func Lines(results []publish.Result, gates service.Gates) []string {
 		lines = append(lines, pick(sick, "✅ All health checks passing", "❌ Health checks failing: "))
 	}
 	return lines
-}
-
-func why(failure string, unavailable error) string {
-	if unavailable != nil {
-		return unavailable.Error()
-	}
-	return failure
 }
 
 func pick(bad []string, green, red string) string {
@@ -108,6 +106,9 @@ func (r Report) Summary() string {
 	}
 	for _, n := range r.Notices {
 		fmt.Fprintf(&b, "\n> %s\n", cell(n))
+	}
+	if r.Row != "" {
+		return b.String() // the job that finalizes tells of the memory
 	}
 	fmt.Fprintf(&b, "\nMemory: %d entries in %d namespaces, %.2f KB, %s of builds succeeded.\n",
 		r.MemoryStats.TotalEntries, r.MemoryStats.Namespaces, r.MemoryStats.SizeKB, cell(r.MemoryStats.SuccessRate))

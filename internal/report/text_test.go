@@ -1,7 +1,6 @@
 package report
 
 import (
-	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -77,7 +76,7 @@ func TestLines(t *testing.T) {
 	sick := judged("web", func(e *verdict.Evidence) {
 		e.Probe = verdict.Probe{Failure: "web ended with exit code 1 before it was healthy"}
 	})
-	untried := judged("web", func(e *verdict.Evidence) { e.Probe = verdict.Probe{Unavailable: errors.New("no Docker Engine")} })
+	untried := judged("web", func(e *verdict.Evidence) { e.Probe = verdict.Probe{Unavailable: "no Docker Engine"} })
 	lenient := service.DefaultGates()
 	lenient.Startup.OnUnavailable = service.OnUnavailableWarn
 	untriedAndApproved := untried

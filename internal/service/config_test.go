@@ -99,6 +99,7 @@ func TestLoadFillsDefaults(t *testing.T) {
 	want := Settings{
 		Mode: "all", ConfigFile: configFile, Registry: "ghcr.io", Owner: "octo", Username: "mona", Token: token,
 		Platforms: []string{"linux/amd64", "linux/arm64"}, Push: "auto", Promote: "all-or-nothing", MaxParallel: 3, Emulation: "auto",
+		Split: "service", Runners: map[string]string{"linux/arm64": "ubuntu-24.04-arm"}, Handover: "auto", Artifact: "ghcr-publish",
 		BinfmtImage: defaultOf("binfmt-image"), Provenance: "max",
 		TrivyDB:      []string{"mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"},
 		CodeScanning: "auto", Memory: ".swarm/memory.db", PlanFile: "/tmp/run/plan.json", Report: "/tmp/run/report.json",
@@ -133,6 +134,10 @@ base: abc
 push: "false"
 promote: per-service
 max_parallel: 7
+split: platform
+runners: [linux/amd64=big, linux/aarch64=small]
+handover: registry
+artifact: images
 builder: mine
 builder_config: buildkitd.toml
 emulation: off
@@ -148,6 +153,7 @@ dry_run: true
 	want := Settings{
 		Mode: "all", ConfigFile: configFile, Registry: "localhost:5000", PlainHTTP: true, Owner: "somebody", Username: "robot",
 		Platforms: []string{"linux/arm64"}, Force: true, Base: "abc", Push: "false", Promote: "per-service", MaxParallel: 7,
+		Split: "platform", Runners: map[string]string{"linux/amd64": "big", "linux/arm64": "small"}, Handover: "registry", Artifact: "images",
 		Builder: "mine", BuilderConfig: "buildkitd.toml", Emulation: "off", BinfmtImage: "binfmt:1", Provenance: "min",
 		TrivyDB: []string{"one.example/db:2", "two.example/db:2"}, CodeScanning: "off", Memory: "off",
 		PlanFile: "plan.json", Report: "report.json", DryRun: true,
@@ -483,11 +489,14 @@ func TestTableIsSound(t *testing.T) {
 func TestSettingsRefuse(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ name, value, want string }{
-		{"mode", "pln", `"pln" is none of all, plan (did you mean "plan"?)`},
+		{"mode", "pln", `"pln" is none of all, plan, publish, finalize (did you mean "plan"?)`},
 		{"push", "maybe", `"maybe" is none of auto, true, false`},
 		{"plain-http", "yes", `"yes" is neither true nor false`},
 		{"max-parallel", "0", `"0" is not a whole number of 1 or more`},
 		{"max-parallel", "two", `"two" is not a whole number of 1 or more`},
+		{"runners", "ubuntu-latest", `"ubuntu-latest" is not of the form`},
+		{"runners", "arm64=arm", `"arm64" is not a platform`},
+		{"artifact", "a/b", `"a/b" is no name`},
 		{"platforms", "linux", `"linux" is not a platform`},
 		{"platforms", "linux/amd64, linux(1.0)/arm64", `"linux(1.0)/arm64" is not a platform`},
 		{"platforms", "linux/*", `"linux/*" is not a platform`},

@@ -30,6 +30,13 @@ type Settings struct {
 	Push          string
 	Promote       string
 	MaxParallel   int
+	Row           string
+	Split         string
+	Runners       map[string]string // by platform
+	Handover      string
+	PlanRef       string
+	Fragments     string
+	Artifact      string
 	Builder       string
 	BuilderConfig string
 	Emulation     string
@@ -66,8 +73,8 @@ func (s Setting) Key() string { return strings.ReplaceAll(s.Name, "-", "_") }
 // Table lists every setting. The README is checked against it.
 func Table() []Setting {
 	return []Setting{
-		{Name: "mode", Default: "all", FlagOnly: true, set: oneOf(func(s *Settings) *string { return &s.Mode }, "all", "plan"),
-			Help: "What to do: `all` plans, builds, judges and promotes; `plan` only says what `all` would do."},
+		{Name: "mode", Default: "all", FlagOnly: true, set: oneOf(func(s *Settings) *string { return &s.Mode }, "all", "plan", "publish", "finalize"),
+			Help: "What to do: `all` plans, builds, judges and promotes, in one job; `plan` only says what `all` would do, and plans for the other two; `publish` builds and judges one row of the matrix and moves no tag; `finalize` puts the rows together and promotes."},
 		{Name: "config", Default: ".github/ghcr-publish.yml", FlagOnly: true, set: text(func(s *Settings) *string { return &s.ConfigFile }),
 			Help: "Configuration file, relative to the workspace."},
 		{Name: "registry", Default: "ghcr.io", set: text(func(s *Settings) *string { return &s.Registry }),
@@ -96,6 +103,20 @@ func Table() []Setting {
 			Help: "Whether one refused service keeps the tags of the others where they are."},
 		{Name: "max-parallel", Default: "3", set: positive(func(s *Settings) *int { return &s.MaxParallel }),
 			Help: "Services that are built and judged at the same time."},
+		{Name: "split", Default: "service", set: oneOf(func(s *Settings) *string { return &s.Split }, "service", "platform"),
+			Help: "What a row of the matrix is: a `service` with all its platforms, or each `platform` of a service by itself."},
+		{Name: "runners", Default: "linux/arm64=ubuntu-24.04-arm", set: runners,
+			Help: "Runners of rows, by platform, as PLATFORM=LABEL; `ubuntu-latest` for all others, and for rows whose platforms have several."},
+		{Name: "row", FlagOnly: true, set: text(func(s *Settings) *string { return &s.Row }),
+			Help: "Row of the matrix that `publish` works on: its `row`."},
+		{Name: "handover", Default: "auto", set: oneOf(func(s *Settings) *string { return &s.Handover }, "auto", "artifacts", "registry"),
+			Help: "How plan and results go from job to job: as artifacts of the run, or as untagged artifacts in the registry; `auto` uses the registry where GitHub keeps no artifacts (GHES)."},
+		{Name: "plan-ref", FlagOnly: true, set: text(func(s *Settings) *string { return &s.PlanRef }),
+			Help: "With `handover: registry`: the output `plan-ref` of the job that planned."},
+		{Name: "fragments", FlagOnly: true, set: text(func(s *Settings) *string { return &s.Fragments }),
+			Help: "With `handover: registry`: the outputs `fragment` of the rows, as any text that holds them; `${{ toJSON(needs.publish.outputs) }}`, say."},
+		{Name: "artifact", Default: "ghcr-publish", set: artifact,
+			Help: "What the names of the run's artifacts begin with; give each its own where a workflow uses the action for several configurations."},
 		{Name: "builder", set: text(func(s *Settings) *string { return &s.Builder }),
 			Help: "Name of an existing buildx builder; by default one is made, or found again."},
 		{Name: "builder-config", set: text(func(s *Settings) *string { return &s.BuilderConfig }),
@@ -186,6 +207,30 @@ func platforms(s *Settings, v string) error {
 	}
 	if s.Platforms == nil {
 		return errors.New("it names no platform")
+	}
+	return nil
+}
+
+// runners reads pairs of a platform and the label of the runner for it.
+func runners(s *Settings, v string) error {
+	s.Runners = map[string]string{}
+	for _, item := range splitList(v) {
+		name, label, ok := strings.Cut(item, "=")
+		if !ok || label == "" {
+			return fmt.Errorf("%q is not of the form linux/arm64=ubuntu-24.04-arm", item)
+		}
+		p, err := parsePlatform(name)
+		if err != nil {
+			return err
+		}
+		s.Runners[p] = label
+	}
+	return nil
+}
+
+func artifact(s *Settings, v string) error {
+	if s.Artifact = v; !serviceName.MatchString(v) {
+		return fmt.Errorf("%q is no name; use letters, digits and . _ -, at most 63", v)
 	}
 	return nil
 }

@@ -21,33 +21,33 @@ type Event struct {
 }
 
 // A Kind says how a tag may move.
-type Kind int
+type Kind string
 
 const (
-	Commit  Kind = iota // names one commit; moves when that commit is built again
-	Version             // names one version or git tag; never moves
-	Branch              // follows a branch
-	Release             // follows the highest release: latest, major and minor versions
+	Commit  Kind = "commit"  // names one commit; moves when that commit is built again
+	Version Kind = "version" // names one version or git tag; never moves
+	Branch  Kind = "branch"  // follows a branch
+	Release Kind = "release" // follows the highest release: latest, major and minor versions
 )
 
 // A Tag is one name an image gets, and the rule that gave it.
 type Tag struct {
-	Name string
-	Rule string
-	Kind Kind
+	Name string `json:"name"`
+	Rule string `json:"rule"`
+	Kind Kind   `json:"kind"`
 	// Release is the semantic version that is released, "1.2.3"; empty where the tag says nothing of one.
-	Release string
+	Release string `json:"release,omitempty"`
 	// Line is the part of the version that a Release tag follows: "1.2", "1", or empty for all versions.
-	Line string
+	Line string `json:"line,omitempty"`
 }
 
 // A Set is what the rules yield for one event.
 type Set struct {
 	// Version is the tag of the rule with the highest priority; it labels the image.
-	Version string
-	Tags    []Tag
+	Version string `json:"version"`
+	Tags    []Tag  `json:"tags"`
 	// Silent lists the rules that gave no tag, each with the reason.
-	Silent []string
+	Silent []string `json:"silent"`
 }
 
 // Names returns the tags' names alone.
@@ -163,7 +163,7 @@ func (r *rule) prove(priority int) error {
 // that gives a tag decides, as in metadata-action, whether `latest` comes along: it does for a
 // release and for a git tag.
 func (rules Rules) Render(e Event) Set {
-	var set Set
+	set := Set{Tags: []Tag{}, Silent: []string{}}
 	latest, decided := Tag{}, false
 	for _, r := range rules {
 		tag, wantsLatest, reason := r.render(e)

@@ -3,6 +3,7 @@
 package verdict
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -35,43 +36,48 @@ func Rank(severity string) int {
 
 // A Platform is what is known of one platform's image.
 type Platform struct {
-	Platform   string // "linux/arm64"
-	Digest     string // of the platform's manifest
-	Compressed int64  // bytes: configuration and layers, as pulled
-	Published  int64  // the same of the image that is published now; 0 where there is none
-	User       string // the user it runs as
-	Findings   []Finding
-	ScanErr    error // why it could not be scanned
+	Platform   string    `json:"platform"`            // "linux/arm64"
+	Digest     string    `json:"digest"`              // of the platform's manifest
+	Compressed int64     `json:"compressed"`          // bytes: configuration and layers, as pulled
+	Published  int64     `json:"published,omitempty"` // the same of the image that is published now; 0 where there is none
+	User       string    `json:"user"`                // the user it runs as
+	Findings   []Finding `json:"findings"`
+	Unscanned  string    `json:"unscanned,omitempty"` // why it could not be scanned; empty if it was
 }
 
 // A Probe is what starting the image showed.
 type Probe struct {
-	Platform    string
-	Route       string        // how the container was reached
-	Healthy     bool          // it answered in time, or its HEALTHCHECK did
-	Started     time.Duration // from start to the first healthy answer
-	PeakMemory  int64         // bytes, until healthy
-	CPU         time.Duration // processor time, until healthy
-	Unpacked    int64         // bytes on disk
-	Failure     string        // what went wrong, for a person
-	Log         []string      // the container's last lines
-	Left        error         // why something of the trial is still there
-	Unavailable error         // why it could not be started at all, for no fault of its own
+	Platform    string        `json:"platform,omitempty"`    // empty where none of the image's platforms runs here
+	Route       string        `json:"route,omitempty"`       // how the container was reached
+	Healthy     bool          `json:"healthy"`               // it answered in time, or its HEALTHCHECK did
+	Started     time.Duration `json:"started"`               // from start to the first healthy answer; nanoseconds in JSON
+	PeakMemory  int64         `json:"peak_memory"`           // bytes, until healthy
+	CPU         time.Duration `json:"cpu"`                   // processor time, until healthy; nanoseconds in JSON
+	Unpacked    int64         `json:"unpacked"`              // bytes on disk
+	Failure     string        `json:"failure,omitempty"`     // what went wrong, for a person
+	Log         []string      `json:"log,omitempty"`         // the container's last lines
+	Left        string        `json:"left,omitempty"`        // why something of the trial is still there
+	Unavailable string        `json:"unavailable,omitempty"` // why it could not be started at all, for no fault of its own
 }
 
-// Evidence is all that a candidate is judged by.
+// Evidence is all that a candidate is judged by. It is plain data: what was seen on one machine may be
+// judged on another.
 type Evidence struct {
-	Candidate name.Digest // the image index
-	Wanted    []string    // platforms that were asked for
-	Platforms []Platform
-	SizesErr  error // why it is not known how large the published image is
-	Probe     Probe
+	Candidate name.Digest `json:"-"`      // the image index
+	Wanted    []string    `json:"wanted"` // platforms that were asked for
+	Platforms []Platform  `json:"platforms"`
+	Unsized   string      `json:"unsized,omitempty"` // why it is not known how large the published image is
+	Probe     Probe       `json:"probe"`
+	// Part says that the image has further platforms, which are looked at elsewhere. What only all of them
+	// together tell is left open then, and no verdict gives a right to tag.
+	Part bool `json:"part,omitempty"`
 }
 
 // A Verdict is the outcome of judging one candidate. The zero value is not approved.
 type Verdict struct {
 	candidate name.Digest
 	judged    bool
+	part      bool
 	Reasons   []string // why it is refused; none if it is approved
 	Notes     []string // what could not be checked and was let pass
 }
@@ -87,6 +93,9 @@ func (v Verdict) Approval() (Approval, error) {
 	if !v.Approved() {
 		return Approval{}, fmt.Errorf("%s has no approved verdict", v.candidate)
 	}
+	if v.part {
+		return Approval{}, fmt.Errorf("%s is a part of an image, and only the whole may be tagged", v.candidate)
+	}
 	return Approval{v.candidate}, nil
 }
 
@@ -101,17 +110,17 @@ func (a Approval) Candidate() (name.Digest, error) {
 // Judge applies the gates to the evidence. A gate that cannot be evaluated refuses, unless its
 // on_unavailable says warn.
 func Judge(e Evidence, gates service.Gates) Verdict {
-	v := Verdict{candidate: e.Candidate, judged: true}
+	v := Verdict{candidate: e.Candidate, judged: true, part: e.Part}
 	v.judgeCompleteness(e)
 	for _, p := range e.Platforms {
 		v.judgeVulnerabilities(p, gates.Vulnerabilities)
 		v.judgeSize(p, gates.Size)
 		v.judgeUser(p, gates)
 	}
-	if gates.Size.Growth > 0 && e.SizesErr != nil {
-		v.unavailable(gates.Size.OnUnavailable, "its growth is not known, because the published image cannot be read: %v (`on_unavailable: warn` in gates.size lets it pass)", e.SizesErr)
+	if gates.Size.Growth > 0 && e.Unsized != "" {
+		v.unavailable(gates.Size.OnUnavailable, "its growth is not known, because the published image cannot be read: %s (`on_unavailable: warn` in gates.size lets it pass)", e.Unsized)
 	}
-	v.judgeProbe(e.Probe, gates.Startup)
+	v.judgeProbe(e, gates.Startup)
 	return v
 }
 
@@ -140,8 +149,8 @@ func (v *Verdict) judgeCompleteness(e Evidence) {
 }
 
 func (v *Verdict) judgeVulnerabilities(p Platform, gate service.VulnerabilityGate) {
-	if p.ScanErr != nil {
-		v.unavailable(gate.OnUnavailable, "%s could not be scanned: %v", p.Platform, p.ScanErr)
+	if p.Unscanned != "" {
+		v.unavailable(gate.OnUnavailable, "%s could not be scanned: %s", p.Platform, p.Unscanned)
 		return
 	}
 	if gate.FailOn == service.FailOnNone {
@@ -201,18 +210,45 @@ func (v *Verdict) judgeUser(p Platform, gates service.Gates) {
 	}
 }
 
-func (v *Verdict) judgeProbe(p Probe, gate service.StartupGate) {
-	if p.Left != nil {
-		v.Notes = append(v.Notes, fmt.Sprintf("the trial left something behind: %v", p.Left))
+func (v *Verdict) judgeProbe(e Evidence, gate service.StartupGate) {
+	p := e.Probe
+	if p.Left != "" {
+		v.Notes = append(v.Notes, "the trial left something behind: "+p.Left)
 	}
 	switch {
-	case p.Unavailable != nil:
-		v.unavailable(gate.OnUnavailable, "the image could not be tried out: %v", p.Unavailable)
+	case e.Part && p.Platform == "" && p.Failure == "": // another part is tried out where its platform runs
+	case p.Unavailable != "":
+		v.unavailable(gate.OnUnavailable, "the image could not be tried out: %s", p.Unavailable)
 	case p.Failure != "":
 		v.refuse("%s", p.Failure)
 	case !p.Healthy:
 		v.refuse("the image was not tried out")
 	case p.Started > gate.Within:
 		v.refuse("it took %s to become healthy, more than %s", p.Started.Round(100*time.Millisecond), gate.Within)
+	}
+}
+
+// Decisive picks, of the trials of an image's parts, the one that decides on the whole: one that failed or
+// could not be made before any that went well, and of those the slowest. Parts of which no platform
+// ran where they were looked at count only if there are no others.
+func Decisive(probes ...Probe) Probe {
+	if len(probes) == 0 {
+		return Probe{}
+	}
+	return slices.MaxFunc(probes, func(a, b Probe) int {
+		return cmp.Or(cmp.Compare(a.gravity(), b.gravity()), cmp.Compare(a.Started, b.Started))
+	})
+}
+
+func (p Probe) gravity() int {
+	switch {
+	case p.Failure != "":
+		return 3
+	case p.Platform == "":
+		return 0
+	case p.Healthy:
+		return 1
+	default:
+		return 2
 	}
 }

@@ -1,7 +1,6 @@
 package verdict
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -45,9 +44,9 @@ func TestJudge(t *testing.T) {
 		{"a gate that only reports", func(e *Evidence, g *service.Gates) {
 			e.Platforms[1].Findings, g.Vulnerabilities.FailOn = []Finding{critical}, service.FailOnNone
 		}, ""},
-		{"a platform that was not scanned", func(e *Evidence, _ *service.Gates) { e.Platforms[0].ScanErr = errors.New("no database") }, "could not be scanned: no database"},
+		{"a platform that was not scanned", func(e *Evidence, _ *service.Gates) { e.Platforms[0].Unscanned = "no database" }, "could not be scanned: no database"},
 		{"the same, let pass", func(e *Evidence, g *service.Gates) {
-			e.Platforms[0].ScanErr, g.Vulnerabilities.OnUnavailable = errors.New("no database"), service.OnUnavailableWarn
+			e.Platforms[0].Unscanned, g.Vulnerabilities.OnUnavailable = "no database", service.OnUnavailableWarn
 		}, ""},
 		{"a missing platform", func(e *Evidence, _ *service.Gates) { e.Platforms = e.Platforms[:1] }, "linux/arm64 is missing"},
 		{"no platform asked for", func(e *Evidence, _ *service.Gates) { e.Wanted = nil }, "no platform"},
@@ -59,7 +58,7 @@ func TestJudge(t *testing.T) {
 		{"never tried out", func(e *Evidence, _ *service.Gates) { e.Probe = Probe{} }, "was not tried out"},
 		{"not healthy", func(e *Evidence, _ *service.Gates) { e.Probe = Probe{Failure: "exited with code 1"} }, "exited with code 1"},
 		{"slow", func(e *Evidence, _ *service.Gates) { e.Probe.Started = time.Minute }, "took 1m0s"},
-		{"no engine", func(e *Evidence, _ *service.Gates) { e.Probe = Probe{Unavailable: errors.New("no socket")} }, "could not be tried out: no socket"},
+		{"no engine", func(e *Evidence, _ *service.Gates) { e.Probe = Probe{Unavailable: "no socket"} }, "could not be tried out: no socket"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -95,8 +94,48 @@ func TestZeroValuesApproveNothing(t *testing.T) {
 func TestNotesKeepWhatWasLetPass(t *testing.T) {
 	t.Parallel()
 	evidence, gates := sound(), strict()
-	evidence.Probe, gates.Startup.OnUnavailable = Probe{Unavailable: errors.New("no socket")}, service.OnUnavailableWarn
+	evidence.Probe, gates.Startup.OnUnavailable = Probe{Unavailable: "no socket"}, service.OnUnavailableWarn
 	if v := Judge(evidence, gates); !v.Approved() || len(v.Notes) != 1 {
 		t.Errorf("approved %v with notes %q; want approved with one", v.Approved(), v.Notes)
+	}
+}
+
+func TestAPartGivesNoRightToTag(t *testing.T) {
+	t.Parallel()
+	evidence := sound()
+	evidence.Part, evidence.Probe = true, Probe{Unavailable: "none of its platforms runs here"}
+	v := Judge(evidence, strict())
+	if _, err := v.Approval(); !v.Approved() || err == nil {
+		t.Errorf("approved %v, and the right to tag: %v; reasons %q", v.Approved(), err, v.Reasons)
+	}
+	evidence.Probe = Probe{Platform: "linux/arm64", Unavailable: "no socket"}
+	if v := Judge(evidence, strict()); v.Approved() {
+		t.Error("a part whose platform runs here was approved though it was not tried out")
+	}
+}
+
+func TestDecisive(t *testing.T) {
+	t.Parallel()
+	foreign := Probe{Unavailable: "it runs elsewhere"}
+	quick := Probe{Platform: "linux/amd64", Healthy: true, Started: time.Second}
+	slow := Probe{Platform: "linux/arm64", Healthy: true, Started: time.Minute}
+	lacking := Probe{Platform: "linux/arm64", Unavailable: "no socket"}
+	bad := Probe{Platform: "linux/arm64", Failure: "exited"}
+	nameless := Probe{Failure: "exited"}
+	for _, c := range []struct {
+		probes []Probe
+		want   Probe
+	}{
+		{nil, Probe{}},
+		{[]Probe{foreign}, foreign},
+		{[]Probe{quick, foreign, {}}, quick},
+		{[]Probe{quick, slow, foreign}, slow},
+		{[]Probe{slow, lacking, quick}, lacking},
+		{[]Probe{lacking, bad, slow}, bad},
+		{[]Probe{slow, nameless}, nameless},
+	} {
+		if got := Decisive(c.probes...); got.Platform != c.want.Platform || got.Failure != c.want.Failure || got.Unavailable != c.want.Unavailable || got.Started != c.want.Started {
+			t.Errorf("of %+v, %+v decides", c.probes, got)
+		}
 	}
 }

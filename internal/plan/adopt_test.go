@@ -1,0 +1,117 @@
+package plan
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/service"
+)
+
+// handed is the plan as another job gets it.
+func handed(t *testing.T, made Plan) []byte {
+	t.Helper()
+	data, err := json.Marshal(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestAdopt(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name   string
+		change func(w *world)
+		want   string // part of the refusal; empty: none
+	}{
+		{"what was planned is here", func(*world) {}, ""},
+		{"another commit", func(w *world) { w.planner.Event.SHA = w.commit(map[string]string{"README.md": "2"}) }, "it is of commit"},
+		{"another ref", func(w *world) { w.planner.Event.Ref = "refs/heads/side" }, "refs/heads/side"},
+		{"another definition", func(w *world) { w.service(0).BuildArgs = map[string]string{"A": "1"} }, "api is made of other files or settings"},
+		{"another image", func(w *world) { w.service(0).Image = "ghcr.io/octo/other" }, "api is made of other files or settings"},
+		{"other platforms", func(w *world) { w.service(0).Platforms = []string{"linux/amd64"} }, "api is made of other files or settings"},
+		{"a file that a step before wrote", func(w *world) { w.write(map[string]string{"web/new": ""}) }, "web is made of other files or settings"},
+		{"a file that belongs to no service", func(w *world) { w.write(map[string]string{"other/new": ""}) }, ""},
+		{"a service less", func(w *world) { w.planner.Config.Services = w.planner.Config.Services[1:] }, `it has a service "api"`},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			clear(w.images)
+			made := w.make()
+			c.change(w)
+			adopted, err := w.planner.Adopt(t.Context(), handed(t, made))
+			problems, ok := err.(service.Problems)
+			switch {
+			case c.want == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case c.want == "":
+				if diff := gocmp.Diff(made, adopted); diff != "" {
+					t.Errorf("it came over as another (-made +adopted):\n%s", diff)
+				}
+			case !ok || len(problems) != 1 || !strings.Contains(err.Error(), c.want):
+				t.Errorf("refused by %v; want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestAdoptRefusesOtherVersions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	made := w.make()
+	made.SchemaVersion++
+	if _, err := w.planner.Adopt(t.Context(), handed(t, made)); err == nil || !strings.Contains(err.Error(), "version 2") {
+		t.Errorf("refused by %v", err)
+	}
+	if _, err := w.planner.Adopt(t.Context(), []byte("{")); err == nil {
+		t.Error("half a plan was taken over")
+	}
+}
+
+func TestMatrixSplitByPlatform(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	clear(w.images)
+	w.planner.Config.Split = "platform"
+	w.planner.Config.Runners = map[string]string{"linux/arm64": "arm"}
+	w.service(1).Platforms = []string{"linux/arm64"}
+	w.service(2).Platforms = []string{"linux/amd64", "linux/arm/v7"}
+	made := w.make()
+	var rows []string
+	for _, r := range made.Matrix.Include {
+		rows = append(rows, r.Row+" "+strings.Join(r.Platforms, ",")+" "+r.Runner)
+	}
+	want := []string{"api@linux-amd64 linux/amd64 ubuntu-latest", "api@linux-arm64 linux/arm64 arm", "web linux/arm64 arm",
+		"docs@linux-amd64 linux/amd64 ubuntu-latest", "docs@linux-arm-v7 linux/arm/v7 ubuntu-latest"}
+	if diff := gocmp.Diff(want, rows); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	row, ok := made.Row("api@linux-arm64")
+	share := made.Share(row)
+	if !ok || len(share) != 1 || !share[0].Part || !slices.Equal(share[0].Platforms, []string{"linux/arm64"}) || share[0].Inputs != made.Services[0].Inputs {
+		t.Errorf("its share is %+v", share)
+	}
+	if row, _ = made.Row("web"); made.Share(row)[0].Part {
+		t.Error("all of a service's platforms are a part of it")
+	}
+	if _, ok := made.Row("nothing"); ok {
+		t.Error("there is a row of any name")
+	}
+}
+
+// TestMatrixDoesNotSplitWhatIsUsedAgain because judging needs no machine of the platform.
+func TestMatrixDoesNotSplitWhatIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish()
+	w.commit(map[string]string{"README.md": "2"})
+	w.planner.Config.Split = "platform"
+	if rows := w.make().Matrix.Include; len(rows) != 3 || len(rows[0].Platforms) != 2 {
+		t.Errorf("rows %+v", rows)
+	}
+}

@@ -1,0 +1,153 @@
+package publish
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/memory"
+	"github.com/org/ghcr-publish/internal/plan"
+	"github.com/org/ghcr-publish/internal/registry"
+	"github.com/org/ghcr-publish/internal/verdict"
+)
+
+// A Fragment is what one row of the matrix made, as it travels to the job that finalizes.
+type Fragment struct {
+	SchemaVersion int            `json:"schema_version"`
+	Row           string         `json:"row"`
+	Attempt       int            `json:"attempt"` // of the run
+	Commit        string         `json:"commit"`
+	Parts         []Part         `json:"parts"`
+	Learnt        []memory.Entry `json:"learnt"` // insights for the memory
+}
+
+// A Part is what a row made of one service: all of its platforms, or some.
+type Part struct {
+	Service   string             `json:"service"`
+	Inputs    string             `json:"inputs"`              // digest of what it was made from
+	Candidate string             `json:"candidate,omitempty"` // digest of what was pushed
+	Evidence  verdict.Evidence   `json:"evidence"`
+	Steps     []buildx.Step      `json:"steps"`
+	Seconds   map[string]float64 `json:"seconds"`
+	Error     string             `json:"error,omitempty"` // what kept it from being judged
+}
+
+// fragmentVersion is that of a fragment's JSON form.
+const fragmentVersion = 1
+
+// NewFragment packs what a row made.
+func NewFragment(row, commit string, attempt int, results []Result, learnt []memory.Entry) Fragment {
+	f := Fragment{SchemaVersion: fragmentVersion, Row: row, Attempt: attempt, Commit: commit, Learnt: learnt}
+	for _, r := range results {
+		f.Parts = append(f.Parts, Part{Service: r.Plan.Name, Inputs: r.Plan.Inputs, Candidate: r.Candidate.Image.Ref.DigestStr(),
+			Evidence: r.Evidence, Steps: r.Candidate.Steps, Seconds: r.Seconds, Error: text(r.Err)})
+	}
+	return f
+}
+
+// ReadFragment reads a fragment's JSON form.
+func ReadFragment(data []byte) (Fragment, error) {
+	var f Fragment
+	if err := json.Unmarshal(data, &f); err != nil {
+		return f, fmt.Errorf("reading a row's result: %w", err)
+	}
+	if f.SchemaVersion != fragmentVersion {
+		return f, fmt.Errorf("the result of row %q has version %d, and this program reads %d", f.Row, f.SchemaVersion, fragmentVersion)
+	}
+	return f, nil
+}
+
+// Join puts together what the rows of the matrix made of each service, and judges the whole by the same
+// gates. A row without a fragment is a fault of its services.
+func (p Publisher) Join(ctx context.Context, made plan.Plan, fragments map[string]Fragment) []Result {
+	results := make([]Result, len(made.Services))
+	for i, s := range made.Services {
+		results[i] = Result{Plan: s, Seconds: map[string]float64{}}
+		if s.Action != plan.Skip {
+			p.join(ctx, &results[i], made, fragments)
+		}
+	}
+	return results
+}
+
+func (p Publisher) join(ctx context.Context, r *Result, made plan.Plan, fragments map[string]Fragment) {
+	parts, err := partsOf(r.Plan, made, fragments)
+	if err != nil {
+		r.Err = err
+		return
+	}
+	r.Evidence.Wanted = r.Plan.Platforms
+	var digests []string
+	var probes []verdict.Probe
+	for _, part := range parts {
+		r.Evidence.Platforms = append(r.Evidence.Platforms, part.Evidence.Platforms...)
+		r.Evidence.Unsized = cmp.Or(r.Evidence.Unsized, part.Evidence.Unsized)
+		r.Candidate.Steps = append(r.Candidate.Steps, part.Steps...)
+		probes, digests = append(probes, part.Evidence.Probe), append(digests, part.Candidate)
+		for step, seconds := range part.Seconds {
+			r.Seconds[step] = max(r.Seconds[step], seconds) // rows work at the same time
+		}
+	}
+	r.Evidence.Probe = verdict.Decisive(probes...)
+	if !p.NoPush {
+		if r.Candidate.Image, r.Err = p.Index(ctx, r.Plan, digests); r.Err == nil {
+			r.Err = sameImages(r.Candidate.Image.Platforms, r.Evidence.Platforms)
+		}
+		if r.Err != nil {
+			return
+		}
+		r.Evidence.Candidate = r.Candidate.Image.Ref
+	}
+	r.Verdict = verdict.Judge(r.Evidence, p.Gates)
+	p.Tell("%s: %s", r.Plan.Name, summary(r.Verdict))
+}
+
+// partsOf collects the parts of a service, one from each of its rows.
+func partsOf(s plan.Service, made plan.Plan, fragments map[string]Fragment) ([]Part, error) {
+	var parts []Part
+	var missing []string
+	var failed []error
+	for _, row := range made.Rows(s.Name) {
+		f := fragments[row]
+		i := slices.IndexFunc(f.Parts, func(part Part) bool { return part.Service == s.Name })
+		switch {
+		case i < 0:
+			missing = append(missing, row)
+		case f.Commit != made.Commit || f.Parts[i].Inputs != s.Inputs:
+			failed = append(failed, fmt.Errorf("row %s worked on another commit, or on other files, than was planned", row))
+		case f.Parts[i].Error != "":
+			failed = append(failed, fmt.Errorf("row %s: %s", row, f.Parts[i].Error))
+		default:
+			parts = append(parts, f.Parts[i])
+		}
+	}
+	if len(missing) > 0 {
+		failed = append(failed, fmt.Errorf("nothing came of row %s: its job failed early, was cancelled or never ran; re-run the failed jobs", strings.Join(missing, ", ")))
+	}
+	if len(parts)+len(failed) == 0 {
+		failed = append(failed, errors.New("no row of the matrix is for it"))
+	}
+	return parts, errors.Join(failed...)
+}
+
+// sameImages proves that an index holds the images that were looked at, and no other.
+func sameImages(has []registry.Platform, judged []verdict.Platform) error {
+	digests := map[string]string{}
+	for _, p := range judged {
+		digests[p.Platform] = p.Digest
+	}
+	for _, p := range has {
+		if digests[p.Platform] != p.Digest.String() {
+			return fmt.Errorf("the index holds %s for %s, which no row has judged", p.Digest, p.Platform)
+		}
+	}
+	if len(has) != len(judged) {
+		return fmt.Errorf("the index holds %d images, and %d were judged", len(has), len(judged))
+	}
+	return nil
+}
