@@ -48,6 +48,9 @@ func TestMetadata(t *testing.T) {
 			t.Errorf("input %s has the default %q; a default here would come before the configuration file", s.Name, got)
 		}
 	}
+	if n := strings.Count(want, "${{"); n != 1 {
+		t.Errorf("there are %d expressions; in descriptions the runner refuses them", n)
+	}
 	if got := read.Inputs["token"].Default; got != "${{ github.token }}" {
 		t.Errorf("input token has the default %q", got)
 	}

@@ -114,7 +114,7 @@ func Table() []Setting {
 		{Name: "plan-ref", FlagOnly: true, set: text(func(s *Settings) *string { return &s.PlanRef }),
 			Help: "With `handover: registry`: the output `plan-ref` of the job that planned."},
 		{Name: "fragments", FlagOnly: true, set: text(func(s *Settings) *string { return &s.Fragments }),
-			Help: "With `handover: registry`: the outputs `fragment` of the rows, as any text that holds them; `${{ toJSON(needs.publish.outputs) }}`, say."},
+			Help: "With `handover: registry`: the outputs `fragment` of the rows, as any text that holds them: `toJSON(needs.publish.outputs)`, say."},
 		{Name: "artifact", Default: "ghcr-publish", set: artifact,
 			Help: "What the names of the run's artifacts begin with; give each its own where a workflow uses the action for several configurations."},
 		{Name: "builder", set: text(func(s *Settings) *string { return &s.Builder }),
