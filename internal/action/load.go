@@ -63,6 +63,9 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	for _, m := range mistakes {
 		problems.Add(cmp.Or(j.Config.File, "tags"), "", "%v", m)
 	}
+	if tag := j.Config.Tag; tag != "" && !tags.Valid(tag) {
+		problems.Add("tag", "use letters, digits and . _ -, at most 128", "%q is no tag", tag)
+	}
 	if preflight := plan.Preflight(j.Workspace, j.Config.Services); errors.As(preflight, &wrong) {
 		problems = append(problems, wrong...)
 	}

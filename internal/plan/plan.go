@@ -127,6 +127,9 @@ func (p Planner) Make(ctx context.Context) (Plan, error) {
 // service plans one service by itself; what depends on others comes after.
 func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Service, error) {
 	set := p.Rules.Render(p.tagEvent())
+	if p.Config.Tag != "" {
+		set.Ask(p.Config.Tag)
+	}
 	planned := Service{Name: s.Name, Image: s.Image, Platforms: s.Platforms, Definition: s,
 		TagSet: set, Version: set.Version, Tags: []string{}}
 	for _, tag := range set.Names() {

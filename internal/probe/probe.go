@@ -59,7 +59,7 @@ func (p *Prober) try(ctx context.Context, image string, s service.Service, withi
 	}
 	result.Unpacked = info.Unpacked
 	begun := time.Now()
-	container, err := p.Engine.Start(ctx, engine.Spec{Image: image, Platform: result.Platform, Env: s.Env, Port: s.Port, Network: p.Network,
+	container, err := p.Engine.Start(ctx, engine.Spec{Image: image, Platform: result.Platform, Command: s.RunOnce, Env: s.Env, Port: s.Port, Network: p.Network,
 		MemoryLimit: s.Resources.MemoryLimit, MemoryReservation: s.Resources.MemoryReservation, CPUs: s.Resources.CPUs})
 	if err != nil {
 		result.Failure = fmt.Sprintf("%s could not be started: %v", s.Name, err)
@@ -124,6 +124,8 @@ func (w *watch) explain(err error) string {
 func (w *watch) expectation() string {
 	s := w.service
 	switch {
+	case s.RunOnce != nil:
+		return "it did not end"
 	case s.HealthEndpoint != "":
 		return fmt.Sprintf("port %d did not answer %s with success", s.Port, s.HealthEndpoint)
 	case w.hasHealthcheck:
@@ -164,12 +166,17 @@ func (w *watch) look(ctx context.Context) (healthy bool, err error) {
 	switch {
 	case state.OOMKilled:
 		return false, errors.New("ran out of memory")
+	case !state.Running && state.ExitCode == 0 && w.service.RunOnce != nil:
+		w.result.Route = "ran to its end"
+		return true, nil
 	case !state.Running:
 		return false, fmt.Errorf("ended with exit code %d before it was healthy", state.ExitCode)
 	case state.Health == "unhealthy":
 		return false, errors.New("was found unhealthy by its own HEALTHCHECK")
 	}
 	switch s := w.service; {
+	case s.RunOnce != nil:
+		return false, nil
 	case s.HealthEndpoint != "":
 		return w.answers(ctx, s.HealthEndpoint), nil
 	case w.hasHealthcheck:

@@ -34,6 +34,7 @@ func TestProbe(t *testing.T) {
 	t.Parallel()
 	portOnly, bare, smoking := api, service.Service{Name: "api"}, api
 	portOnly.HealthEndpoint = ""
+	once := service.Service{Name: "api", RunOnce: []string{"--version"}}
 	smoking.Smoke = [][]string{{"true"}, {"node", "--version"}}
 	cases := []struct {
 		name      string
@@ -58,6 +59,9 @@ func TestProbe(t *testing.T) {
 		{"an endpoint goes before a HEALTHCHECK", api, enginetest.Behaviour{HealthCheck: true}, "", "published loopback port"},
 		{"neither port nor HEALTHCHECK", bare, enginetest.Behaviour{}, "", "still running"},
 		{"neither, and it ends", bare, enginetest.Behaviour{Exits: true, ExitCode: 1}, "ended with exit code 1", ""},
+		{"runs to its end", once, enginetest.Behaviour{Exits: true}, "", "ran to its end"},
+		{"runs to a bad end", once, enginetest.Behaviour{Exits: true, ExitCode: 2, Stdout: "usage\n"}, "api ended with exit code 2", ""},
+		{"runs on and on", once, enginetest.Behaviour{}, "api was not healthy within 300ms: it did not end", ""},
 		{"a smoke command fails", smoking, enginetest.Behaviour{Exec: func(argv []string) (int, string) { return len(argv) - 1, "no node" }}, `failed its smoke command "node --version" with exit code 1: no node`, ""},
 		{"smoke commands succeed", smoking, enginetest.Behaviour{}, "", "published loopback port"},
 	}

@@ -3,6 +3,7 @@ package service
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -130,6 +131,7 @@ func completeServices(config *Config, problems *Problems) {
 		if s.Platforms == nil {
 			s.Platforms = config.Platforms
 		}
+		s.BuildArgs = merged(config.Settings.BuildArgs, s.BuildArgs)
 		for _, key := range []string{"name " + s.Name, "image " + s.Image} {
 			if first, taken := seen[key]; taken {
 				problems.Add(s.At, "give each service its own", "%s is used already at %s", key, first)
@@ -145,6 +147,16 @@ func completeServices(config *Config, problems *Problems) {
 			problems.Add("services", "", "there is no service %q%s", wanted, suggestion(wanted, names))
 		}
 	}
+}
+
+// merged is one map over another; nil where both are empty.
+func merged(under, over map[string]string) map[string]string {
+	if len(under) == 0 {
+		return over
+	}
+	all := maps.Clone(under)
+	maps.Copy(all, over)
+	return all
 }
 
 // fullImage completes an image name: "backend" gets registry and owner, "octo/backend" the registry,

@@ -350,13 +350,16 @@ func (r reader) service(n *yaml.Node) Service {
 		"build_args": r.textMap(&s.BuildArgs), "labels": r.textMap(&s.Labels), "env": r.textMap(&s.Env),
 		"platforms": r.platforms(&s.Platforms), "paths": r.patterns(&s.Paths), "depends_on": r.texts(&s.DependsOn),
 		"port": r.port(&s.Port), "health_endpoint": r.endpoint(&s.HealthEndpoint),
-		"smoke": r.commands(&s.Smoke), "resources": r.resources(&s.Resources),
+		"smoke": r.commands(&s.Smoke), "run_once": r.texts(&s.RunOnce), "resources": r.resources(&s.Resources),
 	})
 	if s.Name == "" && n.Kind == yaml.MappingNode {
 		r.add(n, "add `name: …`", "a service has no name")
 	}
 	if s.HealthEndpoint != "" && s.Port == 0 {
 		r.add(n, "add `port: …`", "service %q has a health_endpoint and no port", s.Name)
+	}
+	if s.RunOnce != nil && (s.Port != 0 || s.Smoke != nil) {
+		r.add(n, "keep run_once for an image that does its work and ends", "service %q has run_once, and with it port or smoke, which need a server", s.Name)
 	}
 	if s.Dockerfile == "" && s.Context != "" {
 		s.Dockerfile = strings.TrimPrefix(s.Context+"/Dockerfile", "./")

@@ -32,6 +32,7 @@ type Service struct {
 	HealthEndpoint string
 	Env            map[string]string // environment of the container when it is tried out
 	Smoke          [][]string        // commands run in the started container; each must exit 0
+	RunOnce        []string          // arguments with which an image that is no server must run to its end, and exit 0
 	Resources      Resources
 }
 

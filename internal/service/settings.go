@@ -26,6 +26,8 @@ type Settings struct {
 	Platforms     []string
 	Only          []string
 	Force         bool
+	Tag           string
+	BuildArgs     map[string]string
 	Base          string
 	Push          string
 	Promote       string
@@ -95,6 +97,10 @@ func Table() []Setting {
 			Help: "Names of the services to consider; all of them by default."},
 		{Name: "force", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.Force }),
 			Help: "Build the services whether they changed or not. Gates apply as ever."},
+		{Name: "tag", FlagOnly: true, set: text(func(s *Settings) *string { return &s.Tag }),
+			Help: "One more tag for every image, such as `1.2.3`. It never moves once it is published, and labels the image as its version."},
+		{Name: "build-args", FlagOnly: true, set: buildArgs,
+			Help: "Build arguments for every service that does not set them itself, as NAME=VALUE, one a line. They are no place for secrets: the image tells them."},
 		{Name: "base", set: text(func(s *Settings) *string { return &s.Base }),
 			Help: "Commit, branch or tag to compare with, instead of the published commit."},
 		{Name: "push", Default: "auto", set: oneOf(func(s *Settings) *string { return &s.Push }, "auto", "true", "false"),
@@ -207,6 +213,22 @@ func platforms(s *Settings, v string) error {
 	}
 	if s.Platforms == nil {
 		return errors.New("it names no platform")
+	}
+	return nil
+}
+
+// buildArgs reads pairs of a name and a value, one a line.
+func buildArgs(s *Settings, v string) error {
+	s.BuildArgs = map[string]string{}
+	for line := range strings.Lines(v) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		if !ok || name == "" {
+			return fmt.Errorf("%q is not of the form NAME=VALUE", line)
+		}
+		s.BuildArgs[name] = value
 	}
 	return nil
 }

@@ -185,6 +185,13 @@ func (rules Rules) Render(e Event) Set {
 	return set
 }
 
+// Ask adds a tag that somebody asked for by its name. It labels the image, and never moves.
+func (s *Set) Ask(name string) {
+	s.Version = name
+	s.Tags = slices.DeleteFunc(s.Tags, func(t Tag) bool { return t.Name == name })
+	s.add(Tag{Name: name, Rule: "asked for by its name", Kind: Version})
+}
+
 func (s *Set) add(t Tag) {
 	if !slices.ContainsFunc(s.Tags, func(have Tag) bool { return have.Name == t.Name }) {
 		s.Tags = append(s.Tags, t)

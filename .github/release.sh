@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Releases the action, out of a clone with all tags:
+#
+#   release.sh check VERSION                       refuses what cannot be released
+#   release.sh publish [--dry-run] VERSION DIGEST  has the version's action.yml name the image by its digest
+#
+# main keeps `image: Dockerfile`. The release is a commit beside it, tagged v1.2.3; v1.2 and v1 are moved to it
+# unless a higher version of theirs is out. All tags are pushed at once or none. A release that broke off is
+# finished by doing it again. IMAGE is the image's name, ORIGIN the remote.
+set -euo pipefail
+
+image=${IMAGE:-ghcr.io/org/ghcr-publish}
+image=${image,,}
+origin=${ORIGIN:-origin}
+number='(0|[1-9][0-9]*)'
+
+refuse() {
+  printf 'release: %s\n' "$1" >&2
+  exit 2
+}
+
+parse() {
+  [[ $1 =~ ^$number\.$number\.$number(-[0-9A-Za-z.-]+)?$ ]] || refuse "\"$1\" is no version; give 1.2.3 or 1.3.0-rc.1, without a v"
+  version=$1 major=${BASH_REMATCH[1]} minor=${BASH_REMATCH[2]} patch=${BASH_REMATCH[3]} pre=${BASH_REMATCH[4]}
+}
+
+released() { git rev-parse --quiet --verify "refs/tags/v$version^{commit}" >/dev/null; }
+
+# highest PREFIX: the highest final version whose tag begins so, as "1 2 3"; nothing where there is none.
+highest() {
+  git tag --list "v$1*" | sed -nE "s/^v$number\.$number\.$number\$/\1 \2 \3/p" | sort -n -k1,1 -k2,2 -k3,3 | tail -n 1
+}
+
+# above "1 2 3": whether the version is higher than that, or that is empty.
+above() {
+  local a b c
+  [ -n "$1" ] || return 0
+  read -r a b c <<<"$1"
+  ((major > a || major == a && (minor > b || minor == b && patch > c)))
+}
+
+check() {
+  if released; then
+    printf 'v%s is tagged already; what is missing of its release will be finished\n' "$version"
+    return
+  fi
+  local top
+  top=$(highest "$major.$minor.")
+  above "$top" || refuse "v${top// /.} is released, and $version would come after it; give a higher version"
+}
+
+# commit_release makes the commit and its tag, or finds them.
+commit_release() {
+  local digest=$1 line="  image: docker://$image@$1 # v$version"
+  if released; then
+    git show "v$version:action.yml" | grep -qxF -- "$line" || refuse "v$version is released with another image; a version never changes, so give a higher one"
+    return
+  fi
+  check
+  [ -z "$(git status --porcelain)" ] || refuse 'the clone has changes that are not committed'
+  [ "$(grep -cx '  image: Dockerfile' action.yml)" = 1 ] || refuse 'action.yml does not say "image: Dockerfile" once'
+  git checkout --quiet --detach
+  sed -i "s|^  image: Dockerfile\$|$line|" action.yml
+  git diff --no-ext-diff -- action.yml
+  git commit --quiet --message "Release $version" -- action.yml
+  git tag --annotate --message "$version" "v$version"
+}
+
+publish() {
+  local digest=$1 dry=$2 tags=() tag
+  [[ $digest =~ ^sha256:[0-9a-f]{64}$ ]] || refuse "\"$digest\" is no digest of the form sha256:…"
+  commit_release "$digest"
+  if [ -z "$pre" ]; then
+    [ "$(highest "$major.$minor.")" != "$major $minor $patch" ] || tags+=("v$major.$minor")
+    [ "$(highest "$major.")" != "$major $minor $patch" ] || tags+=("v$major")
+  fi
+  for tag in "${tags[@]}"; do
+    git tag --force "$tag" "v$version^{commit}" >/dev/null
+  done
+  printf 'tags: %s\n' "v$version ${tags[*]}"
+  if [ -z "$dry" ]; then
+    # Only the tags of lines are forced: where somebody else has pushed the version's own, nothing is pushed.
+    git push --atomic "$origin" "refs/tags/v$version" "${tags[@]/#/+refs/tags/}"
+  fi
+}
+
+case ${1-} in
+  check) [ $# = 2 ] || refuse 'usage: release.sh check VERSION' ;;
+  publish) [ $# -ge 3 ] || refuse 'usage: release.sh publish [--dry-run] VERSION DIGEST' ;;
+  *) refuse 'usage: release.sh check VERSION | publish [--dry-run] VERSION DIGEST' ;;
+esac
+command=$1
+shift
+dry=
+if [ "$1" = --dry-run ]; then
+  dry=yes
+  shift
+fi
+parse "$1"
+case $command in
+  check) check ;;
+  publish) publish "${2-}" "$dry" ;;
+esac

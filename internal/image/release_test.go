@@ -1,0 +1,201 @@
+// Package image is about what makes the action's image, and releases it.
+package image
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/org/ghcr-publish/internal/run"
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	one = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+	two = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+)
+
+// A clone is one of a repository that holds this project's action.yml.
+type clone struct {
+	t           *testing.T
+	dir, origin string
+}
+
+func newClone(t *testing.T) clone {
+	t.Helper()
+	c := clone{t, filepath.Join(t.TempDir(), "clone"), filepath.Join(t.TempDir(), "origin.git")}
+	action, err := os.ReadFile("../../action.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.must(run.OS(t.Context(), run.Command{Argv: []string{"git", "init", "--quiet", "--bare", c.origin}, Env: environ()}))
+	c.must(run.OS(t.Context(), run.Command{Argv: []string{"git", "init", "--quiet", "--initial-branch=main", c.dir}, Env: environ()}))
+	c.git("remote", "add", "origin", c.origin)
+	c.must(nil, os.WriteFile(filepath.Join(c.dir, "action.yml"), action, 0o644))
+	c.git("add", "action.yml")
+	c.git("commit", "--quiet", "--message=first")
+	c.git("push", "--quiet", "origin", "main")
+	return c
+}
+
+func environ() []string {
+	return append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
+		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com")
+}
+
+func (c clone) must(out []byte, err error) string {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func (c clone) git(args ...string) string {
+	c.t.Helper()
+	return c.must(run.OS(c.t.Context(), run.Command{Argv: append([]string{"git"}, args...), Dir: c.dir, Env: environ()}))
+}
+
+// release runs the script from main, as a workflow does in a clone of its own.
+func (c clone) release(args ...string) (string, error) {
+	c.t.Helper()
+	script, err := filepath.Abs("../../.github/release.sh")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.git("checkout", "--quiet", "main")
+	out, err := run.OS(c.t.Context(), run.Command{Argv: append([]string{script}, args...), Dir: c.dir, Env: environ()})
+	return string(out), err
+}
+
+func (c clone) mustRelease(args ...string) string {
+	c.t.Helper()
+	out, err := c.release(args...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return out
+}
+
+// mustRefuse demands that the origin is as it was.
+func (c clone) mustRefuse(want string, args ...string) {
+	c.t.Helper()
+	before := c.refs()
+	if out, err := c.release(args...); err == nil || !strings.Contains(err.Error(), want) {
+		c.t.Errorf("%q gives %v, want %q\n%s", args, err, want, out)
+	}
+	if after := c.refs(); after != before {
+		c.t.Errorf("%q was refused, and origin went from\n%s\nto\n%s", args, before, after)
+	}
+}
+
+func (c clone) refs() string { return c.git("ls-remote", "origin") }
+
+// at returns the version that a tag of origin names in action.yml, as "1.2.3 sha256:…".
+func (c clone) at(tag string) string {
+	c.t.Helper()
+	out, err := run.OS(c.t.Context(), run.Command{Argv: []string{"git", "-C", c.origin, "show", tag + ":action.yml"}, Env: environ()})
+	if err != nil {
+		return "not there"
+	}
+	var action struct {
+		Runs struct {
+			Using, Image string
+			Post         string `yaml:"post-entrypoint"`
+		}
+	}
+	if err := yaml.Unmarshal(out, &action); err != nil || action.Runs.Using != "docker" || action.Runs.Post == "" {
+		c.t.Fatalf("%s has an action.yml that is none: %+v, %v", tag, action, err)
+	}
+	_, version, _ := strings.Cut(string(out), "# v")
+	version, _, _ = strings.Cut(version, "\n")
+	return version + " " + strings.TrimPrefix(action.Runs.Image, "docker://ghcr.io/org/ghcr-publish@")
+}
+
+func (c clone) check(want map[string]string) {
+	c.t.Helper()
+	for tag, at := range want {
+		if got := c.at(tag); got != at {
+			c.t.Errorf("%s is at %q, want %q", tag, got, at)
+		}
+	}
+	c.git("fetch", "--quiet", "origin")
+	if changed := c.git("diff", "--stat", "main", "origin/main"); changed != "" || !strings.Contains(c.git("show", "origin/main:action.yml"), "\n  image: Dockerfile\n") {
+		c.t.Errorf("main is changed: %s", changed)
+	}
+}
+
+func TestReleases(t *testing.T) {
+	t.Parallel()
+	c := newClone(t)
+	c.mustRelease("check", "1.2.3")
+	out := c.mustRelease("publish", "1.2.3", one)
+	if !strings.Contains(out, "\n-  image: Dockerfile\n+  image: docker://ghcr.io/org/ghcr-publish@"+one+" # v1.2.3\n") || strings.Count(out, "\n+") != 2 {
+		t.Errorf("the commit is\n%s", out)
+	}
+	c.check(map[string]string{"v1.2.3": "1.2.3 " + one, "v1.2": "1.2.3 " + one, "v1": "1.2.3 " + one})
+	c.mustRelease("publish", "1.10.0", two)
+	c.check(map[string]string{"v1.2.3": "1.2.3 " + one, "v1.2": "1.2.3 " + one, "v1.10": "1.10.0 " + two, "v1": "1.10.0 " + two})
+
+	// A patch of an older line moves that line alone, a prerelease nothing.
+	c.mustRelease("publish", "1.2.4", two)
+	c.mustRelease("publish", "2.0.0-rc.1", one)
+	c.check(map[string]string{"v1.2": "1.2.4 " + two, "v1": "1.10.0 " + two, "v2.0.0-rc.1": "2.0.0-rc.1 " + one, "v2": "not there", "v2.0": "not there"})
+
+	c.mustRefuse("v1.2.4 is released, and 1.2.2 would come after it", "check", "1.2.2")
+	c.mustRefuse("v1.2.4 is released", "publish", "1.2.2", one)
+	c.mustRefuse("v1.10.0 is released with another image", "publish", "1.10.0", one)
+}
+
+// TestReleaseThatBrokeOff finishes one of which only the version's tag was pushed.
+func TestReleaseThatBrokeOff(t *testing.T) {
+	t.Parallel()
+	c := newClone(t)
+	c.mustRelease("publish", "1.0.0", one)
+	c.mustRelease("publish", "1.0.1", two)
+	c.git("tag", "--force", "v1", "v1.0.0^{commit}")
+	c.git("push", "--quiet", "--force", "origin", "refs/tags/v1", ":refs/tags/v1.0")
+	if out := c.mustRelease("check", "1.0.1"); !strings.Contains(out, "tagged already") {
+		t.Errorf("check says %s", out)
+	}
+	c.mustRelease("publish", "1.0.1", two)
+	c.check(map[string]string{"v1.0.1": "1.0.1 " + two, "v1.0": "1.0.1 " + two, "v1": "1.0.1 " + two})
+}
+
+func TestDryRunPushesNothing(t *testing.T) {
+	t.Parallel()
+	c := newClone(t)
+	before := c.refs()
+	if out := c.mustRelease("publish", "--dry-run", "1.0.0", one); !strings.Contains(out, "+  image: docker://") || !strings.Contains(out, "tags: v1.0.0 v1.0 v1") {
+		t.Errorf("it shows\n%s", out)
+	}
+	if after := c.refs(); after != before {
+		t.Errorf("origin has\n%s", after)
+	}
+}
+
+// TestReleaseMeetsAnother finds the version pushed by somebody else in between.
+func TestReleaseMeetsAnother(t *testing.T) {
+	t.Parallel()
+	c := newClone(t)
+	c.git("tag", "v1.0.0")
+	c.git("push", "--quiet", "origin", "v1.0.0")
+	c.git("tag", "--delete", "v1.0.0")
+	c.mustRefuse("v1.0.0", "publish", "1.0.0", one)
+}
+
+func TestReleaseRefuses(t *testing.T) {
+	t.Parallel()
+	c := newClone(t)
+	for _, version := range []string{"", "v1.2.3", "1.2", "01.2.3", "1.2.3+b", "1.2.3; true", "--force", "1.2.3\n4"} {
+		c.mustRefuse("is no version", "check", version)
+	}
+	for _, digest := range []string{"", "sha256:abc", strings.ToUpper(one), one + " "} {
+		c.mustRefuse("is no digest", "publish", "1.2.3", digest)
+	}
+	c.mustRefuse("usage", "publish", "1.2.3")
+	c.mustRefuse("usage")
+	c.must(nil, os.WriteFile(filepath.Join(c.dir, "left"), nil, 0o644))
+	c.mustRefuse("not committed", "publish", "1.2.3", one)
+}
