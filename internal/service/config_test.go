@@ -496,6 +496,7 @@ func TestSettingsRefuse(t *testing.T) {
 		{"max-parallel", "two", `"two" is not a whole number of 1 or more`},
 		{"runners", "ubuntu-latest", `"ubuntu-latest" is not of the form`},
 		{"runners", "arm64=arm", `"arm64" is not a platform`},
+		{"build-args", "A=1\nB", `"B" is not of the form NAME=VALUE`},
 		{"artifact", "a/b", `"a/b" is no name`},
 		{"platforms", "linux", `"linux" is not a platform`},
 		{"platforms", "linux/amd64, linux(1.0)/arm64", `"linux(1.0)/arm64" is not a platform`},
@@ -557,4 +558,27 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestBuildArgsOfTheRunYieldToTheServices(t *testing.T) {
+	t.Parallel()
+	src := workspace("services: [{name: a, build_args: {MODE: own}}, {name: b}]")
+	src.Input = inputs(map[string]string{"build-args": "\nMODE=run\n VERSION=1=2, 3 \n"})
+	got := mustLoad(t, src).Services
+	if diff := cmp.Diff([]map[string]string{{"MODE": "own", "VERSION": "1=2, 3"}, {"MODE": "run", "VERSION": "1=2, 3"}}, []map[string]string{got[0].BuildArgs, got[1].BuildArgs}); diff != "" {
+		t.Errorf("build arguments (-want +got):\n%s", diff)
+	}
+}
+
+func TestRunOnceIsForWhatEnds(t *testing.T) {
+	t.Parallel()
+	if got := mustLoad(t, workspace("services: [{name: a, run_once: [--version]}]")).Services[0].RunOnce; !slices.Equal(got, []string{"--version"}) {
+		t.Errorf("run_once is %q", got)
+	}
+	for _, more := range []string{"port: 80", "smoke: [[a]]"} {
+		_, err := Load(workspace("services: [{name: a, run_once: [x], " + more + "}]"))
+		if got := texts(t, err); len(got) != 1 || !strings.Contains(got[0], "which need a server") {
+			t.Errorf("with %s: %q", more, got)
+		}
+	}
 }
