@@ -93,6 +93,10 @@ func applySetting(setting Setting, src Sources, file *document, into *Settings, 
 		}
 		v.text = secret
 	}
+	if len(setting.Allowed) > 0 && !slices.Contains(setting.Allowed, v.text) {
+		problems.Add(v.where, "", "%q is none of %s%s", v.text, strings.Join(setting.Allowed, ", "), suggestion(v.text, setting.Allowed))
+		return
+	}
 	if err := setting.set(into, v.text); err != nil {
 		problems.Add(v.where, "", "%v", err)
 	}

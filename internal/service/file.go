@@ -172,7 +172,11 @@ func (r reader) add(n *yaml.Node, fix, format string, args ...any) {
 }
 
 func (r reader) unknown(key *yaml.Node, known []string) {
-	r.add(key, "", "unknown key %q%s", key.Value, suggestion(key.Value, known))
+	near, fix := suggestion(key.Value, known), ""
+	if near == "" {
+		fix = "the keys here are " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
+	}
+	r.add(key, fix, "unknown key %q%s", key.Value, near)
 }
 
 // pairs yields a mapping's keys and values, noting keys that come twice.
@@ -207,7 +211,6 @@ func (r reader) mapping(n *yaml.Node, fields map[string]field) {
 		for k := range fields {
 			known = append(known, k)
 		}
-		slices.Sort(known)
 		r.unknown(key, known)
 	}
 }

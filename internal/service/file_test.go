@@ -22,9 +22,9 @@ func TestFileMistakes(t *testing.T) {
 		{"ill-formed YAML", "services:\n  - name: [\n", []string{at + "2: did not find expected node content"}},
 		{"two documents", minimal + "---\nservices: []\n", []string{at + "3:1: there is more than one YAML document; keep one"}},
 		{"an unknown key", minimal + "platfroms: [linux/amd64]\n", []string{at + `3:1: unknown key "platfroms" (did you mean "platforms"?)`}},
-		{"a key for flags only", minimal + "mode: plan\n", []string{at + `3:1: unknown key "mode"`}},
+		{"a key for flags only", minimal + "mode: plan\n", []string{at + `3:1: unknown key "mode"; ` + topKeys()}},
 		{"a key in dashes", minimal + "max-parallel: 3\n", []string{at + `3:1: unknown key "max-parallel" (did you mean "max_parallel"?)`}},
-		{"a key that resembles none", minimal + "colour: red\n", []string{at + `3:1: unknown key "colour"`}},
+		{"a key that resembles none", minimal + "colour: red\n", []string{at + `3:1: unknown key "colour"; ` + topKeys()}},
 		{"a key twice", minimal + "push: auto\npush: 'true'\n", []string{at + `4:1: key "push" comes twice`}},
 		{"no list of services", "services: {name: a}\n", []string{at + "1:11: services must be a list of at least one; write each service as `- name: …`"}},
 		{"an empty list of services", "services: []\n", []string{at + "1:11: services must be a list of at least one; write each service as `- name: …`"}},
@@ -60,7 +60,7 @@ func TestFileMistakes(t *testing.T) {
 			at + `2:84: "1e30G" is no amount of memory; write it as 512M or 2G`, at + `2:97: "NaN" is no number of cores; write it as "0.5"`,
 			at + `2:103: unknown key "limit" (did you mean "limits"?)`}},
 		{"a gate's unknown key", minimal + "gates: {vulnerabilities: {fail-on: HIGH}, health: {}}\n", []string{
-			at + `3:27: unknown key "fail-on" (did you mean "fail_on"?)`, at + `3:43: unknown key "health"`}},
+			at + `3:27: unknown key "fail-on" (did you mean "fail_on"?)`, at + `3:43: unknown key "health"; the keys here are size, startup, user, vulnerabilities`}},
 		{"severities", minimal + "gates: {vulnerabilities: {severity: [critical], fail_on: HIHG, ignore_unfixed: 'on', on_unavailable: pass}}\n", []string{
 			at + `3:38: "critical" is none of CRITICAL, HIGH, MEDIUM, LOW, UNKNOWN (did you mean "CRITICAL"?)`,
 			at + `3:58: "HIHG" is none of NONE, CRITICAL, HIGH, MEDIUM, LOW, UNKNOWN (did you mean "HIGH"?)`,

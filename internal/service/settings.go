@@ -66,6 +66,9 @@ type Setting struct {
 	// FlagOnly settings make no sense in the configuration file.
 	FlagOnly bool
 	Bool     bool
+	Number   bool
+	List     bool
+	Allowed  []string // the values there are; any where it is empty
 	set      func(*Settings, string) error
 }
 
@@ -75,7 +78,7 @@ func (s Setting) Key() string { return strings.ReplaceAll(s.Name, "-", "_") }
 // Table lists every setting. The README is checked against it.
 func Table() []Setting {
 	return []Setting{
-		{Name: "mode", Default: "all", FlagOnly: true, set: oneOf(func(s *Settings) *string { return &s.Mode }, "all", "plan", "publish", "finalize"),
+		{Name: "mode", Default: "all", FlagOnly: true, Allowed: []string{"all", "plan", "publish", "finalize"}, set: text(func(s *Settings) *string { return &s.Mode }),
 			Help: "What to do: `all` plans, builds, judges and promotes, in one job; `plan` only says what `all` would do, and plans for the other two; `publish` builds and judges one row of the matrix and moves no tag; `finalize` puts the rows together and promotes."},
 		{Name: "config", Default: ".github/ghcr-publish.yml", FlagOnly: true, set: text(func(s *Settings) *string { return &s.ConfigFile }),
 			Help: "Configuration file, relative to the workspace."},
@@ -91,9 +94,9 @@ func Table() []Setting {
 			Help: "Token for the GitHub API and, unless registry-token is given, for the registry."},
 		{Name: "registry-token", Secret: true, set: text(func(s *Settings) *string { return &s.RegistryToken }),
 			Help: "Token or password for the registry, where it differs from token."},
-		{Name: "platforms", Default: "linux/amd64, linux/arm64", set: platforms,
+		{Name: "platforms", Default: "linux/amd64, linux/arm64", List: true, set: platforms,
 			Help: "Platforms of every service that names none of its own."},
-		{Name: "services", FlagOnly: true, set: list(func(s *Settings) *[]string { return &s.Only }),
+		{Name: "services", FlagOnly: true, List: true, set: list(func(s *Settings) *[]string { return &s.Only }),
 			Help: "Names of the services to consider; all of them by default."},
 		{Name: "force", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.Force }),
 			Help: "Build the services whether they changed or not. Gates apply as ever."},
@@ -103,19 +106,19 @@ func Table() []Setting {
 			Help: "Build arguments for every service that does not set them itself, as NAME=VALUE, one a line. They are no place for secrets: the image tells them."},
 		{Name: "base", set: text(func(s *Settings) *string { return &s.Base }),
 			Help: "Commit, branch or tag to compare with, instead of the published commit."},
-		{Name: "push", Default: "auto", set: oneOf(func(s *Settings) *string { return &s.Push }, "auto", "true", "false"),
+		{Name: "push", Default: "auto", Allowed: []string{"auto", "true", "false"}, set: text(func(s *Settings) *string { return &s.Push }),
 			Help: "Whether to publish: `auto` does on push, tag, release, schedule and dispatch; pull requests and all else are built and judged only."},
-		{Name: "promote", Default: "all-or-nothing", set: oneOf(func(s *Settings) *string { return &s.Promote }, "all-or-nothing", "per-service"),
+		{Name: "promote", Default: "all-or-nothing", Allowed: []string{"all-or-nothing", "per-service"}, set: text(func(s *Settings) *string { return &s.Promote }),
 			Help: "Whether one refused service keeps the tags of the others where they are."},
-		{Name: "max-parallel", Default: "3", set: positive(func(s *Settings) *int { return &s.MaxParallel }),
+		{Name: "max-parallel", Default: "3", Number: true, set: positive(func(s *Settings) *int { return &s.MaxParallel }),
 			Help: "Services that are built and judged at the same time."},
-		{Name: "split", Default: "service", set: oneOf(func(s *Settings) *string { return &s.Split }, "service", "platform"),
+		{Name: "split", Default: "service", Allowed: []string{"service", "platform"}, set: text(func(s *Settings) *string { return &s.Split }),
 			Help: "What a row of the matrix is: a `service` with all its platforms, or each `platform` of a service by itself."},
-		{Name: "runners", Default: "linux/arm64=ubuntu-24.04-arm", set: runners,
+		{Name: "runners", Default: "linux/arm64=ubuntu-24.04-arm", List: true, set: runners,
 			Help: "Runners of rows, by platform, as PLATFORM=LABEL; `ubuntu-latest` for all others, and for rows whose platforms have several."},
 		{Name: "row", FlagOnly: true, set: text(func(s *Settings) *string { return &s.Row }),
 			Help: "Row of the matrix that `publish` works on: its `row`."},
-		{Name: "handover", Default: "auto", set: oneOf(func(s *Settings) *string { return &s.Handover }, "auto", "artifacts", "registry"),
+		{Name: "handover", Default: "auto", Allowed: []string{"auto", "artifacts", "registry"}, set: text(func(s *Settings) *string { return &s.Handover }),
 			Help: "How plan and results go from job to job: as artifacts of the run, or as untagged artifacts in the registry; `auto` uses the registry where GitHub keeps no artifacts (GHES)."},
 		{Name: "plan-ref", FlagOnly: true, set: text(func(s *Settings) *string { return &s.PlanRef }),
 			Help: "With `handover: registry`: the output `plan-ref` of the job that planned."},
@@ -127,15 +130,15 @@ func Table() []Setting {
 			Help: "Name of an existing buildx builder; by default one is made, or found again."},
 		{Name: "builder-config", set: text(func(s *Settings) *string { return &s.BuilderConfig }),
 			Help: "BuildKit configuration file (buildkitd.toml) for the builder that is made."},
-		{Name: "emulation", Default: "auto", set: oneOf(func(s *Settings) *string { return &s.Emulation }, "auto", "off"),
+		{Name: "emulation", Default: "auto", Allowed: []string{"auto", "off"}, set: text(func(s *Settings) *string { return &s.Emulation }),
 			Help: "Whether to register emulators for platforms that the builder lacks; this starts a privileged container."},
 		{Name: "binfmt-image", Default: "tonistiigi/binfmt:qemu-v10.2.3", set: text(func(s *Settings) *string { return &s.BinfmtImage }),
 			Help: "Image that registers the emulators."},
-		{Name: "provenance", Default: "max", set: oneOf(func(s *Settings) *string { return &s.Provenance }, "max", "min", "false"),
+		{Name: "provenance", Default: "max", Allowed: []string{"max", "min", "false"}, set: text(func(s *Settings) *string { return &s.Provenance }),
 			Help: "How much build provenance to attach; `max` includes build arguments."},
-		{Name: "trivy-db", Default: "mirror.gcr.io/aquasec/trivy-db:2, ghcr.io/aquasecurity/trivy-db:2", set: list(func(s *Settings) *[]string { return &s.TrivyDB }),
+		{Name: "trivy-db", Default: "mirror.gcr.io/aquasec/trivy-db:2, ghcr.io/aquasecurity/trivy-db:2", List: true, set: list(func(s *Settings) *[]string { return &s.TrivyDB }),
 			Help: "Repositories of the vulnerability database, tried in order."},
-		{Name: "code-scanning", Default: "auto", set: oneOf(func(s *Settings) *string { return &s.CodeScanning }, "auto", "off"),
+		{Name: "code-scanning", Default: "auto", Allowed: []string{"auto", "off"}, set: text(func(s *Settings) *string { return &s.CodeScanning }),
 			Help: "Whether to upload findings to GitHub code scanning where it is available."},
 		{Name: "memory", Default: ".swarm/memory.db", set: text(func(s *Settings) *string { return &s.Memory }),
 			Help: "Memory of earlier runs, relative to the workspace; `off` keeps none."},
@@ -156,18 +159,6 @@ func text(field func(*Settings) *string) func(*Settings, string) error {
 
 func lower(field func(*Settings) *string) func(*Settings, string) error {
 	return func(s *Settings, v string) error { *field(s) = strings.ToLower(v); return nil }
-}
-
-func oneOf(field func(*Settings) *string, allowed ...string) func(*Settings, string) error {
-	return func(s *Settings, v string) error {
-		for _, a := range allowed {
-			if v == a {
-				*field(s) = v
-				return nil
-			}
-		}
-		return fmt.Errorf("%q is none of %s%s", v, strings.Join(allowed, ", "), suggestion(v, allowed))
-	}
 }
 
 func boolean(field func(*Settings) *bool) func(*Settings, string) error {

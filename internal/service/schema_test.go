@@ -1,0 +1,226 @@
+package service
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+)
+
+var update = flag.Bool("update", false, "rewrite schema.json")
+
+const schemaFile = "schema.json"
+
+// A setting in the schema.
+func settingSchema(s Setting) map[string]any {
+	property := map[string]any{"description": s.Help}
+	switch {
+	case s.Secret:
+		property["type"], property["pattern"] = "string", "^(env|file):."
+		property["description"] = s.Help + " Here as env:NAME or file:PATH."
+	case s.Bool:
+		property["$ref"] = "#/$defs/boolean"
+	case len(s.Allowed) > 0:
+		values := []any{}
+		for _, allowed := range s.Allowed {
+			if values = append(values, allowed); allowed == "true" || allowed == "false" {
+				values = append(values, allowed == "true") // as YAML reads it without quotes
+			}
+		}
+		property["enum"] = values
+	case s.Number:
+		property["type"], property["minimum"], property["pattern"] = []any{"integer", "string"}, 1, "^[0-9]+$"
+	case s.List:
+		property["anyOf"] = []any{map[string]any{"type": "string"}, map[string]any{"type": "array", "items": map[string]any{"type": "string"}}}
+	default:
+		property["type"] = "string"
+	}
+	if s.Default != "" && !strings.Contains(s.Default, "{{") {
+		property["default"] = literal(s)
+	}
+	return property
+}
+
+// literal is a default as one writes it.
+func literal(s Setting) any {
+	var v any
+	if s.Bool || s.Number {
+		if err := json.Unmarshal([]byte(s.Default), &v); err != nil {
+			panic(err)
+		}
+		return v
+	}
+	return s.Default
+}
+
+func readSchema(t *testing.T) map[string]any {
+	t.Helper()
+	data, err := os.ReadFile(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema map[string]any
+	if err := json.Unmarshal(data, &schema); err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+// TestSchemaHasTheSettings keeps that part of the schema which the table of settings tells.
+func TestSchemaHasTheSettings(t *testing.T) {
+	t.Parallel()
+	schema := readSchema(t)
+	properties := schema["properties"].(map[string]any)
+	want := map[string]any{}
+	for _, own := range []string{"services", "tags", "gates"} {
+		want[own] = properties[own]
+	}
+	for _, s := range Table() {
+		if !s.FlagOnly {
+			want[s.Key()] = settingSchema(s)
+		}
+	}
+	if *update {
+		schema["properties"] = want
+		var out bytes.Buffer
+		encoder := json.NewEncoder(&out)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(schema); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(schemaFile, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(plain(t, want), plain(t, properties)); diff != "" {
+		t.Errorf("schema.json (-want +got); `go test ./internal/service -run TestSchemaHasTheSettings -update` writes it:\n%s", diff)
+	}
+}
+
+// plain is a value as JSON reads it.
+func plain(t *testing.T, v any) (out any) {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+var known = regexp.MustCompile(`the keys here are (.*)`)
+
+// keysAt asks the reader which keys there are at a place of the file: it lists them to whoever uses a wrong one.
+func keysAt(t *testing.T, file string) []string {
+	t.Helper()
+	_, err := Load(workspace(strings.Replace(file, "HERE", "qqqqqqqqqqqq: 1", 1)))
+	found := known.FindStringSubmatch(strings.Join(texts(t, err), "\n"))
+	if found == nil {
+		t.Fatalf("%q is taken: %v", file, err)
+	}
+	return strings.Split(found[1], ", ")
+}
+
+// topKeys is what the reader says of the file's own keys.
+func topKeys() string {
+	_, err := Load(workspace(minimal + "qqqqqqqqqqqq: 1\n"))
+	return known.FindString(err.Error())
+}
+
+// TestSchemaHasTheKeysThatAreRead compares what schema and reader know, at each place.
+func TestSchemaHasTheKeysThatAreRead(t *testing.T) {
+	t.Parallel()
+	schema := readSchema(t)
+	for file, path := range map[string]string{
+		minimal + "HERE\n":                                           "properties",
+		"services: [{name: a, HERE}]\n":                              "$defs service properties",
+		"services: [{name: a, resources: {HERE}}]\n":                 "$defs service properties resources properties",
+		"services: [{name: a, resources: {limits: {HERE}}}]\n":       "$defs resources properties",
+		"services: [{name: a, resources: {reservations: {HERE}}}]\n": "$defs resources properties",
+		minimal + "gates: {HERE}\n":                                  "$defs gates properties",
+		minimal + "gates: {vulnerabilities: {HERE}}\n":               "$defs gates properties vulnerabilities properties",
+		minimal + "gates: {startup: {HERE}}\n":                       "$defs gates properties startup properties",
+		minimal + "gates: {size: {HERE}}\n":                          "$defs gates properties size properties",
+	} {
+		at := any(schema)
+		for _, key := range strings.Fields(path) {
+			at = at.(map[string]any)[key]
+		}
+		var has []string
+		for key := range at.(map[string]any) {
+			has = append(has, key)
+		}
+		slices.Sort(has)
+		if diff := cmp.Diff(keysAt(t, file), has); diff != "" {
+			t.Errorf("keys at %s (-reader +schema):\n%s", path, diff)
+		}
+	}
+}
+
+func compiled(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource(schemaFile, readSchema(t)); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+// TestSchemaAndReaderAgree on what is right, and on mistakes that a schema can know.
+func TestSchemaAndReaderAgree(t *testing.T) {
+	t.Parallel()
+	schema := compiled(t)
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, inReadme, _ := strings.Cut(string(readme), "```yaml\n")
+	inReadme, _, _ = strings.Cut(inReadme, "```")
+	right := []string{minimal, example, inReadme,
+		minimal + "push: false\nforce: True\nmax_parallel: \"3\"\nplatforms: linux/amd64, linux/arm64\nrunners: [linux/arm64=arm]\ntoken: env:TOKEN\n",
+		minimal + "tags: [type=sha, main]\ngates: {size: {max: 1000, growth: 2.5%}, startup: {within: 1m30s}, vulnerabilities: {fail_on: NONE, ignore_unfixed: \"true\"}}\n",
+		"services: [{name: a, port: \"80\", env: {N: 1, B: true}}, {name: b, run_once: [1]}]\n",
+	}
+	for _, file := range []string{"../../.github/ghcr-publish.yml", "../../testdata/monorepo/.github/ghcr-publish.yml"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		right = append(right, string(data))
+	}
+	wrong := []string{"", "services: []\n", "services: [{image: a}]\n", "services: [a]\n", minimal + "platfroms: [linux/amd64]\n", minimal + "push: maybe\n", minimal + "max_parallel: 0\n",
+		minimal + "token: ghp_secret\n", minimal + "mode: plan\n", minimal + "gates: {user: root}\n", minimal + "gates: {size: {growth: 0.1}}\n", minimal + "gates: {startup: {within: 30}}\n",
+		"services: [{name: a b}]\n", "services: [{name: a, port: 0}]\n", "services: [{name: a, health_endpoint: /}]\n", "services: [{name: a, port: 80, health_endpoint: x}]\n",
+		"services: [{name: a, platforms: []}]\n", "services: [{name: a, platforms: [linux]}]\n", "services: [{name: a, smoke: [a]}]\n", "services: [{name: a, paths: a}]\n"}
+	for ok, files := range map[bool][]string{true: right, false: wrong} {
+		for _, file := range files {
+			src := workspace(file)
+			src.Getenv = func(string) string { return token }
+			_, refused := Load(src)
+			var document any
+			if err := yaml.Unmarshal([]byte(file), &document); err != nil {
+				t.Fatal(err)
+			}
+			invalid := schema.Validate(plain(t, document))
+			if (refused == nil) != ok || (invalid == nil) != ok {
+				t.Errorf("%s\nis right: %v; the reader says %v, the schema %v", file, ok, refused, invalid)
+			}
+		}
+	}
+}
