@@ -20,7 +20,7 @@ func (s *session) request(service plan.Service, metadata string) buildx.Build {
 	d := service.Definition
 	return buildx.Build{Builder: s.builder, Image: service.Image, Context: at(d.Context), Dockerfile: at(d.Dockerfile), Target: d.Target,
 		Platforms: service.Platforms, BuildArgs: d.BuildArgs, Labels: service.Labels, Annotations: service.Annotations,
-		Provenance: s.job.Config.Provenance, PlainHTTP: s.job.plainHTTP(),
+		Provenance: s.job.Config.Provenance, SBOM: s.job.Config.SBOM, PlainHTTP: s.job.plainHTTP(),
 		Metadata: filepath.Join(s.private.path, "metadata", metadata+".json")}
 }
 

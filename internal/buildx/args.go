@@ -54,6 +54,7 @@ type Build struct {
 	// Annotations go onto the image index, where there is one: there ghcr.io reads an image's description.
 	Annotations map[string]string
 	Provenance  string // "max", "min" or "false"
+	SBOM        string // "true", "false", or the image that makes it
 	PlainHTTP   bool   // the registry speaks HTTP
 	Metadata    string // file that buildx writes its metadata to
 	// Layout, when set, is a folder that receives an OCI image layout of the one platform instead of
@@ -95,12 +96,25 @@ func (b Build) outputs() []string {
 	if b.Provenance != "false" {
 		provenance = "type=provenance,mode=" + b.Provenance
 	}
-	return []string{"--output", push, "--attest", provenance}
+	return append([]string{"--output", push, "--attest", provenance}, b.sbom()...)
 }
 
-// annotated is where annotations go: onto the index, but a single platform without provenance has none.
+// sbom has BuildKit list what each platform's image holds, by an image of its own or by one that was named.
+// https://github.com/moby/buildkit/blob/master/docs/attestations/sbom-protocol.md
+func (b Build) sbom() []string {
+	switch b.SBOM {
+	case "", "false":
+		return nil
+	case "true":
+		return []string{"--attest", "type=sbom"}
+	default:
+		return []string{"--attest", "type=sbom,generator=" + b.SBOM}
+	}
+}
+
+// annotated is where annotations go: onto the index, but a single platform without attestations has none.
 func (b Build) annotated() string {
-	if len(b.Platforms) == 1 && b.Provenance == "false" {
+	if len(b.Platforms) == 1 && b.Provenance == "false" && b.sbom() == nil {
 		return "manifest:"
 	}
 	return "index:"

@@ -35,6 +35,10 @@ func TestArgs(t *testing.T) {
 		{"the least", func(*Build) {}, []string{"--output", pushed, "--attest", "type=provenance,mode=max", "/w"}},
 		{"less provenance", func(b *Build) { b.Provenance = "min" }, []string{"--output", pushed, "--attest", "type=provenance,mode=min", "/w"}},
 		{"no provenance", func(b *Build) { b.Provenance = "false" }, []string{"--output", pushed, "--attest", "type=provenance,disabled=true", "/w"}},
+		{"a list of what is in it", func(b *Build) { b.SBOM = "true" }, []string{"--output", pushed, "--attest", "type=provenance,mode=max", "--attest", "type=sbom", "/w"}},
+		{"the same, by another's scanner", func(b *Build) { b.Provenance, b.SBOM = "false", "octo/scanner:1" },
+			[]string{"--output", pushed, "--attest", "type=provenance,disabled=true", "--attest", "type=sbom,generator=octo/scanner:1", "/w"}},
+		{"no list", func(b *Build) { b.SBOM = "false" }, []string{"--output", pushed, "--attest", "type=provenance,mode=max", "/w"}},
 		{"plain HTTP", func(b *Build) { b.PlainHTTP = true }, []string{"--output", pushed + ",registry.insecure=true", "--attest", "type=provenance,mode=max", "/w"}},
 		{"everything, in a steady order", func(b *Build) {
 			b.Target = "--runtime"
@@ -96,15 +100,16 @@ func TestAnnotationsGoWhereTheyCan(t *testing.T) {
 	t.Parallel()
 	// BuildKit refuses index annotations where it makes no index.
 	for _, c := range []struct {
-		platforms  []string
-		provenance string
-		want       string
+		platforms        []string
+		provenance, sbom string
+		want             string
 	}{
-		{[]string{"linux/amd64"}, "false", "manifest:k=v"},
-		{[]string{"linux/amd64"}, "max", "index:k=v"},
-		{[]string{"linux/amd64", "linux/arm64"}, "false", "index:k=v"},
+		{[]string{"linux/amd64"}, "false", "false", "manifest:k=v"},
+		{[]string{"linux/amd64"}, "max", "false", "index:k=v"},
+		{[]string{"linux/amd64"}, "false", "true", "index:k=v"},
+		{[]string{"linux/amd64", "linux/arm64"}, "false", "false", "index:k=v"},
 	} {
-		args := Build{Platforms: c.platforms, Provenance: c.provenance, Annotations: map[string]string{"k": "v"}}.Args()
+		args := Build{Platforms: c.platforms, Provenance: c.provenance, SBOM: c.sbom, Annotations: map[string]string{"k": "v"}}.Args()
 		if !slices.Contains(args, c.want) {
 			t.Errorf("%q with provenance %s: %q lacks %s", c.platforms, c.provenance, args, c.want)
 		}

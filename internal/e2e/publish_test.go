@@ -330,6 +330,60 @@ func TestOnePlatformWithoutProvenance(t *testing.T) {
 	}
 }
 
+// scanner is an image that says, by BuildKit's protocol, that an image holds nothing.
+const scanner = `FROM busybox
+COPY --chmod=755 scan /scan
+ENTRYPOINT ["/scan"]
+`
+
+const scan = `#!/bin/sh
+printf '{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://spdx.dev/Document","predicate":{"spdxVersion":"SPDX-2.3","packages":[]}}' >"$BUILDKIT_SCAN_DESTINATION/sbom.spdx.json"
+`
+
+// TestAttestations finds provenance and a list of what is in it beside each platform's image, and what judging needs all the same.
+func TestAttestations(t *testing.T) {
+	w := newWorld(t)
+	dir := t.TempDir()
+	for name, content := range map[string]string{"Dockerfile": scanner, "scan": scan} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.mustPublish(report.ExitDone, "--services", "auth") // which makes the builder
+	hub.demand("scanners", "")
+	image := hub.addr + "/scanners/nothing:1"
+	if _, err := runBuildx(t.Context(), "create", "--name", builder, "--driver", "docker-container"); err != nil && !strings.Contains(err.Error(), "existing instance") {
+		t.Fatal(err)
+	}
+	if _, err := runBuildx(t.Context(), "build", "--builder", builder, "--provenance=false", "--push", "--tag", image, dir); err != nil {
+		t.Fatal(err)
+	}
+	o := w.mustPublish(report.ExitDone, "--services", "auth", "--force", "--sbom", image)
+	if images, attestations := w.held("auth", o.Services[0].Digest); !slices.Equal(images, platforms) || attestations != len(platforms) {
+		t.Errorf("it holds %q with %d attestations", images, attestations)
+	}
+	for _, child := range w.index("auth", o.Services[0].Digest).Manifests {
+		if child.Platform.OS != "unknown" {
+			continue
+		}
+		attestation, err := remote.Image(w.repository("auth").Digest(child.Digest.String()), w.auth())
+		if err != nil {
+			t.Fatal(err)
+		}
+		manifest, err := attestation.Manifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kinds []string
+		for _, layer := range manifest.Layers {
+			kinds = append(kinds, layer.Annotations["in-toto.io/predicate-type"])
+		}
+		if !slices.Contains(kinds, "https://spdx.dev/Document") || !strings.Contains(strings.Join(kinds, " "), "https://slsa.dev/provenance/") {
+			t.Errorf("%s attests %q", child.Annotations["vnd.docker.reference.digest"], kinds)
+		}
+	}
+}
+
 func TestBrokenBuildStopsNothingElse(t *testing.T) {
 	w := newWorld(t)
 	w.commit("break auth", map[string]string{"auth/Dockerfile": "FROM busybox\nRUN echo the reason >&2; exit 9\n"})

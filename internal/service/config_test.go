@@ -100,7 +100,7 @@ func TestLoadFillsDefaults(t *testing.T) {
 		Mode: "all", ConfigFile: configFile, Registry: "ghcr.io", Owner: "octo", Username: "mona", Token: token,
 		Platforms: []string{"linux/amd64", "linux/arm64"}, Push: "auto", Promote: "all-or-nothing", MaxParallel: 3, Emulation: "auto",
 		Split: "service", Runners: map[string]string{"linux/arm64": "ubuntu-24.04-arm"}, Handover: "auto", Artifact: "ghcr-publish",
-		BinfmtImage: defaultOf("binfmt-image"), Provenance: "max",
+		BinfmtImage: defaultOf("binfmt-image"), Provenance: "max", SBOM: "false",
 		TrivyDB:      []string{"mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"},
 		CodeScanning: "auto", Memory: ".swarm/memory.db", PlanFile: "/tmp/run/plan.json", Report: "/tmp/run/report.json",
 	}
@@ -143,6 +143,7 @@ builder_config: buildkitd.toml
 emulation: off
 binfmt_image: binfmt:1
 provenance: min
+sbom: scanner:1
 trivy_db: [one.example/db:2, two.example/db:2]
 code_scanning: off
 memory: off
@@ -154,7 +155,7 @@ dry_run: true
 		Mode: "all", ConfigFile: configFile, Registry: "localhost:5000", PlainHTTP: true, Owner: "somebody", Username: "robot",
 		Platforms: []string{"linux/arm64"}, Force: true, Base: "abc", Push: "false", Promote: "per-service", MaxParallel: 7,
 		Split: "platform", Runners: map[string]string{"linux/amd64": "big", "linux/arm64": "small"}, Handover: "registry", Artifact: "images",
-		Builder: "mine", BuilderConfig: "buildkitd.toml", Emulation: "off", BinfmtImage: "binfmt:1", Provenance: "min",
+		Builder: "mine", BuilderConfig: "buildkitd.toml", Emulation: "off", BinfmtImage: "binfmt:1", Provenance: "min", SBOM: "scanner:1",
 		TrivyDB: []string{"one.example/db:2", "two.example/db:2"}, CodeScanning: "off", Memory: "off",
 		PlanFile: "plan.json", Report: "report.json", DryRun: true,
 	}
@@ -497,6 +498,7 @@ func TestSettingsRefuse(t *testing.T) {
 		{"runners", "ubuntu-latest", `"ubuntu-latest" is not of the form`},
 		{"runners", "arm64=arm", `"arm64" is not a platform`},
 		{"build-args", "A=1\nB", `"B" is not of the form NAME=VALUE`},
+		{"sbom", "a,b=c", `"a,b=c" is neither true nor false, nor the name of an image`},
 		{"artifact", "a/b", `"a/b" is no name`},
 		{"platforms", "linux", `"linux" is not a platform`},
 		{"platforms", "linux/amd64, linux(1.0)/arm64", `"linux(1.0)/arm64" is not a platform`},

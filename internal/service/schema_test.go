@@ -40,6 +40,8 @@ func settingSchema(s Setting) map[string]any {
 		property["type"], property["minimum"], property["pattern"] = []any{"integer", "string"}, 1, "^[0-9]+$"
 	case s.List:
 		property["anyOf"] = []any{map[string]any{"type": "string"}, map[string]any{"type": "array", "items": map[string]any{"type": "string"}}}
+	case s.Default == "false": // or a text
+		property["type"] = []any{"boolean", "string"}
 	default:
 		property["type"] = "string"
 	}
@@ -193,7 +195,7 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 	_, inReadme, _ := strings.Cut(string(readme), "```yaml\n")
 	inReadme, _, _ = strings.Cut(inReadme, "```")
 	right := []string{minimal, example, inReadme,
-		minimal + "push: false\nforce: True\nmax_parallel: \"3\"\nplatforms: linux/amd64, linux/arm64\nrunners: [linux/arm64=arm]\ntoken: env:TOKEN\n",
+		minimal + "sbom: true\npush: false\nforce: True\nmax_parallel: \"3\"\nplatforms: linux/amd64, linux/arm64\nrunners: [linux/arm64=arm]\ntoken: env:TOKEN\n",
 		minimal + "tags: [type=sha, main]\ngates: {size: {max: 1000, growth: 2.5%}, startup: {within: 1m30s}, vulnerabilities: {fail_on: NONE, ignore_unfixed: \"true\"}}\n",
 		"services: [{name: a, port: \"80\", env: {N: 1, B: true}}, {name: b, run_once: [1]}]\n",
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	platform "github.com/containerd/platforms"
+	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // Settings are the run's own switches. Each is an input of the action, a flag and a key of the
@@ -44,6 +45,7 @@ type Settings struct {
 	Emulation     string
 	BinfmtImage   string
 	Provenance    string
+	SBOM          string
 	TrivyDB       []string
 	CodeScanning  string
 	Memory        string
@@ -136,6 +138,8 @@ func Table() []Setting {
 			Help: "Image that registers the emulators."},
 		{Name: "provenance", Default: "max", Allowed: []string{"max", "min", "false"}, set: text(func(s *Settings) *string { return &s.Provenance }),
 			Help: "How much build provenance to attach; `max` includes build arguments."},
+		{Name: "sbom", Default: "false", set: sbom,
+			Help: "Whether to attach a list of what each image holds, made by BuildKit's scanner, or the name of an image that makes it instead."},
 		{Name: "trivy-db", Default: "mirror.gcr.io/aquasec/trivy-db:2, ghcr.io/aquasecurity/trivy-db:2", List: true, set: list(func(s *Settings) *[]string { return &s.TrivyDB }),
 			Help: "Repositories of the vulnerability database, tried in order."},
 		{Name: "code-scanning", Default: "auto", Allowed: []string{"auto", "off"}, set: text(func(s *Settings) *string { return &s.CodeScanning }),
@@ -237,6 +241,17 @@ func runners(s *Settings, v string) error {
 			return err
 		}
 		s.Runners[p] = label
+	}
+	return nil
+}
+
+func sbom(s *Settings, v string) error {
+	if s.SBOM = v; v == "true" || v == "false" {
+		return nil
+	}
+	// The name becomes a part of a list in CSV, which a reference cannot break out of.
+	if _, err := name.ParseReference(v); err != nil {
+		return fmt.Errorf("%q is neither true nor false, nor the name of an image", v)
 	}
 	return nil
 }
