@@ -19,6 +19,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/resultstest"
 	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/sample"
 )
@@ -94,6 +95,7 @@ type job struct {
 	api      string
 	dir      string // of home, workflow and file commands
 	network  string // of a job with services; empty for the engine's default
+	old      bool   // a runner before v2.331.0, whose RUNNER_TEMP is a folder of the host alone
 	steps    int
 }
 
@@ -115,7 +117,7 @@ func newJob(t *testing.T) *job {
 	j := &job{world: w, registry: forward(t, gateway, hub.addr), dir: filepath.Dir(w.temp)}
 	j.api = "http://" + forward(t, gateway, "127.0.0.1:"+apiPort) + "/" + apiPath
 	toml := fmt.Sprintf("[registry.\"docker.io\"]\n  mirrors = [%q]\n[registry.%q]\n  http = true\n", j.registry, j.registry)
-	for name, content := range map[string]string{"runner/buildkitd.toml": toml, "home/": "", "commands/output": "", "commands/state": "", "commands/summary": ""} {
+	for name, content := range map[string]string{"workflow/buildkitd.toml": toml, "home/": "", "commands/output": "", "commands/state": "", "commands/summary": ""} {
 		path := filepath.Join(j.dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -186,8 +188,11 @@ func (j *job) handOver() {
 // its mounts, its paths, its environment, as root, on the engine's default network.
 func (j *job) argv(name, entrypoint string, env ...string) []string {
 	j.steps++
-	mounts := [][2]string{{"/var/run/docker.sock", "/var/run/docker.sock"}, {j.temp, "/github/runner_temp"}, {filepath.Join(j.dir, "home"), "/github/home"},
+	mounts := [][2]string{{"/var/run/docker.sock", "/var/run/docker.sock"}, {filepath.Join(j.dir, "home"), "/github/home"}, {filepath.Join(j.dir, "workflow"), "/github/workflow"},
 		{filepath.Join(j.dir, "commands"), "/github/file_commands"}, {j.repo.Dir, "/github/workspace"}}
+	if !j.old {
+		mounts = append(mounts, [2]string{j.temp, "/github/runner_temp"})
+	}
 	argv := []string{"docker", "run", "--name", name, "--label", "6f2a1c", "--workdir", "/github/workspace", "--rm"}
 	for _, m := range mounts {
 		argv = append(argv, "-v", m[0]+":"+m[1])
@@ -219,17 +224,24 @@ func (j *job) variables() []string {
 			env = append(env, entry)
 		}
 	}
+	event, err := os.ReadFile(filepath.Join(j.temp, "event.json"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(j.dir, "workflow", "event.json"), event, 0o644)
+	}
+	if err != nil {
+		j.t.Fatal(err)
+	}
 	head, err := run.OS(j.t.Context(), run.Command{Argv: []string{"git", "-c", "safe.directory=*", "rev-parse", "HEAD"}, Dir: j.repo.Dir, Env: os.Environ()})
 	if err != nil {
 		j.t.Fatal(err)
 	}
 	j.world.api.SetRef("heads/main", strings.TrimSpace(string(head)))
-	inputs := map[string]string{"REGISTRY": j.registry, "PLAIN-HTTP": "true", "OWNER": j.owner, "BUILDER-CONFIG": filepath.Join(j.temp, "buildkitd.toml"), "TOKEN": j.token,
+	inputs := map[string]string{"REGISTRY": j.registry, "PLAIN-HTTP": "true", "OWNER": j.owner, "BUILDER-CONFIG": filepath.Join(j.dir, "workflow", "buildkitd.toml"), "TOKEN": j.token,
 		"TRIVY-DB": strings.ReplaceAll(strings.Join(parts.TrivyDB, ","), hub.addr, j.registry), "BINFMT-IMAGE": parts.BinfmtImage, "MODE": "", "PLATFORMS": ""}
 	for name, value := range inputs {
 		env = append(env, "INPUT_"+name+"="+value)
 	}
-	return append(env, "HOME="+filepath.Join(j.dir, "home"), "CI=true", "RUNNER_NAME=e2e-"+j.owner, "RUNNER_OS=Linux", "GITHUB_API_URL="+j.api, "GITHUB_SHA="+strings.TrimSpace(string(head)),
+	return append(env, "HOME="+filepath.Join(j.dir, "home"), "CI=true", "RUNNER_NAME=e2e-"+j.owner, "RUNNER_OS=Linux", "GITHUB_EVENT_PATH="+filepath.Join(j.dir, "workflow", "event.json"), "GITHUB_API_URL="+j.api, "GITHUB_SHA="+strings.TrimSpace(string(head)),
 		"GITHUB_OUTPUT="+filepath.Join(commands, "output"), "GITHUB_STATE="+filepath.Join(commands, "state"), "GITHUB_STEP_SUMMARY="+filepath.Join(commands, "summary"))
 }
 
@@ -353,6 +365,58 @@ func TestActionOnJobNetwork(t *testing.T) {
 	}
 	j.checkPublished(j.report(), "main")
 	j.post()
+}
+
+// TestActionOnOldRunner runs where the folder for temporary files is not there in the container.
+func TestActionOnOldRunner(t *testing.T) {
+	j := newJob(t)
+	j.old = true
+	if o := j.step("", "INPUT_SERVICES=auth"); o.code != report.ExitDone || !strings.Contains(o.log, "✅ Published auth") {
+		t.Fatalf("exit code %d\n%s", o.code, o.log)
+	}
+	j.post()
+}
+
+// TestThreeJobsOnRunner gives each job a container of its own, on the engine's default network, from where it
+// reaches the results service. Each platform has its row.
+func TestThreeJobsOnRunner(t *testing.T) {
+	j := newJob(t)
+	results := resultstest.Start()
+	t.Cleanup(results.Close)
+	gateway, err := parts.Bridge(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := "http://" + forward(t, gateway, strings.Trim(strings.TrimPrefix(results.URL, "http://"), "/")) + "/"
+	results.Behind(address)
+	do := func(mode string, more ...string) outcome {
+		t.Helper()
+		o := j.step("", append([]string{"INPUT_MODE=" + mode, "ACTIONS_RESULTS_URL=" + address, "ACTIONS_RUNTIME_TOKEN=" + results.Token("run", mode), "GITHUB_RUN_ID=7"}, more...)...)
+		if o.code != report.ExitDone {
+			t.Fatalf("%s %q: exit code %d\n%s", mode, more, o.code, o.log)
+		}
+		j.post()
+		return o
+	}
+	do("plan", "INPUT_SERVICES=backend", "INPUT_SPLIT=platform")
+	do("publish", "INPUT_ROW=backend@linux-amd64")
+	if o := do("publish", "INPUT_ROW=backend@linux-arm64"); strings.Contains(o.log, "backend started") {
+		t.Errorf("an image of another platform was tried out:\n%s", o.log)
+	}
+	if at := j.tags("backend"); len(at) > 0 {
+		t.Errorf("before the last job there are the tags %v", at)
+	}
+	do("finalize")
+	j.checkPublished(j.report(), "main")
+	j.checkTagsWereJudged()
+	if problems := results.Problems(); len(problems) > 0 {
+		t.Errorf("the results service refused %q", problems)
+	}
+	for _, name := range results.Names() {
+		if bytes.Contains(results.Read(name), []byte(j.token)) {
+			t.Errorf("artifact %s holds the token", name)
+		}
+	}
 }
 
 // checkFilesForOthers looks for what the runner's user, or a later step of the job, could not use.

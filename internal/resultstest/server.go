@@ -27,7 +27,8 @@ type Server struct {
 	// URL is its address, as ACTIONS_RESULTS_URL names it: with a slash at the end.
 	URL string
 
-	http *http.Server
+	http   *http.Server
+	public string // what signed addresses begin with
 
 	mu        sync.Mutex // held while a request is answered
 	artifacts map[string]*artifact
@@ -60,6 +61,7 @@ func Start() *Server {
 		panic(fmt.Sprintf("resultstest: listening on a loopback port: %v", err))
 	}
 	s := &Server{URL: "http://" + listener.Addr().String() + "/", artifacts: map[string]*artifact{}}
+	s.public = s.URL
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /twirp/github.actions.results.api.v1.ArtifactService/{method}", s.call)
 	mux.HandleFunc("PUT /blobs/{name}", s.write)
@@ -70,6 +72,13 @@ func Start() *Server {
 	s.http = &http.Server{Handler: s.failing(mux), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.http.Serve(listener) }()
 	return s
+}
+
+// Behind has signed addresses begin with one at which others reach the service.
+func (s *Server) Behind(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.public = address
 }
 
 // Close ends the server and its connections.
@@ -268,7 +277,7 @@ func (s *Server) list(run any) map[string]any {
 }
 
 func (s *Server) signed(name, right string) string {
-	return s.URL + "blobs/" + url.PathEscape(name) + "?sig=" + Signature + "&sp=" + right
+	return s.public + "blobs/" + url.PathEscape(name) + "?sig=" + Signature + "&sp=" + right
 }
 
 // write takes blocks, and the list that makes a blob of them.
