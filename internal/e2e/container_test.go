@@ -377,45 +377,93 @@ func TestActionOnOldRunner(t *testing.T) {
 	j.post()
 }
 
-// TestThreeJobsOnRunner gives each job a container of its own, on the engine's default network, from where it
-// reaches the results service. Each platform has its row.
-func TestThreeJobsOnRunner(t *testing.T) {
-	j := newJob(t)
-	results := resultstest.Start()
-	t.Cleanup(results.Close)
+// A flow is a run of three jobs, each in a container of its own on the engine's default network, from where
+// it reaches the results service.
+type flow struct {
+	*job
+	results *resultstest.Server
+	address string
+	attempt int
+}
+
+func newFlow(t *testing.T) *flow {
+	t.Helper()
+	f := &flow{job: newJob(t), results: resultstest.Start(), attempt: 1}
+	t.Cleanup(f.results.Close)
 	gateway, err := parts.Bridge(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := "http://" + forward(t, gateway, strings.Trim(strings.TrimPrefix(results.URL, "http://"), "/")) + "/"
-	results.Behind(address)
-	do := func(mode string, more ...string) outcome {
-		t.Helper()
-		o := j.step("", append([]string{"INPUT_MODE=" + mode, "ACTIONS_RESULTS_URL=" + address, "ACTIONS_RUNTIME_TOKEN=" + results.Token("run", mode), "GITHUB_RUN_ID=7"}, more...)...)
-		if o.code != report.ExitDone {
-			t.Fatalf("%s %q: exit code %d\n%s", mode, more, o.code, o.log)
-		}
-		j.post()
-		return o
+	f.address = "http://" + forward(t, gateway, strings.Trim(strings.TrimPrefix(f.results.URL, "http://"), "/")) + "/"
+	f.results.Behind(f.address)
+	return f
+}
+
+func (f *flow) env(mode string, more ...string) []string {
+	return append([]string{"INPUT_MODE=" + mode, "ACTIONS_RESULTS_URL=" + f.address, "ACTIONS_RUNTIME_TOKEN=" + f.results.Token("run", mode),
+		"GITHUB_RUN_ID=7", fmt.Sprintf("GITHUB_RUN_ATTEMPT=%d", f.attempt)}, more...)
+}
+
+// do runs a job to a good end.
+func (f *flow) do(mode string, more ...string) outcome {
+	f.t.Helper()
+	o := f.step("", f.env(mode, more...)...)
+	if o.code != report.ExitDone {
+		f.t.Fatalf("%s %q: exit code %d\n%s", mode, more, o.code, o.log)
 	}
-	do("plan", "INPUT_SERVICES=backend", "INPUT_SPLIT=platform")
-	do("publish", "INPUT_ROW=backend@linux-amd64")
-	if o := do("publish", "INPUT_ROW=backend@linux-arm64"); strings.Contains(o.log, "backend started") {
+	f.post()
+	return o
+}
+
+// TestThreeJobsOnRunner builds each platform in a row of its own.
+func TestThreeJobsOnRunner(t *testing.T) {
+	j := newFlow(t)
+	j.do("plan", "INPUT_SERVICES=backend", "INPUT_SPLIT=platform")
+	j.do("publish", "INPUT_ROW=backend@linux-amd64")
+	if o := j.do("publish", "INPUT_ROW=backend@linux-arm64"); strings.Contains(o.log, "backend started") {
 		t.Errorf("an image of another platform was tried out:\n%s", o.log)
 	}
 	if at := j.tags("backend"); len(at) > 0 {
 		t.Errorf("before the last job there are the tags %v", at)
 	}
-	do("finalize")
+	j.do("finalize")
 	j.checkPublished(j.report(), "main")
 	j.checkTagsWereJudged()
-	if problems := results.Problems(); len(problems) > 0 {
+	if problems := j.results.Problems(); len(problems) > 0 {
 		t.Errorf("the results service refused %q", problems)
 	}
-	for _, name := range results.Names() {
-		if bytes.Contains(results.Read(name), []byte(j.token)) {
+	for _, name := range j.results.Names() {
+		if bytes.Contains(j.results.Read(name), []byte(j.token)) {
 			t.Errorf("artifact %s holds the token", name)
 		}
+	}
+}
+
+// TestCancelledRow cancels a row at random instants. Whatever it left, finalizing moves no tag before the row
+// was run again, and then all is published.
+func TestCancelledRow(t *testing.T) {
+	j := newFlow(t)
+	dice := random(t)
+	for i := range times(20) {
+		j.commit("change", map[string]string{"auth/www/auth/n": fmt.Sprint(i)})
+		j.handOver()
+		j.do("plan", "INPUT_SERVICES=auth")
+		before := j.tags("auth")["main"]
+		took, hit := j.cancel(time.Duration(dice.Int64N(int64(3*time.Second))), j.env("publish", "INPUT_ROW=auth")...)
+		if took > 9*time.Second {
+			t.Errorf("it ended %s after the first signal", took)
+		}
+		j.post()
+		o := j.step("", j.env("finalize")...)
+		t.Logf("at work when cancelled: %v; finalizing then ends with exit code %d", hit, o.code)
+		if after := j.tags("auth")["main"]; (after != before) != (o.code == report.ExitDone) {
+			t.Errorf("main went from %q to %q, and finalizing ended with exit code %d\n%s", before, after, o.code, o.log)
+		}
+		j.attempt++
+		j.do("publish", "INPUT_ROW=auth")
+		j.do("finalize")
+		j.checkPublished(j.report(), "main")
+		j.checkTagsWereJudged()
 	}
 }
 
@@ -473,11 +521,11 @@ func TestCancelled(t *testing.T) {
 
 // cancel starts the action's container and, after a while, ends it as the runner does: SIGINT, and SIGTERM
 // 7.5 seconds later. It returns how long the end took, and whether the container was still at work.
-func (j *job) cancel(after time.Duration) (took time.Duration, hit bool) {
+func (j *job) cancel(after time.Duration, env ...string) (took time.Duration, hit bool) {
 	j.t.Helper()
 	name := j.container() + "-cancelled"
 	ended := make(chan struct{})
-	argv := j.argv(name, "")
+	argv := j.argv(name, "", env...)
 	go func() {
 		defer close(ended)
 		_, _ = run.OS(j.t.Context(), run.Command{Argv: argv, Env: os.Environ()})
