@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -109,7 +110,12 @@ func TestMemoryOfKilledRunIsRescued(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		killed.lock.Close() // as the end of its process does
+		// As the end of its process does. Closing alone does not while another test starts a program, which holds
+		// the file until it is under way.
+		if err := syscall.Flock(int(killed.lock.Fd()), syscall.LOCK_UN); err != nil {
+			t.Fatal(err)
+		}
+		killed.lock.Close()
 		next, err := newPrivateDir(temp)
 		if err != nil {
 			t.Fatal(err)

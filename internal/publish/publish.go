@@ -63,15 +63,7 @@ type Result struct {
 // Approved reports whether the service was judged and may be published.
 func (r Result) Approved() bool { return r.Err == nil && r.Verdict.Approved() }
 
-// Run does all of a plan's work. One service's failure does not stop the others; no tag moves
-// before every service of the release set has its verdict.
-func (p Publisher) Run(ctx context.Context, made plan.Plan) []Result {
-	results := p.Work(ctx, made.Services)
-	p.Decide(ctx, results)
-	return results
-}
-
-// Work builds and judges services, and moves no tag.
+// Work builds and judges services, and moves no tag. One service's failure does not stop the others.
 func (p Publisher) Work(ctx context.Context, services []plan.Service) []Result {
 	results := make([]Result, len(services))
 	var group errgroup.Group
@@ -184,7 +176,7 @@ func (p Publisher) probe(ctx context.Context, s plan.Service, c Candidate) verdi
 // heldBack is why approved services wait for the rest of their release set.
 const heldBack = "another service of the release set was not approved"
 
-// Decide decides for the whole release set and then moves tags.
+// Decide decides for the whole release set and then moves tags: none before every service of the set has its verdict.
 func (p Publisher) Decide(ctx context.Context, results []Result) {
 	complete := true
 	for _, r := range results {

@@ -189,7 +189,10 @@ func built(names ...string) plan.Plan {
 func (s *stage) run(t *testing.T, made plan.Plan) []Result {
 	t.Helper()
 	var results []Result
-	synctest.Test(t, func(t *testing.T) { results = s.Run(t.Context(), made) })
+	synctest.Test(t, func(t *testing.T) {
+		results = s.Work(t.Context(), made.Services)
+		s.Decide(t.Context(), results)
+	})
 	return results
 }
 
@@ -455,7 +458,8 @@ func TestCancelledRunPromotesNothing(t *testing.T) {
 						defer time.Sleep(2 * time.Millisecond)
 						return s.promote(ctx, p, approval)
 					}
-					results := s.Run(ctx, built("a", "b"))
+					results := s.Work(ctx, built("a", "b").Services)
+					s.Decide(ctx, results)
 					close(done)
 					if promoted := s.did("promote"); cancelAt == "promote a" && len(promoted) != 1 || cancelAt != "promote a" && len(promoted) > 0 {
 						t.Errorf("promoted %q; events %q", promoted, s.events)
