@@ -27,6 +27,8 @@ func (p Planner) Adopt(ctx context.Context, data []byte) (Plan, error) {
 		problems.Add("the plan", again, "it has version %d, and this program reads %d", made.SchemaVersion, schemaVersion)
 	case made.Commit != p.Event.SHA || made.Ref != p.Event.Ref:
 		problems.Add("the plan", again, "it is of commit %s of %s, and here is %s of %s", shortSHA(made.Commit), made.Ref, shortSHA(p.Event.SHA), p.Event.Ref)
+	case made.Pushes != p.Pushes:
+		problems.Add("the plan", "give every job the same push and dry-run", "it was made for a run that %s, and this job %s", pushing(made.Pushes), pushing(p.Pushes))
 	}
 	if len(problems) > 0 {
 		return Plan{}, problems
@@ -41,6 +43,13 @@ func (p Planner) Adopt(ctx context.Context, data []byte) (Plan, error) {
 		}
 	}
 	return made, problems.Err()
+}
+
+func pushing(pushes bool) string {
+	if pushes {
+		return "pushes"
+	}
+	return "pushes nothing"
 }
 
 func (p Planner) adopt(s *Service, work *tree, problems *service.Problems) error {

@@ -30,6 +30,7 @@ func TestAdopt(t *testing.T) {
 		{"what was planned is here", func(*world) {}, ""},
 		{"another commit", func(w *world) { w.planner.Event.SHA = w.commit(map[string]string{"README.md": "2"}) }, "it is of commit"},
 		{"another ref", func(w *world) { w.planner.Event.Ref = "refs/heads/side" }, "refs/heads/side"},
+		{"a plan for a run that pushes nothing", func(w *world) { w.planner.Pushes = !w.planner.Pushes }, "it was made for a run that pushes"},
 		{"another definition", func(w *world) { w.service(0).BuildArgs = map[string]string{"A": "1"} }, "api is made of other files or settings"},
 		{"another image", func(w *world) { w.service(0).Image = "ghcr.io/octo/other" }, "api is made of other files or settings"},
 		{"other platforms", func(w *world) { w.service(0).Platforms = []string{"linux/amd64"} }, "api is made of other files or settings"},

@@ -68,6 +68,7 @@ type Plan struct {
 	Ref           string    `json:"ref"`
 	StartedAt     time.Time `json:"started_at"` // when planning began
 	Attempt       int       `json:"attempt"`    // of the run
+	Pushes        bool      `json:"pushes"`     // whether it may move tags
 	Services      []Service `json:"services"`
 	Matrix        Matrix    `json:"matrix"`
 }
@@ -108,7 +109,7 @@ func (p Planner) Make(ctx context.Context) (Plan, error) {
 	if err != nil {
 		return Plan{}, fmt.Errorf("planning: %w", err)
 	}
-	made := Plan{SchemaVersion: schemaVersion, Commit: p.Event.SHA, Ref: p.Event.Ref, StartedAt: p.Now.UTC().Truncate(time.Second), Attempt: p.Event.Attempt, Services: []Service{}}
+	made := Plan{SchemaVersion: schemaVersion, Commit: p.Event.SHA, Ref: p.Event.Ref, StartedAt: p.Now.UTC().Truncate(time.Second), Attempt: p.Event.Attempt, Pushes: p.Pushes, Services: []Service{}}
 	for _, s := range p.Config.Services {
 		if len(p.Config.Only) > 0 && !slices.Contains(p.Config.Only, s.Name) {
 			continue

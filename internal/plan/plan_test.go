@@ -284,7 +284,7 @@ func TestJSONIsTheInterface(t *testing.T) {
 	w := newWorld(t)
 	service := []string{"action", "annotations", "base", "image", "inputs", "labels", "name", "platforms", "reason", "tag_set", "tags", "version"}
 	first := decoded(t, w.make())
-	checkKeys(t, first, "attempt", "commit", "matrix", "ref", "schema_version", "services", "started_at")
+	checkKeys(t, first, "attempt", "commit", "matrix", "pushes", "ref", "schema_version", "services", "started_at")
 	checkKeys(t, first["services"].([]any)[0], service...)
 	checkKeys(t, first["services"].([]any)[0].(map[string]any)["base"], "sha", "why")
 	checkKeys(t, first["matrix"], "include")
