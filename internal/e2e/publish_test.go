@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -68,6 +69,21 @@ func (w *world) index(service, digest string) *v1.IndexManifest {
 	return manifest
 }
 
+// output reads one of the action's outputs, which is JSON.
+func (w *world) output(name string, into any) {
+	w.t.Helper()
+	data, err := os.ReadFile(filepath.Join(w.temp, "output"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), name+"<<")
+	_, rest, _ = strings.Cut(rest, "\n")
+	value, _, _ := strings.Cut(rest, "\n")
+	if err := json.Unmarshal([]byte(value), into); err != nil {
+		w.t.Fatalf("output %s: %v in %s", name, err, data)
+	}
+}
+
 // held lists the platforms of an index, and counts its attestations.
 func (w *world) held(service, digest string) (images []string, attestations int) {
 	w.t.Helper()
@@ -129,9 +145,12 @@ func TestPublish(t *testing.T) {
 	w.checkNoImages(first)
 	w.checkCodeScanning(first)
 	w.checkMemory(3)
-	outputs, err := os.ReadFile(filepath.Join(w.temp, "output"))
-	if err != nil || !strings.Contains(string(outputs), `{"include":[{"services":["backend"]`) || !strings.Contains(string(outputs), first.Services[2].Digest) {
-		t.Errorf("outputs %v: %s", err, outputs)
+	var matrix struct{ Include []struct{ Row string } }
+	var digests map[string]string
+	w.output("matrix", &matrix)
+	w.output("digests", &digests)
+	if len(matrix.Include) != 3 || matrix.Include[0].Row != "backend" || digests["auth"] != first.Services[2].Digest {
+		t.Errorf("outputs: matrix %+v, digests %v", matrix, digests)
 	}
 	summary, err := os.ReadFile(filepath.Join(w.temp, "summary.md"))
 	if err != nil || !strings.HasPrefix(string(summary), "### ✅ Published backend, frontend, auth") {
