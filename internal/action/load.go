@@ -60,7 +60,9 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	}
 	var mistakes []error
 	j.Rules, mistakes = tags.Parse(j.Config.Tags)
-	for _, m := range mistakes {
+	flavor, more := tags.ParseFlavor(j.Config.Flavor)
+	j.Rules.Flavor = flavor
+	for _, m := range append(mistakes, more...) {
 		problems.Add(cmp.Or(j.Config.File, "tags"), "", "%v", m)
 	}
 	if tag := j.Config.Tag; tag != "" && !tags.Valid(tag) {

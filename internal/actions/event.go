@@ -4,6 +4,7 @@
 package actions
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -22,6 +23,7 @@ type Event struct {
 	SHA           string // commit that is checked out
 	TriggerSHA    string // commit the event names, which need not be the one checked out
 	DefaultBranch string
+	BaseRef       string // branch that a git tag was pushed from, or that a pull request is for; often not known
 	Repository    string // owner/name
 	Owner         string
 	Actor         string
@@ -37,10 +39,14 @@ type Event struct {
 // payload is the part of GitHub's event payloads that is of interest.
 // https://docs.github.com/en/webhooks/webhook-events-and-payloads
 type payload struct {
+	BaseRef    string `json:"base_ref"`
 	Repository struct {
 		DefaultBranch string `json:"default_branch"`
 	} `json:"repository"`
 	PullRequest struct {
+		Base struct {
+			Ref string `json:"ref"`
+		} `json:"base"`
 		Head struct {
 			Repo struct {
 				FullName string `json:"full_name"`
@@ -94,6 +100,7 @@ func (e *Event) readPayload(event map[string]any) error {
 		return fmt.Errorf("reading the event: %w", err)
 	}
 	e.DefaultBranch = p.Repository.DefaultBranch
+	e.BaseRef = cmp.Or(p.BaseRef, p.PullRequest.Base.Ref)
 	head := p.PullRequest.Head.Repo.FullName
 	e.Fork = strings.HasPrefix(e.Name, "pull_request") && !strings.EqualFold(head, e.Repository)
 	return nil

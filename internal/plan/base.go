@@ -16,7 +16,7 @@ import (
 // published for this commit or version, else the image under the tag that follows this branch, else
 // the one that follows the default branch. Comparing with what is really published means that a run
 // that failed or was cancelled loses no change.
-func (p Planner) published(ctx context.Context, s Service) (registry.Image, bool, error) {
+func (p Planner) published(ctx context.Context, s Service, work *tree) (registry.Image, bool, error) {
 	for _, tag := range s.TagSet.Tags {
 		if tag.Kind != tags.Version && tag.Kind != tags.Commit {
 			continue
@@ -26,7 +26,7 @@ func (p Planner) published(ctx context.Context, s Service) (registry.Image, bool
 			return img, found, err
 		}
 	}
-	for _, tag := range p.tracked(s.TagSet) {
+	for _, tag := range p.tracked(s.TagSet, work) {
 		img, found, err := p.Resolve(ctx, s.Image, tag)
 		if err != nil || found {
 			return img, found, err
@@ -36,7 +36,7 @@ func (p Planner) published(ctx context.Context, s Service) (registry.Image, bool
 }
 
 // tracked lists the tags that follow a branch, this run's own first.
-func (p Planner) tracked(set tags.Set) []string {
+func (p Planner) tracked(set tags.Set, work *tree) []string {
 	var names []string
 	add := func(set tags.Set) {
 		for _, t := range set.Tags {
@@ -47,7 +47,9 @@ func (p Planner) tracked(set tags.Set) []string {
 	}
 	add(set)
 	if branch := p.Event.DefaultBranch; branch != "" {
-		add(p.Rules.Render(tags.Event{Name: "push", Ref: "refs/heads/" + branch, SHA: p.Event.SHA, DefaultBranch: branch}))
+		push := p.tagEvent(work)
+		push.Name, push.Ref, push.DefaultBranch = "push", "refs/heads/"+branch, branch
+		add(p.Rules.Render(push))
 	}
 	return names
 }

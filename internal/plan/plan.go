@@ -127,7 +127,7 @@ func (p Planner) Make(ctx context.Context) (Plan, error) {
 
 // service plans one service by itself; what depends on others comes after.
 func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Service, error) {
-	set := p.Rules.Render(p.tagEvent())
+	set := p.Rules.Render(p.tagEvent(work))
 	if p.Config.Tag != "" {
 		set.Ask(p.Config.Tag)
 	}
@@ -148,7 +148,7 @@ func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Se
 		planned.Action, planned.Reason = Skip, "no rule gives a tag for this event"
 		return planned, nil
 	}
-	published, found, err := p.published(ctx, planned)
+	published, found, err := p.published(ctx, planned, work)
 	if found {
 		planned.Digest = published.Ref.DigestStr()
 	}
@@ -166,8 +166,9 @@ func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Se
 	return p.unchanged(ctx, planned, published), nil
 }
 
-func (p Planner) tagEvent() tags.Event {
-	return tags.Event{Name: p.Event.Name, Ref: p.Event.Ref, SHA: p.Event.SHA, DefaultBranch: p.Event.DefaultBranch}
+func (p Planner) tagEvent(work *tree) tags.Event {
+	e := p.Event
+	return tags.Event{Name: e.Name, Ref: e.Ref, SHA: e.SHA, DefaultBranch: e.DefaultBranch, BaseRef: e.BaseRef, Now: p.Now, Committed: work.time}
 }
 
 // unchanged chooses between skipping a service and giving its digest the tags it lacks.

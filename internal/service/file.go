@@ -80,7 +80,7 @@ func resolve(n *yaml.Node) {
 }
 
 func (d *document) readTop(node *yaml.Node, problems *Problems) {
-	known := []string{"services", "tags", "gates"}
+	known := []string{"services", "tags", "flavor", "gates"}
 	for _, s := range Table() {
 		if !s.FlagOnly {
 			known = append(known, s.Key())
@@ -151,6 +151,9 @@ func (d *document) rest(config *Config, problems *Problems) {
 	r := reader{d.name, problems}
 	if node := d.keys["tags"]; node != nil {
 		r.lines(&config.Tags)(node)
+	}
+	if node := d.keys["flavor"]; node != nil {
+		r.lines(&config.Flavor)(node)
 	}
 	if node := d.keys["gates"]; node != nil {
 		r.gates(node, &config.Gates)

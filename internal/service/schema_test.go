@@ -82,7 +82,7 @@ func TestSchemaHasTheSettings(t *testing.T) {
 	schema := readSchema(t)
 	properties := schema["properties"].(map[string]any)
 	want := map[string]any{}
-	for _, own := range []string{"services", "tags", "gates"} {
+	for _, own := range []string{"services", "tags", "flavor", "gates"} {
 		want[own] = properties[own]
 	}
 	for _, s := range Table() {

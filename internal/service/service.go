@@ -123,5 +123,6 @@ type Config struct {
 	File     string // the configuration file it came from, relative to the workspace; empty without one
 	Services []Service
 	Tags     string // tag rules, in docker/metadata-action's language
+	Flavor   string // what holds for all of them, in the same
 	Gates    Gates
 }

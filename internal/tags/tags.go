@@ -1,15 +1,14 @@
 // Package tags says under which tags an image is published. Rules are written in
-// docker/metadata-action's language (https://github.com/docker/metadata-action#tags-input);
-// this package knows the types ref, semver, sha and raw of it.
+// docker/metadata-action's language (https://github.com/docker/metadata-action#tags-input),
+// and give what they give there.
 package tags
 
 import (
-	"cmp"
-	"encoding/csv"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // An Event is what rules are rendered for.
@@ -18,6 +17,9 @@ type Event struct {
 	Ref           string // refs/heads/main, refs/tags/v1.2.3, refs/pull/7/merge
 	SHA           string // commit, 40 or 64 hexadecimal digits
 	DefaultBranch string
+	BaseRef       string    // branch that a git tag was pushed from, or that a pull request is for; empty if that is not known
+	Now           time.Time // when the run began
+	Committed     time.Time // when the commit was made
 }
 
 // A Kind says how a tag may move.
@@ -59,130 +61,49 @@ func (s Set) Names() []string {
 	return names
 }
 
-// A rule is one line of the language.
-type rule struct {
-	text     string
-	kind     string
-	priority int
-	attrs    map[string]string
-}
-
-// Rules are parsed lines, in order of falling priority.
-type Rules []rule
-
-// The priorities and attributes of metadata-action's types; the first attribute listed as required must be given.
-var types = map[string]struct {
-	priority int
-	attrs    []string
-	required string
-}{
-	"semver": {900, []string{"pattern", "value", "match"}, "pattern"},
-	"ref":    {600, []string{"event"}, "event"},
-	"raw":    {200, []string{"value"}, "value"},
-	"sha":    {100, []string{"format"}, ""},
-}
-
-var common = []string{"type", "enable", "priority", "prefix", "suffix"}
-
-// Parse reads rules, one a line. All mistakes are returned together, each naming its line.
-func Parse(text string) (Rules, []error) {
-	var rules Rules
-	var mistakes []error
-	for i, line := range strings.Split(text, "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		r, err := parseRule(line)
-		if err != nil {
-			mistakes = append(mistakes, fmt.Errorf("tag rule %d, %q: %w", i+1, line, err))
-			continue
-		}
-		rules = append(rules, r)
-	}
-	slices.SortStableFunc(rules, func(a, b rule) int { return cmp.Compare(b.priority, a.priority) })
-	return rules, mistakes
-}
-
-func parseRule(line string) (rule, error) {
-	fields, err := csv.NewReader(strings.NewReader(line)).Read()
-	if err != nil {
-		return rule{}, err
-	}
-	r := rule{text: line, attrs: map[string]string{}}
-	for _, field := range fields {
-		key, v, found := strings.Cut(field, "=")
-		if key = strings.ToLower(strings.TrimSpace(key)); !found {
-			key, v = "value", field // a bare word is a raw tag
-		}
-		r.attrs[key] = strings.TrimSpace(v)
-	}
-	r.kind = cmp.Or(r.attrs["type"], "raw")
-	known, ok := types[r.kind]
-	if !ok {
-		return rule{}, fmt.Errorf("type %q is not supported; use semver, ref, raw or sha", r.kind)
-	}
-	for key := range r.attrs {
-		if !slices.Contains(known.attrs, key) && !slices.Contains(common, key) {
-			return rule{}, fmt.Errorf("type %s has no attribute %q", r.kind, key)
-		}
-	}
-	if known.required != "" && r.attrs[known.required] == "" {
-		return rule{}, fmt.Errorf("type %s needs %s=…", r.kind, known.required)
-	}
-	return r, r.prove(known.priority)
-}
-
-// prove checks the attributes that have a fixed set of values.
-func (r *rule) prove(priority int) error {
-	r.priority = priority
-	if p := r.attrs["priority"]; p != "" {
-		if _, err := fmt.Sscanf(p, "%d", &r.priority); err != nil {
-			return fmt.Errorf("priority %q is no number", p)
-		}
-	}
-	if e := r.attrs["event"]; r.kind == "ref" && !slices.Contains([]string{"branch", "tag", "pr"}, e) {
-		return fmt.Errorf("event %q is none of branch, tag, pr", e)
-	}
-	if f := r.attrs["format"]; f != "" && f != "short" && f != "long" {
-		return fmt.Errorf("format %q is neither short nor long", f)
-	}
-	if m := r.attrs["match"]; m != "" {
-		re, err := regexp.Compile(m)
-		if err != nil {
-			return fmt.Errorf("match: %w", err)
-		}
-		if re.NumSubexp() == 0 {
-			return fmt.Errorf("match %q needs a group in parentheses, which is the version", m)
-		}
-	}
-	return nil
+// Rules are parsed lines, in order of falling priority, and what holds for all of them.
+type Rules struct {
+	Flavor Flavor
+	list   []rule
 }
 
 // Render applies the rules to an event. Tags come in order of priority, each once. The first rule
-// that gives a tag decides, as in metadata-action, whether `latest` comes along: it does for a
+// that gives a tag decides whether latest comes along, unless the flavor does: it does for a
 // release and for a git tag.
 func (rules Rules) Render(e Event) Set {
 	set := Set{Tags: []Tag{}, Silent: []string{}}
 	latest, decided := Tag{}, false
-	for _, r := range rules {
-		tag, wantsLatest, reason := r.render(e)
+	for _, r := range rules.list {
+		tag, wantsLatest, reason := r.render(e, rules.Flavor)
 		if reason != "" {
 			set.Silent = append(set.Silent, r.text+": "+reason)
 			continue
 		}
 		if !decided {
 			set.Version, decided = tag.Name, true
-			if wantsLatest {
-				latest = Tag{Name: "latest", Rule: "the highest release", Kind: Release, Release: tag.Release}
+			if auto := rules.Flavor.Latest == "auto"; auto && wantsLatest || rules.Flavor.Latest == "true" {
+				latest = latestOf(tag, auto)
 			}
 		}
 		set.add(tag)
 	}
-	if latest.Name != "" {
-		set.add(latest)
+	if latest.Kind != "" {
+		if latest.Name = rules.Flavor.latest(e); Valid(latest.Name) {
+			set.add(latest)
+		} else {
+			set.Silent = append(set.Silent, fmt.Sprintf("latest: %q is not a valid tag", latest.Name))
+		}
 	}
 	return set
+}
+
+// latestOf is the tag latest as it comes along with another. Where the flavor demands it, it follows what
+// the other one follows: a branch, if that is no release.
+func latestOf(with Tag, auto bool) Tag {
+	if auto || with.Release != "" {
+		return Tag{Rule: "the highest release", Kind: Release, Release: with.Release}
+	}
+	return Tag{Rule: "flavor latest=true", Kind: Branch}
 }
 
 // Ask adds a tag that somebody asked for by its name. It labels the image, and never moves.
@@ -199,50 +120,73 @@ func (s *Set) add(t Tag) {
 }
 
 // render gives the rule's tag, or the reason why there is none.
-func (r rule) render(e Event) (tag Tag, latest bool, reason string) {
-	switch enabled := e.expand(cmp.Or(r.attrs["enable"], "true")); enabled {
-	case "true":
-	case "false":
-		return Tag{}, false, "not enabled"
-	default:
-		return Tag{}, false, fmt.Sprintf("enable is %q, neither true nor false", enabled)
-	}
-	switch r.kind {
-	case "semver":
-		tag, latest, reason = r.semver(e)
-	case "ref":
-		tag, latest, reason = r.ref(e)
-	case "raw":
-		tag = Tag{Name: e.expand(r.attrs["value"]), Kind: Branch}
-	case "sha":
-		tag = Tag{Name: e.shortSHA(), Kind: Commit}
-		if r.attrs["format"] == "long" {
-			tag.Name = e.SHA
+func (r rule) render(e Event, f Flavor) (tag Tag, latest bool, reason string) {
+	if enable, given := r.attrs["enable"]; given {
+		switch enabled := e.expand(enable); enabled {
+		case "true":
+		case "false":
+			return Tag{}, false, "not enabled"
+		default:
+			return Tag{}, false, fmt.Sprintf("enable is %q, neither true nor false", enabled)
 		}
 	}
+	tag, latest, reason = r.bare(e)
 	if reason != "" {
 		return Tag{}, false, reason
 	}
 	tag.Rule = r.text
-	tag.Name = sanitise(r.affix("prefix", e) + tag.Name + e.expand(r.attrs["suffix"]))
+	tag.Name = sanitise(r.affix("prefix", f.Prefix, e) + tag.Name + r.affix("suffix", f.Suffix, e))
 	if !Valid(tag.Name) {
 		return Tag{}, false, fmt.Sprintf("%q is not a valid tag", tag.Name)
 	}
 	return tag, latest, ""
 }
 
-// affix is the rule's prefix; sha and pull-request tags have one of their own.
-func (r rule) affix(key string, e Event) string {
-	if v, given := r.attrs[key]; given {
-		return e.expand(v)
+// bare gives the rule's tag as it is before prefix and suffix.
+func (r rule) bare(e Event) (tag Tag, latest bool, reason string) {
+	switch r.kind {
+	case "schedule":
+		if !strings.Contains(e.Name, "schedule") {
+			return Tag{}, false, e.Name + " is no schedule"
+		}
+		return Tag{Name: fill(r.attrs["pattern"], e.dates()), Kind: Branch}, false, ""
+	case "semver":
+		return r.semver(e)
+	case "pep440":
+		return r.pep440(e)
+	case "match":
+		return r.matched(e)
+	case "edge":
+		return r.edge(e)
+	case "ref":
+		return r.ref(e)
+	case "raw":
+		return Tag{Name: e.expand(r.attrs["value"]), Kind: Branch}, false, ""
+	default: // sha
+		if r.attrs["format"] == "long" {
+			return Tag{Name: e.SHA, Kind: Commit}, false, ""
+		}
+		return Tag{Name: e.shortSHA(), Kind: Commit}, false, ""
 	}
-	switch {
-	case r.kind == "sha":
-		return "sha-"
-	case r.kind == "ref" && r.attrs["event"] == "pr":
-		return "pr-"
+}
+
+// affix is the rule's own prefix or suffix; where it has none, that of all.
+func (r rule) affix(key, ofAll string, e Event) string {
+	if own, given := r.attrs[key]; given {
+		return e.expand(own)
 	}
-	return ""
+	return e.expand(ofAll)
+}
+
+func (r rule) edge(e Event) (tag Tag, latest bool, reason string) {
+	branch, of := cutOrEmpty(e.Ref, "refs/heads/"), r.attrs["branch"]
+	if of == "" {
+		of = e.DefaultBranch
+	}
+	if branch == "" || branch != of {
+		return Tag{}, false, fmt.Sprintf("%s is not branch %s", e.Ref, of)
+	}
+	return Tag{Name: "edge", Kind: Branch}, false, ""
 }
 
 func (r rule) ref(e Event) (tag Tag, latest bool, reason string) {
@@ -254,50 +198,58 @@ func (r rule) ref(e Event) (tag Tag, latest bool, reason string) {
 	}
 	switch event {
 	case "pr":
-		rest, _, _ = strings.Cut(rest, "/")
+		return Tag{Name: strings.TrimSuffix(rest, "/merge"), Kind: Branch}, false, ""
 	case "tag":
-		tag = Tag{Name: rest, Kind: Version}
-		if v := parseVersion(rest); v != nil {
-			tag.Release = full(v)
-		}
-		return tag, true, ""
+		return ofGitTag(rest, rest), true, ""
 	}
 	return Tag{Name: rest, Kind: Branch}, false, ""
 }
 
-var expression = regexp.MustCompile(`\{\{\s*([a-z_]+)\s*\}\}`)
-
-// expand fills metadata-action's global expressions.
-func (e Event) expand(text string) string {
-	return expression.ReplaceAllStringFunc(text, func(match string) string {
-		switch expression.FindStringSubmatch(match)[1] {
-		case "branch":
-			return cutOrEmpty(e.Ref, "refs/heads/")
-		case "tag":
-			return cutOrEmpty(e.Ref, "refs/tags/")
-		case "sha":
-			return e.shortSHA()
-		case "is_default_branch":
-			return fmt.Sprint(e.onDefaultBranch())
-		case "is_not_default_branch":
-			return fmt.Sprint(!e.onDefaultBranch())
-		}
-		return match
-	})
-}
-
-func (e Event) onDefaultBranch() bool {
-	return e.DefaultBranch != "" && e.Ref == "refs/heads/"+e.DefaultBranch
-}
-
-func (e Event) shortSHA() string { return e.SHA[:min(7, len(e.SHA))] }
-
-func cutOrEmpty(s, prefix string) string {
-	rest, ok := strings.CutPrefix(s, prefix)
-	if !ok {
-		return ""
+// ofGitTag is a tag that is a git tag's name, or a part of it. The whole names one version and never moves, and
+// so does a part that tells the whole version; any other part follows the line that it tells.
+func ofGitTag(name, gitTag string) Tag {
+	tag := Tag{Name: name, Kind: Version}
+	v := parseVersion(gitTag)
+	if v != nil {
+		tag.Release = full(v)
 	}
-	return rest
+	if name == gitTag || v != nil && strings.Contains(name, tag.Release) {
+		return tag
+	}
+	tag.Kind = Release
+	if v == nil {
+		return tag
+	}
+	major, minor := fmt.Sprint(v.Major()), fmt.Sprint(v.Minor())
+	switch bare := strings.TrimPrefix(name, "v"); bare {
+	case major + "." + minor, major:
+		tag.Line = bare
+	}
+	return tag
+}
+
+func (r rule) matched(e Event) (tag Tag, latest bool, reason string) {
+	text, reason := r.subject(e)
+	if reason != "" {
+		return Tag{}, false, reason
+	}
+	groups := r.match.FindStringSubmatchIndex(text)
+	if groups == nil || groups[2*r.group] < 0 {
+		return Tag{}, false, fmt.Sprintf("%q does not match %s", text, r.attrs["pattern"])
+	}
+	return ofGitTag(text[groups[2*r.group]:groups[2*r.group+1]], text), true, ""
+}
+
+// subject is what semver, pep440 and match look at: their value, or the git tag.
+func (r rule) subject(e Event) (text, reason string) {
+	if v := r.attrs["value"]; v != "" {
+		return e.expand(v), ""
+	}
+	text, isTag := strings.CutPrefix(e.Ref, "refs/tags/")
+	if !isTag {
+		return "", e.Ref + " is no tag"
+	}
+	return text, ""
 }
 
 var illegal = regexp.MustCompile(`[^A-Za-z0-9._-]+`)

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
+	pep440 "github.com/aquasecurity/go-pep440-version"
 )
 
 // parseVersion reads strict semver with an optional v, as metadata-action's gate does; Masterminds'
@@ -29,24 +31,29 @@ func full(v *semver.Version) string {
 }
 
 func (r rule) semver(e Event) (tag Tag, latest bool, reason string) {
-	text, isTag := strings.CutPrefix(e.Ref, "refs/tags/")
-	if v := r.attrs["value"]; v != "" {
-		text, isTag = e.expand(v), true
+	text, reason := r.versionText(e)
+	if reason != "" {
+		return Tag{}, false, reason
 	}
-	if !isTag {
-		return Tag{}, false, e.Ref + " is no tag"
-	}
-	if m := r.attrs["match"]; m != "" {
-		if groups := regexp.MustCompile(m).FindStringSubmatch(text); groups != nil {
-			text = groups[1]
-		}
-	}
-	v := parseVersion(strings.ReplaceAll(text, "/", "-"))
+	v := parseVersion(text)
 	if v == nil {
 		return Tag{}, false, fmt.Sprintf("%q is no semantic version", text)
 	}
-	tag = renderVersion(r.attrs["pattern"], text, v)
-	return tag, v.Prerelease() == "", ""
+	return renderVersion(r.attrs["pattern"], text, v), v.Prerelease() == "", ""
+}
+
+// versionText is what semver and pep440 look at: of what match finds the first group, else all of it.
+func (r rule) versionText(e Event) (text, reason string) {
+	text, reason = r.subject(e)
+	if reason != "" {
+		return "", reason
+	}
+	if r.match != nil {
+		if groups := r.match.FindStringSubmatch(text); groups != nil {
+			text = groups[1]
+		}
+	}
+	return strings.ReplaceAll(text, "/", "-"), ""
 }
 
 // renderVersion fills a semver pattern. A prerelease gives its full version whatever the pattern,
@@ -54,24 +61,70 @@ func (r rule) semver(e Event) (tag Tag, latest bool, reason string) {
 func renderVersion(pattern, raw string, v *semver.Version) Tag {
 	tag := Tag{Kind: Version, Release: full(v)}
 	if v.Prerelease() != "" {
-		if tag.Name = tag.Release; pattern == "{{raw}}" {
+		if tag.Name = tag.Release; isRaw(pattern) {
 			tag.Name = raw
 		}
 		return tag
 	}
-	major, minor := fmt.Sprint(v.Major()), fmt.Sprint(v.Minor())
-	tag.Name = strings.NewReplacer("{{raw}}", raw, "{{version}}", tag.Release, "{{major}}", major,
-		"{{minor}}", minor, "{{patch}}", fmt.Sprint(v.Patch())).Replace(pattern)
-	switch {
-	case strings.Contains(tag.Name, tag.Release), strings.Contains(pattern, "{{patch}}"), strings.Contains(pattern, "{{raw}}"):
-		return tag
-	case strings.Contains(pattern, "{{minor}}"):
-		tag.Line = major + "." + minor
-	case strings.Contains(pattern, "{{major}}"):
-		tag.Line = major
+	major, minor, patch := fmt.Sprint(v.Major()), fmt.Sprint(v.Minor()), fmt.Sprint(v.Patch())
+	tag.Name = fillVersion(pattern, raw, tag.Release, major, minor, patch)
+	return tag.along(pattern, major, minor)
+}
+
+func fillVersion(pattern, raw, version, major, minor, patch string) string {
+	return fill(pattern, map[string]value{"raw": constant(raw), "version": constant(version),
+		"major": constant(major), "minor": constant(minor), "patch": constant(patch)})
+}
+
+// along makes a version's tag follow the line that its pattern tells, where it leaves a part of the version open.
+func (t Tag) along(pattern, major, minor string) Tag {
+	has := func(name string) bool {
+		return slices.ContainsFunc(statement.FindAllStringSubmatch(pattern, -1), func(m []string) bool { return m[1] == name })
 	}
-	tag.Kind = Release
-	return tag
+	switch {
+	case t.Release != "" && strings.Contains(t.Name, t.Release), has("patch"), has("raw"), has("version"):
+		return t
+	case has("minor"):
+		t.Line = major + "." + minor
+	case has("major"):
+		t.Line = major
+	}
+	t.Kind = Release
+	return t
+}
+
+// pep440 reads a Python version: https://packaging.python.org/en/latest/specifications/version-specifiers/
+func (r rule) pep440(e Event) (tag Tag, latest bool, reason string) {
+	text, reason := r.versionText(e)
+	if reason != "" {
+		return Tag{}, false, reason
+	}
+	v, err := pep440.Parse(text)
+	if err != nil {
+		return Tag{}, false, fmt.Sprintf("%q is no Python version", text)
+	}
+	pattern := r.attrs["pattern"]
+	tag = Tag{Name: v.String(), Kind: Version}
+	if v.IsPreRelease() || v.IsPostRelease() { // a development release counts as one before
+		if isRaw(pattern) {
+			tag.Name = text
+		}
+		return tag, false, ""
+	}
+	numbers := append(strings.Split(afterEpoch(v.BaseVersion()), "."), "0", "0")
+	major, minor, patch := numbers[0], numbers[1], numbers[2]
+	if final := parseVersion(major + "." + minor + "." + patch); final != nil && v.BaseVersion() == v.String() && len(numbers) <= 5 {
+		tag.Release = full(final)
+	}
+	tag.Name = fillVersion(pattern, text, v.String(), major, minor, patch)
+	return tag.along(pattern, major, minor), true, ""
+}
+
+func afterEpoch(version string) string {
+	if _, rest, ok := strings.Cut(version, "!"); ok {
+		return rest
+	}
+	return version
 }
 
 // Follows reports whether a version belongs to the line that a Release tag follows.
@@ -95,26 +148,32 @@ var placeholders = strings.NewReplacer(
 var affixExpression = regexp.MustCompile(`\\\{\\\{.*?\\\}\\\}`)
 
 // A shape is what the tags of one rule look like.
-func (r rule) shape() *regexp.Regexp {
-	pattern := r.attrs["pattern"]
-	if r.kind == "ref" && r.attrs["event"] == "tag" {
+func (r rule) shape(f Flavor) *regexp.Regexp {
+	pattern := statement.ReplaceAllString(r.attrs["pattern"], "{{$1}}")
+	switch {
+	case r.kind == "ref" && r.attrs["event"] == "tag":
 		pattern = "{{raw}}"
+	case r.kind != "semver" && r.kind != "pep440":
+		return nil
 	}
 	// A bare major version looks like any number: a date, a build's count.
 	if !strings.Contains(pattern, "{{minor}}") && !strings.Contains(pattern, "{{version}}") && pattern != "{{raw}}" {
 		return nil
 	}
-	affix := func(key string) string {
-		return affixExpression.ReplaceAllString(regexp.QuoteMeta(r.attrs[key]), `[A-Za-z0-9._-]*`)
+	affix := func(key, ofAll string) string {
+		if own, given := r.attrs[key]; given {
+			ofAll = own
+		}
+		return affixExpression.ReplaceAllString(regexp.QuoteMeta(ofAll), `[A-Za-z0-9._-]*`)
 	}
-	return regexp.MustCompile("^" + affix("prefix") + placeholders.Replace(regexp.QuoteMeta(pattern)) + affix("suffix") + "$")
+	return regexp.MustCompile("^" + affix("prefix", f.Prefix) + placeholders.Replace(regexp.QuoteMeta(pattern)) + affix("suffix", f.Suffix) + "$")
 }
 
 // Published returns the version that a tag which these rules gave stands for; of one that leaves
 // parts of it open, the lowest. Nil where the tag stands for none, or for a prerelease.
 func (rules Rules) Published(tag string) *semver.Version {
-	for _, r := range rules {
-		shape := r.shape()
+	for _, r := range rules.list {
+		shape := r.shape(rules.Flavor)
 		if shape == nil {
 			continue
 		}
