@@ -25,6 +25,8 @@ type Event struct {
 	DefaultBranch string
 	BaseRef       string // branch that a git tag was pushed from, or that a pull request is for; often not known
 	Repository    string // owner/name
+	Description   string // of the repository; often empty
+	License       string // its SPDX identifier, where GitHub knows it
 	Owner         string
 	Actor         string
 	Fork          bool // a pull request from another repository
@@ -42,6 +44,10 @@ type payload struct {
 	BaseRef    string `json:"base_ref"`
 	Repository struct {
 		DefaultBranch string `json:"default_branch"`
+		Description   string `json:"description"`
+		License       struct {
+			SPDX string `json:"spdx_id"`
+		} `json:"license"`
 	} `json:"repository"`
 	PullRequest struct {
 		Base struct {
@@ -99,7 +105,7 @@ func (e *Event) readPayload(event map[string]any) error {
 	if err := json.Unmarshal(data, &p); err != nil {
 		return fmt.Errorf("reading the event: %w", err)
 	}
-	e.DefaultBranch = p.Repository.DefaultBranch
+	e.DefaultBranch, e.Description, e.License = p.Repository.DefaultBranch, p.Repository.Description, p.Repository.License.SPDX
 	e.BaseRef = cmp.Or(p.BaseRef, p.PullRequest.Base.Ref)
 	head := p.PullRequest.Head.Repo.FullName
 	e.Fork = strings.HasPrefix(e.Name, "pull_request") && !strings.EqualFold(head, e.Repository)

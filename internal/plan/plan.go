@@ -141,8 +141,7 @@ func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Se
 		return Service{}, err
 	}
 	planned.Inputs = inputs
-	planned.Labels = p.labels(s, set.Version, work)
-	planned.Annotations = maps.Clone(planned.Labels)
+	planned.Labels, planned.Annotations = p.labels(s, set.Version, work)
 	planned.Annotations[InputsKey] = inputs
 	if p.Pushes && len(set.Tags) == 0 {
 		planned.Action, planned.Reason = Skip, "no rule gives a tag for this event"
@@ -231,24 +230,35 @@ func fanOut(services []Service) {
 	}
 }
 
-// labels are the OCI labels of an image; the configuration's own win.
+// labels are the labels of an image and the annotations of its index: those of the OCI image specification, and over
+// them the configuration's own. They are docker/metadata-action's, but for the time, which is the commit's and not now:
+// the same commit gives the same image.
 // https://github.com/opencontainers/image-spec/blob/main/annotations.md#pre-defined-annotation-keys
-func (p Planner) labels(s service.Service, version string, work *tree) map[string]string {
-	labels := map[string]string{
-		"org.opencontainers.image.title": s.Name,
-		registry.RevisionKey:             p.revision(s, work),
-		// The commit's time, not now: the same commit gives the same image.
-		"org.opencontainers.image.created": work.time.UTC().Format(time.RFC3339),
+func (p Planner) labels(s service.Service, version string, work *tree) (labels, annotations map[string]string) {
+	e := p.Event
+	all := map[string]string{"title": s.Name, "created": work.time.UTC().Format(time.RFC3339)}
+	if e.Repository != "" {
+		source := e.ServerURL + "/" + e.Repository
+		_, all["title"], _ = strings.Cut(e.Repository, "/")
+		all["source"], all["url"] = source, source
 	}
-	if version != "" {
-		labels[registry.VersionKey] = version
+	for key, value := range map[string]string{"version": version, "description": e.Description, "licenses": e.License} {
+		if value != "" {
+			all[key] = value
+		}
 	}
-	if p.Event.Repository != "" {
-		source := p.Event.ServerURL + "/" + p.Event.Repository
-		labels["org.opencontainers.image.source"], labels["org.opencontainers.image.url"] = source, source
+	labels = map[string]string{registry.RevisionKey: p.revision(s, work)}
+	for key, value := range all {
+		labels["org.opencontainers.image."+key] = value
 	}
-	maps.Copy(labels, s.Labels)
-	return labels
+	annotations = maps.Clone(labels)
+	for key, value := range s.Labels {
+		labels[key] = p.tagEvent(work).Expand(value)
+	}
+	for key, value := range s.Annotations {
+		annotations[key] = p.tagEvent(work).Expand(value)
+	}
+	return labels, annotations
 }
 
 // revision names the commit that an image is built from. With uncommitted files there is none, and

@@ -263,18 +263,22 @@ func TestUncommittedFilesNameNoRevision(t *testing.T) {
 func TestLabels(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.service(0).Labels = map[string]string{"org.opencontainers.image.title": "API", "team": "a"}
+	w.planner.Event.Description, w.planner.Event.License = "All in one", "MIT"
+	w.service(0).Labels = map[string]string{"org.opencontainers.image.title": "API", "team": "a on {{branch}}"}
+	w.service(0).Annotations = map[string]string{"org.opencontainers.image.description": "{{sha}}"}
 	got := w.make().Services[0]
-	want := map[string]string{
-		"org.opencontainers.image.title": "API", "team": "a", registry.RevisionKey: w.base, registry.VersionKey: "main",
-		"org.opencontainers.image.created": "2024-05-01T10:00:00Z",
-		"org.opencontainers.image.source":  "https://github.com/octo/mono", "org.opencontainers.image.url": "https://github.com/octo/mono",
+	made := map[string]string{
+		"org.opencontainers.image.title": "mono", registry.RevisionKey: w.base, registry.VersionKey: "main",
+		"org.opencontainers.image.created": "2024-05-01T10:00:00Z", "org.opencontainers.image.description": "All in one", "org.opencontainers.image.licenses": "MIT",
+		"org.opencontainers.image.source": "https://github.com/octo/mono", "org.opencontainers.image.url": "https://github.com/octo/mono",
 	}
-	if diff := gocmp.Diff(want, got.Labels); diff != "" {
+	labels, annotations := maps.Clone(made), maps.Clone(made)
+	labels["org.opencontainers.image.title"], labels["team"] = "API", "a on main"
+	annotations["org.opencontainers.image.description"], annotations[InputsKey] = shortSHA(w.base), got.Inputs
+	if diff := gocmp.Diff(labels, got.Labels); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)
 	}
-	want[InputsKey] = got.Inputs
-	if diff := gocmp.Diff(want, got.Annotations); diff != "" {
+	if diff := gocmp.Diff(annotations, got.Annotations); diff != "" {
 		t.Errorf("annotations (-want +got):\n%s", diff)
 	}
 }

@@ -102,7 +102,7 @@ func (t *tree) changedSince(ctx context.Context, base string) ([]string, error) 
 // inputs is the digest of what decides a service's image: its definition, and mode, name and
 // content of each watched file. Labels that this program makes do not count.
 func (t *tree) inputs(s service.Service) (string, error) {
-	definition, err := json.Marshal([]any{s.Context, s.Dockerfile, s.Target, s.BuildArgs, s.Labels, s.Platforms})
+	definition, err := json.Marshal([]any{s.Context, s.Dockerfile, s.Target, s.BuildArgs, s.Labels, s.Annotations, s.Platforms})
 	if err != nil {
 		return "", err
 	}

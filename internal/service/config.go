@@ -136,6 +136,7 @@ func completeServices(config *Config, problems *Problems) {
 			s.Platforms = config.Platforms
 		}
 		s.BuildArgs = merged(config.Settings.BuildArgs, s.BuildArgs)
+		s.Labels, s.Annotations = merged(config.Labels, s.Labels), merged(config.Annotations, s.Annotations)
 		for _, key := range []string{"name " + s.Name, "image " + s.Image} {
 			if first, taken := seen[key]; taken {
 				problems.Add(s.At, "give each service its own", "%s is used already at %s", key, first)

@@ -80,7 +80,7 @@ func resolve(n *yaml.Node) {
 }
 
 func (d *document) readTop(node *yaml.Node, problems *Problems) {
-	known := []string{"services", "tags", "flavor", "gates"}
+	known := []string{"services", "tags", "flavor", "labels", "annotations", "gates"}
 	for _, s := range Table() {
 		if !s.FlagOnly {
 			known = append(known, s.Key())
@@ -154,6 +154,12 @@ func (d *document) rest(config *Config, problems *Problems) {
 	}
 	if node := d.keys["flavor"]; node != nil {
 		r.lines(&config.Flavor)(node)
+	}
+	if node := d.keys["labels"]; node != nil {
+		r.textMap(&config.Labels)(node)
+	}
+	if node := d.keys["annotations"]; node != nil {
+		r.textMap(&config.Annotations)(node)
 	}
 	if node := d.keys["gates"]; node != nil {
 		r.gates(node, &config.Gates)
@@ -353,7 +359,7 @@ func (r reader) service(n *yaml.Node) Service {
 			return nil
 		}, "use letters, digits and . _ -, at most 63"),
 		"image": r.text(&s.Image), "context": path(&s.Context), "dockerfile": path(&s.Dockerfile), "target": r.text(&s.Target),
-		"build_args": r.textMap(&s.BuildArgs), "labels": r.textMap(&s.Labels), "env": r.textMap(&s.Env),
+		"build_args": r.textMap(&s.BuildArgs), "labels": r.textMap(&s.Labels), "annotations": r.textMap(&s.Annotations), "env": r.textMap(&s.Env),
 		"platforms": r.platforms(&s.Platforms), "paths": r.patterns(&s.Paths), "depends_on": r.texts(&s.DependsOn),
 		"port": r.port(&s.Port), "health_endpoint": r.endpoint(&s.HealthEndpoint),
 		"smoke": r.commands(&s.Smoke), "run_once": r.texts(&s.RunOnce), "resources": r.resources(&s.Resources),

@@ -82,7 +82,7 @@ func TestSchemaHasTheSettings(t *testing.T) {
 	schema := readSchema(t)
 	properties := schema["properties"].(map[string]any)
 	want := map[string]any{}
-	for _, own := range []string{"services", "tags", "flavor", "gates"} {
+	for _, own := range []string{"services", "tags", "flavor", "labels", "annotations", "gates"} {
 		want[own] = properties[own]
 	}
 	for _, s := range Table() {

@@ -20,8 +20,11 @@ type Service struct {
 	Dockerfile string // relative to the workspace
 	Target     string // Dockerfile stage; empty means the last
 	BuildArgs  map[string]string
-	Labels     map[string]string
-	Platforms  []string // "linux/amd64", "linux/arm64/v8"
+	// Labels and Annotations of the image, over those that this program makes. Their values may hold the
+	// global expressions of the tag language.
+	Labels      map[string]string
+	Annotations map[string]string
+	Platforms   []string // "linux/amd64", "linux/arm64/v8"
 	// Paths says which files count as a change, in order, a later match winning and "!" excluding;
 	// empty means the context. The Dockerfile and the ignore files always count.
 	Paths     []string
@@ -124,5 +127,7 @@ type Config struct {
 	Services []Service
 	Tags     string // tag rules, in docker/metadata-action's language
 	Flavor   string // what holds for all of them, in the same
-	Gates    Gates
+	// Labels and Annotations are those of every service that does not set them itself.
+	Labels, Annotations map[string]string
+	Gates               Gates
 }
