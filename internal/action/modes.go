@@ -162,8 +162,8 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 	if err != nil {
 		return made, err
 	}
-	return made, writeOutputs(p, [][2]string{
-		{"matrix", matrix}, {"has-work", fmt.Sprint(len(made.Work()) > 0)}, {"plan", hostPath(ctx, p, j.Config.PlanFile)}})
+	return made, writeOutputs(p, [][2]string{{"matrix", matrix}, {"max-parallel", fmt.Sprint(j.Config.MaxParallel)}, {"fail-fast", fmt.Sprint(j.Config.FailFast)},
+		{"has-work", fmt.Sprint(len(made.Work()) > 0)}, {"plan", hostPath(ctx, p, j.Config.PlanFile)}})
 }
 
 func tellPlan(made plan.Plan, log *actions.Log) {

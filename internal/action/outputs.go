@@ -19,6 +19,8 @@ type Output struct{ Name, Help string }
 // Outputs lists them all; a run writes no other.
 var Outputs = [...]Output{
 	{"matrix", "Input for `strategy.matrix`: one row for each service with work to do, or each of its platforms; `{\"include\":[]}` when there is none."},
+	{"max-parallel", "The setting of that name, for `strategy.max-parallel`."},
+	{"fail-fast", "The setting of that name, for `strategy.fail-fast`."},
 	{"has-work", "`true` when any service has work to do."},
 	{"plan", "Path of the plan, as JSON."},
 	{"plan-ref", "Where `handover` is by the registry: what `plan-ref` is to be in the other jobs."},

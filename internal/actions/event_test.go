@@ -150,3 +150,25 @@ func TestInputs(t *testing.T) {
 		}
 	}
 }
+
+// FuzzReadEvent reads payloads and variables of any kind. What comes of them is proven, or told as a mistake.
+func FuzzReadEvent(f *testing.F) {
+	f.Add(`{"ref": "refs/heads/main", "base_ref": null, `+repository+`}`, "push", "refs/heads/main", head, "1")
+	f.Add(`{"pull_request": {"head": {"repo": null}}}`, "pull_request", "refs/pull/7/merge", head, "2")
+	f.Add(`[1]`, "x", "main", "0", "-1")
+	f.Fuzz(func(t *testing.T, payload, name, ref, sha, attempt string) {
+		for _, v := range []string{name, ref, sha, attempt} {
+			if strings.ContainsRune(v, 0) {
+				t.Skip("no variable holds that")
+			}
+		}
+		var problems service.Problems
+		e := ReadEvent(runner(t, payload, map[string]string{"GITHUB_EVENT_NAME": name, "GITHUB_REF": ref, "GITHUB_SHA": sha, "GITHUB_RUN_ATTEMPT": attempt}), &problems)
+		if len(problems) > 0 {
+			return
+		}
+		if e.SHA != "" && !commit.MatchString(e.SHA) || e.Ref != "" && !strings.HasPrefix(e.Ref, "refs/") || e.Attempt < 1 {
+			t.Errorf("it was taken without a word: %+v", e)
+		}
+	})
+}

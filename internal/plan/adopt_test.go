@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -114,5 +115,33 @@ func TestMatrixDoesNotSplitWhatIsUsedAgain(t *testing.T) {
 	w.planner.Config.Split = "platform"
 	if rows := w.make().Matrix.Include; len(rows) != 3 || len(rows[0].Platforms) != 2 {
 		t.Errorf("rows %+v", rows)
+	}
+}
+
+// TestMatrixHoldsAsManyRowsAsGitHubMakes shares rows out among very many services.
+func TestMatrixHoldsAsManyRowsAsGitHubMakes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ amd, arm, want, most int }{
+		{256, 0, 256, 1}, {257, 0, 129, 2}, {200, 56, 256, 1}, {300, 300, 200, 3}, {1000, 1, 251, 4}, {0, 0, 0, 0}, {10_000, 0, 250, 40},
+	} {
+		var rows []Row
+		for i := range c.amd + c.arm {
+			name, runner := fmt.Sprintf("s%d", i), "ubuntu-latest"
+			if i >= c.amd {
+				runner = "arm"
+			}
+			rows = append(rows, Row{Row: name, Services: []string{name}, Name: name, Platforms: []string{runner}, Runner: runner})
+		}
+		got := atMost(mostRows, rows)
+		names, services, most := map[string]bool{}, map[string]bool{}, 0
+		for _, r := range got {
+			names[r.Row], most = true, max(most, len(r.Services))
+			for _, s := range r.Services {
+				services[s] = true
+			}
+		}
+		if len(got) != c.want || len(got) > mostRows || len(names) != len(got) || len(services) != c.amd+c.arm || most != c.most {
+			t.Errorf("%d and %d services: %d rows, %d names, %d services, %d in one at most; want %d rows of %d", c.amd, c.arm, len(got), len(names), len(services), most, c.want, c.most)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -40,7 +41,59 @@ func (p Planner) matrix(work []Service) Matrix {
 			m.Include = append(m.Include, p.row(s.Name+"@"+strings.ReplaceAll(platform, "/", "-"), s, []string{platform}))
 		}
 	}
+	m.Include = atMost(mostRows, m.Include)
 	return m
+}
+
+// mostRows is how many jobs GitHub makes of one matrix.
+// https://docs.github.com/en/actions/reference/limits#existing-system-limits
+const mostRows = 256
+
+// atMost lets services share rows where there would be too many, as few in a row as will do. Only what has the same
+// platforms and runner shares one.
+func atMost(most int, rows []Row) []Row {
+	alike := func(r Row) string { return strings.Join(r.Platforms, " ") + " on " + r.Runner }
+	kinds := map[string]int{}
+	for _, r := range rows {
+		kinds[alike(r)]++
+	}
+	each := 1
+	for rowsFor(kinds, each) > most && each < len(rows) {
+		each++
+	}
+	if each == 1 {
+		return rows
+	}
+	var shared []Row
+	open := map[string]int{} // the row that is being filled, by kind
+	for _, r := range rows {
+		i, filling := open[alike(r)]
+		if !filling || len(shared[i].Services) == each {
+			open[alike(r)] = len(shared)
+			shared = append(shared, r)
+			continue
+		}
+		to := &shared[i]
+		to.Services = append(to.Services, r.Services...)
+		to.Image, to.Port, to.HealthEndpoint = "", 0, "" // which are of one service
+	}
+	for i := range shared {
+		if more := len(shared[i].Services) - 1; more > 0 {
+			// No service has a + in its name either.
+			shared[i].Row = fmt.Sprintf("%s+%d", shared[i].Row, more)
+			shared[i].Name = shared[i].Row
+		}
+	}
+	return shared
+}
+
+// rowsFor counts the rows of so many kinds, with so many services in each.
+func rowsFor(kinds map[string]int, each int) int {
+	rows := 0
+	for _, n := range kinds {
+		rows += (n + each - 1) / each
+	}
+	return rows
 }
 
 func (p Planner) row(name string, s Service, platforms []string) Row {

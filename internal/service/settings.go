@@ -33,6 +33,7 @@ type Settings struct {
 	Push          string
 	Promote       string
 	MaxParallel   int
+	FailFast      bool
 	Row           string
 	Split         string
 	Runners       map[string]string // by platform
@@ -114,6 +115,8 @@ func Table() []Setting {
 			Help: "Whether one refused service keeps the tags of the others where they are."},
 		{Name: "max-parallel", Default: "3", Number: true, set: positive(func(s *Settings) *int { return &s.MaxParallel }),
 			Help: "Services that are built and judged at the same time."},
+		{Name: "fail-fast", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.FailFast }),
+			Help: "Whether a row of the matrix that fails ends the others: the output of that name, for the workflow to use."},
 		{Name: "split", Default: "service", Allowed: []string{"service", "platform"}, set: text(func(s *Settings) *string { return &s.Split }),
 			Help: "What a row of the matrix is: a `service` with all its platforms, or each `platform` of a service by itself."},
 		{Name: "runners", Default: "linux/arm64=ubuntu-24.04-arm", List: true, set: runners,

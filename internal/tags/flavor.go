@@ -1,7 +1,6 @@
 package tags
 
 import (
-	"encoding/csv"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,7 +30,7 @@ func ParseFlavor(text string) (Flavor, []error) {
 }
 
 func (f *Flavor) read(line string) error {
-	fields, err := csv.NewReader(strings.NewReader(line)).Read()
+	fields, err := split(line)
 	if err != nil {
 		return err
 	}

@@ -3,11 +3,13 @@ package tags
 import (
 	"cmp"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // A rule is one line of the language.
@@ -67,9 +69,7 @@ func Parse(text string) (Rules, []error) {
 }
 
 func parseRule(line string) (rule, error) {
-	reader := csv.NewReader(strings.NewReader(line))
-	reader.TrimLeadingSpace = true
-	fields, err := reader.Read()
+	fields, err := split(line)
 	if err != nil {
 		return rule{}, err
 	}
@@ -95,6 +95,16 @@ func parseRule(line string) (rule, error) {
 		return rule{}, fmt.Errorf("type %s needs %s=…", r.kind, known.required)
 	}
 	return r, r.prove(known)
+}
+
+// split reads the fields of one line in CSV.
+func split(line string) ([]string, error) {
+	if !utf8.ValidString(line) {
+		return nil, errors.New("it is no text in UTF-8")
+	}
+	reader := csv.NewReader(strings.NewReader(line))
+	reader.TrimLeadingSpace = true
+	return reader.Read()
 }
 
 // prove checks the attributes, and fills in what is not given.

@@ -130,23 +130,23 @@ func TestParseReportsEveryMistake(t *testing.T) {
 }
 
 func FuzzRender(f *testing.F) {
-	f.Add("type=ref,event=branch\ntype=sha", "refs/heads/main")
-	f.Add("type=semver,pattern={{major}}", "refs/tags/v1.2.3")
-	f.Fuzz(func(t *testing.T, text, ref string) {
+	f.Add("type=ref,event=branch\ntype=sha", "", "push", "refs/heads/main")
+	f.Add("type=semver,pattern={{major}}", "suffix=-x,onlatest=true", "push", "refs/tags/v1.2.3")
+	f.Add("type=schedule,pattern={{date 'YYYY' tz='Asia/Tokyo'}}\ntype=pep440,pattern={{version}}", "latest=true", "schedule", "refs/tags/1.2rc1")
+	f.Add("type=match,pattern=/v(.*)/i,group=1\ntype=edge\nfoo", "prefix={{sha}}", "push", "refs/tags/v1")
+	f.Fuzz(func(t *testing.T, text, flavor, name, ref string) {
 		rules, _ := Parse(text)
-		set := rules.Render(Event{Name: "push", Ref: ref, SHA: sha, DefaultBranch: "main"})
-		seen := map[string]bool{}
+		rules.Flavor, _ = ParseFlavor(flavor)
+		e := Event{Name: name, Ref: ref, SHA: sha, DefaultBranch: "main"}
+		set := rules.Render(e)
+		checkSet(t, rules, e, set)
 		for _, tag := range set.Tags {
-			if !Valid(tag.Name) || seen[tag.Name] {
-				t.Errorf("%q from %q on %q: invalid or twice", tag.Name, text, ref)
-			}
-			seen[tag.Name] = true
-			if tag.Kind == Release && tag.Release == "" && tag.Name != "latest" {
-				t.Errorf("%q from %q on %q follows releases and knows none", tag.Name, text, ref)
+			if tag.Kind == Version && tag.Line != "" {
+				t.Errorf("%q from %q on %q never moves, and follows a line", tag.Name, text, ref)
 			}
 		}
 		rules.Published(ref)
-		if again := rules.Render(Event{Name: "push", Ref: ref, SHA: sha, DefaultBranch: "main"}); fmt.Sprint(again) != fmt.Sprint(set) {
+		if again := rules.Render(e); fmt.Sprint(again) != fmt.Sprint(set) {
 			t.Error("rendering twice differs")
 		}
 	})
