@@ -180,6 +180,12 @@ func (r Repo) Files(ctx context.Context, commit string) ([]File, error) {
 	return files, nil
 }
 
+// Blob returns the content of a file by its object id.
+func (r Repo) Blob(ctx context.Context, id string) ([]byte, error) {
+	out, err := r.git(ctx, "cat-file", "blob", id)
+	return []byte(out), err
+}
+
 func splitZero(out string) []string {
 	if out == "" {
 		return nil

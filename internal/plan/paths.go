@@ -6,21 +6,9 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// matching returns the files that a list of patterns selects. Patterns are read as in .gitignore:
-// one without a slash matches at any depth, a folder stands for all in it, "!" takes files out
-// again, and the last pattern that matches a file decides.
-func matching(patterns []string, links map[string]bool, files []string) []string {
-	var hits []string
-	selected := selector(patterns, links)
-	for _, file := range files {
-		if selected(file) {
-			hits = append(hits, file)
-		}
-	}
-	return hits
-}
-
-// selector reads patterns once, so that asking for each file of a large repository costs little. Of a
+// selector tells which files a list of patterns selects. Patterns are read as in .gitignore: one without a
+// slash matches at any depth, a folder stands for all in it, "!" takes files out again, and the last pattern that
+// matches a file decides. They are read once, so that asking for each file of a large repository costs little. Of a
 // submodule git tells its link alone, so a pattern for something in it selects the link.
 func selector(patterns []string, links map[string]bool) func(file string) bool {
 	read := make([]pattern, len(patterns))

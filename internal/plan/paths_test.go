@@ -7,6 +7,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// matching returns the files that patterns select.
+func matching(patterns []string, links map[string]bool, files []string) []string {
+	var hits []string
+	selected := selector(patterns, links)
+	for _, file := range files {
+		if selected(file) {
+			hits = append(hits, file)
+		}
+	}
+	return hits
+}
+
 func TestMatching(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ name, patterns, files, want string }{

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/moby/patternmatcher"
-	"github.com/moby/patternmatcher/ignorefile"
 	"github.com/org/ghcr-publish/internal/service"
 )
 
@@ -84,7 +82,8 @@ func (c checker) credentials(dir, dockerfile string) string {
 	key := dir + "\x00" + ignoreFile
 	leak, known := c.leaks[key]
 	if !known {
-		leak = credentialsIn(dir, readIgnored(ignoreFile))
+		text, _ := os.ReadFile(ignoreFile) // without one, nothing is ignored
+		leak = credentialsIn(dir, readIgnored(text))
 		c.leaks[key] = leak
 	}
 	return leak
@@ -135,47 +134,3 @@ func bulky(dir string) bool {
 	_, err := os.Stat(filepath.Join(filepath.Dir(dir), "HEAD"))
 	return err == nil
 }
-
-// ignoreFileOf returns the ignore file that the builder reads. The Dockerfile's own comes before the
-// context's, as BuildKit has it.
-func ignoreFileOf(dir, dockerfile string) string {
-	own := dockerfile + ".dockerignore"
-	if _, err := os.Stat(own); err == nil {
-		return own
-	}
-	return filepath.Join(dir, ".dockerignore")
-}
-
-// An ignored decides which files of a context the builder never gets. The zero value lets all through.
-type ignored struct {
-	matcher    *patternmatcher.PatternMatcher
-	exceptions bool
-}
-
-func readIgnored(file string) ignored {
-	f, err := os.Open(file)
-	if err != nil {
-		return ignored{}
-	}
-	defer f.Close()
-	patterns, err := ignorefile.ReadAll(f)
-	if err != nil {
-		return ignored{}
-	}
-	matcher, err := patternmatcher.New(patterns)
-	if err != nil {
-		return ignored{}
-	}
-	return ignored{matcher, matcher.Exclusions()}
-}
-
-func (i ignored) matches(file string) bool {
-	if i.matcher == nil {
-		return false
-	}
-	hit, err := i.matcher.MatchesOrParentMatches(file)
-	return err == nil && hit
-}
-
-// wholly reports whether a folder is ignored with all in it.
-func (i ignored) wholly(folder string) bool { return !i.exceptions && i.matches(folder) }

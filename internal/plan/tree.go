@@ -31,10 +31,12 @@ type tree struct {
 	links   map[string]bool     // the files that stand for submodules
 	dirty   []string            // files that differ from the commit
 	changed map[string][]string // by base commit
+	ignores map[string]ignored  // by ignore file
+	past    bool                // the commit is not what is checked out
 }
 
 func (p Planner) readTree(ctx context.Context) (*tree, error) {
-	t := &tree{repo: p.Repo, commit: p.Event.SHA, changed: map[string][]string{}}
+	t := &tree{repo: p.Repo, commit: p.Event.SHA, changed: map[string][]string{}, ignores: map[string]ignored{}}
 	var err error
 	if t.time, err = p.Repo.Time(ctx, t.commit); err != nil {
 		return nil, err
@@ -43,6 +45,9 @@ func (p Planner) readTree(ctx context.Context) (*tree, error) {
 		return nil, err
 	}
 	t.dirty, err = p.Repo.Dirty(ctx)
+	if err == nil {
+		err = t.readIgnores(ctx, p.Config.Services)
+	}
 	t.dirty = slices.DeleteFunc(t.dirty, func(f string) bool { return strings.HasPrefix(f, ownFolder) })
 	return t, err
 }
@@ -62,14 +67,91 @@ func (t *tree) readFiles(ctx context.Context) error {
 // InputsAt returns the inputs digest that a service has at another commit of the clone, as far as its
 // definition tells, which must be the same there.
 func (p Planner) InputsAt(ctx context.Context, s Service, commit string) (string, error) {
-	here, there := &tree{repo: p.Repo, commit: p.Event.SHA}, &tree{repo: p.Repo, commit: commit}
+	here, there := &tree{repo: p.Repo, commit: p.Event.SHA}, &tree{repo: p.Repo, commit: commit, ignores: map[string]ignored{}, past: true}
 	if err := errors.Join(here.readFiles(ctx), there.readFiles(ctx)); err != nil {
 		return "", err
 	}
 	if here.id(p.Config.File) != there.id(p.Config.File) {
 		return "", fmt.Errorf("%s is another at %s", p.Config.File, shortSHA(commit))
 	}
+	if err := there.readIgnores(ctx, p.Config.Services); err != nil {
+		return "", err
+	}
 	return there.inputs(s.Definition)
+}
+
+// readIgnores reads the ignore files that decide what is in a context.
+func (t *tree) readIgnores(ctx context.Context, services []service.Service) error {
+	for _, s := range services {
+		if len(s.Paths) > 0 {
+			continue // which say themselves what counts
+		}
+		file := t.ignoreFile(s)
+		if _, known := t.ignores[file]; known || file == "" {
+			continue
+		}
+		text, err := t.read(ctx, file)
+		if err != nil {
+			return err
+		}
+		t.ignores[file] = readIgnored(text)
+	}
+	return nil
+}
+
+// ignoreFile names the ignore file that the builder reads for a service; empty where there is none. The
+// Dockerfile's own comes before the context's.
+func (t *tree) ignoreFile(s service.Service) string {
+	for _, file := range []string{s.Dockerfile + ".dockerignore", path.Join(s.Context, ".dockerignore")} {
+		if t.has(file) {
+			return file
+		}
+	}
+	return ""
+}
+
+func (t *tree) has(file string) bool {
+	if t.past {
+		return t.id(file) != ""
+	}
+	_, err := os.Lstat(filepath.Join(t.repo.Dir, filepath.FromSlash(file)))
+	return err == nil
+}
+
+// read returns a file as the builder would get it, or as it was at a commit that is past.
+func (t *tree) read(ctx context.Context, file string) ([]byte, error) {
+	if t.past {
+		return t.repo.Blob(ctx, t.id(file))
+	}
+	data, err := os.ReadFile(filepath.Join(t.repo.Dir, filepath.FromSlash(file)))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", file, err)
+	}
+	return data, nil
+}
+
+// watched tells which files count for a service: those that its paths say, or else what the builder gets of its
+// context. Dockerfile and ignore files always count.
+func (t *tree) watched(s service.Service) func(file string) bool {
+	selected := selector(s.WatchedPaths(), t.links)
+	out := t.ignores[t.ignoreFile(s)]
+	if len(s.Paths) > 0 || out.matcher == nil {
+		return selected
+	}
+	always := []string{s.Dockerfile, s.Dockerfile + ".dockerignore", path.Join(s.Context, ".dockerignore")}
+	return func(file string) bool {
+		if !selected(file) || slices.Contains(always, file) {
+			return selected(file)
+		}
+		inside, below := strings.CutPrefix(file, s.Context+"/")
+		if s.Context != "." && !below {
+			return true
+		}
+		if t.links[file] {
+			return !out.wholly(inside) // what is in a submodule is not known here
+		}
+		return !out.matches(inside)
+	}
 }
 
 // id is the object id of a file; empty where the commit has no such file.
@@ -84,7 +166,14 @@ func (t *tree) id(file string) string {
 
 // matching returns the files that count for a service.
 func (t *tree) matching(s service.Service, files []string) []string {
-	return matching(s.WatchedPaths(), t.links, files)
+	var hits []string
+	watched := t.watched(s)
+	for _, file := range files {
+		if watched(file) {
+			hits = append(hits, file)
+		}
+	}
+	return hits
 }
 
 func (t *tree) changedSince(ctx context.Context, base string) ([]string, error) {
@@ -108,7 +197,7 @@ func (t *tree) inputs(s service.Service) (string, error) {
 	}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n", definition)
-	watched := selector(s.WatchedPaths(), t.links)
+	watched := t.watched(s)
 	for _, f := range t.files {
 		if watched(f.Path) {
 			fmt.Fprintf(sum, "%s %s %q\n", f.Mode, f.ID, f.Path)

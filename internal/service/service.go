@@ -26,7 +26,7 @@ type Service struct {
 	Annotations map[string]string
 	Platforms   []string // "linux/amd64", "linux/arm64/v8"
 	// Paths says which files count as a change, in order, a later match winning and "!" excluding;
-	// empty means the context. The Dockerfile and the ignore files always count.
+	// empty means the context without what its ignore file leaves out. The Dockerfile and the ignore files always count.
 	Paths     []string
 	DependsOn []string // services whose change rebuilds this one
 	// Port and HealthEndpoint say where the started container answers. Without a port the image's
