@@ -56,7 +56,7 @@ func (p Planner) tracked(set tags.Set, work *tree) []string {
 
 // base chooses the commit to compare with. A reason means that there is none and that the service
 // must be built.
-func (p Planner) base(ctx context.Context, published registry.Image, found bool, err error) (Base, string) {
+func (p Planner) base(ctx context.Context, published registry.Image, found bool, err error, work *tree) (Base, string) {
 	switch {
 	case p.Config.Force:
 		return Base{Why: "building was forced"}, "building was forced"
@@ -65,18 +65,26 @@ func (p Planner) base(ctx context.Context, published registry.Image, found bool,
 	case !found:
 		return Base{Why: "nothing is published yet"}, "nothing is published yet"
 	case p.Config.Base != "":
-		return Base{SHA: p.Config.Base, Why: "it was asked for"}, p.usable(ctx, p.Config.Base, "which was asked for")
+		return Base{SHA: p.Config.Base, Why: "it was asked for"}, p.usable(ctx, p.Config.Base, "which was asked for", work)
 	case !git.IsID(published.Revision):
 		return Base{Why: "the published image names no commit"}, fmt.Sprintf("the published image names no commit it was built from (%q)", published.Revision)
 	default:
-		return Base{SHA: published.Revision, Why: "it is the revision that is published"}, p.usable(ctx, published.Revision, "which is published")
+		return Base{SHA: published.Revision, Why: "it is the revision that is published"}, p.usable(ctx, published.Revision, "which is published", work)
 	}
 }
 
 func unreadable(err error) string { return fmt.Sprintf("the published image cannot be read: %v", err) }
 
-// usable says why a commit cannot be compared with; empty if it can.
-func (p Planner) usable(ctx context.Context, sha, which string) string {
+// usable says why a commit cannot be compared with; empty if it can. Services mostly have the same one, so git is
+// asked once for each.
+func (p Planner) usable(ctx context.Context, sha, which string, work *tree) string {
+	if _, known := work.unusable[sha]; !known {
+		work.unusable[sha] = p.lookUp(ctx, sha, which)
+	}
+	return work.unusable[sha]
+}
+
+func (p Planner) lookUp(ctx context.Context, sha, which string) string {
 	named := fmt.Sprintf("commit %s, %s,", shortSHA(sha), which)
 	if !p.Repo.Has(ctx, sha) {
 		if err := p.Repo.Deepen(ctx); err != nil || !p.Repo.Has(ctx, sha) {

@@ -151,7 +151,7 @@ func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Se
 	if found {
 		planned.Digest = published.Ref.DigestStr()
 	}
-	planned.Base, planned.Reason = p.base(ctx, published, found, err)
+	planned.Base, planned.Reason = p.base(ctx, published, found, err, work)
 	if planned.Reason == "" {
 		planned.Reason, err = p.changes(ctx, s, planned, published, work)
 		if err != nil {

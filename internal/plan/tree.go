@@ -12,6 +12,8 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,12 +33,14 @@ type tree struct {
 	links   map[string]bool     // the files that stand for submodules
 	dirty   []string            // files that differ from the commit
 	changed map[string][]string // by base commit
-	ignores map[string]ignored  // by ignore file
-	past    bool                // the commit is not what is checked out
+	// unusable are bases that were asked for, with the reason why none can be compared with them; empty for the others.
+	unusable map[string]string
+	ignores  map[string]ignored // by ignore file
+	past     bool               // the commit is not what is checked out
 }
 
 func (p Planner) readTree(ctx context.Context) (*tree, error) {
-	t := &tree{repo: p.Repo, commit: p.Event.SHA, changed: map[string][]string{}, ignores: map[string]ignored{}}
+	t := &tree{repo: p.Repo, commit: p.Event.SHA, changed: map[string][]string{}, unusable: map[string]string{}, ignores: map[string]ignored{}}
 	var err error
 	if t.time, err = p.Repo.Time(ctx, t.commit); err != nil {
 		return nil, err
@@ -55,6 +59,7 @@ func (p Planner) readTree(ctx context.Context) (*tree, error) {
 func (t *tree) readFiles(ctx context.Context) error {
 	var err error
 	t.files, err = t.repo.Files(ctx, t.commit)
+	slices.SortFunc(t.files, byPath)
 	t.links = map[string]bool{}
 	for _, f := range t.files {
 		if f.Mode == git.Submodule {
@@ -164,6 +169,37 @@ func (t *tree) id(file string) string {
 	return ""
 }
 
+// near returns the files that may count for a service, and few others: those that begin as one of its patterns
+// does. Most services of a large repository have a folder of their own, so this saves looking at all the rest.
+func (t *tree) near(s service.Service) []git.File {
+	var prefixes []string
+	for _, text := range s.WatchedPaths() {
+		if p := newPattern(text); !p.negative {
+			prefixes = append(prefixes, p.literal)
+		}
+	}
+	slices.Sort(prefixes)
+	var near []git.File
+	covered := 0 // files before this one were looked at
+	for _, prefix := range prefixes {
+		from, _ := slices.BinarySearchFunc(t.files, prefix, func(f git.File, prefix string) int { return strings.Compare(f.Path, prefix) })
+		to := from + sort.Search(len(t.files)-from, func(i int) bool { return !strings.HasPrefix(t.files[from+i].Path, prefix) })
+		if from = max(from, covered); from < to {
+			near, covered = append(near, t.files[from:to]...), to
+		}
+	}
+	for _, f := range t.files[:len(t.files)*min(len(t.links), 1)] {
+		// A pattern for something in a submodule begins below its link.
+		if t.links[f.Path] && !slices.ContainsFunc(near, func(n git.File) bool { return n.Path == f.Path }) {
+			near = append(near, f)
+		}
+	}
+	slices.SortFunc(near, byPath)
+	return near
+}
+
+func byPath(a, b git.File) int { return strings.Compare(a.Path, b.Path) }
+
 // matching returns the files that count for a service.
 func (t *tree) matching(s service.Service, files []string) []string {
 	var hits []string
@@ -198,9 +234,11 @@ func (t *tree) inputs(s service.Service) (string, error) {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n", definition)
 	watched := t.watched(s)
-	for _, f := range t.files {
+	var line []byte
+	for _, f := range t.near(s) {
 		if watched(f.Path) {
-			fmt.Fprintf(sum, "%s %s %q\n", f.Mode, f.ID, f.Path)
+			line = append(append(append(append(line[:0], f.Mode...), ' '), f.ID...), ' ')
+			sum.Write(append(strconv.AppendQuote(line, f.Path), '\n'))
 		}
 	}
 	for _, name := range t.matching(s, t.dirty) {
