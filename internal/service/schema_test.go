@@ -21,6 +21,9 @@ const schemaFile = "schema.json"
 
 // A setting in the schema.
 func settingSchema(s Setting) map[string]any {
+	// YAML reads a commit of digits alone as a number. That a text may be a truth value and a list too
+	// is left out: editors would propose it.
+	word := map[string]any{"$ref": "#/$defs/word"}
 	property := map[string]any{"description": s.Help}
 	switch {
 	case s.Secret:
@@ -37,13 +40,13 @@ func settingSchema(s Setting) map[string]any {
 		}
 		property["enum"] = values
 	case s.Number:
-		property["type"], property["minimum"], property["pattern"] = []any{"integer", "string"}, 1, "^[0-9]+$"
+		property["type"], property["minimum"], property["pattern"] = []any{"integer", "string"}, 1, "^0*[1-9][0-9]*$"
 	case s.List:
-		property["anyOf"] = []any{map[string]any{"type": "string"}, map[string]any{"type": "array", "items": map[string]any{"type": "string"}}}
+		property["anyOf"] = []any{word, map[string]any{"type": "array", "items": word}}
 	case s.Default == "false": // or a text
 		property["type"] = []any{"boolean", "string"}
 	default:
-		property["type"] = "string"
+		property["$ref"] = word["$ref"]
 	}
 	if s.Default != "" && !strings.Contains(s.Default, "{{") {
 		property["default"] = literal(s)
@@ -77,8 +80,8 @@ func readSchema(t *testing.T) map[string]any {
 }
 
 // TestSchemaHasTheSettings keeps that part of the schema which the table of settings tells.
+// It is not parallel: those that are read the file after it is written.
 func TestSchemaHasTheSettings(t *testing.T) {
-	t.Parallel()
 	schema := readSchema(t)
 	properties := schema["properties"].(map[string]any)
 	want := map[string]any{}
@@ -198,6 +201,8 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		minimal + "sbom: true\npush: false\nforce: True\nmax_parallel: \"3\"\nplatforms: linux/amd64, linux/arm64\nrunners: [linux/arm64=arm]\ntoken: env:TOKEN\n",
 		minimal + "tags: [type=sha, main]\ngates: {size: {max: 1000, growth: 2.5%}, startup: {within: 1m30s}, vulnerabilities: {fail_on: NONE, ignore_unfixed: \"true\"}}\n",
 		"services: [{name: a, port: \"80\", env: {N: 1, B: true}}, {name: b, run_once: [1]}]\n",
+		"base: 1234567\ntags: [1]\nservices: [{name: 1, target: 2}, {name: b, depends_on: [1], run_once: [a], smoke: []}]\n",
+		minimal + "gates: {startup: {within: .5s}, size: {max: 1.5e9, growth: 1e1%}}\n",
 	}
 	for _, file := range []string{"../../.github/ghcr-publish.yml", "../../testdata/monorepo/.github/ghcr-publish.yml"} {
 		data, err := os.ReadFile(file)
@@ -206,10 +211,12 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		}
 		right = append(right, string(data))
 	}
-	wrong := []string{"", "services: []\n", "services: [{image: a}]\n", "services: [a]\n", minimal + "platfroms: [linux/amd64]\n", minimal + "push: maybe\n", minimal + "max_parallel: 0\n",
+	wrong := []string{"", "services: []\n", "services: [{image: a}]\n", "services: [a]\n", minimal + "platfroms: [linux/amd64]\n", minimal + "push: maybe\n", minimal + "max_parallel: 0\n", minimal + "max_parallel: \"0\"\n",
 		minimal + "token: ghp_secret\n", minimal + "mode: plan\n", minimal + "gates: {user: root}\n", minimal + "gates: {size: {growth: 0.1}}\n", minimal + "gates: {startup: {within: 30}}\n",
 		"services: [{name: a b}]\n", "services: [{name: a, port: 0}]\n", "services: [{name: a, health_endpoint: /}]\n", "services: [{name: a, port: 80, health_endpoint: x}]\n",
-		"services: [{name: a, platforms: []}]\n", "services: [{name: a, platforms: [linux]}]\n", "services: [{name: a, smoke: [a]}]\n", "services: [{name: a, paths: a}]\n"}
+		"services: [{name: a, platforms: []}]\n", "services: [{name: a, platforms: [linux]}]\n", "services: [{name: a, smoke: [a]}]\n", "services: [{name: a, paths: a}]\n",
+		"services: [{name: a, port: 80, run_once: [b]}]\n", "services: [{name: a, run_once: [b], smoke: [[c]]}]\n",
+		"services: [{name: a, resources: {limits: {cpus: 0}}}]\n", minimal + "gates: {size: {max: -1}}\n"}
 	for ok, files := range map[bool][]string{true: right, false: wrong} {
 		for _, file := range files {
 			src := workspace(file)
@@ -224,5 +231,75 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 				t.Errorf("%s\nis right: %v; the reader says %v, the schema %v", file, ok, refused, invalid)
 			}
 		}
+	}
+}
+
+// TestSchemaHasTheGatesDefaults by giving what the schema says is the default: nothing must change by it.
+func TestSchemaHasTheGatesDefaults(t *testing.T) {
+	t.Parallel()
+	defs := readSchema(t)["$defs"].(map[string]any)
+	resolved := func(property any) map[string]any {
+		p := property.(map[string]any)
+		if ref, ok := p["$ref"].(string); ok && p["default"] == nil {
+			return defs[strings.TrimPrefix(ref, "#/$defs/")].(map[string]any)
+		}
+		return p
+	}
+	gates, given := map[string]any{}, 0
+	for gate, property := range defs["gates"].(map[string]any)["properties"].(map[string]any) {
+		p := property.(map[string]any)
+		if p["properties"] == nil {
+			gates[gate], given = p["default"], given+1
+			continue
+		}
+		keys := map[string]any{}
+		for key, property := range p["properties"].(map[string]any) {
+			if v := resolved(property)["default"]; v != nil {
+				keys[key], given = v, given+1
+			}
+		}
+		gates[gate] = keys
+	}
+	file, err := yaml.Marshal(map[string]any{"gates": gates})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(DefaultGates(), mustLoad(t, workspace(minimal+string(file))).Gates); diff != "" || given != 9 {
+		t.Errorf("with the schema's %d defaults (-want +got):\n%s", given, diff)
+	}
+	for def, want := range map[string][]string{"severity": severities, "on_unavailable": {OnUnavailableRefuse, OnUnavailableWarn}} {
+		if diff := cmp.Diff(plain(t, want), defs[def].(map[string]any)["enum"]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", def, diff)
+		}
+	}
+	service := defs["service"].(map[string]any)["properties"].(map[string]any)
+	if got := service["name"].(map[string]any)["pattern"]; got != serviceName.String() {
+		t.Errorf("a service's name is %s, want %s", got, serviceName)
+	}
+}
+
+// TestSchemaDescribesEveryKey because editors show it where one writes.
+func TestSchemaDescribesEveryKey(t *testing.T) {
+	t.Parallel()
+	schema := readSchema(t)
+	defs := schema["$defs"].(map[string]any)
+	var walk func(at string, node map[string]any)
+	walk = func(at string, node map[string]any) {
+		properties, _ := node["properties"].(map[string]any)
+		for key, property := range properties {
+			p := property.(map[string]any)
+			target := p
+			if ref, ok := p["$ref"].(string); ok {
+				target = defs[strings.TrimPrefix(ref, "#/$defs/")].(map[string]any)
+			}
+			if p["description"] == nil && target["description"] == nil {
+				t.Errorf("%s.%s has no description", at, key)
+			}
+			walk(at+"."+key, p)
+		}
+	}
+	walk("", schema)
+	for name, def := range defs {
+		walk(name, def.(map[string]any))
 	}
 }
