@@ -104,28 +104,31 @@ func (p Planner) lookUp(ctx context.Context, sha, which string) string {
 // listed is how many changed files a reason names.
 const listed = 3
 
-// changes says what changed since the base; empty if nothing did.
-func (p Planner) changes(ctx context.Context, s service.Service, planned Service, published registry.Image, work *tree) (string, error) {
+// mostChanged is how many changed files the plan names for a service.
+const mostChanged = 50
+
+// changes says what changed since the base, and which files; empty if nothing did.
+func (p Planner) changes(ctx context.Context, s service.Service, planned Service, published registry.Image, work *tree) (reason string, changed []string, err error) {
 	files, err := work.changedSince(ctx, planned.Base.SHA)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if hits := work.matching(s, files); len(hits) > 0 {
-		return fmt.Sprintf("changed since %s: %s", shortSHA(planned.Base.SHA), list(hits)), nil
+		return fmt.Sprintf("changed since %s: %s", shortSHA(planned.Base.SHA), list(hits)), hits[:min(len(hits), mostChanged)], nil
 	}
 	if hits := work.matching(s, work.dirty); len(hits) > 0 {
-		return "not committed: " + list(hits), nil
+		return "not committed: " + list(hits), hits[:min(len(hits), mostChanged)], nil
 	}
 	if reason := p.dependencies(s, planned.Base.SHA, slices.Concat(files, work.dirty), work); reason != "" {
-		return reason, nil
+		return reason, nil, nil
 	}
 	switch published.Annotations[InputsKey] {
 	case planned.Inputs:
-		return "", nil
+		return "", nil, nil
 	case "":
-		return "the published image does not say what it was built from", nil
+		return "the published image does not say what it was built from", nil, nil
 	default:
-		return "its configuration changed since " + shortSHA(planned.Base.SHA), nil
+		return "its configuration changed since " + shortSHA(planned.Base.SHA), nil, nil
 	}
 }
 

@@ -47,7 +47,8 @@ type Service struct {
 	Action      Action            `json:"action"`
 	Reason      string            `json:"reason"`
 	Base        Base              `json:"base"`
-	Inputs      string            `json:"inputs"` // sha256:… over everything that decides the image
+	Changed     []string          `json:"changed,omitempty"` // files that count and differ from the base, the first of them
+	Inputs      string            `json:"inputs"`            // sha256:… over everything that decides the image
 	Platforms   []string          `json:"platforms"`
 	Tags        []string          `json:"tags"` // full references
 	Version     string            `json:"version"`
@@ -153,7 +154,7 @@ func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Se
 	}
 	planned.Base, planned.Reason = p.base(ctx, published, found, err, work)
 	if planned.Reason == "" {
-		planned.Reason, err = p.changes(ctx, s, planned, published, work)
+		planned.Reason, planned.Changed, err = p.changes(ctx, s, planned, published, work)
 		if err != nil {
 			return Service{}, err
 		}

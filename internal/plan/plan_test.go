@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -324,6 +325,27 @@ func checkKeys(t *testing.T, object any, want ...string) {
 	slices.Sort(want)
 	if diff := gocmp.Diff(want, slices.Sorted(maps.Keys(object.(map[string]any)))); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+}
+
+func TestPlanNamesTheChangedFiles(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish()
+	files := map[string]string{"web/app.js": "2", "other": "2"}
+	for i := range 60 {
+		files[fmt.Sprintf("api/%02d", i)] = "1"
+	}
+	w.commit(files)
+	services := w.make().Services
+	if got := services[0].Changed; len(got) != mostChanged || got[0] != "api/00" {
+		t.Errorf("api: %q", got)
+	}
+	if got := services[1].Changed; !slices.Equal(got, []string{"web/app.js"}) {
+		t.Errorf("web: %q", got)
+	}
+	if got := services[2].Changed; got != nil {
+		t.Errorf("docs: %q", got)
 	}
 }
 
