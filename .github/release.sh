@@ -13,6 +13,7 @@ image=${IMAGE:-ghcr.io/org/ghcr-publish}
 image=${image,,}
 origin=${ORIGIN:-origin}
 number='(0|[1-9][0-9]*)'
+part='(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)' # of what follows the hyphen: rc and 1 in rc.1
 
 refuse() {
   printf 'release: %s\n' "$1" >&2
@@ -20,7 +21,7 @@ refuse() {
 }
 
 parse() {
-  [[ $1 =~ ^$number\.$number\.$number(-[0-9A-Za-z.-]+)?$ ]] || refuse "\"$1\" is no version; give 1.2.3 or 1.3.0-rc.1, without a v"
+  [[ $1 =~ ^$number\.$number\.$number(-$part(\.$part)*)?$ ]] || refuse "\"$1\" is no version; give 1.2.3 or 1.3.0-rc.1, without a v"
   version=$1 major=${BASH_REMATCH[1]} minor=${BASH_REMATCH[2]} patch=${BASH_REMATCH[3]} pre=${BASH_REMATCH[4]}
 }
 
@@ -74,19 +75,29 @@ publish() {
     [ "$(highest "$major.$minor.")" != "$major $minor $patch" ] || tags+=("v$major.$minor")
     [ "$(highest "$major.")" != "$major $minor $patch" ] || tags+=("v$major")
   fi
+  # The tags of lines move only from where this clone knows them to be: a release made meanwhile may be higher.
+  # The version's own is never forced.
+  local commit refs=("refs/tags/v$version") leases=()
+  commit=$(git rev-parse "v$version^{commit}")
   for tag in "${tags[@]}"; do
-    git tag --force "$tag" "v$version^{commit}" >/dev/null
+    leases+=("--force-with-lease=refs/tags/$tag:$(git rev-parse --quiet --verify "refs/tags/$tag" || true)")
+    refs+=("$commit:refs/tags/$tag")
   done
   printf 'tags: %s\n' "v$version ${tags[*]}"
-  if [ -z "$dry" ]; then
-    # Only the tags of lines are forced: where somebody else has pushed the version's own, nothing is pushed.
-    git push --atomic "$origin" "refs/tags/v$version" "${tags[@]/#/+refs/tags/}"
+  if [ -n "$dry" ]; then
+    printf 'nothing is pushed; the tags are in this clone alone, so release from another one\n'
+  elif ! git push --atomic "${leases[@]}" "$origin" "${refs[@]}"; then
+    printf 'release: nothing was pushed to %s, for the reason above; where its tags have moved, release again from a fresh clone\n' "$origin" >&2
+    exit 1
   fi
+  for tag in "${tags[@]}"; do
+    git tag --force "$tag" "$commit" >/dev/null
+  done
 }
 
 case ${1-} in
   check) [ $# = 2 ] || refuse 'usage: release.sh check VERSION' ;;
-  publish) [ $# -ge 3 ] || refuse 'usage: release.sh publish [--dry-run] VERSION DIGEST' ;;
+  publish) [[ $# = 3 && $2 != --dry-run || $# = 4 && $2 = --dry-run ]] || refuse 'usage: release.sh publish [--dry-run] VERSION DIGEST' ;;
   *) refuse 'usage: release.sh check VERSION | publish [--dry-run] VERSION DIGEST' ;;
 esac
 command=$1

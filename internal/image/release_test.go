@@ -155,6 +155,7 @@ func TestReleaseThatBrokeOff(t *testing.T) {
 	c.mustRelease("publish", "1.0.0", one)
 	c.mustRelease("publish", "1.0.1", two)
 	c.git("tag", "--force", "v1", "v1.0.0^{commit}")
+	c.git("tag", "--delete", "v1.0")
 	c.git("push", "--quiet", "--force", "origin", "refs/tags/v1", ":refs/tags/v1.0")
 	if out := c.mustRelease("check", "1.0.1"); !strings.Contains(out, "tagged already") {
 		t.Errorf("check says %s", out)
@@ -185,16 +186,39 @@ func TestReleaseMeetsAnother(t *testing.T) {
 	c.mustRefuse("v1.0.0", "publish", "1.0.0", one)
 }
 
+// TestLineNeverMovesBack releases from a clone that does not know of a higher version.
+func TestLineNeverMovesBack(t *testing.T) {
+	t.Parallel()
+	c := newClone(t)
+	c.mustRelease("publish", "1.0.0", one)
+	c.mustRelease("publish", "1.2.0", two)
+	c.git("tag", "--delete", "v1.2.0", "v1.2")
+	c.git("tag", "--force", "v1", "v1.0.0^{commit}")
+	c.mustRefuse("nothing was pushed", "publish", "1.1.0", one)
+	c.check(map[string]string{"v1": "1.2.0 " + two, "v1.1.0": "not there", "v1.1": "not there"})
+
+	// What was refused is finished once the clone knows.
+	c.git("fetch", "--quiet", "--tags", "--force", "origin")
+	c.mustRelease("publish", "1.1.0", one)
+	c.check(map[string]string{"v1": "1.2.0 " + two, "v1.1": "1.1.0 " + one, "v1.1.0": "1.1.0 " + one})
+
+	// Nor is the first tag of a line taken to be missing where it is only unknown.
+	c.git("tag", "--delete", "v1")
+	c.mustRefuse("nothing was pushed", "publish", "1.3.0", one)
+}
+
 func TestReleaseRefuses(t *testing.T) {
 	t.Parallel()
 	c := newClone(t)
-	for _, version := range []string{"", "v1.2.3", "1.2", "01.2.3", "1.2.3+b", "1.2.3; true", "--force", "1.2.3\n4"} {
+	for _, version := range []string{"", "v1.2.3", "1.2", "01.2.3", "1.2.3+b", "1.2.3-", "1.2.3-rc..1", "1.2.3-01", "1.2.3; true", "--force", "1.2.3\n4"} {
 		c.mustRefuse("is no version", "check", version)
 	}
 	for _, digest := range []string{"", "sha256:abc", strings.ToUpper(one), one + " "} {
 		c.mustRefuse("is no digest", "publish", "1.2.3", digest)
 	}
 	c.mustRefuse("usage", "publish", "1.2.3")
+	c.mustRefuse("usage", "publish", "1.2.3", one, two)
+	c.mustRefuse("usage", "publish", "--dry-run", "1.2.3")
 	c.mustRefuse("usage")
 	c.must(nil, os.WriteFile(filepath.Join(c.dir, "left"), nil, 0o644))
 	c.mustRefuse("not committed", "publish", "1.2.3", one)
