@@ -2,6 +2,7 @@
 # Releases the action, out of a clone with all tags:
 #
 #   release.sh check VERSION                       refuses what cannot be released
+#   release.sh placed VERSION OUTCOME              refuses where the registry has another image as the version
 #   release.sh publish [--dry-run] VERSION DIGEST  has the version's action.yml name the image by its digest
 #
 # main keeps `image: Dockerfile`. The release is a commit beside it, tagged v1.2.3; v1.2 and v1 are moved to it
@@ -48,6 +49,14 @@ check() {
   local top
   top=$(highest "$major.$minor.")
   above "$top" || refuse "v${top// /.} is released, and $version would come after it; give a higher version"
+}
+
+# placed goes by the action's outcome, which says of the only tag of its run whether it is at the image that was judged.
+placed() {
+  case $1 in
+    published | nothing-to-do) ;;
+    *) refuse "$image:$version is not the image that this run judged (outcome \"$1\"); a version never changes, so re-run the failed jobs of the run that published it, or give a higher one" ;;
+  esac
 }
 
 # commit_release makes the commit and its tag, or finds them.
@@ -97,8 +106,9 @@ publish() {
 
 case ${1-} in
   check) [ $# = 2 ] || refuse 'usage: release.sh check VERSION' ;;
+  placed) [ $# = 3 ] || refuse 'usage: release.sh placed VERSION OUTCOME' ;;
   publish) [[ $# = 3 && $2 != --dry-run || $# = 4 && $2 = --dry-run ]] || refuse 'usage: release.sh publish [--dry-run] VERSION DIGEST' ;;
-  *) refuse 'usage: release.sh check VERSION | publish [--dry-run] VERSION DIGEST' ;;
+  *) refuse 'usage: release.sh check VERSION | placed VERSION OUTCOME | publish [--dry-run] VERSION DIGEST' ;;
 esac
 command=$1
 shift
@@ -110,5 +120,6 @@ fi
 parse "$1"
 case $command in
   check) check ;;
+  placed) placed "$2" ;;
   publish) publish "${2-}" "$dry" ;;
 esac

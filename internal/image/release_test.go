@@ -216,6 +216,11 @@ func TestReleaseRefuses(t *testing.T) {
 	for _, digest := range []string{"", "sha256:abc", strings.ToUpper(one), one + " "} {
 		c.mustRefuse("is no digest", "publish", "1.2.3", digest)
 	}
+	for _, outcome := range []string{"", "kept", "approved", "refused", "failed"} {
+		c.mustRefuse("is not the image that this run judged", "placed", "1.2.3", outcome)
+	}
+	c.mustRelease("placed", "1.2.3", "published")
+	c.mustRelease("placed", "1.2.3", "nothing-to-do")
 	c.mustRefuse("usage", "publish", "1.2.3")
 	c.mustRefuse("usage", "publish", "1.2.3", one, two)
 	c.mustRefuse("usage", "publish", "--dry-run", "1.2.3")
