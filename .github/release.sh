@@ -92,7 +92,8 @@ publish() {
     leases+=("--force-with-lease=refs/tags/$tag:$(git rev-parse --quiet --verify "refs/tags/$tag" || true)")
     refs+=("$commit:refs/tags/$tag")
   done
-  printf 'tags: %s\n' "v$version ${tags[*]}"
+  local names="v$version ${tags[*]}"
+  printf 'tags: %s\n' "${names% }"
   if [ -n "$dry" ]; then
     printf 'nothing is pushed; the tags are in this clone alone, so release from another one\n'
   elif ! git push --atomic "${leases[@]}" "$origin" "${refs[@]}"; then
@@ -102,6 +103,9 @@ publish() {
   for tag in "${tags[@]}"; do
     git tag --force "$tag" "$commit" >/dev/null
   done
+  if [ -n "${GITHUB_STEP_SUMMARY-}" ]; then
+    printf '### %s%s\n\n- image: `%s@%s`\n- tags: `%s`\n' "$version" "${dry:+ (dry run)}" "$image" "$digest" "${names% }" >>"$GITHUB_STEP_SUMMARY"
+  fi
 }
 
 case ${1-} in

@@ -40,7 +40,7 @@ func newClone(t *testing.T) clone {
 }
 
 func environ() []string {
-	return append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
+	return append(os.Environ(), "GITHUB_STEP_SUMMARY=", "IMAGE=", "ORIGIN=", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com")
 }
 
@@ -65,9 +65,12 @@ func (c clone) release(args ...string) (string, error) {
 		c.t.Fatal(err)
 	}
 	c.git("checkout", "--quiet", "main")
-	out, err := run.OS(c.t.Context(), run.Command{Argv: append([]string{script}, args...), Dir: c.dir, Env: environ()})
+	out, err := run.OS(c.t.Context(), run.Command{Argv: append([]string{script}, args...), Dir: c.dir, Env: append(environ(), "GITHUB_STEP_SUMMARY="+c.summary())})
 	return string(out), err
 }
+
+// summary is the file of the step's summary.
+func (c clone) summary() string { return c.dir + ".md" }
 
 func (c clone) mustRelease(args ...string) string {
 	c.t.Helper()
@@ -142,6 +145,13 @@ func TestReleases(t *testing.T) {
 	c.mustRelease("publish", "1.2.4", two)
 	c.mustRelease("publish", "2.0.0-rc.1", one)
 	c.check(map[string]string{"v1.2": "1.2.4 " + two, "v1": "1.10.0 " + two, "v2.0.0-rc.1": "2.0.0-rc.1 " + one, "v2": "not there", "v2.0": "not there"})
+
+	summary, err := os.ReadFile(c.summary())
+	for _, tags := range []string{"v1.2.3 v1.2 v1", "v1.10.0 v1.10 v1", "v1.2.4 v1.2", "v2.0.0-rc.1"} {
+		if !strings.Contains(string(summary), "\n- tags: `"+tags+"`\n") {
+			t.Errorf("the summary lacks %s: %v\n%s", tags, err, summary)
+		}
+	}
 
 	c.mustRefuse("v1.2.4 is released, and 1.2.2 would come after it", "check", "1.2.2")
 	c.mustRefuse("v1.2.4 is released", "publish", "1.2.2", one)
