@@ -81,6 +81,53 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// TestKindsOfOtherRules says how the tags of each further rule may move.
+func TestKindsOfOtherRules(t *testing.T) {
+	t.Parallel()
+	nightly := Event{Name: "schedule", Ref: "refs/heads/main", SHA: sha, DefaultBranch: "main"}
+	python := Event{Name: "push", Ref: "refs/tags/1.2.3", SHA: sha}
+	odd := Event{Name: "push", Ref: "refs/tags/2024-spring", SHA: sha}
+	cases := []struct {
+		rule, flavor string
+		event        Event
+		want         Tag // the first one
+	}{
+		{"type=schedule", "", nightly, Tag{Name: "nightly", Kind: Branch}},
+		{"type=edge", "", mainPush, Tag{Name: "edge", Kind: Branch}},
+		{"type=match,pattern=.*", "", release, Tag{Name: "v1.2.3", Kind: Version, Release: "1.2.3"}},
+		{"type=match,pattern=v(.*),group=1", "", release, Tag{Name: "1.2.3", Kind: Version, Release: "1.2.3"}},
+		{"type=match,pattern=\\d.\\d", "", release, Tag{Name: "1.2", Kind: Release, Release: "1.2.3", Line: "1.2"}},
+		{"type=match,pattern=v\\d", "", release, Tag{Name: "v1", Kind: Release, Release: "1.2.3", Line: "1"}},
+		{"type=match,pattern=\\d+$", "", release, Tag{Name: "3", Kind: Release, Release: "1.2.3"}},
+		{"type=match,pattern=\\d+", "", odd, Tag{Name: "2024", Kind: Release}},
+		{"type=match,pattern=.*", "", odd, Tag{Name: "2024-spring", Kind: Version}},
+		{"type=pep440,pattern={{version}}", "", python, Tag{Name: "1.2.3", Kind: Version, Release: "1.2.3"}},
+		{"type=pep440,pattern={{major}}.{{minor}}", "", python, Tag{Name: "1.2", Kind: Release, Release: "1.2.3", Line: "1.2"}},
+		{"type=pep440,pattern={{major}}", "", Event{Ref: "refs/tags/1.2.3rc1", SHA: sha}, Tag{Name: "1.2.3rc1", Kind: Version}},
+		{"type=pep440,pattern={{major}}", "", Event{Ref: "refs/tags/1.2.3.post1", SHA: sha}, Tag{Name: "1.2.3.post1", Kind: Version}},
+		{"type=pep440,pattern={{major}}", "", Event{Ref: "refs/tags/7!1.2.3", SHA: sha}, Tag{Name: "1", Kind: Release, Line: "1"}},
+	}
+	for _, c := range cases {
+		rules, mistakes := Parse(c.rule)
+		if mistakes != nil {
+			t.Fatal(mistakes)
+		}
+		got := rules.Render(c.event).Tags[0]
+		if got.Rule = ""; got != c.want {
+			t.Errorf("%s on %s gives %+v, want %+v", c.rule, c.event.Ref, got, c.want)
+		}
+	}
+	rules, _ := Parse("type=ref,event=branch")
+	rules.Flavor.Latest = "true"
+	if got := rules.Render(mainPush).Tags[1]; got.Name != "latest" || got.Kind != Branch {
+		t.Errorf("latest that the flavor demands of a branch is %+v", got)
+	}
+	set := rules.Render(mainPush)
+	if set.Ask("main"); len(set.Tags) != 2 || set.Version != "main" || set.Tags[1].Kind != Version {
+		t.Errorf("a tag that is asked for by the name of another: %+v", set)
+	}
+}
+
 func TestPublished(t *testing.T) {
 	t.Parallel()
 	cases := []struct {

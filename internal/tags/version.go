@@ -111,20 +111,19 @@ func (r rule) pep440(e Event) (tag Tag, latest bool, reason string) {
 		}
 		return tag, false, ""
 	}
-	numbers := append(strings.Split(afterEpoch(v.BaseVersion()), "."), "0", "0")
+	release := v.BaseVersion()
+	_, bare, epoch := strings.Cut(release, "!")
+	if epoch {
+		release = bare
+	}
+	numbers := append(strings.Split(release, "."), "0", "0")
 	major, minor, patch := numbers[0], numbers[1], numbers[2]
-	if final := parseVersion(major + "." + minor + "." + patch); final != nil && v.BaseVersion() == v.String() && len(numbers) <= 5 {
+	// What semver has no way to say goes by its commits: epochs, a fourth number, local versions.
+	if final := parseVersion(major + "." + minor + "." + patch); final != nil && release == v.String() && len(numbers) <= 5 {
 		tag.Release = full(final)
 	}
 	tag.Name = fillVersion(pattern, text, v.String(), major, minor, patch)
 	return tag.along(pattern, major, minor), true, ""
-}
-
-func afterEpoch(version string) string {
-	if _, rest, ok := strings.Cut(version, "!"); ok {
-		return rest
-	}
-	return version
 }
 
 // Follows reports whether a version belongs to the line that a Release tag follows.
