@@ -21,9 +21,9 @@ import (
 type handover interface {
 	savePlan(ctx context.Context, made plan.Plan) (ref string, err error)
 	plan(ctx context.Context) ([]byte, error)
-	saveFragment(ctx context.Context, made plan.Plan, f publish.Fragment) (ref string, err error)
-	// fragments returns the newest fragment of each row.
-	fragments(ctx context.Context) (map[string]publish.Fragment, error)
+	saveFragment(ctx context.Context, f publish.Fragment) (ref string, err error)
+	// fragments returns the newest fragment of each of the plan's rows. One that cannot be read says why.
+	fragments(ctx context.Context, made plan.Plan) (map[string]publish.Fragment, error)
 }
 
 // errNoHandover tells that there is no way to the other jobs of the run.
@@ -36,15 +36,18 @@ func (j job) handover(p Process) (handover, error) {
 	if !j.onRunner() {
 		return nil, fmt.Errorf("%w, because no GitHub workflow started this; `all` does it in one go", errNoHandover)
 	}
+	if j.Config.Handover == "none" {
+		return nil, fmt.Errorf("%w: `handover` is none", errNoHandover)
+	}
 	if j.Config.Handover == "registry" || j.Config.Handover == "auto" && onPremises(j.Event.ServerURL) {
 		if !j.pushes() {
-			return nil, fmt.Errorf("%w: the run may not write to the registry; use `mode: all`", errNoHandover)
+			return nil, fmt.Errorf("%w: the run pushes nothing, so it has no place in the registry either; use `mode: all` for such runs, or `handover: none` for a plan alone", errNoHandover)
 		}
-		return inRegistry{j.registryClient(), j.Config.PlanRef, j.Config.Fragments}, nil
+		return inRegistry{j.registryClient(), j.Config.Services[0].Image, j.Config.PlanRef, j.Config.Fragments}, nil
 	}
 	address, token := p.Getenv("ACTIONS_RESULTS_URL"), p.Getenv("ACTIONS_RUNTIME_TOKEN")
 	if address == "" || token == "" {
-		return nil, fmt.Errorf("%w: the runner gives no access to the run's artifacts (ACTIONS_RESULTS_URL and ACTIONS_RUNTIME_TOKEN are not set); update the runner, or set `handover: registry`", errNoHandover)
+		return nil, fmt.Errorf("%w: the runner gives no access to the run's artifacts (ACTIONS_RESULTS_URL and ACTIONS_RUNTIME_TOKEN are not set); update the runner, or set `handover: registry`, or `none` for a plan alone", errNoHandover)
 	}
 	client, err := results.New(address, token)
 	return inArtifacts{client, j.Config.Artifact, j.Event.Attempt}, err
@@ -103,7 +106,7 @@ func (a inArtifacts) savePlan(ctx context.Context, made plan.Plan) (string, erro
 	return "", a.save(ctx, "plan", "", made)
 }
 
-func (a inArtifacts) saveFragment(ctx context.Context, _ plan.Plan, f publish.Fragment) (string, error) {
+func (a inArtifacts) saveFragment(ctx context.Context, f publish.Fragment) (string, error) {
 	return "", a.save(ctx, "row", f.Row, f)
 }
 
@@ -119,24 +122,30 @@ func (a inArtifacts) plan(ctx context.Context) ([]byte, error) {
 	return a.client.Download(ctx, artifact)
 }
 
-func (a inArtifacts) fragments(ctx context.Context) (map[string]publish.Fragment, error) {
+func (a inArtifacts) fragments(ctx context.Context, made plan.Plan) (map[string]publish.Fragment, error) {
 	newest, err := a.newest(ctx, "row")
 	if err != nil {
 		return nil, err
 	}
 	fragments := map[string]publish.Fragment{}
-	for row, artifact := range newest {
-		data, err := a.client.Download(ctx, artifact)
-		if err != nil {
-			return nil, err
+	for _, row := range made.Matrix.Include {
+		if artifact, found := newest[row.Row]; found {
+			fragments[row.Row] = a.fragment(ctx, artifact)
 		}
-		f, err := publish.ReadFragment(data)
-		if err != nil {
-			return nil, err
-		}
-		fragments[row] = f
 	}
 	return fragments, nil
+}
+
+func (a inArtifacts) fragment(ctx context.Context, artifact results.Artifact) publish.Fragment {
+	data, err := a.client.Download(ctx, artifact)
+	if err != nil {
+		return publish.Fragment{Unread: err.Error()}
+	}
+	f, err := publish.ReadFragment(data)
+	if err != nil {
+		return publish.Fragment{Unread: err.Error()}
+	}
+	return f
 }
 
 // newest finds the last artifact of each row, or that of the plan under an empty name. What claims to be of
@@ -166,51 +175,46 @@ const (
 	fragmentType = "application/vnd.ghcr-publish.row.v1+json"
 )
 
-// inRegistry hands over by artifacts without a tag, beside the images. Jobs tell one another the references
-// by their outputs.
+// inRegistry hands over by artifacts without a tag, beside the first image of the configuration. Jobs tell one another
+// their digests by outputs, and the digests alone: a name might be somebody's secret, and be dropped.
 type inRegistry struct {
 	client   *registry.Client
+	image    string
 	planRef  string
 	rowsRefs string
 }
 
-func (r inRegistry) save(ctx context.Context, made plan.Plan, mediaType string, v any) (string, error) {
-	if len(made.Services) == 0 {
-		return "", nil
-	}
+func (r inRegistry) save(ctx context.Context, mediaType string, v any) (string, error) {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return "", fmt.Errorf("handing over: %w", err)
 	}
-	ref, err := r.client.Keep(ctx, made.Services[0].Image, mediaType, data)
-	if err != nil {
-		return "", err
-	}
-	return ref.Name(), nil
+	ref, err := r.client.Keep(ctx, r.image, mediaType, data)
+	return ref.DigestStr(), err
 }
 
 func (r inRegistry) savePlan(ctx context.Context, made plan.Plan) (string, error) {
-	return r.save(ctx, made, planType, made)
+	return r.save(ctx, planType, made)
 }
 
-func (r inRegistry) saveFragment(ctx context.Context, made plan.Plan, f publish.Fragment) (string, error) {
-	return r.save(ctx, made, fragmentType, f)
+func (r inRegistry) saveFragment(ctx context.Context, f publish.Fragment) (string, error) {
+	return r.save(ctx, fragmentType, f)
 }
 
 func (r inRegistry) plan(ctx context.Context) ([]byte, error) {
-	if r.planRef == "" {
-		return nil, errors.New("plan-ref is empty: give the output `plan-ref` of the job that planned")
+	if digest := digests.FindString(r.planRef); digest != "" {
+		return r.client.Fetch(ctx, r.image+"@"+digest, planType)
 	}
-	return r.client.Fetch(ctx, r.planRef, planType)
+	return nil, errors.New("plan-ref holds no digest: give the output `plan-ref` of the job that planned")
 }
 
-// reference finds references by digest in a text.
-var reference = regexp.MustCompile(`[A-Za-z0-9._:/\[\]-]+@sha256:[0-9a-f]{64}`)
+// digests finds digests in a text.
+var digests = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 
-func (r inRegistry) fragments(ctx context.Context) (map[string]publish.Fragment, error) {
+func (r inRegistry) fragments(ctx context.Context, _ plan.Plan) (map[string]publish.Fragment, error) {
 	newest := map[string]publish.Fragment{}
-	for _, ref := range reference.FindAllString(r.rowsRefs, -1) {
-		data, err := r.client.Fetch(ctx, ref, fragmentType)
+	for _, digest := range digests.FindAllString(r.rowsRefs, -1) {
+		data, err := r.client.Fetch(ctx, r.image+"@"+digest, fragmentType)
 		if err != nil {
 			return nil, err
 		}

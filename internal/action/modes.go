@@ -41,12 +41,12 @@ func planMode(ctx context.Context, p Process, j job, log *actions.Log) (int, err
 		return 0, err
 	}
 	made = actions.Redacted(made, log.Redact)
-	ref, err := handOverPlan(ctx, p, j, made)
-	if errors.Is(err, errNoHandover) && j.Config.Handover == "auto" {
-		if j.onRunner() {
-			log.Warning(actions.Annotation{Title: "Plan", Message: "No other job gets this plan: " + err.Error()})
-		}
-		err = nil
+	var ref string
+	if j.Config.Handover != "none" {
+		ref, err = handOverPlan(ctx, p, j, made)
+	}
+	if errors.Is(err, errNoHandover) && !j.onRunner() {
+		err = nil // and nobody expects one
 	}
 	if err != nil {
 		return 0, err
@@ -80,12 +80,12 @@ func publishMode(ctx context.Context, p Process, j job, log *actions.Log) (int, 
 	told.Row = row.Row
 	learnt, err := insight.OfServices(s.learnt(told, results))
 	if err != nil {
-		return 0, err
+		told.Notices, learnt = append(told.Notices, log.Redact(fmt.Sprintf("Nothing goes to the memory: %v", err))), nil
 	}
 	fragment := actions.Redacted(publish.NewFragment(row.Row, j.Event.SHA, j.Event.Attempt, results, learnt), log.Redact)
 	sending, done := lastWords(ctx)
 	defer done()
-	ref, err := between.saveFragment(sending, made, fragment)
+	ref, err := between.saveFragment(sending, fragment)
 	if err != nil {
 		return 0, errors.Join(err, s.tell(ctx, told))
 	}
@@ -102,7 +102,7 @@ func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int,
 	if err != nil {
 		return 0, err
 	}
-	fragments, err := between.fragments(ctx)
+	fragments, err := between.fragments(ctx, made)
 	if err != nil {
 		return 0, err
 	}
@@ -119,7 +119,9 @@ func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int,
 	told := s.conclude(ctx, begun, results)
 	entries, err := insight.OfRun(s.learnt(told, results))
 	for _, row := range made.Matrix.Include {
-		entries = append(entries, fragments[row.Row].Learnt...)
+		if f := fragments[row.Row]; f.Attempt >= made.Attempt {
+			entries = append(entries, f.Learnt...)
+		}
 	}
 	return s.record(ctx, told, entries, err)
 }

@@ -124,7 +124,7 @@ func (s *session) learnt(told report.Report, results []publish.Result) insight.R
 		}
 		learnt := learntOf(r, told.Services[i])
 		if r.Plan.Part {
-			learnt.Row = told.Row
+			learnt.Part = strings.Join(r.Plan.Platforms, "+")
 		}
 		run.Services = append(run.Services, learnt)
 	}

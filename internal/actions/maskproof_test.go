@@ -11,7 +11,7 @@ import (
 
 func TestMaskProof(t *testing.T) {
 	t.Parallel()
-	rows := map[string]any{"include": []any{map[string]any{"name": "backend", "image": "ghcr.io/octo/prompt-card-backend", "port": 3001.0, "odd": "é\"\\\n<ü7>"}}}
+	rows := map[string]any{"include": []any{map[string]any{"name": "backend", "image": "ghcr.io/octo/prompt-card-backend", "port": 3001.0, "more": []any{0.0, 7.0, 10.0, 65535.0, -12.0, 2.55, 1e30, 123456.0, true}, "odd": "é\"\\\n<ü7>"}}}
 	got, err := MaskProof(rows, false)
 	if err != nil {
 		t.Fatal(err)
@@ -20,7 +20,7 @@ func TestMaskProof(t *testing.T) {
 	if err := json.Unmarshal([]byte(got), &back); err != nil || cmp.Diff(rows, back) != "" {
 		t.Errorf("%s reads as %v, %v", got, back, err)
 	}
-	for _, secret := range []string{"backend", "octo", "back", "en", "prompt-card", "ghcr.io"} {
+	for _, secret := range []string{"backend", "octo", "back", "en", "prompt-card", "ghcr.io", "3001", "65535"} {
 		if strings.Contains(got, secret) {
 			t.Errorf("a runner that masks %q would drop %s", secret, got)
 		}

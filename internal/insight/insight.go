@@ -2,10 +2,10 @@
 package insight
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/memory"
@@ -34,7 +34,7 @@ type Run struct {
 // A Service is what a run learnt about one service.
 type Service struct {
 	Name       string
-	Row        string // of the matrix, where it made a part of the service's platforms
+	Part       string // the platforms that are told of, where they are not all
 	Action     string
 	Success    bool
 	Reasons    []string
@@ -91,7 +91,7 @@ func (w *writer) add(namespace, key string, ttl time.Duration, value any) {
 func OfServices(run Run) ([]memory.Entry, error) {
 	var w writer
 	for _, s := range run.Services {
-		key := cmp.Or(s.Row, s.Name) + ":" + run.ID
+		key := strings.TrimSuffix(s.Name+"@"+s.Part, "@") + ":" + run.ID
 		w.add("builds", key, buildsTTL, object{"service": s.Name, "action": s.Action, "success": s.Success, "reasons": s.Reasons,
 			"digest": s.Digest, "commit": run.Commit, "seconds": s.Seconds, "sizes": s.Sizes, "endedAt": run.EndedAt})
 		if len(s.Steps) > 0 {

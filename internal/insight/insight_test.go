@@ -132,3 +132,18 @@ func TestTheMemoryTakesThem(t *testing.T) {
 		}
 	}
 }
+
+func TestPartsOfOneServiceHaveKeysOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	keys := map[string]bool{}
+	for _, s := range []Service{{Name: "a"}, {Name: "a", Part: "linux/amd64"}, {Name: "a", Part: "linux/arm64"}, {Name: "b", Part: "linux/arm64"}} {
+		entries, err := OfServices(Run{ID: "1-1", Services: []Service{s}})
+		if err != nil || keys[entries[0].Key] {
+			t.Errorf("%+v has the key %q, %v", s, entries[0].Key, err)
+		}
+		keys[entries[0].Key] = true
+	}
+	if !keys["a:1-1"] || !keys["a@linux/amd64:1-1"] {
+		t.Errorf("keys %v", keys)
+	}
+}

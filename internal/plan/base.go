@@ -14,7 +14,7 @@ import (
 
 // published finds what a service is compared with: the image of these very inputs that an earlier run
 // published for this commit or version, else the image under the tag that follows this branch, else
-// the one that follows the default branch. Comparing with what is really published means that a run
+// the one that follows the default branch, else the last release of this one's line. Comparing with what is really published means that a run
 // that failed or was cancelled loses no change.
 func (p Planner) published(ctx context.Context, s Service, work *tree) (registry.Image, bool, error) {
 	for _, tag := range s.TagSet.Tags {
@@ -35,7 +35,7 @@ func (p Planner) published(ctx context.Context, s Service, work *tree) (registry
 	return registry.Image{}, false, nil
 }
 
-// tracked lists the tags that follow a branch, this run's own first.
+// tracked lists the tags that follow a branch, this run's own first, and then those that follow its releases.
 func (p Planner) tracked(set tags.Set, work *tree) []string {
 	var names []string
 	add := func(set tags.Set) {
@@ -50,6 +50,11 @@ func (p Planner) tracked(set tags.Set, work *tree) []string {
 		push := p.tagEvent(work)
 		push.Name, push.Ref, push.DefaultBranch = "push", "refs/heads/"+branch, branch
 		add(p.Rules.Render(push))
+	}
+	for _, t := range set.Tags {
+		if t.Kind == tags.Release && !slices.Contains(names, t.Name) {
+			names = append(names, t.Name) // the last release of the line
+		}
 	}
 	return names
 }

@@ -56,6 +56,7 @@ type Service struct {
 	Annotations map[string]string `json:"annotations"`
 	// Digest is what is published under the tracked tag: what Reuse uses, and what sizes are compared with.
 	Digest string   `json:"digest,omitempty"`
+	Unread string   `json:"unread,omitempty"` // why it is not known what is published; empty if it is
 	TagSet tags.Set `json:"tag_set"`
 
 	Definition service.Service `json:"-"`
@@ -151,6 +152,9 @@ func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Se
 	published, found, err := p.published(ctx, planned, work)
 	if found {
 		planned.Digest = published.Ref.DigestStr()
+	}
+	if err != nil {
+		planned.Unread = err.Error()
 	}
 	planned.Base, planned.Reason = p.base(ctx, published, found, err, work)
 	if planned.Reason == "" {

@@ -328,6 +328,32 @@ func checkKeys(t *testing.T, object any, want ...string) {
 	}
 }
 
+// TestReleaseIsComparedWithTheLast where no tag follows a branch.
+func TestReleaseIsComparedWithTheLast(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.planner.Rules, _ = tags.Parse("type=semver,pattern={{version}}")
+	w.planner.Event.Ref = "refs/tags/v1.0.0"
+	w.publish()
+	w.commit(map[string]string{"api/main.go": "2"})
+	w.planner.Event.Ref = "refs/tags/v1.1.0"
+	services := w.make().Services
+	if api, web := services[0], services[1]; api.Action != Build || api.Digest == "" || !strings.Contains(api.Reason, "changed since") || web.Action != Reuse {
+		t.Errorf("api: %s, %s (%s); web: %s, %s", api.Action, api.Reason, api.Digest, web.Action, web.Reason)
+	}
+}
+
+func TestPlanSaysWhatItCouldNotRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish()
+	w.failing["ghcr.io/octo/api:main"] = errors.New("denied")
+	w.commit(map[string]string{"README.md": "2"})
+	if services := w.make().Services; services[0].Unread != "denied" || services[1].Unread != "" {
+		t.Errorf("unread %q and %q", services[0].Unread, services[1].Unread)
+	}
+}
+
 func TestPlanNamesTheChangedFiles(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -32,10 +32,23 @@ func (p *promotion) newerCommit(ctx context.Context, now registry.Image) (string
 		return "", fmt.Errorf("commit %s is published, which this clone does not know, and the branch cannot be asked whether it is newer: %w (check out with fetch-depth: 0)", short, tip.err)
 	case err != nil:
 		return fmt.Sprintf("commit %s, which this clone does not know, is published there, and this run's is not the tip of its branch", short), nil
-	case tip.err == nil && p.isAt(ctx, now, tip.commit):
-		return fmt.Sprintf("the branch is at %s by now, and what is published there is the same", tip.commit[:min(7, len(tip.commit))]), nil
+	case tip.err == nil:
+		return p.overtaken(ctx, now, tip.commit), nil
 	}
 	return "", nil
+}
+
+// overtaken says why a tag stays whose branch has gone on: it is at what the tip has, or nobody can tell whether
+// it is. The run of the tip moves it then.
+func (p *promotion) overtaken(ctx context.Context, now registry.Image, tip string) string {
+	short := tip[:min(7, len(tip))]
+	switch inputs, err := p.InputsAt(ctx, p.service, tip); {
+	case err != nil:
+		return fmt.Sprintf("the branch is at %s by now, and what the image is there cannot be told: %v", short, err)
+	case inputs == now.Annotations[plan.InputsKey]:
+		return fmt.Sprintf("the branch is at %s by now, and what is published there is the same", short)
+	}
+	return ""
 }
 
 // A branchTip is the commit that this run's branch is at, or why that is not known.
@@ -51,11 +64,4 @@ func (p *promotion) tip(ctx context.Context) branchTip {
 		p.branch = &branchTip{commit, err}
 	}
 	return *p.branch
-}
-
-// isAt reports whether an image is what the service would be built as at a commit. Where that cannot
-// be told, it is taken for another.
-func (p *promotion) isAt(ctx context.Context, image registry.Image, commit string) bool {
-	inputs, err := p.InputsAt(ctx, p.service, commit)
-	return err == nil && inputs == image.Annotations[plan.InputsKey]
 }

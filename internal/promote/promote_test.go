@@ -108,10 +108,13 @@ func (s *shelf) promote(t *testing.T, set ...tags.Tag) ([]tags.Move, error) {
 		Tags: func(context.Context, string) ([]string, error) { return slices.Collect(maps.Keys(s.tags)), nil },
 		InputsAt: func(_ context.Context, _ plan.Service, commit string) (string, error) {
 			inputs, known := s.inputs[commit]
-			if !known {
-				return "", errors.New("no such commit")
+			switch {
+			case known:
+				return inputs, nil
+			case s.inputs == nil && commit == at("e"):
+				return "others", nil
 			}
-			return inputs, nil
+			return "", errors.New("no such commit")
 		}}
 	return p.Promote(t.Context(), plan.Service{Image: image, TagSet: tags.Set{Tags: set}}, approve(t))
 }
@@ -197,7 +200,8 @@ func TestTip(t *testing.T) {
 		{"reverted at the tip: what is published is what the tip has", earlier("one"), at("e"), nil, map[string]string{at("e"): "one"},
 			"the branch is at eeeeeee by now, and what is published there is the same", ""},
 		{"changed again at the tip", earlier("one"), at("e"), nil, map[string]string{at("e"): "two"}, "", ""},
-		{"the tip is not in the clone", earlier("one"), at("f"), nil, nil, "", ""},
+		{"the tip is not in the clone, so its run must move the tag", earlier("one"), at("f"), nil, nil,
+			"the branch is at fffffff by now, and what the image is there cannot be told: no such commit", ""},
 		{"this commit is the tip and reverts", earlier("one"), at("c"), nil, map[string]string{at("c"): "one"}, "", ""},
 	}
 	for _, c := range cases {

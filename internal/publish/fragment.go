@@ -24,6 +24,7 @@ type Fragment struct {
 	Commit        string         `json:"commit"`
 	Parts         []Part         `json:"parts"`
 	Learnt        []memory.Entry `json:"learnt"` // insights for the memory
+	Unread        string         `json:"-"`      // why it could not be read; empty if it was
 }
 
 // A Part is what a row made of one service: all of its platforms, or some.
@@ -114,8 +115,13 @@ func partsOf(s plan.Service, made plan.Plan, fragments map[string]Fragment) ([]P
 	var failed []error
 	for _, row := range made.Rows(s.Name) {
 		f := fragments[row]
+		if f.Attempt < made.Attempt {
+			f.Parts = nil // of an attempt before the plan was made
+		}
 		i := slices.IndexFunc(f.Parts, func(part Part) bool { return part.Service == s.Name })
 		switch {
+		case f.Unread != "":
+			failed = append(failed, fmt.Errorf("what row %s handed over cannot be read: %s", row, f.Unread))
 		case i < 0:
 			missing = append(missing, row)
 		case f.Commit != made.Commit || f.Parts[i].Inputs != s.Inputs:

@@ -145,6 +145,13 @@ func TestEveryFaultOfARowHoldsTheSet(t *testing.T) {
 	}{
 		{"it never handed anything over", func(j *jobs) { delete(j.fragments, bad) }, "nothing came of row a@linux-arm64"},
 		{"it handed over nothing of the service", func(j *jobs) { j.alter(bad, func(f *Fragment) { f.Parts = nil }) }, "nothing came of row"},
+		{"it is of an attempt before the plan was made", func(j *jobs) {
+			j.made.Attempt = 2
+			j.alter("a@linux-amd64", again)
+			j.alter("b@linux-amd64", again)
+			j.alter("b@linux-arm64", again)
+		}, "nothing came of row a@linux-arm64"},
+		{"it cannot be read", func(j *jobs) { j.fragments[bad] = Fragment{Unread: "no such artifact"} }, "what row a@linux-arm64 handed over cannot be read: no such artifact"},
 		{"its build failed", func(j *jobs) { j.alter(bad, func(f *Fragment) { f.Parts[0].Error = "exit code 1" }) }, "row a@linux-arm64: exit code 1"},
 		{"it was of another commit", func(j *jobs) { j.alter(bad, func(f *Fragment) { f.Commit = "other" }) }, "another commit"},
 		{"it was made of other files", func(j *jobs) { j.alter(bad, func(f *Fragment) { f.Parts[0].Inputs = "other" }) }, "other files"},
@@ -198,6 +205,9 @@ func TestEveryFaultOfARowHoldsTheSet(t *testing.T) {
 		})
 	}
 }
+
+// again makes a fragment be of the second attempt.
+func again(f *Fragment) { f.Attempt = 2 }
 
 func (j *jobs) alter(row string, change func(*Fragment)) {
 	f := j.fragments[row]

@@ -123,6 +123,8 @@ func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verd
 	if s.Digest != "" {
 		sizes, err := p.Sizes(ctx, s.Image, s.Digest)
 		published, evidence.Unsized = sizes, text(err)
+	} else {
+		evidence.Unsized = s.Unread
 	}
 	evidence.Platforms = make([]verdict.Platform, len(c.Image.Platforms))
 	var group sync.WaitGroup

@@ -307,6 +307,11 @@ func TestGrowthIsJudgedAgainstWhatIsPublished(t *testing.T) {
 	if r := s.run(t, made)[0]; r.Approved() || !strings.Contains(strings.Join(r.Verdict.Reasons, ""), unknown) {
 		t.Errorf("published sizes that cannot be read: approved %v, %q", r.Approved(), r.Verdict.Reasons)
 	}
+	unread := built("a")
+	unread.Services[0].Unread = "denied"
+	if r := s.run(t, unread)[0]; r.Approved() || !strings.Contains(strings.Join(r.Verdict.Reasons, ""), "cannot be read: denied") {
+		t.Errorf("an image that planning could not read: approved %v, %q", r.Approved(), r.Verdict.Reasons)
+	}
 	s.Gates.Size.OnUnavailable = service.OnUnavailableWarn
 	if r := s.run(t, made)[0]; !r.Approved() || !strings.Contains(strings.Join(r.Verdict.Notes, ""), unknown) {
 		t.Errorf("with a warning: approved %v, notes %q", r.Approved(), r.Verdict.Notes)

@@ -60,11 +60,15 @@ func Lines(results []publish.Result, gates service.Gates) []string {
 		case probe.Healthy:
 			healthy++
 			lines = append(lines, fmt.Sprintf("✅ %s started in %.1f seconds", r.Plan.Name, probe.Started.Seconds()))
-		case r.Verdict.Approved():
-			lines = append(lines, fmt.Sprintf("⚠️ %s was not tried out: %s", r.Plan.Name, cmp.Or(probe.Unavailable, probe.Failure)))
+		case probe.Failure == "" && probe.Unavailable != "":
+			mark := "⚠️"
+			if elsewhere := r.Evidence.Part && probe.Platform == ""; !elsewhere && !r.Verdict.Approved() {
+				mark, sick = "❌", append(sick, r.Plan.Name)
+			}
+			lines = append(lines, fmt.Sprintf("%s %s was not tried out: %s", mark, r.Plan.Name, probe.Unavailable))
 		default:
 			sick = append(sick, r.Plan.Name)
-			lines = append(lines, fmt.Sprintf("❌ %s did not start: %s", r.Plan.Name, cmp.Or(probe.Unavailable, probe.Failure)))
+			lines = append(lines, fmt.Sprintf("❌ %s did not start: %s", r.Plan.Name, cmp.Or(probe.Failure, "nobody tried")))
 		}
 		for _, p := range r.Evidence.Platforms {
 			if gates.Size.Max > 0 && p.Compressed > gates.Size.Max {

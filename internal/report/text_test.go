@@ -95,7 +95,7 @@ func TestLines(t *testing.T) {
 	}{
 		{"all is well", []publish.Result{slow}, 1e9, []string{started, small, healthy}},
 		{"one is sick", []publish.Result{slow, sick}, 1e9, []string{started, "❌ web did not start: web ended with exit code 1 before it was healthy", small, "❌ Health checks failing: web"}},
-		{"one was not tried out", []publish.Result{slow, untried}, 1e9, []string{started, "❌ web did not start: no Docker Engine", small, "❌ Health checks failing: web"}},
+		{"one was not tried out", []publish.Result{slow, untried}, 1e9, []string{started, "❌ web was not tried out: no Docker Engine", small, "❌ Health checks failing: web"}},
 		{"one was not tried out, and need not be", []publish.Result{slow, untriedAndApproved}, 1e9, []string{started, "⚠️ web was not tried out: no Docker Engine", small, healthy}},
 		{"none was tried out", []publish.Result{untriedAndApproved}, 1e9, []string{"⚠️ web was not tried out: no Docker Engine", small}},
 		{"one is large", []publish.Result{slow, large}, 1e9, []string{started, "✅ web started in 1.2 seconds", "❌ Image sizes over 1GB threshold: web for linux/arm64 is 1.5GB", healthy}},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -205,7 +206,8 @@ func (v *Verdict) judgeSize(p Platform, gate service.SizeGate) {
 
 func (v *Verdict) judgeUser(p Platform, gates service.Gates) {
 	user, _, _ := strings.Cut(p.User, ":")
-	if gates.NonRoot && (user == "" || user == "0" || user == "root") {
+	id, err := strconv.Atoi(user) // as the engine reads it: 00 is root too
+	if gates.NonRoot && (user == "" || user == "root" || err == nil && id == 0) {
 		v.refuse("%s runs as root; add a USER to the Dockerfile", p.Platform)
 	}
 }

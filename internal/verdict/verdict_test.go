@@ -55,6 +55,7 @@ func TestJudge(t *testing.T) {
 		{"grown a little", func(e *Evidence, _ *service.Gates) { e.Platforms[0].Compressed = 1100 }, ""},
 		{"new, so nothing to grow from", func(e *Evidence, _ *service.Gates) { e.Platforms[0].Published = 0 }, ""},
 		{"runs as root", func(e *Evidence, _ *service.Gates) { e.Platforms[0].User = "0:0" }, "runs as root"},
+		{"runs as root by another spelling", func(e *Evidence, _ *service.Gates) { e.Platforms[0].User = "00" }, "runs as root"},
 		{"never tried out", func(e *Evidence, _ *service.Gates) { e.Probe = Probe{} }, "was not tried out"},
 		{"not healthy", func(e *Evidence, _ *service.Gates) { e.Probe = Probe{Failure: "exited with code 1"} }, "exited with code 1"},
 		{"slow", func(e *Evidence, _ *service.Gates) { e.Probe.Started = time.Minute }, "took 1m0s"},
