@@ -41,11 +41,8 @@ func planMode(ctx context.Context, p Process, j job, log *actions.Log) (int, err
 		return 0, err
 	}
 	made = actions.Redacted(made, log.Redact)
-	var ref string
-	if j.Config.Handover != "none" {
-		ref, err = handOverPlan(ctx, p, j, made)
-	}
-	if errors.Is(err, errNoHandover) && !j.onRunner() {
+	ref, err := handOverPlan(ctx, p, j, made)
+	if errors.Is(err, errNoHandover) && (!j.onRunner() || j.Config.Handover == "none") {
 		err = nil // and nobody expects one
 	}
 	if err != nil {

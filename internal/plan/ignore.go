@@ -2,21 +2,17 @@ package plan
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
+	"path"
 
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
+	"github.com/org/ghcr-publish/internal/service"
 )
 
-// ignoreFileOf returns the ignore file that the builder reads. The Dockerfile's own comes before the
-// context's, as BuildKit has it.
-func ignoreFileOf(dir, dockerfile string) string {
-	own := dockerfile + ".dockerignore"
-	if _, err := os.Stat(own); err == nil {
-		return own
-	}
-	return filepath.Join(dir, ".dockerignore")
+// ignoreFiles are the places where an ignore file may be; the builder reads the first that is there, so the
+// Dockerfile's own comes before the context's.
+func ignoreFiles(s service.Service) []string {
+	return []string{s.Dockerfile + ".dockerignore", path.Join(s.Context, ".dockerignore")}
 }
 
 // An ignored decides which files of a context the builder never gets. The zero value lets all through.

@@ -48,15 +48,23 @@ func (c checker) check(s service.Service) (what, fix string) {
 			return "\"" + file + "\" is a link that leaves the workspace", "put the files themselves into the repository"
 		}
 	}
-	if leak := c.credentials(dir, dockerfile); leak != "" {
-		ignoreFile := path.Join(s.Context, ".dockerignore")
-		if _, err := os.Stat(dockerfile + ".dockerignore"); err == nil {
-			ignoreFile = s.Dockerfile + ".dockerignore" // BuildKit reads no other then
-		}
+	ignoreFile := c.ignoreFile(s)
+	if leak := c.credentials(dir, c.at(ignoreFile)); leak != "" {
 		return "its context holds " + path.Join(s.Context, leak) + ", which carries credentials; they would get into the image",
 			"add the line `**/.git` to " + ignoreFile
 	}
 	return "", ""
+}
+
+// ignoreFile is the ignore file that the builder reads, or would.
+func (c checker) ignoreFile(s service.Service) string {
+	files := ignoreFiles(s)
+	for _, file := range files {
+		if _, err := os.Stat(c.at(file)); err == nil {
+			return file
+		}
+	}
+	return files[len(files)-1]
 }
 
 func (c checker) at(file string) string { return filepath.Join(c.workspace, filepath.FromSlash(file)) }
@@ -77,8 +85,7 @@ func (c checker) inside(file string) bool {
 
 // credentials returns the file in a context that holds a clone's credentials and that the context's
 // ignore file lets through; empty if there is none.
-func (c checker) credentials(dir, dockerfile string) string {
-	ignoreFile := ignoreFileOf(dir, dockerfile)
+func (c checker) credentials(dir, ignoreFile string) string {
 	key := dir + "\x00" + ignoreFile
 	leak, known := c.leaks[key]
 	if !known {

@@ -107,7 +107,7 @@ func (t *tree) readIgnores(ctx context.Context, services []service.Service) erro
 // ignoreFile names the ignore file that the builder reads for a service; empty where there is none. The
 // Dockerfile's own comes before the context's.
 func (t *tree) ignoreFile(s service.Service) string {
-	for _, file := range []string{s.Dockerfile + ".dockerignore", path.Join(s.Context, ".dockerignore")} {
+	for _, file := range ignoreFiles(s) {
 		if t.has(file) {
 			return file
 		}
@@ -143,7 +143,7 @@ func (t *tree) watched(s service.Service) func(file string) bool {
 	if len(s.Paths) > 0 || out.matcher == nil {
 		return selected
 	}
-	always := []string{s.Dockerfile, s.Dockerfile + ".dockerignore", path.Join(s.Context, ".dockerignore")}
+	always := append(ignoreFiles(s), s.Dockerfile)
 	return func(file string) bool {
 		if !selected(file) || slices.Contains(always, file) {
 			return selected(file)
@@ -160,13 +160,15 @@ func (t *tree) watched(s service.Service) func(file string) bool {
 }
 
 // id is the object id of a file; empty where the commit has no such file.
-func (t *tree) id(file string) string {
-	for _, f := range t.files {
-		if f.Path == path.Clean(file) {
-			return f.ID
-		}
+func (t *tree) id(file string) string { return t.file(path.Clean(file)).ID }
+
+// file is a file of the commit; the zero value where it has none of that path.
+func (t *tree) file(name string) git.File {
+	i, found := slices.BinarySearchFunc(t.files, git.File{Path: name}, byPath)
+	if !found {
+		return git.File{}
 	}
-	return ""
+	return t.files[i]
 }
 
 // near returns the files that may count for a service, and few others: those that begin as one of its patterns
@@ -188,10 +190,10 @@ func (t *tree) near(s service.Service) []git.File {
 			near, covered = append(near, t.files[from:to]...), to
 		}
 	}
-	for _, f := range t.files[:len(t.files)*min(len(t.links), 1)] {
-		// A pattern for something in a submodule begins below its link.
-		if t.links[f.Path] && !slices.ContainsFunc(near, func(n git.File) bool { return n.Path == f.Path }) {
-			near = append(near, f)
+	// A pattern for something in a submodule begins below its link.
+	for link := range t.links {
+		if !slices.ContainsFunc(near, func(n git.File) bool { return n.Path == link }) {
+			near = append(near, t.file(link))
 		}
 	}
 	slices.SortFunc(near, byPath)
