@@ -1,10 +1,13 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -12,16 +15,58 @@ import (
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/registry"
+	"github.com/org/ghcr-publish/internal/service"
 )
 
 // request describes a service's build to buildx.
-func (s *session) request(service plan.Service, metadata string) buildx.Build {
-	at := func(path string) string { return filepath.Join(s.job.Workspace, filepath.FromSlash(path)) }
+func (s *session) request(service plan.Service, metadata string) (buildx.Build, error) {
 	d := service.Definition
-	return buildx.Build{Builder: s.builder, Image: service.Image, Context: at(d.Context), Dockerfile: at(d.Dockerfile), Target: d.Target,
+	request := buildx.Build{Builder: s.builder, Image: service.Image, Context: s.at(d.Context), Dockerfile: s.at(d.Dockerfile), Target: d.Target,
 		Platforms: service.Platforms, BuildArgs: d.BuildArgs, Labels: service.Labels, Annotations: service.Annotations,
-		Provenance: s.job.Config.Provenance, SBOM: s.job.Config.SBOM, PlainHTTP: s.job.plainHTTP(),
-		Metadata: filepath.Join(s.private.path, "metadata", metadata+".json")}
+		Options: s.options(d), PlainHTTP: s.job.plainHTTP(), Metadata: filepath.Join(s.private.path, "metadata", metadata+".json")}
+	if d.Inline == "" {
+		return request, nil
+	}
+	request.Dockerfile = filepath.Join(s.private.path, "dockerfiles", service.Name)
+	return request, writeFile(request.Dockerfile, []byte(d.Inline))
+}
+
+// at is the place of a file of the workspace.
+func (s *session) at(file string) string {
+	if filepath.IsAbs(file) {
+		return file
+	}
+	return filepath.Join(s.job.Workspace, filepath.FromSlash(file))
+}
+
+// options are a service's own, or else the run's, with all places as they are here.
+func (s *session) options(d service.Service) service.Options {
+	o := d.Options
+	o.Provenance, o.SBOM = cmp.Or(o.Provenance, s.job.Config.Provenance), cmp.Or(o.SBOM, s.job.Config.SBOM)
+	o.Contexts = maps.Clone(o.Contexts)
+	for name, folder := range o.Folders() {
+		o.Contexts[name] = s.at(folder)
+	}
+	o.Secrets = map[string]string{}
+	for id, from := range d.Secrets {
+		if file, ok := strings.CutPrefix(from, "file:"); ok {
+			from = "file:" + s.at(file)
+		}
+		o.Secrets[id] = from
+	}
+	return o
+}
+
+// builderFor is buildx with the secrets that a service names among its variables, and no others.
+func (s *session) builderFor(d service.Service) *buildx.Client {
+	client := *s.buildx
+	client.Env = slices.Clone(client.Env)
+	for _, name := range d.SecretVariables() {
+		if value := s.process.Getenv(name); value != "" {
+			client.Env = append(client.Env, name+"="+value)
+		}
+	}
+	return &client
 }
 
 func (s *session) progress(service string) *buildx.Progress {
@@ -34,7 +79,11 @@ func (s *session) build(ctx context.Context, service plan.Service) (publish.Cand
 		return s.buildLocal(ctx, service)
 	}
 	progress := s.progress(service.Name)
-	digest, err := s.buildx.Build(ctx, s.request(service, service.Name), progress)
+	request, err := s.request(service, service.Name)
+	if err != nil {
+		return publish.Candidate{}, err
+	}
+	digest, err := s.builderFor(service.Definition).Build(ctx, request, progress)
 	if err != nil {
 		return publish.Candidate{Steps: progress.Steps()}, hint(err)
 	}
@@ -60,7 +109,10 @@ func (s *session) buildLocal(ctx context.Context, service plan.Service) (publish
 	made := publish.Candidate{Layouts: map[string]string{}}
 	for _, platform := range service.Platforms {
 		name := service.Name + "-" + strings.ReplaceAll(platform, "/", "-")
-		request := s.request(service, name)
+		request, err := s.request(service, name)
+		if err != nil {
+			return made, err
+		}
 		request.Platforms, request.Layout = []string{platform}, filepath.Join(s.private.path, "layouts", name)
 		if err := os.MkdirAll(request.Layout, 0o700); err != nil {
 			return made, fmt.Errorf("building: %w", err)
@@ -70,7 +122,7 @@ func (s *session) buildLocal(ctx context.Context, service plan.Service) (publish
 			made.Loaded = request.Load
 		}
 		progress := s.progress(service.Name)
-		_, err := s.buildx.Build(ctx, request, progress)
+		_, err = s.builderFor(service.Definition).Build(ctx, request, progress)
 		made.Steps = append(made.Steps, progress.Steps()...)
 		if err != nil {
 			return made, hint(err)

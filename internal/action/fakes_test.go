@@ -21,7 +21,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// note appends the command line to the file that CALLS names. ROBOT_TOKEN is a secret that no child may see.
+// note appends the command line to the file that CALLS names. ROBOT_TOKEN is a secret that no child may see,
+// and NPM_TOKEN one that it says it has.
 func note() {
 	if os.Getenv("ROBOT_TOKEN") != "" {
 		check(fmt.Errorf("%s inherits ROBOT_TOKEN", os.Args[0]))
@@ -31,6 +32,10 @@ func note() {
 	defer f.Close()
 	_, err = fmt.Fprintln(f, filepath.Base(os.Args[0]), strings.Join(os.Args[1:], " "))
 	check(err)
+	if os.Getenv("NPM_TOKEN") != "" {
+		_, err = fmt.Fprintln(f, filepath.Base(os.Args[0]), os.Args[1], "has NPM_TOKEN")
+		check(err)
+	}
 }
 
 func check(err error) {

@@ -52,6 +52,13 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 			"token": p.Getenv("GITHUB_TOKEN"), "temp": workDir(p, j.Event)},
 	})
 	j.withhold(j.Config.SecretEnv)
+	for _, s := range j.Config.Services {
+		names := s.SecretVariables()
+		j.withhold(names) // from all but the build that names them
+		for _, name := range names {
+			log.Mask(p.Getenv(name))
+		}
+	}
 	log.Mask(j.Config.Token)
 	log.Mask(j.Config.RegistryToken)
 	var wrong service.Problems

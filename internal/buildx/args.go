@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/org/ghcr-publish/internal/service"
 )
 
 // A Builder is a BuildKit that buildx starts in a container.
@@ -46,15 +48,16 @@ type Build struct {
 	Builder    string
 	Image      string // repository name it is pushed to, by digest alone
 	Context    string // directory
-	Dockerfile string // path
+	Dockerfile string // path; of one that is given as text, of the file that it was written to
 	Target     string
 	Platforms  []string
 	BuildArgs  map[string]string
 	Labels     map[string]string
 	// Annotations go onto the image index, where there is one: there ghcr.io reads an image's description.
 	Annotations map[string]string
-	Provenance  string // "max", "min" or "false"
-	SBOM        string // "true", "false", or the image that makes it
+	// Options say which of provenance and SBOM are attached, and all else. Folders and files in them are absolute,
+	// and no context is another service's image.
+	service.Options
 	PlainHTTP   bool   // the registry speaks HTTP
 	Metadata    string // file that buildx writes its metadata to
 	// Layout, when set, is a folder that receives an OCI image layout of the one platform instead of
@@ -72,6 +75,7 @@ func (b Build) Args() []string {
 		args = append(args, "--target", b.Target)
 	}
 	args = appendMap(args, "--build-arg", "", b.BuildArgs)
+	args = append(args, b.options()...)
 	args = appendMap(args, "--label", "", b.Labels)
 	if b.Layout == "" {
 		args = appendMap(args, "--annotation", b.annotated(), b.Annotations)

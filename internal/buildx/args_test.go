@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/service"
 )
 
 func TestCreateArgs(t *testing.T) {
@@ -24,7 +25,7 @@ func TestCreateArgs(t *testing.T) {
 
 func TestArgs(t *testing.T) {
 	t.Parallel()
-	least := Build{Builder: "b", Image: "ghcr.io/octo/web", Context: "/w", Dockerfile: "/w/Dockerfile", Platforms: []string{"linux/amd64"}, Provenance: "max", Metadata: "/t/m.json"}
+	least := Build{Builder: "b", Image: "ghcr.io/octo/web", Context: "/w", Dockerfile: "/w/Dockerfile", Platforms: []string{"linux/amd64"}, Options: service.Options{Provenance: "max"}, Metadata: "/t/m.json"}
 	pushed := "type=image,name=ghcr.io/octo/web,push-by-digest=true,name-canonical=true,push=true,oci-mediatypes=true"
 	begin := []string{"build", "--builder", "b", "--progress", "rawjson", "--platform", "linux/amd64", "--file", "/w/Dockerfile", "--metadata-file", "/t/m.json"}
 	cases := []struct {
@@ -48,6 +49,15 @@ func TestArgs(t *testing.T) {
 		}, []string{"--output", pushed, "--attest", "type=provenance,mode=max", "--target", "--runtime",
 			"--build-arg", "A=x=y z", "--build-arg", "EMPTY=", "--build-arg", "VERSION=1", "--label", "a=1", "--label", "b=2",
 			"--annotation", "index:org.opencontainers.image.description=What, it does", "/w"}},
+		{"all that a build can be told", func(b *Build) {
+			yes := true
+			b.Options = service.Options{Provenance: "max", Contexts: map[string]string{"shared": "/w/shared", "base": "docker-image://busybox"},
+				Secrets: map[string]string{"npm": "env:NPM_TOKEN", "ca": `file:/w/a,b "c".pem`}, SSH: []string{"default", "git=/k"}, Network: "host",
+				ExtraHosts: map[string]string{"db": "10.0.0.1"}, ShmSize: 1 << 20, Ulimits: map[string]string{"nofile": "1024:2048"}, CgroupParent: "/x",
+				NoCache: &yes, NoCacheFilters: []string{"deps"}}
+		}, []string{"--output", pushed, "--attest", "type=provenance,mode=max", "--build-context", "base=docker-image://busybox", "--build-context", "shared=/w/shared",
+			"--secret", `id=ca,"src=/w/a,b ""c"".pem"`, "--secret", "id=npm,env=NPM_TOKEN", "--ssh", "default", "--ssh", "git=/k", "--network", "host", "--allow", "network.host",
+			"--add-host", "db=10.0.0.1", "--shm-size", "1048576", "--ulimit", "nofile=1024:2048", "--cgroup-parent", "/x", "--no-cache", "--no-cache-filter", "deps", "/w"}},
 		{"kept in a layout", func(b *Build) { b.Layout, b.Annotations = "/t/l", map[string]string{"a": "1"} },
 			[]string{"--provenance=false", "--output", "type=oci,tar=false,dest=/t/l", "/w"}},
 		{"kept and loaded", func(b *Build) { b.Layout, b.Load = "/t/l", "ghcr-publish/web:candidate" },
@@ -109,7 +119,7 @@ func TestAnnotationsGoWhereTheyCan(t *testing.T) {
 		{[]string{"linux/amd64"}, "false", "true", "index:k=v"},
 		{[]string{"linux/amd64", "linux/arm64"}, "false", "false", "index:k=v"},
 	} {
-		args := Build{Platforms: c.platforms, Provenance: c.provenance, SBOM: c.sbom, Annotations: map[string]string{"k": "v"}}.Args()
+		args := Build{Platforms: c.platforms, Options: service.Options{Provenance: c.provenance, SBOM: c.sbom}, Annotations: map[string]string{"k": "v"}}.Args()
 		if !slices.Contains(args, c.want) {
 			t.Errorf("%q with provenance %s: %q lacks %s", c.platforms, c.provenance, args, c.want)
 		}

@@ -12,7 +12,11 @@ import (
 // ignoreFiles are the places where an ignore file may be; the builder reads the first that is there, so the
 // Dockerfile's own comes before the context's.
 func ignoreFiles(s service.Service) []string {
-	return []string{s.Dockerfile + ".dockerignore", path.Join(s.Context, ".dockerignore")}
+	ofContext := path.Join(s.Context, ".dockerignore")
+	if s.Dockerfile == "" {
+		return []string{ofContext}
+	}
+	return []string{s.Dockerfile + ".dockerignore", ofContext}
 }
 
 // An ignored decides which files of a context the builder never gets. The zero value lets all through.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -18,7 +19,7 @@ func Preflight(workspace string, services []service.Service) error {
 	var problems service.Problems
 	c := checker{workspace: workspace, leaks: map[string]string{}}
 	for _, s := range services {
-		if s.Context == "" || s.Dockerfile == "" {
+		if s.Context == "" || s.Dockerfile == "" && s.Inline == "" {
 			continue // what was given is wrong, which is noted already
 		}
 		if what, fix := c.check(s); what != "" {
@@ -36,22 +37,49 @@ type checker struct {
 
 // check says what is wrong with a service's files, and how to mend it; nothing if all is well.
 func (c checker) check(s service.Service) (what, fix string) {
-	dir, dockerfile := c.at(s.Context), c.at(s.Dockerfile)
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+	if !c.isFolder(s.Context) {
 		return "context \"" + s.Context + "\" is not there", "give a folder of the repository"
 	}
-	if info, err := os.Stat(dockerfile); err != nil || !info.Mode().IsRegular() {
-		return "dockerfile \"" + s.Dockerfile + "\" is not there", "give the path of a Dockerfile, relative to the repository's root"
+	used := []string{s.Context}
+	if s.Dockerfile != "" {
+		if info, err := os.Stat(c.at(s.Dockerfile)); err != nil || !info.Mode().IsRegular() {
+			return "dockerfile \"" + s.Dockerfile + "\" is not there", "give the path of a Dockerfile, relative to the repository's root"
+		}
+		used = append(used, s.Dockerfile)
 	}
-	for _, file := range []string{s.Context, s.Dockerfile} {
+	folders := s.Folders()
+	for _, name := range slices.Sorted(maps.Keys(folders)) {
+		if !c.isFolder(folders[name]) {
+			return "context " + name + " is \"" + folders[name] + "\", which is not there", "give a folder of the repository"
+		}
+		used = append(used, folders[name])
+	}
+	for _, file := range used {
 		if !c.inside(file) {
 			return "\"" + file + "\" is a link that leaves the workspace", "put the files themselves into the repository"
 		}
 	}
+	return c.leak(s)
+}
+
+func (c checker) isFolder(dir string) bool {
+	info, err := os.Stat(c.at(dir))
+	return err == nil && info.IsDir()
+}
+
+// leak looks for credentials in what the builder gets of a service's contexts.
+func (c checker) leak(s service.Service) (what, fix string) {
 	ignoreFile := c.ignoreFile(s)
-	if leak := c.credentials(dir, c.at(ignoreFile)); leak != "" {
+	if leak := c.credentials(c.at(s.Context), c.at(ignoreFile)); leak != "" {
 		return "its context holds " + path.Join(s.Context, leak) + ", which carries credentials; they would get into the image",
 			"add the line `**/.git` to " + ignoreFile
+	}
+	for name, folder := range s.Folders() {
+		ignoreFile := path.Join(folder, ".dockerignore")
+		if leak := c.credentials(c.at(folder), c.at(ignoreFile)); leak != "" {
+			return "its context " + name + " holds " + path.Join(folder, leak) + ", which carries credentials; they would get into the image",
+				"add the line `**/.git` to " + ignoreFile
+		}
 	}
 	return "", ""
 }

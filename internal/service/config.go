@@ -2,6 +2,7 @@ package service
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"go.yaml.in/yaml/v3"
 )
 
 // Sources are where a configuration comes from. A setting is taken from the first of flag, input,
@@ -22,6 +24,8 @@ type Sources struct {
 	ReadFile func(name string) ([]byte, error)
 	// Defaults fills {{name}} in the defaults of Table.
 	Defaults map[string]string
+	// Discover finds services where none are written down; nil finds none.
+	Discover func() ([]Service, error)
 }
 
 // Load reads and proves a whole configuration. The error is a Problems that lists every mistake.
@@ -40,11 +44,63 @@ func Load(src Sources) (Config, error) {
 	for _, setting := range Table() {
 		applySetting(setting, src, file, &config.Settings, &problems)
 	}
-	file.services(&config, &problems)
 	file.rest(&config, &problems)
+	src.services(file, &config, &problems)
 	checkRegistry(config.Settings, &problems)
 	completeServices(&config, &problems)
 	return config, problems.Err()
+}
+
+// services takes the definitions that the input gives, else the file's, else what is found in the repository. An
+// input that is no list of definitions names the services to consider instead.
+func (src Sources) services(file *document, config *Config, problems *Problems) {
+	given := src.given("services")
+	if inline := readInline(given, problems); inline != nil {
+		inline.services(config, problems)
+		return
+	}
+	if given.text != "" && len(config.Only) > 0 {
+		problems.Add(given.where, "name the services in one of the two", "services and only both name some")
+	}
+	config.Only = append(config.Only, namesIn(given.text)...)
+	if file.services(config, problems) {
+		return
+	}
+	found, err := []Service(nil), error(nil)
+	if src.Discover != nil {
+		found, err = src.Discover()
+	}
+	var wrong Problems
+	switch {
+	case errors.As(err, &wrong):
+		*problems = append(*problems, wrong...)
+	case err != nil:
+		problems.Add("services", "", "looking for them: %v", err)
+	case len(found) == 0:
+		problems.Add(cmp.Or(config.File, config.ConfigFile), "write a `services:` list that names each image", "no services are listed, and none are found: there is no bake file, no compose file that builds and no Dockerfile")
+	}
+	config.Services = found
+	for i := range config.Services {
+		config.Services[i].complete()
+	}
+}
+
+// namesIn reads a list of names, in YAML or with commas or spaces between them.
+func namesIn(text string) []string {
+	var names []string
+	if strings.HasPrefix(text, "[") && yaml.Unmarshal([]byte(text), &names) == nil {
+		return names
+	}
+	return splitList(text)
+}
+
+// readInline reads services that an input defines, as the list a configuration file has; nil where it is none.
+func readInline(given value, problems *Problems) *document {
+	var items []yaml.Node
+	if yaml.Unmarshal([]byte(given.text), &items) != nil || !slices.ContainsFunc(items, func(n yaml.Node) bool { return n.Kind == yaml.MappingNode }) {
+		return nil
+	}
+	return readDocument(given.where, []byte("services:\n"+given.text), problems)
 }
 
 // A value is a setting's text and where it was found.
@@ -136,6 +192,7 @@ func completeServices(config *Config, problems *Problems) {
 			s.Platforms = config.Platforms
 		}
 		s.BuildArgs = merged(config.Settings.BuildArgs, s.BuildArgs)
+		s.Options = s.Options.over(config.Options)
 		s.Labels, s.Annotations = merged(config.Labels, s.Labels), merged(config.Annotations, s.Annotations)
 		for _, key := range []string{"name " + s.Name, "image " + s.Image} {
 			if first, taken := seen[key]; taken {
@@ -145,11 +202,14 @@ func completeServices(config *Config, problems *Problems) {
 			seen[key] = s.At
 		}
 	}
+	checkContexts(config.Services, problems)
 	checkDependencies(config.Services, problems)
 	names := serviceNames(config.Services)
-	for _, wanted := range config.Only {
-		if len(names) > 0 && !slices.Contains(names, wanted) {
-			problems.Add("services", "", "there is no service %q%s", wanted, suggestion(wanted, names))
+	for setting, named := range map[string][]string{"services": config.Only, "skip": config.Skip} {
+		for _, wanted := range named {
+			if len(names) > 0 && !slices.Contains(names, wanted) {
+				problems.Add(setting, "", "there is no service %q%s", wanted, suggestion(wanted, names))
+			}
 		}
 	}
 }
@@ -224,7 +284,7 @@ func findCircle(at string, services map[string]Service, trail []string, done map
 		return nil
 	}
 	done[at] = true
-	for _, next := range services[at].DependsOn {
+	for _, next := range services[at].Needs() {
 		if circle := findCircle(next, services, append(slices.Clone(trail), at), done); circle != nil {
 			return circle
 		}

@@ -174,7 +174,7 @@ func TestLoadFindsTheFile(t *testing.T) {
 	}{
 		{"where it is by default", "", fstest.MapFS{configFile: {Data: []byte(minimal)}}, nil},
 		{"where it was asked for", "other.yml", fstest.MapFS{"other.yml": {Data: []byte(minimal)}}, nil},
-		{"nowhere", "", fstest.MapFS{}, []string{configFile + ": there is no configuration file; write one"}},
+		{"nowhere", "", fstest.MapFS{}, []string{configFile + ": no services are listed, and none are found"}},
 		{"not where it was asked for", "other.yml", fstest.MapFS{configFile: {Data: []byte(minimal)}}, []string{"other.yml: cannot be read: "}},
 		{"outside the workspace", "../other.yml", fstest.MapFS{}, []string{"../other.yml: cannot be read: "}},
 	}
@@ -357,6 +357,62 @@ func TestLoadNarrowsToServicesThatExist(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"backend", "frontent", "nothing-like-it"}, config.Only); diff != "" {
 		t.Errorf("only (-want +got):\n%s", diff)
+	}
+}
+
+func TestServicesAreGivenInline(t *testing.T) {
+	t.Parallel()
+	src := workspace("registry: r.example\n" + minimal)
+	src.Input = inputs(map[string]string{"services": "- {name: web, port: 80}\n- name: api\n  network: none\n", "only": "web"})
+	config := mustLoad(t, src)
+	if len(config.Services) != 2 || config.Services[0].Image != "r.example/octo/web" || config.Services[1].Network != "none" || config.Services[1].Dockerfile != "Dockerfile" {
+		t.Errorf("services %+v", config.Services)
+	}
+	if diff := cmp.Diff([]string{"web"}, config.Only); diff != "" {
+		t.Errorf("only (-want +got):\n%s", diff)
+	}
+	src.Input = inputs(map[string]string{"services": "- {name: web, prot: 80}\n"})
+	_, err := Load(src)
+	if diff := cmp.Diff([]string{`input services:2:15: unknown key "prot" (did you mean "port"?)`}, texts(t, err)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+func TestServicesToConsider(t *testing.T) {
+	t.Parallel()
+	for _, given := range []map[string]string{{"services": "a b"}, {"services": "[a, b]"}, {"only": "a, b"}} {
+		src := workspace("services: [{name: a}, {name: b}, {name: c}]\n")
+		src.Input = inputs(given)
+		if diff := cmp.Diff([]string{"a", "b"}, mustLoad(t, src).Only); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", given, diff)
+		}
+	}
+	src := workspace(minimal)
+	src.Input = inputs(map[string]string{"services": "backend", "only": "backend", "skip": "bakcend"})
+	_, err := Load(src)
+	want := []string{"input services: services and only both name some; name the services in one of the two", `skip: there is no service "bakcend" (did you mean "backend"?)`}
+	if diff := cmp.Diff(want, texts(t, err)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+func TestServicesAreFoundWhereNoneAreListed(t *testing.T) {
+	t.Parallel()
+	src := workspace("defaults: {network: none, build_args: {A: 1, B: 2}, secrets: {npm: env:NPM}}\n")
+	src.Input = inputs(map[string]string{"build-args": "B=3"})
+	src.Discover = func() ([]Service, error) {
+		return []Service{{Name: "web", Context: "web", At: "web/Dockerfile", BuildArgs: map[string]string{"A": "0"}}, {Name: "api", Context: ".", Inline: "FROM scratch", Options: Options{Network: "host"}}}, nil
+	}
+	got := mustLoad(t, src).Services
+	if got[0].Dockerfile != "web/Dockerfile" || got[0].Network != "none" || got[1].Network != "host" || got[1].Dockerfile != "" || got[1].Secrets["npm"] != "env:NPM" {
+		t.Errorf("services %+v", got)
+	}
+	if diff := cmp.Diff(map[string]string{"A": "0", "B": "3"}, got[0].BuildArgs); diff != "" {
+		t.Errorf("build arguments (-want +got):\n%s", diff)
+	}
+	src.ReadFile = workspace(minimal).ReadFile
+	if listed := mustLoad(t, src).Services; len(listed) != 1 || listed[0].Name != "backend" {
+		t.Errorf("with a list there are %+v", listed)
 	}
 }
 

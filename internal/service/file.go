@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -31,15 +32,19 @@ func readFile(src Sources, file string, asked bool, problems *Problems) *documen
 	if errors.Is(err, fs.ErrNotExist) && !asked {
 		return nil
 	}
-	d := &document{name: file, keys: map[string]*yaml.Node{}}
 	if err != nil {
-		d.broken = true
 		problems.Add(file, "check the name, or leave config out", "cannot be read: %v", err)
-		return d
+		return &document{name: file, broken: true}
 	}
+	return readDocument(file, data, problems)
+}
+
+func readDocument(file string, data []byte, problems *Problems) *document {
+	d := &document{name: file, keys: map[string]*yaml.Node{}}
 	var root, more yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	if err = decoder.Decode(&root); err == nil {
+	err := decoder.Decode(&root)
+	if err == nil {
 		err = decoder.Decode(&more)
 	}
 	if err == nil {
@@ -80,7 +85,7 @@ func resolve(n *yaml.Node) {
 }
 
 func (d *document) readTop(node *yaml.Node, problems *Problems) {
-	known := []string{"services", "tags", "flavor", "labels", "annotations", "gates"}
+	known := []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates"}
 	for _, s := range Table() {
 		if !s.FlagOnly {
 			known = append(known, s.Key())
@@ -120,28 +125,24 @@ func (d *document) setting(key string, problems *Problems) value {
 	return value{node.Value, r.where(node)}
 }
 
-func (d *document) services(config *Config, problems *Problems) {
-	if d == nil {
-		problems.Add(config.ConfigFile, "write one, with a `services:` list that names each image", "there is no configuration file")
-		return
+// services reads the list of services; false where the document has none.
+func (d *document) services(config *Config, problems *Problems) bool {
+	if d == nil || !d.broken && d.keys["services"] == nil {
+		return false
 	}
 	if d.broken {
-		return
+		return true // what it would have given is not known
 	}
 	r := reader{d.name, problems}
 	node := d.keys["services"]
-	if node == nil {
-		problems.Add(d.name, "add a `services:` list that names each image", "no services")
-		return
-	}
 	if node.Kind != yaml.SequenceNode || len(node.Content) == 0 {
 		r.add(node, "write each service as `- name: …`", "services must be a list of at least one")
-		return
+		return true
 	}
 	for _, item := range node.Content {
-		s := r.service(item)
-		config.Services = append(config.Services, s)
+		config.Services = append(config.Services, r.service(item))
 	}
+	return true
 }
 
 func (d *document) rest(config *Config, problems *Problems) {
@@ -163,6 +164,13 @@ func (d *document) rest(config *Config, problems *Problems) {
 	}
 	if node := d.keys["gates"]; node != nil {
 		r.gates(node, &config.Gates)
+	}
+	if node := d.keys["defaults"]; node != nil {
+		var args map[string]string
+		fields := r.options(&config.Options)
+		fields["build_args"] = r.textMap(&args)
+		r.mapping(node, fields)
+		config.BuildArgs = merged(args, config.BuildArgs) // those of the input come first
 	}
 }
 
@@ -351,19 +359,21 @@ func (r reader) service(n *yaml.Node) Service {
 	path := func(into *string) field {
 		return r.parsed(func(v string) (err error) { *into, err = insidePath(v); return err }, "give a path relative to the repository's root")
 	}
-	r.mapping(n, map[string]field{
+	fields := r.options(&s.Options)
+	maps.Copy(fields, map[string]field{
 		"name": r.parsed(func(v string) error {
 			if s.Name = v; !serviceName.MatchString(v) {
 				return fmt.Errorf("%q is no service name", v)
 			}
 			return nil
 		}, "use letters, digits and . _ -, at most 63"),
-		"image": r.text(&s.Image), "context": path(&s.Context), "dockerfile": path(&s.Dockerfile), "target": r.text(&s.Target),
+		"image": r.text(&s.Image), "context": path(&s.Context), "dockerfile": path(&s.Dockerfile), "dockerfile_inline": r.text(&s.Inline), "target": r.text(&s.Target),
 		"build_args": r.textMap(&s.BuildArgs), "labels": r.textMap(&s.Labels), "annotations": r.textMap(&s.Annotations), "env": r.textMap(&s.Env),
 		"platforms": r.platforms(&s.Platforms), "paths": r.patterns(&s.Paths), "depends_on": r.texts(&s.DependsOn),
 		"port": r.port(&s.Port), "health_endpoint": r.endpoint(&s.HealthEndpoint),
 		"smoke": r.commands(&s.Smoke), "run_once": r.texts(&s.RunOnce), "resources": r.resources(&s.Resources),
 	})
+	r.mapping(n, fields)
 	if s.Name == "" && n.Kind == yaml.MappingNode {
 		r.add(n, "add `name: …`", "a service has no name")
 	}
@@ -373,10 +383,18 @@ func (r reader) service(n *yaml.Node) Service {
 	if s.RunOnce != nil && (s.Port != 0 || s.Smoke != nil) {
 		r.add(n, "keep run_once for an image that does its work and ends", "service %q has run_once, and with it port or smoke, which need a server", s.Name)
 	}
-	if s.Dockerfile == "" && s.Context != "" {
+	if s.Inline != "" && s.Dockerfile != "" {
+		r.add(n, "keep one", "service %q has a dockerfile and a dockerfile_inline", s.Name)
+	}
+	s.complete()
+	return s
+}
+
+// complete fills in where the Dockerfile is that was not named.
+func (s *Service) complete() {
+	if s.Dockerfile == "" && s.Inline == "" && s.Context != "" {
 		s.Dockerfile = strings.TrimPrefix(s.Context+"/Dockerfile", "./")
 	}
-	return s
 }
 
 func (r reader) platforms(into *[]string) field {

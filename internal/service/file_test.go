@@ -15,8 +15,8 @@ func TestFileMistakes(t *testing.T) {
 		name, file string
 		want       []string
 	}{
-		{"an empty file", "", []string{configFile + ": no services; add a `services:` list that names each image"}},
-		{"only a comment", "# soon\n", []string{configFile + ": no services; add a `services:` list that names each image"}},
+		{"an empty file", "", []string{configFile + ": no services are listed, and none are found: there is no bake file, no compose file that builds and no Dockerfile; write a `services:` list that names each image"}},
+		{"only a comment", "# soon\n", []string{configFile + ": no services are listed, and none are found: there is no bake file, no compose file that builds and no Dockerfile; write a `services:` list that names each image"}},
 		{"a list on top", "- name: a\n", []string{at + "1:1: the file must be a mapping; begin with `services:`"}},
 		{"a text on top", "services\n", []string{at + "1:1: the file must be a mapping; begin with `services:`"}},
 		{"ill-formed YAML", "services:\n  - name: [\n", []string{at + "2: did not find expected node content"}},
@@ -72,6 +72,20 @@ func TestFileMistakes(t *testing.T) {
 			at + `3:27: "-1s" is no duration; write it as 30s or 2m`, at + `3:45: "-1" is no size; write it as 500MB or 1GB`, at + `3:57: "NaN%" is no percentage; write it as 10%`}},
 		{"growth without end", minimal + "gates: {size: {growth: Inf%}}\n", []string{at + `3:24: "Inf%" is no percentage; write it as 10%`}},
 		{"a gate that is a text", minimal + "gates: strict\n", []string{at + "3:8: must be a mapping"}},
+		{"options", "services:\n  - {name: a, network: bridge, no_cache: maybe, provenance: all, sbom: 'a b', shm_size: big, ssh: [a b]}\n", []string{
+			at + `2:24: "bridge" is none of default, none, host`, at + `2:42: "maybe" is neither true nor false`, at + `2:61: "all" is none of max, min, false`,
+			at + `2:72: "a b" is neither true nor false, nor the name of an image`, at + `2:89: "big" is no amount of memory; write it as 512M or 2G`,
+			at + `2:100: "a b" is not possible here; write it as default, or as id=PATH`}},
+		{"maps of options", "defaults:\n  contexts: {a=b: x, up: ../x, web: 'service:wbe', none: ''}\n  extra_hosts: {h: nowhere}\n  ulimits: {nofile: many, nofiles: 1}\nservices: [{name: web}]\n", []string{
+			at + `2:19: "a=b" is no name of a context`, at + `2:26: "../x" leaves the workspace`,
+			at + `2:58: context "none" names nothing; give a folder, docker-image://NAME or service:NAME`,
+			at + `3:20: h: "nowhere" is no address of a host`, at + `4:21: "many" is no limit; write it as 1024 or 1024:2048`, at + `4:36: invalid ulimit type: nofiles`,
+			at + `5:12: web has the context web, the image of "wbe", which is no service (did you mean "web"?)`}},
+		{"a secret's value, which is not repeated", "services:\n  - {name: a, secrets: {npm: " + token + ", a b: env:X, ok: env:NPM_TOKEN}}\n", []string{
+			at + "2:30: secret npm: say where it is, as env:NAME or file:PATH", at + `2:77: "a b" is no id of a secret; use letters, digits and . _ -`}},
+		{"two Dockerfiles", "services:\n  - {name: a, dockerfile: x, dockerfile_inline: FROM y}\n", []string{at + `2:5: service "a" has a dockerfile and a dockerfile_inline; keep one`}},
+		{"images that are made of each other", "services: [{name: a, contexts: {base: 'service:b'}}, {name: b, depends_on: [a]}]\n", []string{
+			at + "1:12: services depend on each other in a circle: a → b → a; take one of these dependencies away"}},
 		{"an alias for nothing", "services: *none\n", []string{configFile + ": unknown anchor 'none' referenced"}},
 	}
 	for _, c := range cases {

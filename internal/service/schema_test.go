@@ -85,7 +85,7 @@ func TestSchemaHasTheSettings(t *testing.T) {
 	schema := readSchema(t)
 	properties := schema["properties"].(map[string]any)
 	want := map[string]any{}
-	for _, own := range []string{"services", "tags", "flavor", "labels", "annotations", "gates"} {
+	for _, own := range []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates"} {
 		want[own] = properties[own]
 	}
 	for _, s := range Table() {
@@ -151,6 +151,7 @@ func TestSchemaHasTheKeysThatAreRead(t *testing.T) {
 	for file, path := range map[string]string{
 		minimal + "HERE\n":                                           "properties",
 		"services: [{name: a, HERE}]\n":                              "$defs service properties",
+		minimal + "defaults: {HERE}\n":                               "$defs defaults properties",
 		"services: [{name: a, resources: {HERE}}]\n":                 "$defs service properties resources properties",
 		"services: [{name: a, resources: {limits: {HERE}}}]\n":       "$defs resources properties",
 		"services: [{name: a, resources: {reservations: {HERE}}}]\n": "$defs resources properties",
@@ -202,6 +203,8 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		minimal + "tags: [type=sha, main]\ngates: {size: {max: 1000, growth: 2.5%}, startup: {within: 1m30s}, vulnerabilities: {fail_on: NONE, ignore_unfixed: \"true\"}}\n",
 		"services: [{name: a, port: \"80\", env: {N: 1, B: true}}, {name: b, run_once: [1]}]\n",
 		"base: 1234567\ntags: [1]\nservices: [{name: 1, target: 2}, {name: b, depends_on: [1], run_once: [a], smoke: []}]\n",
+		"defaults: {network: host, no_cache: true, build_args: {A: 1}, ulimits: {nofile: 1024}}\n" + minimal,
+		"services: [{name: a, contexts: {b: docker-image://x, c: 'service:d'}, secrets: {npm: env:NPM, ca: file:ca.pem}, ssh: [default], extra_hosts: {h: '::1'}, shm_size: 1g, provenance: false, sbom: true, no_cache_filters: [x], cgroup_parent: y}, {name: d, dockerfile_inline: FROM scratch}]\n",
 		minimal + "gates: {startup: {within: .5s}, size: {max: 1.5e9, growth: 1e1%}}\n",
 	}
 	for _, file := range []string{"../../.github/ghcr-publish.yml", "../../testdata/monorepo/.github/ghcr-publish.yml"} {
@@ -216,7 +219,8 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		"services: [{name: a b}]\n", "services: [{name: a, port: 0}]\n", "services: [{name: a, health_endpoint: /}]\n", "services: [{name: a, port: 80, health_endpoint: x}]\n",
 		"services: [{name: a, platforms: []}]\n", "services: [{name: a, platforms: [linux]}]\n", "services: [{name: a, smoke: [a]}]\n", "services: [{name: a, paths: a}]\n",
 		"services: [{name: a, port: 80, run_once: [b]}]\n", "services: [{name: a, run_once: [b], smoke: [[c]]}]\n",
-		"services: [{name: a, resources: {limits: {cpus: 0}}}]\n", minimal + "gates: {size: {max: -1}}\n"}
+		"services: [{name: a, resources: {limits: {cpus: 0}}}]\n", minimal + "gates: {size: {max: -1}}\n",
+		"services: [{name: a, network: bridge}]\n", "services: [{name: a, secrets: {npm: hunter2}}]\n", "services: [{name: a, ssh: default}]\n", "services: [{name: a, ulimits: {nofile: many}}]\n", minimal + "defaults: {name: x}\n"}
 	for ok, files := range map[bool][]string{true: right, false: wrong} {
 		for _, file := range files {
 			src := workspace(file)

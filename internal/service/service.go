@@ -12,14 +12,16 @@ import (
 
 // A Service is one image to publish.
 type Service struct {
-	At   string // where it is defined, for messages: "file:line:column"
+	At   string // where it is defined, for messages: "file:line:column", or what it was found in
 	Name string // unique in a configuration; names log groups, matrix rows and categories
 	// Image is the full repository name, registry included: "ghcr.io/octo/backend".
 	Image      string
 	Context    string // build context, relative to the workspace, slash-separated
-	Dockerfile string // relative to the workspace
+	Dockerfile string // relative to the workspace; empty where Inline is given
+	Inline     string // a Dockerfile's text
 	Target     string // Dockerfile stage; empty means the last
 	BuildArgs  map[string]string
+	Options
 	// Labels and Annotations of the image, over those that this program makes. Their values may hold the
 	// global expressions of the tag language.
 	Labels      map[string]string
@@ -52,8 +54,22 @@ func (s Service) WatchedPaths() []string {
 	if len(watched) == 0 {
 		watched = []string{"/" + path.Join(literally(s.Context), "**")}
 	}
-	return append(watched, "/"+literally(s.Dockerfile), "/"+literally(s.Dockerfile)+".dockerignore",
-		"/"+path.Join(literally(s.Context), ".dockerignore"))
+	if s.Dockerfile != "" {
+		watched = append(watched, "/"+literally(s.Dockerfile), "/"+literally(s.Dockerfile)+".dockerignore")
+	}
+	return append(watched, "/"+path.Join(literally(s.Context), ".dockerignore"))
+}
+
+// Needs lists the services that this one is made after: those it depends on, and those whose images are its contexts.
+func (s Service) Needs() []string {
+	needs := slices.Clone(s.DependsOn)
+	for _, at := range s.Contexts {
+		if other, ok := ImageOf(at); ok && !slices.Contains(needs, other) {
+			needs = append(needs, other)
+		}
+	}
+	slices.Sort(needs)
+	return needs
 }
 
 // literally writes a path as a pattern that matches it alone.
@@ -129,5 +145,6 @@ type Config struct {
 	Flavor   string // what holds for all of them, in the same
 	// Labels and Annotations are those of every service that does not set them itself.
 	Labels, Annotations map[string]string
+	Options             Options // those of every service that does not set them itself
 	Gates               Gates
 }

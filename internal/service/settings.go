@@ -26,6 +26,7 @@ type Settings struct {
 	RegistryToken string
 	Platforms     []string
 	Only          []string
+	Skip          []string
 	Force         bool
 	Tag           string
 	BuildArgs     map[string]string
@@ -99,8 +100,12 @@ func Table() []Setting {
 			Help: "Token or password for the registry, where it differs from token."},
 		{Name: "platforms", Default: "linux/amd64, linux/arm64", List: true, set: platforms,
 			Help: "Platforms of every service that names none of its own."},
-		{Name: "services", FlagOnly: true, List: true, set: list(func(s *Settings) *[]string { return &s.Only }),
-			Help: "Names of the services to consider; all of them by default."},
+		{Name: "services", FlagOnly: true, set: func(*Settings, string) error { return nil }, // which needs the file
+			Help: "Services, as the YAML list that a configuration file has; or the names of those to consider, all of them by default."},
+		{Name: "only", FlagOnly: true, List: true, set: list(func(s *Settings) *[]string { return &s.Only }),
+			Help: "Names of the services to consider, where `services` defines them. What they need is considered too."},
+		{Name: "skip", FlagOnly: true, List: true, set: list(func(s *Settings) *[]string { return &s.Skip }),
+			Help: "Names of services to leave out."},
 		{Name: "force", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.Force }),
 			Help: "Build the services whether they changed or not. Gates apply as ever."},
 		{Name: "tag", FlagOnly: true, set: text(func(s *Settings) *string { return &s.Tag }),
@@ -139,7 +144,7 @@ func Table() []Setting {
 			Help: "Whether to register emulators for platforms that the builder lacks; this starts a privileged container."},
 		{Name: "binfmt-image", Default: "tonistiigi/binfmt:qemu-v10.2.3", set: text(func(s *Settings) *string { return &s.BinfmtImage }),
 			Help: "Image that registers the emulators."},
-		{Name: "provenance", Default: "max", Allowed: []string{"max", "min", "false"}, set: text(func(s *Settings) *string { return &s.Provenance }),
+		{Name: "provenance", Default: "max", Allowed: provenances, set: text(func(s *Settings) *string { return &s.Provenance }),
 			Help: "How much build provenance to attach; `max` includes build arguments."},
 		{Name: "sbom", Default: "false", set: sbom,
 			Help: "Whether to attach a list of what each image holds, made by BuildKit's scanner, or the name of an image that makes it instead."},
