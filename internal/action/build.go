@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/plan"
@@ -19,24 +21,66 @@ import (
 )
 
 // request describes a service's build to buildx.
-func (s *session) request(service plan.Service, metadata string) (buildx.Build, error) {
+func (s *session) request(service plan.Service, metadata, platform string, made map[string]publish.Candidate) (buildx.Build, error) {
 	d := service.Definition
-	request := buildx.Build{Builder: s.builder, Image: service.Image, Context: s.at(d.Context), Dockerfile: s.at(d.Dockerfile), Target: d.Target,
+	request := buildx.Build{Builder: s.builder, Image: service.Image, Context: s.job.at(d.Context), Dockerfile: s.job.at(d.Dockerfile), Target: d.Target,
 		Platforms: service.Platforms, BuildArgs: d.BuildArgs, Labels: service.Labels, Annotations: service.Annotations,
 		Options: s.options(d), PlainHTTP: s.job.plainHTTP(), Metadata: filepath.Join(s.private.path, "metadata", metadata+".json")}
-	if d.Inline == "" {
-		return request, nil
+	if err := s.pin(&request, service.Bases, platform, made); err != nil || d.Inline == "" {
+		return request, err
 	}
 	request.Dockerfile = filepath.Join(s.private.path, "dockerfiles", service.Name)
 	return request, writeFile(request.Dockerfile, []byte(d.Inline))
 }
 
+// pin gives the build each image that it is made from by its digest, so that what was planned with is what it gets.
+func (s *session) pin(request *buildx.Build, bases []plan.BaseImage, platform string, made map[string]publish.Candidate) error {
+	for _, b := range bases {
+		at := ""
+		switch candidate, here := made[b.Service]; {
+		case b.Loose:
+		case here && platform != "" && candidate.Layouts[platform] != "":
+			digest, err := layoutDigest(candidate.Layouts[platform])
+			if err != nil {
+				return err
+			}
+			at = "oci-layout://" + candidate.Layouts[platform] + "@" + digest
+		case here:
+			at = "docker-image://" + candidate.Image.Ref.Name()
+		case b.Digest != "" && !strings.Contains(b.Name, "@"):
+			at = "docker-image://" + pinned(b)
+		case strings.HasPrefix(b.Ref, "service:"):
+			return fmt.Errorf("it is made from the image of %s, of which none is published", b.Service)
+		}
+		if at != "" {
+			if request.Contexts == nil {
+				request.Contexts = map[string]string{}
+			}
+			request.Contexts[b.Name] = at
+		}
+	}
+	return nil
+}
+
+// pinned is an image's reference with its digest in place of its tag.
+func pinned(b plan.BaseImage) string {
+	if ref, err := name.ParseReference(b.Ref); err == nil {
+		return familiar(ref.Context()) + "@" + b.Digest
+	}
+	return b.Ref + "@" + b.Digest
+}
+
+// familiar names a repository as builders do: the library knows Docker Hub by another name.
+func familiar(repo name.Repository) string {
+	return strings.Replace(repo.Name(), name.DefaultRegistry+"/", "docker.io/", 1)
+}
+
 // at is the place of a file of the workspace.
-func (s *session) at(file string) string {
+func (j job) at(file string) string {
 	if filepath.IsAbs(file) {
 		return file
 	}
-	return filepath.Join(s.job.Workspace, filepath.FromSlash(file))
+	return filepath.Join(j.Workspace, filepath.FromSlash(file))
 }
 
 // options are a service's own, or else the run's, with all places as they are here.
@@ -45,12 +89,12 @@ func (s *session) options(d service.Service) service.Options {
 	o.Provenance, o.SBOM = cmp.Or(o.Provenance, s.job.Config.Provenance), cmp.Or(o.SBOM, s.job.Config.SBOM)
 	o.Contexts = maps.Clone(o.Contexts)
 	for name, folder := range o.Folders() {
-		o.Contexts[name] = s.at(folder)
+		o.Contexts[name] = s.job.at(folder)
 	}
 	o.Secrets = map[string]string{}
 	for id, from := range d.Secrets {
 		if file, ok := strings.CutPrefix(from, "file:"); ok {
-			from = "file:" + s.at(file)
+			from = "file:" + s.job.at(file)
 		}
 		o.Secrets[id] = from
 	}
@@ -74,12 +118,12 @@ func (s *session) progress(service string) *buildx.Progress {
 }
 
 // build makes a candidate: pushed by digest, or kept here where the run pushes nothing.
-func (s *session) build(ctx context.Context, service plan.Service) (publish.Candidate, error) {
+func (s *session) build(ctx context.Context, service plan.Service, made map[string]publish.Candidate) (publish.Candidate, error) {
 	if !s.job.pushes() {
-		return s.buildLocal(ctx, service)
+		return s.buildLocal(ctx, service, made)
 	}
 	progress := s.progress(service.Name)
-	request, err := s.request(service, service.Name)
+	request, err := s.request(service, service.Name, "", made)
 	if err != nil {
 		return publish.Candidate{}, err
 	}
@@ -105,11 +149,11 @@ func hint(err error) error {
 
 // buildLocal builds each platform into an OCI layout of its own, because a scanner sees only one
 // image of a layout, and loads the native one into the engine.
-func (s *session) buildLocal(ctx context.Context, service plan.Service) (publish.Candidate, error) {
+func (s *session) buildLocal(ctx context.Context, service plan.Service, bases map[string]publish.Candidate) (publish.Candidate, error) {
 	made := publish.Candidate{Layouts: map[string]string{}}
 	for _, platform := range service.Platforms {
 		name := service.Name + "-" + strings.ReplaceAll(platform, "/", "-")
-		request, err := s.request(service, name)
+		request, err := s.request(service, name, platform, bases)
 		if err != nil {
 			return made, err
 		}
@@ -146,19 +190,32 @@ func (s *session) candidateName(service plan.Service) string {
 	return name
 }
 
-func readLayout(path, platform string) (registry.Platform, error) {
+// layoutDigest is the digest of the one image that a layout holds.
+func layoutDigest(path string) (string, error) {
 	index, err := layout.ImageIndexFromPath(path)
 	if err != nil {
-		return registry.Platform{}, fmt.Errorf("reading the image layout: %w", err)
+		return "", fmt.Errorf("reading the image layout: %w", err)
 	}
 	manifest, err := index.IndexManifest()
 	if err != nil {
-		return registry.Platform{}, fmt.Errorf("reading the image layout: %w", err)
+		return "", fmt.Errorf("reading the image layout: %w", err)
 	}
 	if len(manifest.Manifests) != 1 {
-		return registry.Platform{}, fmt.Errorf("reading the image layout: it holds %d images", len(manifest.Manifests))
+		return "", fmt.Errorf("reading the image layout: it holds %d images", len(manifest.Manifests))
 	}
-	image, err := index.Image(manifest.Manifests[0].Digest)
+	return manifest.Manifests[0].Digest.String(), nil
+}
+
+func readLayout(path, platform string) (registry.Platform, error) {
+	digest, err := layoutDigest(path)
+	if err != nil {
+		return registry.Platform{}, err
+	}
+	hash, err := v1.NewHash(digest)
+	if err != nil {
+		return registry.Platform{}, fmt.Errorf("reading the image layout: %w", err)
+	}
+	image, err := layout.Path(path).Image(hash)
 	if err != nil {
 		return registry.Platform{}, fmt.Errorf("reading the image layout: %w", err)
 	}

@@ -70,9 +70,7 @@ type builderConfig struct {
 // under a name that BuildKit would not expect it of.
 func (s *session) builderConfig() (builderConfig, error) {
 	if file := s.job.Config.BuilderConfig; file != "" {
-		if !filepath.IsAbs(file) {
-			file = filepath.Join(s.job.Workspace, file)
-		}
+		file = s.job.at(file)
 		data, err := os.ReadFile(file)
 		if err != nil {
 			return builderConfig{}, fmt.Errorf("reading builder-config: %w", err)

@@ -145,6 +145,7 @@ func noSuchRow(name string, made plan.Plan) error {
 func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Plan, error) {
 	planner := j.planner()
 	planner.Now = p.Now()
+	planner.Took = j.took(ctx, p)
 	made, err := planner.Make(ctx)
 	if err != nil {
 		return made, err
@@ -167,14 +168,32 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 
 func tellPlan(made plan.Plan, log *actions.Log) {
 	defer log.Group(fmt.Sprintf("Plan: %d of %d services need work", len(made.Work()), len(made.Services)))()
+	for _, notice := range made.Notices {
+		log.Warning(actions.Annotation{Title: "Plan", Message: notice})
+	}
 	for _, s := range made.Services {
 		log.Printf("%s: %s, %s", s.Name, s.Action, s.Reason)
 		if s.Base.SHA != "" {
 			log.Printf("  compared with %s because %s", s.Base.SHA, s.Base.Why)
 		}
+		tellBases(s, log)
 		log.Printf("  tags: %s", cmp.Or(strings.Join(s.TagSet.Names(), ", "), "none"))
 		for _, silent := range s.TagSet.Silent {
 			log.Printf("  no tag from %s", silent)
+		}
+	}
+}
+
+// tellBases says what a service is made from, as far as that is known.
+func tellBases(s plan.Service, log *actions.Log) {
+	for _, b := range s.Bases {
+		switch {
+		case b.Service != "" && b.Digest == "":
+			log.Printf("  made from the image of %s", b.Service)
+		case b.Digest != "":
+			log.Printf("  made from %s, which is %s", b.Ref, b.Digest)
+		default:
+			log.Printf("  made from %s, whichever the builder finds: %s", b.Ref, cmp.Or(b.Unread, "it was not asked for"))
 		}
 	}
 }
@@ -191,7 +210,7 @@ func (s *session) work(ctx context.Context, services []plan.Service) []publish.R
 	if len(builds) > 0 {
 		if err := s.startBuilder(ctx, builds); err != nil {
 			// What needs no builder is judged all the same.
-			publisher.Build = func(context.Context, plan.Service) (publish.Candidate, error) { return publish.Candidate{}, err }
+			publisher.Build = func(context.Context, plan.Service, map[string]publish.Candidate) (publish.Candidate, error) { return publish.Candidate{}, err }
 		}
 	}
 	return publisher.Work(ctx, services)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -212,4 +213,25 @@ func (s *session) dockerfile(service string) string {
 		}
 	}
 	return ""
+}
+
+// remembered is how many builds are looked at to tell how long the next ones take.
+const remembered = 2000
+
+// took asks the memory how long services took. Without one, or with a broken one, nobody knows, which costs time alone.
+func (j job) took(ctx context.Context, p Process) map[string]float64 {
+	path := j.memoryPath()
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	store, err := memory.Open(ctx, path, p.Now)
+	if err != nil {
+		return nil
+	}
+	defer store.Close()
+	builds, err := store.List(ctx, "builds", remembered)
+	if err != nil {
+		return nil
+	}
+	return insight.Took(builds)
 }

@@ -18,6 +18,9 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/org/ghcr-publish/internal/action"
 	"github.com/org/ghcr-publish/internal/enginetest"
@@ -60,7 +63,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "github-ref": setRef, "engine-empty": checkEngine,
-			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags,
+			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "base": pushBase, "annotation": checkAnnotation,
 		},
 	})
 }
@@ -95,6 +98,7 @@ func setup(env *testscript.Env) error {
 	vars, err := repo.Environ(env.Vars, sample.Job{ID: "1", API: s.github.URL, Token: scriptToken, Temp: temp})
 	env.Vars = append(vars, "DOCKER_HOST="+s.engine.Host(), "REGISTRY="+host, "CALLS="+filepath.Join(env.WorkDir, "calls"),
 		"INPUT_REGISTRY="+host, "FINDINGS="+filepath.Join(env.WorkDir, "findings"), "HOME="+env.WorkDir,
+		"HTTPS_PROXY=http://127.0.0.1:1", // no script is to depend on what the world's registries have
 		"ACTIONS_RESULTS_URL="+s.results.URL, "ACTIONS_RUNTIME_TOKEN="+s.results.Token("run", "job"))
 	return err
 }
@@ -256,6 +260,33 @@ func checkTags(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	if slices.Sort(got); !slices.Equal(got, args[1:]) {
 		ts.Fatalf("tags %q, want %q", got, args[1:])
+	}
+}
+
+// base NAME TAG [ONBUILD]: the registry has another image under this name, on which others may be built.
+func pushBase(ts *testscript.TestScript, _ bool, args []string) {
+	ref, err := name.NewTag(strings.TrimPrefix(stageOf(ts).registry.URL, "http://") + "/" + args[0] + ":" + args[1])
+	ts.Check(err)
+	img, err := random.Image(10, 1)
+	ts.Check(err)
+	img, err = mutate.Config(img, v1.Config{OnBuild: args[2:]})
+	ts.Check(err)
+	ts.Check(remote.Write(ref, img))
+	digest, err := img.Digest()
+	ts.Check(err)
+	ts.Setenv("BASE", digest.String())
+}
+
+// annotation SERVICE TAG KEY VALUE: the index has the annotation, with VALUE in it. With ! it has not.
+func checkAnnotation(ts *testscript.TestScript, neg bool, args []string) {
+	ref, err := name.NewTag(stageOf(ts).repository(args[0]) + ":" + args[1])
+	ts.Check(err)
+	index, err := remote.Index(ref)
+	ts.Check(err)
+	manifest, err := index.IndexManifest()
+	ts.Check(err)
+	if got := manifest.Annotations[args[2]]; (got != "" && strings.Contains(got, args[3])) == neg {
+		ts.Fatalf("annotation %s is %q", args[2], got)
 	}
 }
 

@@ -50,7 +50,7 @@ func (j job) registryClient() *registry.Client {
 // planner decides what the run does; it needs the clone and, where it can be read, the registry.
 func (j job) planner() plan.Planner {
 	return plan.Planner{Config: j.Config, Event: j.Event, Rules: j.Rules, Repo: j.Repo, Pushes: j.pushes(),
-		Resolve: j.registryClient().Resolve, Read: j.registryClient().Read}
+		Resolve: j.registryClient().Resolve, Read: j.registryClient().Read, Base: j.baseImages()}
 }
 
 // open makes what a run works with. The caller closes the session, which removes the login.
@@ -150,7 +150,7 @@ func (s *session) trivyCache() string {
 	return filepath.Join(workDir(s.process, s.job.Event), "trivy")
 }
 
-func (s *session) reuse(ctx context.Context, service plan.Service) (publish.Candidate, error) {
+func (s *session) reuse(ctx context.Context, service plan.Service, _ map[string]publish.Candidate) (publish.Candidate, error) {
 	ref, err := s.registry.Digest(service.Image, service.Digest)
 	if err != nil {
 		return publish.Candidate{}, err

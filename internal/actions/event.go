@@ -24,6 +24,8 @@ type Event struct {
 	TriggerSHA    string // commit the event names, which need not be the one checked out
 	DefaultBranch string
 	BaseRef       string // branch that a git tag was pushed from, or that a pull request is for; often not known
+	BaseSHA       string // commit that a pull request or a merge queue starts from
+	Before        string // commit that a branch was at before the push; zeros for a new one
 	Repository    string // owner/name
 	Description   string // of the repository; often empty
 	License       string // its SPDX identifier, where GitHub knows it
@@ -42,6 +44,10 @@ type Event struct {
 // https://docs.github.com/en/webhooks/webhook-events-and-payloads
 type payload struct {
 	BaseRef    string `json:"base_ref"`
+	Before     string `json:"before"`
+	MergeGroup struct {
+		BaseSHA string `json:"base_sha"`
+	} `json:"merge_group"`
 	Repository struct {
 		DefaultBranch string `json:"default_branch"`
 		Description   string `json:"description"`
@@ -52,6 +58,7 @@ type payload struct {
 	PullRequest struct {
 		Base struct {
 			Ref string `json:"ref"`
+			SHA string `json:"sha"`
 		} `json:"base"`
 		Head struct {
 			Repo struct {
@@ -107,6 +114,7 @@ func (e *Event) readPayload(event map[string]any) error {
 	}
 	e.DefaultBranch, e.Description, e.License = p.Repository.DefaultBranch, p.Repository.Description, p.Repository.License.SPDX
 	e.BaseRef = cmp.Or(p.BaseRef, p.PullRequest.Base.Ref)
+	e.BaseSHA, e.Before = cmp.Or(p.PullRequest.Base.SHA, p.MergeGroup.BaseSHA), p.Before
 	head := p.PullRequest.Head.Repo.FullName
 	e.Fork = strings.HasPrefix(e.Name, "pull_request") && !strings.EqualFold(head, e.Repository)
 	return nil

@@ -58,8 +58,8 @@ type Build struct {
 	// Options say which of provenance and SBOM are attached, and all else. Folders and files in them are absolute,
 	// and no context is another service's image.
 	service.Options
-	PlainHTTP   bool   // the registry speaks HTTP
-	Metadata    string // file that buildx writes its metadata to
+	PlainHTTP bool   // the registry speaks HTTP
+	Metadata  string // file that buildx writes its metadata to
 	// Layout, when set, is a folder that receives an OCI image layout of the one platform instead of
 	// a push; Load, when set too, is the name under which the engine gets the image.
 	Layout, Load string

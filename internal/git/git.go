@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,8 +24,14 @@ type Repo struct {
 // git runs one command. Paths come back as bytes, never quoted, and the folder may belong to another
 // user, as a workspace does that a runner mounts into a container.
 func (r Repo) git(ctx context.Context, args ...string) (string, error) {
+	return r.ask(ctx, nil, args...)
+}
+
+// ask is git with something to read.
+func (r Repo) ask(ctx context.Context, stdin io.Reader, args ...string) (string, error) {
 	argv := append([]string{"git", "-c", "safe.directory=" + r.Dir, "-c", "core.quotePath=false"}, args...)
-	out, err := r.Run(ctx, run.Command{Argv: argv, Dir: r.Dir, Env: append(slices.Clone(r.Env), "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")})
+	out, err := r.Run(ctx, run.Command{Argv: argv, Dir: r.Dir, Stdin: stdin,
+		Env: append(slices.Clone(r.Env), "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")})
 	if err != nil {
 		var failed *run.Error
 		if errors.As(err, &failed) {
@@ -117,14 +124,44 @@ func (r Repo) Has(ctx context.Context, commit string) bool {
 	return err == nil
 }
 
-// Deepen fetches the history that a shallow clone lacks. A full clone is left as it is.
-func (r Repo) Deepen(ctx context.Context) error {
-	out, err := r.git(ctx, "rev-parse", "--is-shallow-repository")
-	if err != nil || strings.TrimSpace(out) != "true" {
-		return err
+// firstDepth is how much history a shallow clone gets at once, to begin with.
+const firstDepth = 100
+
+// Deepen fetches history that a shallow clone lacks, twice as much each time, until there is enough or all of it. A
+// full clone is left as it is.
+func (r Repo) Deepen(ctx context.Context, enough func() bool) error {
+	for depth := firstDepth; ; depth *= 2 {
+		out, err := r.git(ctx, "rev-parse", "--is-shallow-repository")
+		if err != nil || strings.TrimSpace(out) != "true" {
+			return err
+		}
+		if _, err = r.git(ctx, "fetch", "--quiet", "--no-tags", fmt.Sprintf("--deepen=%d", depth), "origin"); err != nil || enough() {
+			return err
+		}
 	}
-	_, err = r.git(ctx, "fetch", "--quiet", "--no-tags", "--unshallow", "origin")
-	return err
+}
+
+// MergeBase returns the best common ancestor of two commits; empty where they have none.
+func (r Repo) MergeBase(ctx context.Context, one, other string) (string, error) {
+	out, err := r.git(ctx, "merge-base", "--end-of-options", one, other)
+	var failed *run.Error
+	if errors.As(err, &failed) && failed.Code == 1 {
+		return "", nil
+	}
+	return strings.TrimSpace(out), err
+}
+
+// Message returns a commit's message, and where it is a merge that of the commit which it brings in; empty where it cannot be read.
+func (r Repo) Message(ctx context.Context, commit string) string {
+	out, err := r.git(ctx, "log", "-1", "--format=%B", "--no-show-signature", "--end-of-options", commit+"^2", "--")
+	if err == nil {
+		return out
+	}
+	out, err = r.git(ctx, "log", "-1", "--format=%B", "--no-show-signature", "--end-of-options", commit, "--")
+	if err != nil {
+		return ""
+	}
+	return out
 }
 
 // IsAncestor reports whether old is new or one of its ancestors.
@@ -143,17 +180,28 @@ func (r Repo) Changed(ctx context.Context, from, to string) ([]string, error) {
 	return splitZero(out), err
 }
 
-// Dirty lists the files that differ from the checked-out commit: changed, and new ones that are not ignored.
-func (r Repo) Dirty(ctx context.Context) ([]string, error) {
-	out, err := r.git(ctx, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
+// A Status tells where the work tree is not what the checked-out commit holds.
+type Status struct {
+	Dirty   []string // files that differ, and new ones that are not ignored; a clone inside this one ends in a slash
+	Ignored []string // what git ignores: files, and folders with all in them, which end in a slash
+}
+
+// Status looks at the work tree.
+func (r Repo) Status(ctx context.Context) (Status, error) {
+	out, err := r.git(ctx, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching")
 	if err != nil {
-		return nil, err
+		return Status{}, err
 	}
-	var files []string
+	var s Status
 	for _, entry := range splitZero(out) {
-		files = append(files, entry[3:]) // two status letters and a space
+		letters, file := entry[:2], entry[3:] // two status letters and a space
+		if letters == "!!" {
+			s.Ignored = append(s.Ignored, file)
+		} else {
+			s.Dirty = append(s.Dirty, file)
+		}
 	}
-	return files, nil
+	return s, nil
 }
 
 // A File is one entry of a commit's tree.
@@ -161,6 +209,68 @@ type File struct{ Mode, ID, Path string }
 
 // Submodule is the mode of an entry that stands for a submodule; its ID is a commit of that.
 const Submodule = "160000"
+
+// Symlink is the mode of an entry that is a symbolic link.
+const Symlink = "120000"
+
+// Tracked lists the files of the index, in order. Unwatched are those that git does not look at in the work tree, by
+// the user's wish: they may hold anything there, or be missing.
+func (r Repo) Tracked(ctx context.Context) (files []File, unwatched []string, err error) {
+	out, err := r.git(ctx, "ls-files", "-z", "-s", "-v")
+	if err != nil {
+		return nil, nil, err
+	}
+	files = make([]File, 0, strings.Count(out, "\x00"))
+	for entry := range strings.SplitSeq(out, "\x00") {
+		if entry == "" {
+			continue // after the last one
+		}
+		facts, path, _ := strings.Cut(entry, "\t")
+		letter, mode, id, ok := splitFacts(facts)
+		if !ok {
+			return nil, nil, fmt.Errorf("git ls-files: cannot read %q", entry)
+		}
+		if len(files) > 0 && files[len(files)-1].Path == path {
+			continue // another side of a conflict
+		}
+		files = append(files, File{Mode: mode, ID: id, Path: path})
+		if letter == 'S' || letter >= 'a' {
+			unwatched = append(unwatched, path)
+		}
+	}
+	return files, unwatched, nil
+}
+
+// splitFacts reads "H 100644 id stage".
+func splitFacts(facts string) (letter byte, mode, id string, ok bool) {
+	tag, rest, _ := strings.Cut(facts, " ")
+	mode, rest, _ = strings.Cut(rest, " ")
+	id, _, ok = strings.Cut(rest, " ")
+	return append([]byte(tag), 0)[0], mode, id, ok && len(tag) == 1
+}
+
+// converting are attributes by which a checked-out file differs from what the repository holds.
+// https://git-scm.com/docs/gitattributes
+var converting = []string{"filter", "ident", "eol", "working-tree-encoding"}
+
+// Converted lists those of some files that git changes as it checks them out, such as the ones in LFS.
+func (r Repo) Converted(ctx context.Context, files []string) ([]string, error) {
+	argv := append([]string{"check-attr", "-z", "--stdin"}, converting...)
+	out, err := r.ask(ctx, strings.NewReader(strings.Join(files, "\x00")), argv...)
+	if err != nil {
+		return nil, err
+	}
+	var converted []string
+	facts := splitZero(out)
+	for ; len(facts) >= 3; facts = facts[3:] {
+		path, value := facts[0], facts[2]
+		if value == "unspecified" || value == "unset" || value == "lf" || len(converted) > 0 && converted[len(converted)-1] == path {
+			continue
+		}
+		converted = append(converted, path)
+	}
+	return converted, nil
+}
 
 // Files lists the files of a commit.
 func (r Repo) Files(ctx context.Context, commit string) ([]File, error) {

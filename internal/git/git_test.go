@@ -116,7 +116,7 @@ func TestOddNames(t *testing.T) {
 	for _, name := range odd {
 		c.write(name, "1")
 	}
-	if got, err := c.Dirty(t.Context()); !slices.Equal(sorted(got), sorted(odd)) || err != nil {
+	if got, err := dirty(c, t.Context()); !slices.Equal(sorted(got), sorted(odd)) || err != nil {
 		t.Errorf("dirty before the commit: %q, %v; want %q", got, err, odd)
 	}
 	to := c.commit("odd names")
@@ -131,7 +131,7 @@ func TestOddNames(t *testing.T) {
 	if !slices.Equal(sorted(names), sorted(odd)) || err != nil {
 		t.Errorf("files: %q, %v; want %q", names, err, odd)
 	}
-	if got, err := c.Dirty(t.Context()); got != nil || err != nil {
+	if got, err := dirty(c, t.Context()); got != nil || err != nil {
 		t.Errorf("dirty after the commit: %q, %v", got, err)
 	}
 }
@@ -150,6 +150,84 @@ func TestFilesMayBeNamedAfterCommits(t *testing.T) {
 	}
 	if is, err := c.IsAncestor(t.Context(), from, to); !is || err != nil {
 		t.Errorf("IsAncestor() = %v, %v", is, err)
+	}
+}
+
+func dirty(c clone, ctx context.Context) ([]string, error) {
+	status, err := c.Status(ctx)
+	return status.Dirty, err
+}
+
+func never() bool { return false }
+
+func TestIgnored(t *testing.T) {
+	t.Parallel()
+	c := newClone(t)
+	c.write(".gitignore", "*.log\nout/\n")
+	c.write("a", "1")
+	c.commit("one")
+	c.write("x.log", "1")
+	c.write("out/deep/file", "1")
+	c.write("sub/y.log", "1")
+	status, err := c.Status(t.Context())
+	if diff := cmp.Diff([]string{"out/", "sub/y.log", "x.log"}, sorted(status.Ignored)); diff != "" || err != nil || status.Dirty != nil {
+		t.Errorf("%v, dirty %q, ignored (-want +got):\n%s", err, status.Dirty, diff)
+	}
+}
+
+func TestTracked(t *testing.T) {
+	t.Parallel()
+	c := newClone(t)
+	for _, name := range append(odd, "plain", "assumed", "skipped") {
+		c.write(name, "1")
+	}
+	commit := c.commit("one")
+	c.do("update-index", "--assume-unchanged", "assumed")
+	c.do("update-index", "--skip-worktree", "skipped")
+	files, unwatched, err := c.Tracked(t.Context())
+	if diff := cmp.Diff([]string{"assumed", "skipped"}, sorted(unwatched)); diff != "" || err != nil {
+		t.Errorf("%v, unwatched (-want +got):\n%s", err, diff)
+	}
+	committed, err := c.Files(t.Context(), commit)
+	slices.SortFunc(committed, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	if diff := cmp.Diff(committed, files); diff != "" || err != nil {
+		t.Errorf("%v, index (-commit +index):\n%s", err, diff)
+	}
+}
+
+func TestConverted(t *testing.T) {
+	t.Parallel()
+	c := newClone(t)
+	c.write(".gitattributes", "*.bin filter=lfs diff=lfs -text\n*.bat eol=crlf\n*.sh eol=lf\n*.id ident\n*.u16 working-tree-encoding=UTF-16\nplain.bin -filter\n")
+	got, err := c.Converted(t.Context(), []string{"a.bin", "odd\nname.bin", "b.bat", "c.sh", "d.id", "e.u16", "plain.bin", "f.txt"})
+	if diff := cmp.Diff([]string{"a.bin", "odd\nname.bin", "b.bat", "d.id", "e.u16"}, got); diff != "" || err != nil {
+		t.Errorf("%v, converted (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestMergeBase(t *testing.T) {
+	t.Parallel()
+	c := newClone(t)
+	fork := c.commit("fork")
+	c.do("checkout", "--quiet", "-b", "side")
+	side := c.commit("side")
+	c.do("checkout", "--quiet", "-")
+	main := c.commit("main")
+	if got, err := c.MergeBase(t.Context(), main, side); got != fork || err != nil {
+		t.Errorf("%q, %v; want %q", got, err, fork)
+	}
+	c.do("checkout", "--quiet", "--orphan", "alone")
+	if got, err := c.MergeBase(t.Context(), main, c.commit("alone")); got != "" || err != nil {
+		t.Errorf("of strangers: %q, %v", got, err)
+	}
+	c.do("checkout", "--quiet", "side")
+	c.do("merge", "--quiet", "--no-ff", "-m", "merge", main)
+	merge, _ := c.Head(t.Context())
+	if got, want := c.Message(t.Context(), merge), "main"; strings.TrimSpace(got) != want {
+		t.Errorf("a merge says %q, want %q", got, want)
+	}
+	if got, want := c.Message(t.Context(), side), "side"; strings.TrimSpace(got) != want {
+		t.Errorf("a commit says %q, want %q", got, want)
 	}
 }
 
@@ -172,7 +250,7 @@ func TestDirty(t *testing.T) {
 	c.do("mv", "moved", "moved here")
 	c.write("new/folder/file", "1")
 	c.write("ignored.log", "1")
-	got, err := c.Dirty(t.Context())
+	got, err := dirty(c, t.Context())
 	want := []string{"edited", "moved", "moved here", "new/folder/file", "removed", "staged"}
 	if diff := cmp.Diff(want, sorted(got)); diff != "" || err != nil {
 		t.Errorf("%v, dirty (-want +got):\n%s", err, diff)
@@ -194,7 +272,7 @@ func TestDirtyLeavesTheIndexAlone(t *testing.T) {
 	if err := os.Chtimes(filepath.Join(c.Dir, "a"), later, later); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := c.Dirty(t.Context()); got != nil || err != nil {
+	if got, err := dirty(c, t.Context()); got != nil || err != nil {
 		t.Errorf("dirty: %q, %v", got, err)
 	}
 	if after, err := os.Stat(index); err != nil || !os.SameFile(before, after) {
@@ -346,7 +424,7 @@ func TestDeepen(t *testing.T) {
 		t.Errorf("in a shallow clone: IsAncestor() = %v, %v; want an error", is, err)
 	}
 	for range 2 { // the second time there is nothing to do
-		if err := shallow.Deepen(t.Context()); err != nil {
+		if err := shallow.Deepen(t.Context(), never); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -355,7 +433,7 @@ func TestDeepen(t *testing.T) {
 	}
 	alone := newClone(t)
 	alone.commit("one")
-	if err := alone.Deepen(t.Context()); err != nil {
+	if err := alone.Deepen(t.Context(), never); err != nil {
 		t.Errorf("a full clone without a remote: %v", err)
 	}
 }
@@ -434,7 +512,7 @@ func TestDeepenNeedsItsOrigin(t *testing.T) {
 	origin.commit("second")
 	shallow := origin.shallow()
 	shallow.do("remote", "set-url", "origin", "file:///no/such/repository")
-	if err := shallow.Deepen(t.Context()); err == nil {
+	if err := shallow.Deepen(t.Context(), never); err == nil {
 		t.Error("history came from nowhere")
 	}
 }
@@ -463,7 +541,7 @@ func TestCommitsAreNeverOptions(t *testing.T) {
 			t.Errorf("%q is an ancestor: %v", word, got)
 		}
 	}
-	if got, err := c.Dirty(t.Context()); got != nil || err != nil {
+	if got, err := dirty(c, t.Context()); got != nil || err != nil {
 		t.Errorf("files were written: %q, %v", got, err)
 	}
 }
@@ -490,11 +568,11 @@ func TestErrorsNameTheCommand(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("the run is over")
 	cancel(gone)
-	if _, err := c.Dirty(ctx); !errors.Is(err, gone) {
+	if _, err := dirty(c, ctx); !errors.Is(err, gone) {
 		t.Errorf("with an ended context: %v", err)
 	}
 	c.Run = func(context.Context, run.Command) ([]byte, error) { return nil, gone }
-	if _, err := c.Dirty(t.Context()); !errors.Is(err, gone) {
+	if _, err := dirty(c, t.Context()); !errors.Is(err, gone) {
 		t.Errorf("without git: %v", err)
 	}
 	c.Run = func(context.Context, run.Command) ([]byte, error) { return []byte("nonsense\x00"), nil }

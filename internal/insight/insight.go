@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -106,3 +107,29 @@ func OfServices(run Run) ([]memory.Entry, error) {
 	}
 	return w.entries, w.err
 }
+
+// Took returns the seconds that building and judging each service took lately: the median of its builds that went well.
+func Took(builds []memory.Entry) map[string]float64 {
+	all := map[string][]float64{}
+	for _, e := range builds {
+		var b struct {
+			Service string             `json:"service"`
+			Action  string             `json:"action"`
+			Success bool               `json:"success"`
+			Seconds map[string]float64 `json:"seconds"`
+		}
+		// What somebody else wrote is no build of ours.
+		if json.Unmarshal(e.Value, &b) == nil && b.Success && b.Action == "build" && b.Seconds["build"] > 0 && len(all[b.Service]) < lately {
+			all[b.Service] = append(all[b.Service], b.Seconds["build"]+b.Seconds["judge"])
+		}
+	}
+	took := map[string]float64{}
+	for name, seconds := range all {
+		slices.Sort(seconds)
+		took[name] = seconds[len(seconds)/2]
+	}
+	return took
+}
+
+// lately is how many builds of a service tell how long the next will take.
+const lately = 9

@@ -147,3 +147,26 @@ func TestPartsOfOneServiceHaveKeysOfTheirOwn(t *testing.T) {
 		t.Errorf("keys %v", keys)
 	}
 }
+
+func TestTook(t *testing.T) {
+	t.Parallel()
+	var entries []memory.Entry
+	build := func(service, action string, success bool, build, judge float64) {
+		run := Run{ID: "r", Services: []Service{{Name: service, Action: action, Success: success, Seconds: map[string]float64{"build": build, "judge": judge}}}}
+		made, err := OfServices(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, made...)
+	}
+	build("api", "build", true, 10, 1)
+	build("api", "build", true, 30, 1)
+	build("api", "build", true, 12, 1)
+	build("api", "build", false, 900, 0)
+	build("web", "reuse", true, 0, 4)
+	build("docs", "build", true, 2, 0.5)
+	entries = append(entries, memory.Entry{Value: []byte("no JSON")}, memory.Entry{Value: []byte(`{"service": 1}`)})
+	if diff := cmp.Diff(map[string]float64{"api": 13, "docs": 2.5}, Took(entries)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -38,7 +38,7 @@ func (p Planner) Adopt(ctx context.Context, data []byte) (Plan, error) {
 		return Plan{}, fmt.Errorf("reading what is checked out: %w", err)
 	}
 	for i := range made.Services {
-		if err := p.adopt(&made.Services[i], work, &problems); err != nil {
+		if err := p.adopt(ctx, &made.Services[i], work, &problems); err != nil {
 			return Plan{}, fmt.Errorf("taking over the plan for %s: %w", made.Services[i].Name, err)
 		}
 	}
@@ -52,7 +52,7 @@ func pushing(pushes bool) string {
 	return "pushes nothing"
 }
 
-func (p Planner) adopt(s *Service, work *tree, problems *service.Problems) error {
+func (p Planner) adopt(ctx context.Context, s *Service, work *tree, problems *service.Problems) error {
 	i := slices.IndexFunc(p.Config.Services, func(d service.Service) bool { return d.Name == s.Name })
 	if i < 0 {
 		problems.Add("the plan", "give every job the same config", "it has a service %q, which the configuration here has not", s.Name)
@@ -60,11 +60,11 @@ func (p Planner) adopt(s *Service, work *tree, problems *service.Problems) error
 	}
 	s.Definition = p.Config.Services[i]
 	s.Platforms = s.Definition.Platforms
-	inputs, err := work.inputs(s.Definition)
+	content, err := p.contentOf(ctx, s.Definition, work, s.Bases)
 	if err != nil {
 		return err
 	}
-	if inputs != s.Inputs || s.Definition.Image != s.Image {
+	if inputs(content, s.Bases, s.Needs) != s.Inputs || s.Definition.Image != s.Image {
 		problems.Add("the plan", "give every job the same settings, and let no step before this one change files that count",
 			"%s is made of other files or settings here than in the job that planned", s.Name)
 	}

@@ -88,7 +88,7 @@ func TestMatrixSplitByPlatform(t *testing.T) {
 	for _, r := range made.Matrix.Include {
 		rows = append(rows, r.Row+" "+strings.Join(r.Platforms, ",")+" "+r.Runner)
 	}
-	want := []string{"api@linux-amd64 linux/amd64 ubuntu-latest", "api@linux-arm64 linux/arm64 arm", "web linux/arm64 arm",
+	want := []string{"web linux/arm64 arm", "api@linux-amd64 linux/amd64 ubuntu-latest", "api@linux-arm64 linux/arm64 arm",
 		"docs@linux-amd64 linux/amd64 ubuntu-latest", "docs@linux-arm-v7 linux/arm/v7 ubuntu-latest"}
 	if diff := gocmp.Diff(want, rows); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
@@ -145,3 +145,56 @@ func TestMatrixHoldsAsManyRowsAsGitHubMakes(t *testing.T) {
 		}
 	}
 }
+
+func TestMatrixBeginsWithTheLongest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.commit(map[string]string{"docs/large": strings.Repeat("x", 10_000)})
+	order := func() string {
+		var names []string
+		for _, r := range w.make().Matrix.Include {
+			names = append(names, r.Row)
+		}
+		return strings.Join(names, " ")
+	}
+	if got, want := order(), "docs api web"; got != want {
+		t.Errorf("by size: %s, want %s", got, want)
+	}
+	w.planner.Took = map[string]float64{"web": 300, "docs": 2}
+	if got, want := order(), "web docs api"; got != want {
+		t.Errorf("by what they took: %s, want %s", got, want)
+	}
+}
+
+func TestServicesThatAreMadeFromEachOtherShareARow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.service(0).Contexts = map[string]string{"base": "service:docs"}
+	w.service(2).Platforms = []string{"linux/amd64", "linux/arm64"}
+	rows := func() []string {
+		var rows []string
+		for _, r := range w.make().Matrix.Include {
+			rows = append(rows, r.Row+" of "+strings.Join(r.Services, ",")+" for "+strings.Join(r.Platforms, ","))
+		}
+		return rows
+	}
+	if diff := gocmp.Diff([]string{"api+1 of api,docs for linux/amd64,linux/arm64", "web of web for linux/amd64"}, rows()); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	w.planner.Config.Split = "platform"
+	if diff := gocmp.Diff([]string{"api@linux-amd64+1 of api,docs for linux/amd64", "api@linux-arm64+1 of api,docs for linux/arm64", "web of web for linux/amd64"}, sorted(rows())); diff != "" {
+		t.Errorf("rows by platform (-want +got):\n%s", diff)
+	}
+	// What is published already is no reason to wait.
+	w.planner.Config.Split = ""
+	w.publish()
+	w.commit(map[string]string{"api/main.go": "2"})
+	if diff := gocmp.Diff([]string{"api of api for linux/amd64,linux/arm64", "docs of docs for linux/amd64,linux/arm64", "web of web for linux/amd64"}, sorted(rows())); diff != "" {
+		t.Errorf("rows of the second run (-want +got):\n%s", diff)
+	}
+	if b := w.make().Services[0].Bases; len(b) != 1 || b[0].Digest == "" || b[0].Ref != "ghcr.io/octo/docs" {
+		t.Errorf("api is made from %+v", b)
+	}
+}
+
+func sorted(list []string) []string { slices.Sort(list); return list }

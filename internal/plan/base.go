@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -8,31 +9,60 @@ import (
 
 	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/registry"
-	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
 )
 
+// A comparison is what one service is decided by.
+type comparison struct {
+	planner Planner
+	work    *tree
+	draft   *draft
+	content string
+	others  map[string]Service // those that this one needs
+	asked   asked
+}
+
+// A publication is what is published of a service.
+type publication struct {
+	registry.Image
+	found bool
+	// follows is the branch's tag that it has, where that is not a tag of this run: of another branch, or of releases.
+	follows string
+	err     error
+}
+
 // published finds what a service is compared with: the image of these very inputs that an earlier run
 // published for this commit or version, else the image under the tag that follows this branch, else
-// the one that follows the default branch, else the last release of this one's line. Comparing with what is really published means that a run
-// that failed or was cancelled loses no change.
-func (p Planner) published(ctx context.Context, s Service, work *tree) (registry.Image, bool, error) {
+// the one that follows the branch that a pull request is for or the default branch, else the last release of this one's
+// line. Comparing with what is really published means that a run that failed or was cancelled loses no change.
+func (c comparison) published(ctx context.Context, s Service) publication {
+	p := c.planner
 	for _, tag := range s.TagSet.Tags {
 		if tag.Kind != tags.Version && tag.Kind != tags.Commit {
 			continue
 		}
 		img, found, err := p.Resolve(ctx, s.Image, tag.Name)
-		if err != nil || found && img.Annotations[InputsKey] == s.Inputs {
-			return img, found, err
+		if err != nil || found && c.same(s, img) {
+			return publication{Image: img, found: found, err: err}
 		}
 	}
-	for _, tag := range p.tracked(s.TagSet, work) {
+	own := s.TagSet.Names()
+	for _, tag := range p.tracked(s.TagSet, c.work) {
 		img, found, err := p.Resolve(ctx, s.Image, tag)
 		if err != nil || found {
-			return img, found, err
+			pub := publication{Image: img, found: found, err: err}
+			if !slices.Contains(own, tag) {
+				pub.follows = tag
+			}
+			return pub
 		}
 	}
-	return registry.Image{}, false, nil
+	return publication{}
+}
+
+// same reports whether an image was made of the inputs that a service has now.
+func (c comparison) same(s Service, img registry.Image) bool {
+	return inputs(c.content, c.planner.as(s.Bases, img), s.Needs) == img.Annotations[InputsKey]
 }
 
 // tracked lists the tags that follow a branch, this run's own first, and then those that follow its releases.
@@ -46,10 +76,12 @@ func (p Planner) tracked(set tags.Set, work *tree) []string {
 		}
 	}
 	add(set)
-	if branch := p.Event.DefaultBranch; branch != "" {
-		push := p.tagEvent(work)
-		push.Name, push.Ref, push.DefaultBranch = "push", "refs/heads/"+branch, branch
-		add(p.Rules.Render(push))
+	for _, branch := range []string{strings.TrimPrefix(p.Event.BaseRef, "refs/heads/"), p.Event.DefaultBranch} {
+		if branch != "" {
+			push := p.tagEvent(work)
+			push.Name, push.Ref = "push", "refs/heads/"+branch
+			add(p.Rules.Render(push))
+		}
 	}
 	for _, t := range set.Tags {
 		if t.Kind == tags.Release && !slices.Contains(names, t.Name) {
@@ -59,23 +91,87 @@ func (p Planner) tracked(set tags.Set, work *tree) []string {
 	return names
 }
 
+// decide says what is done with a service, and why.
+func (c comparison) decide(ctx context.Context, planned *Service) error {
+	p := c.planner
+	switch {
+	case p.Pushes && len(planned.TagSet.Tags) == 0:
+		planned.Action, planned.Reason = Skip, "no rule gives a tag for this event"
+		return nil
+	case c.asked.nothing != "":
+		planned.Action, planned.Reason = Skip, c.asked.nothing
+		return nil
+	}
+	pub := c.published(ctx, *planned)
+	if pub.found {
+		planned.Digest = pub.Ref.DigestStr()
+	}
+	if pub.err != nil {
+		planned.Unread = pub.err.Error()
+	}
+	if slices.Contains(p.Config.Skip, planned.Name) {
+		planned.Action, planned.Reason = Skip, "it is left out, as was asked"
+		return nil
+	}
+	planned.Base, planned.Reason = c.base(ctx, pub)
+	if planned.Reason == "" {
+		var err error
+		if planned.Reason, planned.Changed, err = c.changes(ctx, *planned, pub); err != nil {
+			return err
+		}
+	}
+	if planned.Reason != "" {
+		planned.Action = Build
+		return nil
+	}
+	c.unchanged(ctx, planned, pub)
+	return nil
+}
+
 // base chooses the commit to compare with. A reason means that there is none and that the service
 // must be built.
-func (p Planner) base(ctx context.Context, published registry.Image, found bool, err error, work *tree) (Base, string) {
+func (c comparison) base(ctx context.Context, pub publication) (Base, string) {
+	p, name := c.planner, c.draft.service.Name
 	switch {
-	case p.Config.Force:
+	case p.Config.Force && (len(p.Config.Only) == 0 || slices.Contains(p.Config.Only, name)):
 		return Base{Why: "building was forced"}, "building was forced"
-	case err != nil:
-		return Base{Why: "the published image cannot be read"}, unreadable(err)
-	case !found:
+	case slices.Contains(c.asked.publish, name):
+		return Base{Why: "the commit message asks for it"}, "the commit message asks for it"
+	case pub.err != nil:
+		if base, ok := p.eventBase(ctx, c.work); ok && !p.Pushes {
+			return base, ""
+		}
+		return Base{Why: "the published image cannot be read"}, unreadable(pub.err)
+	case !pub.found:
 		return Base{Why: "nothing is published yet"}, "nothing is published yet"
 	case p.Config.Base != "":
-		return Base{SHA: p.Config.Base, Why: "it was asked for"}, p.usable(ctx, p.Config.Base, "which was asked for", work)
-	case !git.IsID(published.Revision):
-		return Base{Why: "the published image names no commit"}, fmt.Sprintf("the published image names no commit it was built from (%q)", published.Revision)
-	default:
-		return Base{SHA: published.Revision, Why: "it is the revision that is published"}, p.usable(ctx, published.Revision, "which is published", work)
+		return Base{SHA: p.Config.Base, Why: "it was asked for"}, p.usable(ctx, p.Config.Base, "which was asked for", c.work)
+	case !git.IsID(pub.Revision):
+		return Base{Why: "the published image names no commit"}, fmt.Sprintf("the published image names no commit it was built from (%q)", pub.Revision)
 	}
+	reason := p.usable(ctx, pub.Revision, "which is published", c.work)
+	if reason != "" && pub.follows != "" {
+		if fork, err := p.Repo.MergeBase(ctx, pub.Revision, p.Event.SHA); err == nil && fork != "" {
+			return Base{SHA: fork, Why: fmt.Sprintf("there this history left the one of %s, which is published as %s", shortSHA(pub.Revision), pub.follows)}, ""
+		}
+	}
+	return Base{SHA: pub.Revision, Why: "it is the revision that is published"}, reason
+}
+
+// eventBase is the commit that an event itself is about, for runs that publish nothing, so that nothing is lost by it.
+func (p Planner) eventBase(ctx context.Context, work *tree) (Base, bool) {
+	e := p.Event
+	switch {
+	case e.BaseSHA != "": // of a pull request, or a merge queue
+		if fork, err := p.Repo.MergeBase(ctx, e.BaseSHA, e.SHA); err == nil && fork != "" {
+			return Base{SHA: fork, Why: "the published image cannot be read, and there the changes that are tried began"}, true
+		}
+	case git.IsID(e.Before) && strings.Trim(e.Before, "0") != "":
+		if p.usable(ctx, e.Before, "which was pushed before", work) == "" {
+			return Base{SHA: e.Before, Why: "the published image cannot be read, and it was pushed before"}, true
+		}
+	}
+	return Base{}, false
 }
 
 func unreadable(err error) string { return fmt.Sprintf("the published image cannot be read: %v", err) }
@@ -83,27 +179,29 @@ func unreadable(err error) string { return fmt.Sprintf("the published image cann
 // usable says why a commit cannot be compared with; empty if it can. Services mostly have the same one, so git is
 // asked once for each.
 func (p Planner) usable(ctx context.Context, sha, which string, work *tree) string {
-	if _, known := work.unusable[sha]; !known {
-		work.unusable[sha] = p.lookUp(ctx, sha, which)
-	}
-	return work.unusable[sha]
+	reason, _ := work.unusable.get(sha, func() (string, error) { return p.lookUp(ctx, sha, which), nil })
+	return reason
 }
 
 func (p Planner) lookUp(ctx context.Context, sha, which string) string {
 	named := fmt.Sprintf("commit %s, %s,", shortSHA(sha), which)
-	if !p.Repo.Has(ctx, sha) {
-		if err := p.Repo.Deepen(ctx); err != nil || !p.Repo.Has(ctx, sha) {
-			return named + " is not in this clone; check out with fetch-depth: 0"
-		}
+	is, unknown := p.Repo.IsAncestor(ctx, sha, p.Event.SHA)
+	if unknown != nil || !is {
+		// In a shallow clone it may be deeper than that reaches.
+		_ = p.Repo.Deepen(ctx, func() bool {
+			is, unknown = p.Repo.IsAncestor(ctx, sha, p.Event.SHA)
+			return unknown == nil && is
+		})
 	}
-	is, err := p.Repo.IsAncestor(ctx, sha, p.Event.SHA)
-	if err != nil {
-		return fmt.Sprintf("%s cannot be compared with: %v", named, err)
+	switch {
+	case is:
+		return ""
+	case !p.Repo.Has(ctx, sha):
+		return named + " is not in this clone; check out with fetch-depth: 0"
+	case unknown != nil:
+		return fmt.Sprintf("%s cannot be compared with: %v", named, unknown)
 	}
-	if !is {
-		return named + " is not part of this history"
-	}
-	return ""
+	return named + " is not part of this history"
 }
 
 // listed is how many changed files a reason names.
@@ -113,55 +211,138 @@ const listed = 3
 const mostChanged = 50
 
 // changes says what changed since the base, and which files; empty if nothing did.
-func (p Planner) changes(ctx context.Context, s service.Service, planned Service, published registry.Image, work *tree) (reason string, changed []string, err error) {
-	files, err := work.changedSince(ctx, planned.Base.SHA)
+func (c comparison) changes(ctx context.Context, planned Service, pub publication) (reason string, changed []string, err error) {
+	if clone := c.work.neverTheSame(c.draft.scope); clone != "" {
+		files := ignoreFiles(c.draft.service)
+		return fmt.Sprintf("the builder gets %s, of which no two checkouts have the same; add **/.git to %s", clone, cmp.Or(c.work.ignoreFile(files), files[len(files)-1])), nil, nil
+	}
+	same := pub.found && c.same(planned, pub.Image)
+	if same && pub.follows != "" && len(c.draft.scope.hits(c.work.dirty)) == 0 {
+		return "", nil, nil
+	}
+	files, err := c.work.changedSince(ctx, planned.Base.SHA)
 	if err != nil {
 		return "", nil, err
 	}
-	if hits := work.matching(s, files); len(hits) > 0 {
-		return fmt.Sprintf("changed since %s: %s", shortSHA(planned.Base.SHA), list(hits)), hits[:min(len(hits), mostChanged)], nil
+	for _, part := range c.draft.parts {
+		if reason, changed := c.changedIn(part, files, planned.Base.SHA); reason != "" {
+			return reason, changed, nil
+		}
 	}
-	if hits := work.matching(s, work.dirty); len(hits) > 0 {
-		return "not committed: " + list(hits), hits[:min(len(hits), mostChanged)], nil
+	if pub.err != nil {
+		return c.configured(files, planned.Base.SHA), nil, nil
 	}
-	if reason := p.dependencies(s, planned.Base.SHA, slices.Concat(files, work.dirty), work); reason != "" {
-		return reason, nil, nil
-	}
-	switch published.Annotations[InputsKey] {
-	case planned.Inputs:
+	if same {
 		return "", nil, nil
-	case "":
-		return "the published image does not say what it was built from", nil, nil
-	default:
-		return "its configuration changed since " + shortSHA(planned.Base.SHA), nil, nil
 	}
+	return c.differs(planned, pub), nil, nil
 }
 
-// dependencies says which service that this one depends on changed since the base. Theirs may have
-// been published when this one failed, so only this one's published image tells what it was built after.
-func (p Planner) dependencies(s service.Service, base string, files []string, work *tree) string {
-	for _, other := range p.needed(s) {
-		if hits := work.matching(other, files); len(hits) > 0 {
-			return fmt.Sprintf("depends on %s, which changed since %s: %s", other.Name, shortSHA(base), list(hits))
-		}
+// changedIn says which files of a service, or of one that it needs, differ from a commit.
+func (c comparison) changedIn(part *draft, files []string, base string) (reason string, changed []string) {
+	prefix, since := "", "changed since "+shortSHA(base)+": "
+	if part != c.draft {
+		prefix, since = "depends on "+part.service.Name+", ", "which changed since "+shortSHA(base)+": "
+	}
+	hits := part.scope.hits(files)
+	if len(hits) > 0 {
+		return prefix + since + list(hits), hits[:min(len(hits), mostChanged)]
+	}
+	if hits = part.scope.hits(c.work.dirty); len(hits) > 0 {
+		return prefix + "not committed: " + list(hits), hits[:min(len(hits), mostChanged)]
+	}
+	return "", nil
+}
+
+// configured says whether the configuration changed, where no published image tells what it was made from.
+func (c comparison) configured(files []string, base string) string {
+	if file := c.planner.Config.File; file != "" && slices.Contains(files, file) {
+		return fmt.Sprintf("changed since %s: %s", shortSHA(base), file)
 	}
 	return ""
 }
 
-// needed lists the services that one depends on, directly or through others.
-func (p Planner) needed(s service.Service) []service.Service {
-	var all []service.Service
-	names := slices.Clone(s.DependsOn)
-	for i := 0; i < len(names); i++ {
-		for _, other := range p.Config.Services {
-			if other.Name != names[i] {
-				continue
-			}
-			all = append(all, other)
-			names = append(names, slices.DeleteFunc(slices.Clone(other.DependsOn), func(n string) bool { return slices.Contains(names, n) })...)
+// differs says why inputs differ where no file of the repository does.
+func (c comparison) differs(planned Service, pub publication) string {
+	short := shortSHA(planned.Base.SHA)
+	for _, name := range c.draft.needs {
+		if c.others[name].Action == Build {
+			return fmt.Sprintf("depends on %s, which is built", name)
 		}
 	}
-	return all
+	switch moved, unseen := c.planner.movedBase(planned, c.content, pub.Image), c.work.unseen(c.draft.scope); {
+	case pub.Annotations[InputsKey] == "":
+		return "the published image does not say what it was built from"
+	case moved != "":
+		return moved
+	case pub.follows != "":
+		return fmt.Sprintf("what is published as %s has changed since %s", pub.follows, short)
+	case len(unseen) > 0:
+		return fmt.Sprintf("its configuration changed since %s, or files that git ignores: %s", short, list(unseen))
+	default:
+		return "its configuration changed since " + short
+	}
+}
+
+// unchanged chooses between skipping a service and giving its digest the tags it lacks.
+func (c comparison) unchanged(ctx context.Context, planned *Service, pub publication) {
+	p, short := c.planner, shortSHA(planned.Base.SHA)
+	for _, name := range c.draft.needs {
+		if c.others[name].Action == Build {
+			planned.Action, planned.Reason = Build, fmt.Sprintf("depends on %s, which is built", name)
+			return
+		}
+	}
+	planned.Bases = p.as(planned.Bases, pub.Image)
+	planned.Inputs = inputs(c.content, planned.Bases, planned.Needs)
+	if !p.Pushes {
+		planned.Action, planned.Reason = Skip, fmt.Sprintf("unchanged since %s, and this run pushes nothing", short)
+		return
+	}
+	lacking, err := c.lacking(ctx, *planned)
+	switch {
+	case err != nil:
+		planned.Action, planned.Reason = Build, unreadable(err)
+		return
+	case len(lacking) == 0:
+		planned.Action, planned.Reason = Skip, fmt.Sprintf("unchanged since %s, and every tag is in place", short)
+		return
+	}
+	if err := p.whole(ctx, *planned, pub.Image); err != nil {
+		planned.Action, planned.Reason = Build, unreadable(err)
+		return
+	}
+	planned.Action = Reuse
+	planned.Reason = fmt.Sprintf("unchanged since %s: its published digest is judged again and tagged %s; its version label stays as it is", short, strings.Join(lacking, ", "))
+}
+
+// lacking lists the tags that do not point to the published digest.
+func (c comparison) lacking(ctx context.Context, planned Service) ([]string, error) {
+	var lacking []string
+	for _, tag := range planned.TagSet.Names() {
+		at, found, err := c.planner.Resolve(ctx, planned.Image, tag)
+		if err != nil {
+			return nil, err
+		}
+		if !found || at.Ref.DigestStr() != planned.Digest {
+			lacking = append(lacking, tag)
+		}
+	}
+	return lacking, nil
+}
+
+// whole proves that a published image has all platforms, and all of them can be read.
+func (p Planner) whole(ctx context.Context, planned Service, published registry.Image) error {
+	image, err := p.Read(ctx, published.Ref)
+	if err != nil {
+		return err
+	}
+	for _, wanted := range planned.Platforms {
+		if !slices.ContainsFunc(image.Platforms, func(has registry.Platform) bool { return has.Platform == wanted }) {
+			return fmt.Errorf("%s is missing from %s", wanted, published.Ref)
+		}
+	}
+	return nil
 }
 
 func list(files []string) string {

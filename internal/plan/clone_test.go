@@ -85,8 +85,8 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{clone: newClone(t), images: map[string]registry.Image{}, failing: map[string]error{}}
-	w.base = w.commit(map[string]string{"api/Dockerfile": "FROM scratch", "api/main.go": "1", "web/Dockerfile": "FROM scratch",
-		"web/app.js": "1", "shared/lib": "1", "docs/Dockerfile": "FROM scratch", "docs/index.md": "1", "README.md": "1"})
+	w.base = w.commit(map[string]string{"api/Dockerfile": "FROM scratch\nCOPY . /", "api/main.go": "1", "web/Dockerfile": "FROM scratch\nCOPY . /",
+		"web/app.js": "1", "shared/lib": "1", "docs/Dockerfile": "FROM scratch\nCOPY . /", "docs/index.md": "1", "README.md": "1"})
 	rules, mistakes := tags.Parse(service.DefaultTags)
 	if mistakes != nil {
 		t.Fatal(mistakes)

@@ -37,8 +37,8 @@ func TestWhatTheBuilderNeverGetsDoesNotCount(t *testing.T) {
 		{"the Dockerfile's own ignores", docs, map[string]string{"docs/Dockerfile.dockerignore": "*.md\n"}, "docs/index.md", false},
 		{"the Dockerfile itself", docs, map[string]string{"docs/.dockerignore": "*\n"}, "docs/Dockerfile", true},
 		{"the ignore file itself", docs, map[string]string{"docs/.dockerignore": "*\n"}, "docs/.dockerignore", true},
-		{"the root as context", root, map[string]string{".dockerignore": "**/*.md\n"}, "docs/index.md", false},
-		{"the root as context, and what is let through", root, map[string]string{".dockerignore": "**/*.md\n"}, "web/app.js", true},
+		{"the root as context", root, map[string]string{".dockerignore": ".git\n**/*.md\n"}, "docs/index.md", false},
+		{"the root as context, and what is let through", root, map[string]string{".dockerignore": ".git\n**/*.md\n"}, "web/app.js", true},
 		{"paths that were named say all", named, map[string]string{"docs/.dockerignore": "*.md\n"}, "docs/index.md", true},
 		{"an ignore file that cannot be read lets all through", docs, map[string]string{"docs/.dockerignore": "[\n"}, "docs/index.md", true},
 	}

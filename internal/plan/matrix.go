@@ -27,22 +27,108 @@ type Matrix struct {
 // defaultRunner is where a row runs whose platforms do not all have one runner of their own.
 const defaultRunner = "ubuntu-latest"
 
-// matrix gives each service a row, or each of its platforms where the configuration splits them. What is only
-// judged again is not split: that needs no machine of the platform.
+// matrix gives each service a row, or each of its platforms where the configuration splits them, the longest first. What
+// is only judged again is not split: that needs no machine of the platform. Services that are made from images of others
+// which are built too share their rows, because rows know nothing of each other.
 func (p Planner) matrix(work []Service) Matrix {
 	m := Matrix{Include: []Row{}}
-	for _, s := range work {
-		if p.Config.Split != "platform" || s.Action != Build || len(s.Platforms) == 1 {
-			m.Include = append(m.Include, p.row(s.Name, s, s.Platforms))
-			continue
+	var weights []float64
+	for _, group := range together(work) {
+		rows := p.rows(group)
+		weight := 0.0
+		for _, s := range group {
+			weight += s.Weight / float64(len(rows))
 		}
-		for _, platform := range s.Platforms {
-			// No service has an @ in its name, so no two rows have one name.
-			m.Include = append(m.Include, p.row(s.Name+"@"+strings.ReplaceAll(platform, "/", "-"), s, []string{platform}))
+		for _, r := range rows {
+			m.Include, weights = append(m.Include, r), append(weights, weight)
 		}
 	}
-	m.Include = atMost(mostRows, m.Include)
+	m.Include = atMost(mostRows, inFallingOrder(m.Include, weights))
 	return m
+}
+
+func inFallingOrder(rows []Row, weights []float64) []Row {
+	order := make([]int, len(rows))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(weights[b], weights[a]) })
+	sorted := make([]Row, len(rows))
+	for i, from := range order {
+		sorted[i] = rows[from]
+	}
+	return sorted
+}
+
+// together groups services of which one is made from the image of another that is built too.
+func together(work []Service) [][]Service {
+	group := make([]int, len(work)) // of each, by the first of its services
+	for i := range work {
+		group[i] = i
+	}
+	for i, s := range work {
+		for _, b := range s.Bases {
+			other := indexOf(work, b.Service)
+			if s.Action != Build || other < 0 || work[other].Action != Build || group[other] == group[i] {
+				continue
+			}
+			from, to := max(group[i], group[other]), min(group[i], group[other])
+			for j := range group {
+				if group[j] == from {
+					group[j] = to
+				}
+			}
+		}
+	}
+	var groups [][]Service
+	at := map[int]int{}
+	for i, s := range work {
+		n, open := at[group[i]]
+		if !open {
+			n, at[group[i]] = len(groups), len(groups)
+			groups = append(groups, nil)
+		}
+		groups[n] = append(groups[n], s)
+	}
+	return groups
+}
+
+// rows are those of one group.
+func (p Planner) rows(group []Service) []Row {
+	platforms := slices.Clone(group[0].Platforms)
+	for _, s := range group[1:] {
+		for _, platform := range s.Platforms {
+			if !slices.Contains(platforms, platform) {
+				platforms = append(platforms, platform)
+			}
+		}
+	}
+	if p.Config.Split != "platform" || group[0].Action != Build || len(platforms) == 1 {
+		return []Row{shared(p.row(group[0].Name, group[0], platforms), group[1:])}
+	}
+	var rows []Row
+	for _, platform := range platforms {
+		of := slices.DeleteFunc(slices.Clone(group), func(s Service) bool { return !slices.Contains(s.Platforms, platform) })
+		// No service has an @ in its name, so no two rows have one name.
+		name := of[0].Name + "@" + strings.ReplaceAll(platform, "/", "-")
+		rows = append(rows, shared(p.row(name, of[0], []string{platform}), of[1:]))
+	}
+	return rows
+}
+
+// shared is a row that more services are worked on in. What is of one service alone is left out.
+func shared(r Row, more []Service) Row {
+	if len(more) == 0 {
+		return r
+	}
+	for _, s := range more {
+		r.Services = append(r.Services, s.Name)
+	}
+	r.Image, r.Port, r.HealthEndpoint = "", 0, ""
+	// No service has a + in its name either.
+	r.Row = fmt.Sprintf("%s+%d", r.Row, len(more))
+	r.Name = r.Row
+	return r
 }
 
 // mostRows is how many jobs GitHub makes of one matrix.
@@ -80,7 +166,8 @@ func atMost(most int, rows []Row) []Row {
 	for i := range shared {
 		if more := len(shared[i].Services) - 1; more > 0 {
 			// No service has a + in its name either.
-			shared[i].Row = fmt.Sprintf("%s+%d", shared[i].Row, more)
+			first, _, _ := strings.Cut(shared[i].Row, "+")
+			shared[i].Row = fmt.Sprintf("%s+%d", first, more)
 			shared[i].Name = shared[i].Row
 		}
 	}

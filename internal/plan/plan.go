@@ -17,6 +17,7 @@ import (
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
+	"golang.org/x/sync/errgroup"
 )
 
 // InputsKey annotates an image index with the digest of what it was built from.
@@ -49,6 +50,8 @@ type Service struct {
 	Base        Base              `json:"base"`
 	Changed     []string          `json:"changed,omitempty"` // files that count and differ from the base, the first of them
 	Inputs      string            `json:"inputs"`            // sha256:… over everything that decides the image
+	Bases       []BaseImage       `json:"bases,omitempty"`   // images it is made from
+	Needs       map[string]string `json:"needs,omitempty"`   // inputs of the services that it needs, by name
 	Platforms   []string          `json:"platforms"`
 	Tags        []string          `json:"tags"` // full references
 	Version     string            `json:"version"`
@@ -58,6 +61,8 @@ type Service struct {
 	Digest string   `json:"digest,omitempty"`
 	Unread string   `json:"unread,omitempty"` // why it is not known what is published; empty if it is
 	TagSet tags.Set `json:"tag_set"`
+	// Weight is how long the service is expected to take: seconds, where earlier runs tell, or else in proportion to them.
+	Weight float64 `json:"weight"`
 
 	Definition service.Service `json:"-"`
 	Part       bool            `json:"-"` // Platforms are only some of the image's; see Plan.Share
@@ -73,6 +78,7 @@ type Plan struct {
 	Pushes        bool      `json:"pushes"`     // whether it may move tags
 	Services      []Service `json:"services"`
 	Matrix        Matrix    `json:"matrix"`
+	Notices       []string  `json:"notices,omitempty"` // what somebody should know about the plan as a whole
 }
 
 // Work lists the services that something is done for.
@@ -102,72 +108,118 @@ type Planner struct {
 	// Resolve reads what a tag of an image points to, and Read an image whole; see registry.Client.
 	Resolve func(ctx context.Context, image, tag string) (registry.Image, bool, error)
 	Read    func(ctx context.Context, ref name.Digest) (registry.Image, error)
+	// Base reads what a base image's reference stands for; see registry.Client.Base. Nil leaves base images to their names.
+	Base func(ctx context.Context, ref string, look bool) (registry.Base, error)
+	// Took has the seconds that building and judging services took before, by name; empty where nobody remembers.
+	Took map[string]float64
 }
 
-// Make decides. An error means that the clone could not be read; a registry that cannot be read
-// makes services be built, and their reasons say so.
+// Make decides. An error means that the clone could not be read, or that services are made from each other; a registry
+// that cannot be read makes services be built, and their reasons say so.
 func (p Planner) Make(ctx context.Context) (Plan, error) {
 	work, err := p.readTree(ctx)
 	if err != nil {
 		return Plan{}, fmt.Errorf("planning: %w", err)
 	}
-	made := Plan{SchemaVersion: schemaVersion, Commit: p.Event.SHA, Ref: p.Event.Ref, StartedAt: p.Now.UTC().Truncate(time.Second), Attempt: p.Event.Attempt, Pushes: p.Pushes, Services: []Service{}}
-	for _, s := range p.Config.Services {
-		if len(p.Config.Only) > 0 && !slices.Contains(p.Config.Only, s.Name) {
-			continue
-		}
-		planned, err := p.service(ctx, s, work)
-		if err != nil {
-			return Plan{}, fmt.Errorf("planning %s: %w", s.Name, err)
-		}
-		made.Services = append(made.Services, planned)
+	made := Plan{SchemaVersion: schemaVersion, Commit: p.Event.SHA, Ref: p.Event.Ref, StartedAt: p.Now.UTC().Truncate(time.Second), Attempt: p.Event.Attempt, Pushes: p.Pushes}
+	asked := p.asked(ctx)
+	made.Notices = asked.notices
+	drafts := p.drafts(ctx, work)
+	planned, err := p.decideAll(ctx, drafts, work, asked)
+	if err != nil {
+		return Plan{}, err
 	}
-	fanOut(made.Services)
+	made.Services = p.considered(planned)
+	p.weigh(made.Services, drafts, work)
 	made.Matrix = p.matrix(made.Work())
 	return made, nil
 }
 
-// service plans one service by itself; what depends on others comes after.
-func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Service, error) {
+// decideAll decides about services, each after those that it needs; those that do not need each other at the same time.
+func (p Planner) decideAll(ctx context.Context, drafts []*draft, work *tree, asked asked) (map[string]Service, error) {
+	levels, err := inOrder(drafts)
+	if err != nil {
+		return nil, err
+	}
+	planned := map[string]Service{}
+	for _, level := range levels {
+		made := make([]Service, len(level))
+		var group errgroup.Group
+		group.SetLimit(lookUps)
+		for i, d := range level {
+			group.Go(func() (err error) {
+				if made[i], err = p.service(ctx, d, work, asked, planned); err != nil {
+					err = fmt.Errorf("planning %s: %w", d.service.Name, err)
+				}
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return nil, err
+		}
+		for _, s := range made {
+			planned[s.Name] = s
+		}
+	}
+	return planned, nil
+}
+
+// considered lists the services that the run is about, in the order of the configuration: all of them, or those that
+// were named and what they need.
+func (p Planner) considered(planned map[string]Service) []Service {
+	wanted := map[string]bool{}
+	var want func(name string)
+	want = func(name string) {
+		if wanted[name] {
+			return
+		}
+		wanted[name] = true
+		for other := range planned[name].Needs {
+			want(other)
+		}
+	}
+	for _, name := range p.Config.Only {
+		want(name)
+	}
+	list := []Service{}
+	for _, s := range p.Config.Services {
+		if len(p.Config.Only) == 0 || wanted[s.Name] {
+			list = append(list, planned[s.Name])
+		}
+	}
+	return list
+}
+
+// service plans one service; those that it needs are planned already.
+func (p Planner) service(ctx context.Context, d *draft, work *tree, asked asked, others map[string]Service) (Service, error) {
+	s := d.service
 	set := p.Rules.Render(p.tagEvent(work))
 	if p.Config.Tag != "" {
 		set.Ask(p.Config.Tag)
 	}
 	planned := Service{Name: s.Name, Image: s.Image, Platforms: s.Platforms, Definition: s,
-		TagSet: set, Version: set.Version, Tags: []string{}}
+		TagSet: set, Version: set.Version, Tags: []string{}, Bases: d.bases}
 	for _, tag := range set.Names() {
 		planned.Tags = append(planned.Tags, s.Image+":"+tag)
 	}
-	inputs, err := work.inputs(s)
+	content, err := work.content(d.scope)
 	if err != nil {
 		return Service{}, err
 	}
-	planned.Inputs = inputs
-	planned.Labels, planned.Annotations = p.labels(s, set.Version, work)
-	planned.Annotations[InputsKey] = inputs
-	if p.Pushes && len(set.Tags) == 0 {
-		planned.Action, planned.Reason = Skip, "no rule gives a tag for this event"
-		return planned, nil
+	if len(d.needs) > 0 {
+		planned.Needs = map[string]string{}
 	}
-	published, found, err := p.published(ctx, planned, work)
-	if found {
-		planned.Digest = published.Ref.DigestStr()
+	for _, name := range d.needs {
+		planned.Needs[name] = others[name].Inputs
 	}
-	if err != nil {
-		planned.Unread = err.Error()
+	planned.Inputs = inputs(content, planned.Bases, planned.Needs)
+	c := comparison{planner: p, work: work, draft: d, content: content, others: others, asked: asked}
+	if err := c.decide(ctx, &planned); err != nil {
+		return Service{}, err
 	}
-	planned.Base, planned.Reason = p.base(ctx, published, found, err, work)
-	if planned.Reason == "" {
-		planned.Reason, planned.Changed, err = p.changes(ctx, s, planned, published, work)
-		if err != nil {
-			return Service{}, err
-		}
-	}
-	if planned.Reason != "" {
-		planned.Action = Build
-		return planned, nil
-	}
-	return p.unchanged(ctx, planned, published), nil
+	settleBases(&planned, others)
+	planned.Labels, planned.Annotations = p.labels(d, planned, work)
+	return planned, nil
 }
 
 func (p Planner) tagEvent(work *tree) tags.Event {
@@ -175,84 +227,24 @@ func (p Planner) tagEvent(work *tree) tags.Event {
 	return tags.Event{Name: e.Name, Ref: e.Ref, SHA: e.SHA, DefaultBranch: e.DefaultBranch, BaseRef: e.BaseRef, Now: p.Now, Committed: work.time}
 }
 
-// unchanged chooses between skipping a service and giving its digest the tags it lacks.
-func (p Planner) unchanged(ctx context.Context, planned Service, published registry.Image) Service {
-	short := shortSHA(planned.Base.SHA)
-	if !p.Pushes {
-		planned.Action, planned.Reason = Skip, fmt.Sprintf("unchanged since %s, and this run pushes nothing", short)
-		return planned
-	}
-	var lacking []string
-	for _, tag := range planned.TagSet.Names() {
-		at, found, err := p.Resolve(ctx, planned.Image, tag)
-		if err != nil {
-			planned.Action, planned.Reason = Build, unreadable(err)
-			return planned
-		}
-		if !found || at.Ref.DigestStr() != planned.Digest {
-			lacking = append(lacking, tag)
-		}
-	}
-	if len(lacking) == 0 {
-		planned.Action, planned.Reason = Skip, fmt.Sprintf("unchanged since %s, and every tag is in place", short)
-		return planned
-	}
-	if err := p.whole(ctx, planned, published); err != nil {
-		planned.Action, planned.Reason = Build, unreadable(err)
-		return planned
-	}
-	planned.Action = Reuse
-	planned.Reason = fmt.Sprintf("unchanged since %s: its published digest is judged again and tagged %s; its version label stays as it is", short, strings.Join(lacking, ", "))
-	return planned
-}
-
-// whole proves that a published image has all platforms, and all of them can be read.
-func (p Planner) whole(ctx context.Context, planned Service, published registry.Image) error {
-	image, err := p.Read(ctx, published.Ref)
-	if err != nil {
-		return err
-	}
-	for _, wanted := range planned.Platforms {
-		if !slices.ContainsFunc(image.Platforms, func(has registry.Platform) bool { return has.Platform == wanted }) {
-			return fmt.Errorf("%s is missing from %s", wanted, published.Ref)
-		}
-	}
-	return nil
-}
-
-// fanOut makes services be built that depend on ones that are.
-func fanOut(services []Service) {
-	for again := true; again; {
-		again = false
-		for i := range services {
-			s := &services[i]
-			for _, other := range services {
-				if s.Action != Build && other.Action == Build && slices.Contains(s.Definition.DependsOn, other.Name) {
-					s.Action, s.Reason, again = Build, fmt.Sprintf("depends on %s, which is built", other.Name), true
-				}
-			}
-		}
-	}
-}
-
 // labels are the labels of an image and the annotations of its index: those of the OCI image specification, and over
 // them the configuration's own. They are docker/metadata-action's, but for the time, which is the commit's and not now:
 // the same commit gives the same image.
 // https://github.com/opencontainers/image-spec/blob/main/annotations.md#pre-defined-annotation-keys
-func (p Planner) labels(s service.Service, version string, work *tree) (labels, annotations map[string]string) {
-	e := p.Event
+func (p Planner) labels(d *draft, planned Service, work *tree) (labels, annotations map[string]string) {
+	e, s := p.Event, d.service
 	all := map[string]string{"title": s.Name, "created": work.time.UTC().Format(time.RFC3339)}
 	if e.Repository != "" {
 		source := e.ServerURL + "/" + e.Repository
 		_, all["title"], _ = strings.Cut(e.Repository, "/")
 		all["source"], all["url"] = source, source
 	}
-	for key, value := range map[string]string{"version": version, "description": e.Description, "licenses": e.License} {
+	for key, value := range map[string]string{"version": planned.Version, "description": e.Description, "licenses": e.License} {
 		if value != "" {
 			all[key] = value
 		}
 	}
-	labels = map[string]string{registry.RevisionKey: p.revision(s, work)}
+	labels = map[string]string{registry.RevisionKey: work.revision(d)}
 	for key, value := range all {
 		labels["org.opencontainers.image."+key] = value
 	}
@@ -263,18 +255,22 @@ func (p Planner) labels(s service.Service, version string, work *tree) (labels, 
 	for key, value := range s.Annotations {
 		annotations[key] = p.tagEvent(work).Expand(value)
 	}
+	annotations[InputsKey] = planned.Inputs
+	if bases := record(planned.Bases); bases != "" {
+		annotations[BasesKey] = bases
+	}
 	return labels, annotations
 }
 
 // revision names the commit that an image is built from. With uncommitted files there is none, and
 // the name says so: no later run will take it for a commit.
-func (p Planner) revision(s service.Service, work *tree) string {
-	for _, part := range append(p.needed(s), s) {
-		if len(work.matching(part, work.dirty)) > 0 {
-			return work.commit + Dirty
+func (t *tree) revision(d *draft) string {
+	for _, part := range d.parts {
+		if len(part.scope.hits(t.dirty)) > 0 {
+			return t.commit + Dirty
 		}
 	}
-	return work.commit
+	return t.commit
 }
 
 func shortSHA(sha string) string { return sha[:min(7, len(sha))] }

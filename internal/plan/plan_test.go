@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -77,9 +78,15 @@ func TestMake(t *testing.T) {
 			lines(skip, skip, "build, not committed: docs/index.md")},
 		{"the memory is no change of a context that holds it", func(w *world) {
 			w.service(0).Paths = nil
+			w.commit(map[string]string{".dockerignore": ".git"})
 			w.publish()
+			w.base = w.head()
 			w.write(map[string]string{".swarm/memory.db": "1"})
 		}, lines(skip, skip, skip)},
+		{"a context that holds the clone", func(w *world) {
+			w.service(0).Paths = nil
+			w.publish()
+		}, lines("build, the builder gets .git, of which no two checkouts have the same; add **/.git to .dockerignore", skip, skip)},
 		{"a revision that is not in the clone", func(w *world) {
 			w.alter(apiImage, func(i *registry.Image) { i.Revision = strings.Repeat("ab", 20) })
 		},
@@ -134,7 +141,7 @@ func TestMake(t *testing.T) {
 		}, "api: build, the published image cannot be read: linux/arm64: gone\nweb: reuse"},
 		{"a context whose name is a pattern", func(w *world) {
 			w.service(2).Context, w.service(2).Dockerfile = "docs [a]{b}", "docs [a]{b}/Dockerfile"
-			w.commit(map[string]string{"docs [a]{b}/Dockerfile": "FROM scratch", "docs [a]{b}/x": "1"})
+			w.commit(map[string]string{"docs [a]{b}/Dockerfile": "FROM scratch\nCOPY . /", "docs [a]{b}/x": "1"})
 			w.publish()
 			w.base = w.head()
 			w.commit(map[string]string{"docs [a]{b}/x": "2"})
@@ -170,7 +177,7 @@ func TestMake(t *testing.T) {
 			w.images["ghcr.io/octo/docs:main"] = before
 			delete(w.images, "ghcr.io/octo/docs:sha-"+shortSHA(w.head()))
 			w.planner.Config.Only = []string{"docs"}
-		}, "docs: build, depends on api, which changed since BASE: api/main.go\n"},
+		}, "api: skip, unchanged since HEAD, and every tag is in place\ndocs: build, depends on api, which changed since BASE: api/main.go\n"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -287,7 +294,7 @@ func TestLabels(t *testing.T) {
 func TestJSONIsTheInterface(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	service := []string{"action", "annotations", "base", "image", "inputs", "labels", "name", "platforms", "reason", "tag_set", "tags", "version"}
+	service := []string{"action", "annotations", "base", "image", "inputs", "labels", "name", "platforms", "reason", "tag_set", "tags", "version", "weight"}
 	first := decoded(t, w.make())
 	checkKeys(t, first, "attempt", "commit", "matrix", "pushes", "ref", "schema_version", "services", "started_at")
 	checkKeys(t, first["services"].([]any)[0], service...)
@@ -392,7 +399,7 @@ func TestMatrixHoldsTheWorkAlone(t *testing.T) {
 
 func TestUnreadableClone(t *testing.T) {
 	t.Parallel()
-	for _, question := range []string{"show", "ls-tree", "status", "diff"} {
+	for _, question := range []string{"show", "ls-files", "status", "diff"} {
 		t.Run(question, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
@@ -413,10 +420,10 @@ func TestUnreadableClone(t *testing.T) {
 	}
 }
 
-func TestFailedComparisonIsNotRemembered(t *testing.T) {
+func TestFailedComparisonIsTold(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("disk on fire")
-	work := &tree{changed: map[string][]string{}, repo: git.Repo{Run: func(context.Context, run.Command) ([]byte, error) { return nil, broken }}}
+	work := &tree{repo: git.Repo{Run: func(context.Context, run.Command) ([]byte, error) { return nil, broken }}}
 	for range 2 {
 		if files, err := work.changedSince(t.Context(), "base"); !errors.Is(err, broken) {
 			t.Errorf("changedSince() = %v, %v; want git's failure each time", files, err)
@@ -430,12 +437,15 @@ func TestOneDiffForAllServices(t *testing.T) {
 	w.publish()
 	w.commit(map[string]string{"README.md": "2"})
 	asked := map[string]int{}
+	var mu sync.Mutex
 	w.planner.Repo.Run = func(ctx context.Context, c run.Command) ([]byte, error) {
+		mu.Lock()
+		defer mu.Unlock()
 		asked[cmp.Or(c.Argv[5], "?")]++ // git -c … -c … question
 		return run.OS(ctx, c)
 	}
 	w.make()
-	for _, question := range []string{"diff", "ls-tree", "status", "show"} {
+	for _, question := range []string{"diff", "ls-files", "status", "show"} {
 		if asked[question] != 1 {
 			t.Errorf("git was asked %d times for %s, want once for all services", asked[question], question)
 		}

@@ -2,124 +2,160 @@ package plan
 
 import (
 	"context"
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/git"
-	"github.com/org/ghcr-publish/internal/service"
+	"golang.org/x/sync/errgroup"
 )
 
 // ownFolder holds the memory, which changes with every run and decides no image.
 const ownFolder = ".swarm/"
 
-// A tree is the checked-out commit: read once, asked for every service.
+// A tree is a commit with its files, and of the one that is checked out the work tree: read once, asked for every service.
 type tree struct {
-	repo    git.Repo
-	commit  string
-	time    time.Time
-	files   []git.File
-	links   map[string]bool     // the files that stand for submodules
-	dirty   []string            // files that differ from the commit
-	changed map[string][]string // by base commit
-	// unusable are bases that were asked for, with the reason why none can be compared with them; empty for the others.
-	unusable map[string]string
-	ignores  map[string]ignored // by ignore file
-	past     bool               // the commit is not what is checked out
+	repo     git.Repo
+	commit   string
+	time     time.Time
+	past     bool // the commit is not what is checked out
+	files    []git.File
+	links    map[string]bool // the files that stand for submodules
+	symlinks []string
+	dirty    []string // files that differ from the commit
+	hidden   []string // files and folders, ending in a slash, that git ignores
+	// touched are the files that the builder may get otherwise than the commit has them, in order.
+	touched []string
+
+	changed  memo[string, []string] // files, by base commit
+	unusable memo[string, string]   // by commit to compare with, why none can; empty for the others
+	ignores  memo[string, ignored]  // by ignore file
+	disk     memo[string, git.File] // files of the work tree
 }
 
+// A memo computes what it is asked for once for each key, for many askers at the same time.
+type memo[K comparable, V any] struct {
+	mu    sync.Mutex
+	known map[K]func() (V, error)
+}
+
+func (m *memo[K, V]) get(key K, compute func() (V, error)) (V, error) {
+	m.mu.Lock()
+	if m.known == nil {
+		m.known = map[K]func() (V, error){}
+	}
+	once, ok := m.known[key]
+	if !ok {
+		once = sync.OnceValues(compute)
+		m.known[key] = once
+	}
+	m.mu.Unlock()
+	return once()
+}
+
+// readTree reads what is checked out.
 func (p Planner) readTree(ctx context.Context) (*tree, error) {
-	t := &tree{repo: p.Repo, commit: p.Event.SHA, changed: map[string][]string{}, unusable: map[string]string{}, ignores: map[string]ignored{}}
+	t := &tree{repo: p.Repo, commit: p.Event.SHA}
+	var unwatched []string
+	var status git.Status
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { t.time, err = p.Repo.Time(ctx, t.commit); return err })
+	group.Go(func() (err error) { t.files, unwatched, err = p.Repo.Tracked(ctx); return err })
+	group.Go(func() (err error) { status, err = p.Repo.Status(ctx); return err })
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	t.findLinks()
+	converted, err := t.converted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own := func(file string) bool { return strings.HasPrefix(file, ownFolder) }
+	t.dirty, t.hidden = slices.DeleteFunc(status.Dirty, own), slices.DeleteFunc(status.Ignored, own)
+	t.touched = slices.Concat(t.dirty, unwatched, converted, t.hollow())
+	slices.Sort(t.touched)
+	t.touched = slices.Compact(t.touched)
+	return t, nil
+}
+
+// treeAt reads another commit of the clone.
+func (p Planner) treeAt(ctx context.Context, commit string) (*tree, error) {
+	t := &tree{repo: p.Repo, commit: commit, past: true}
 	var err error
-	if t.time, err = p.Repo.Time(ctx, t.commit); err != nil {
-		return nil, err
-	}
-	if err = t.readFiles(ctx); err != nil {
-		return nil, err
-	}
-	t.dirty, err = p.Repo.Dirty(ctx)
-	if err == nil {
-		err = t.readIgnores(ctx, p.Config.Services)
-	}
-	t.dirty = slices.DeleteFunc(t.dirty, func(f string) bool { return strings.HasPrefix(f, ownFolder) })
+	t.files, err = p.Repo.Files(ctx, commit)
+	slices.SortFunc(t.files, byPath)
+	t.findLinks()
 	return t, err
 }
 
-func (t *tree) readFiles(ctx context.Context) error {
-	var err error
-	t.files, err = t.repo.Files(ctx, t.commit)
-	slices.SortFunc(t.files, byPath)
+func (t *tree) findLinks() {
 	t.links = map[string]bool{}
 	for _, f := range t.files {
-		if f.Mode == git.Submodule {
+		switch f.Mode {
+		case git.Submodule:
 			t.links[f.Path] = true
+		case git.Symlink:
+			t.symlinks = append(t.symlinks, f.Path)
 		}
 	}
-	return err
 }
 
-// InputsAt returns the inputs digest that a service has at another commit of the clone, as far as its
-// definition tells, which must be the same there.
-func (p Planner) InputsAt(ctx context.Context, s Service, commit string) (string, error) {
-	here, there := &tree{repo: p.Repo, commit: p.Event.SHA}, &tree{repo: p.Repo, commit: commit, ignores: map[string]ignored{}, past: true}
-	if err := errors.Join(here.readFiles(ctx), there.readFiles(ctx)); err != nil {
-		return "", err
-	}
-	if here.id(p.Config.File) != there.id(p.Config.File) {
-		return "", fmt.Errorf("%s is another at %s", p.Config.File, shortSHA(commit))
-	}
-	if err := there.readIgnores(ctx, p.Config.Services); err != nil {
-		return "", err
-	}
-	return there.inputs(s.Definition)
-}
-
-// readIgnores reads the ignore files that decide what is in a context.
-func (t *tree) readIgnores(ctx context.Context, services []service.Service) error {
-	for _, s := range services {
-		if len(s.Paths) > 0 {
-			continue // which say themselves what counts
+// hollow lists submodules that are not checked out: the builder gets an empty folder for them.
+func (t *tree) hollow() []string {
+	var hollow []string
+	for link := range t.links {
+		if _, err := os.Lstat(t.at(link + "/.git")); err != nil {
+			hollow = append(hollow, link)
 		}
-		file := t.ignoreFile(s)
-		if _, known := t.ignores[file]; known || file == "" {
+	}
+	return hollow
+}
+
+// converts finds the lines of a .gitattributes file by which a checked-out file may differ from the repository's.
+var converts = regexp.MustCompile(`(?m)\s(filter=|ident\b|eol=crlf|working-tree-encoding=)`)
+
+// converted lists the files that git changes as it checks them out. Most repositories have none, and tell so in
+// very few attribute files.
+func (t *tree) converted(ctx context.Context) ([]string, error) {
+	var candidates []string
+	for _, f := range t.files {
+		if path.Base(f.Path) != ".gitattributes" {
 			continue
 		}
-		text, err := t.read(ctx, file)
-		if err != nil {
-			return err
+		if text, err := os.ReadFile(t.at(f.Path)); err == nil && !converts.Match(text) {
+			continue
 		}
-		t.ignores[file] = readIgnored(text)
+		for _, f := range t.below([]string{asPrefix(path.Dir(f.Path))}) {
+			candidates = append(candidates, f.Path)
+		}
 	}
-	return nil
+	if len(candidates) == 0 {
+		return nil, nil
+	}
+	slices.Sort(candidates)
+	return t.repo.Converted(ctx, slices.Compact(candidates))
 }
 
-// ignoreFile names the ignore file that the builder reads for a service; empty where there is none. The
-// Dockerfile's own comes before the context's.
-func (t *tree) ignoreFile(s service.Service) string {
-	for _, file := range ignoreFiles(s) {
-		if t.has(file) {
-			return file
-		}
-	}
-	return ""
-}
+func (t *tree) at(file string) string { return filepath.Join(t.repo.Dir, filepath.FromSlash(file)) }
 
 func (t *tree) has(file string) bool {
 	if t.past {
 		return t.id(file) != ""
 	}
-	_, err := os.Lstat(filepath.Join(t.repo.Dir, filepath.FromSlash(file)))
+	_, err := os.Lstat(t.at(file))
 	return err == nil
 }
 
@@ -128,141 +164,146 @@ func (t *tree) read(ctx context.Context, file string) ([]byte, error) {
 	if t.past {
 		return t.repo.Blob(ctx, t.id(file))
 	}
-	data, err := os.ReadFile(filepath.Join(t.repo.Dir, filepath.FromSlash(file)))
+	data, err := os.ReadFile(t.at(file))
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", file, err)
 	}
 	return data, nil
 }
 
-// watched tells which files count for a service: those that its paths say, or else what the builder gets of its
-// context. Dockerfile and ignore files always count.
-func (t *tree) watched(s service.Service) func(file string) bool {
-	selected := selector(s.WatchedPaths(), t.links)
-	out := t.ignores[t.ignoreFile(s)]
-	if len(s.Paths) > 0 || out.matcher == nil {
-		return selected
+// ignoreFile is the first of some ignore files that is there, which is the one that the builder reads; empty where none is.
+func (t *tree) ignoreFile(files []string) string {
+	for _, file := range files {
+		if t.has(file) {
+			return file
+		}
 	}
-	always := append(ignoreFiles(s), s.Dockerfile)
-	return func(file string) bool {
-		if !selected(file) || slices.Contains(always, file) {
-			return selected(file)
-		}
-		inside, below := strings.CutPrefix(file, s.Context+"/")
-		if s.Context != "." && !below {
-			return true
-		}
-		if t.links[file] {
-			return !out.wholly(inside) // what is in a submodule is not known here
-		}
-		return !out.matches(inside)
+	return ""
+}
+
+// ignored reads an ignore file. What cannot be read lets all through.
+func (t *tree) ignored(file string) ignored {
+	if file == "" {
+		return ignored{}
 	}
+	out, _ := t.ignores.get(file, func() (ignored, error) {
+		text, err := t.read(context.Background(), file)
+		return readIgnored(text), err
+	})
+	return out
 }
 
 // id is the object id of a file; empty where the commit has no such file.
-func (t *tree) id(file string) string { return t.file(path.Clean(file)).ID }
-
-// file is a file of the commit; the zero value where it has none of that path.
-func (t *tree) file(name string) git.File {
-	i, found := slices.BinarySearchFunc(t.files, git.File{Path: name}, byPath)
+func (t *tree) id(file string) string {
+	file = path.Clean(file)
+	i, found := slices.BinarySearchFunc(t.files, git.File{Path: file}, byPath)
 	if !found {
-		return git.File{}
+		return ""
 	}
-	return t.files[i]
+	return t.files[i].ID
 }
 
-// near returns the files that may count for a service, and few others: those that begin as one of its patterns
-// does. Most services of a large repository have a folder of their own, so this saves looking at all the rest.
-func (t *tree) near(s service.Service) []git.File {
-	var prefixes []string
-	for _, text := range s.WatchedPaths() {
-		if p := newPattern(text); !p.negative {
-			prefixes = append(prefixes, p.literal)
-		}
-	}
-	slices.Sort(prefixes)
-	var near []git.File
+func byPath(a, b git.File) int { return strings.Compare(a.Path, b.Path) }
+
+// below returns the files whose paths begin as one of some sorted prefixes does, in order. Most services of a large
+// repository have a folder of their own, so this saves looking at all the rest.
+func (t *tree) below(prefixes []string) []git.File {
+	var below []git.File
 	covered := 0 // files before this one were looked at
 	for _, prefix := range prefixes {
 		from, _ := slices.BinarySearchFunc(t.files, prefix, func(f git.File, prefix string) int { return strings.Compare(f.Path, prefix) })
 		to := from + sort.Search(len(t.files)-from, func(i int) bool { return !strings.HasPrefix(t.files[from+i].Path, prefix) })
 		if from = max(from, covered); from < to {
-			near, covered = append(near, t.files[from:to]...), to
+			below, covered = append(below, t.files[from:to]...), to
 		}
 	}
-	// A pattern for something in a submodule begins below its link.
-	for link := range t.links {
-		if !slices.ContainsFunc(near, func(n git.File) bool { return n.Path == link }) {
-			near = append(near, t.file(link))
-		}
-	}
-	slices.SortFunc(near, byPath)
-	return near
-}
-
-func byPath(a, b git.File) int { return strings.Compare(a.Path, b.Path) }
-
-// matching returns the files that count for a service.
-func (t *tree) matching(s service.Service, files []string) []string {
-	var hits []string
-	watched := t.watched(s)
-	for _, file := range files {
-		if watched(file) {
-			hits = append(hits, file)
-		}
-	}
-	return hits
+	return below
 }
 
 func (t *tree) changedSince(ctx context.Context, base string) ([]string, error) {
-	if files, known := t.changed[base]; known {
-		return files, nil
-	}
-	files, err := t.repo.Changed(ctx, base, t.commit)
-	if err != nil {
-		return nil, err
-	}
-	t.changed[base] = files
-	return files, nil
+	return t.changed.get(base, func() ([]string, error) { return t.repo.Changed(ctx, base, t.commit) })
 }
 
-// inputs is the digest of what decides a service's image: its definition, and mode, name and
-// content of each watched file. Labels that this program makes do not count.
-func (t *tree) inputs(s service.Service) (string, error) {
-	definition, err := json.Marshal([]any{s.Context, s.Dockerfile, s.Target, s.BuildArgs, s.Labels, s.Annotations, s.Platforms})
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\n", definition)
-	watched := t.watched(s)
-	var line []byte
-	for _, f := range t.near(s) {
-		if watched(f.Path) {
-			line = append(append(append(append(line[:0], f.Mode...), ' '), f.ID...), ' ')
-			sum.Write(append(strconv.AppendQuote(line, f.Path), '\n'))
+// onDisk describes a file of the work tree as git would if it were committed, so that equal files count as equal
+// whether they are or not. A file that is not there has no mode.
+func (t *tree) onDisk(file string) (git.File, error) {
+	return t.disk.get(file, func() (git.File, error) {
+		found := git.File{Path: strings.TrimSuffix(file, "/")}
+		info, err := os.Lstat(t.at(file))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return found, nil
+		case err != nil:
+			return found, fmt.Errorf("reading %s: %w", file, err)
+		case info.IsDir():
+			found.Mode = git.Submodule // or a clone beside; what is in it is not known here
+		case info.Mode()&fs.ModeSymlink != 0:
+			found.Mode = git.Symlink
+			target, err := os.Readlink(t.at(file))
+			if err != nil {
+				return found, fmt.Errorf("reading %s: %w", file, err)
+			}
+			found.ID, err = t.blob(strings.NewReader(target), int64(len(target)))
+			return found, err
+		case info.Mode().IsRegular():
+			return t.regular(found, info)
 		}
-	}
-	for _, name := range t.matching(s, t.dirty) {
-		if err := hashFile(sum, t.repo.Dir, name); err != nil {
-			return "", err
-		}
-	}
-	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
+		return found, nil
+	})
 }
 
-// hashFile adds a file of the work tree; one that was deleted, or is no plain file, counts by its name.
-func hashFile(sum io.Writer, dir, name string) error {
-	fmt.Fprintf(sum, "dirty %q\n", name)
-	at := filepath.Join(dir, filepath.FromSlash(name))
-	if info, err := os.Lstat(at); err != nil || !info.Mode().IsRegular() {
-		return nil
+func (t *tree) regular(file git.File, info fs.FileInfo) (git.File, error) {
+	file.Mode = "100644"
+	if info.Mode()&0o111 != 0 {
+		file.Mode = "100755"
 	}
-	f, err := os.Open(at)
+	f, err := os.Open(t.at(file.Path))
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", name, err)
+		return file, fmt.Errorf("reading %s: %w", file.Path, err)
 	}
 	defer f.Close()
-	_, err = io.Copy(sum, f)
-	return err
+	file.ID, err = t.blob(f, info.Size())
+	return file, err
+}
+
+// blob is the id of an object that holds what is read.
+func (t *tree) blob(content io.Reader, size int64) (string, error) {
+	sum := sha1.New()
+	if len(t.commit) == hex.EncodedLen(sha256.Size) {
+		sum = sha256.New()
+	}
+	fmt.Fprintf(sum, "blob %d\x00", size)
+	if _, err := io.Copy(sum, content); err != nil {
+		return "", fmt.Errorf("reading a file: %w", err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// unseen lists the files that git ignores and the builder gets all the same.
+func (t *tree) unseen(c *scope) []string {
+	var unseen []string
+	for _, name := range t.hidden {
+		folder, isFolder := strings.CutSuffix(name, "/")
+		if !isFolder {
+			unseen = append(unseen, c.hits([]string{name})...)
+			continue
+		}
+		if !c.mayHold(folder) {
+			continue
+		}
+		_ = filepath.WalkDir(t.at(folder), func(at string, entry fs.DirEntry, err error) error {
+			relative, outside := filepath.Rel(t.repo.Dir, at)
+			relative = filepath.ToSlash(relative)
+			switch {
+			case err != nil || outside != nil:
+				return fs.SkipDir // what cannot be read cannot be sent either
+			case entry.IsDir() && !c.mayHold(relative):
+				return fs.SkipDir
+			case !entry.IsDir():
+				unseen = append(unseen, c.hits([]string{relative})...)
+			}
+			return nil
+		})
+	}
+	return unseen
 }

@@ -58,8 +58,8 @@ func (j *jobs) row(t *testing.T, row plan.Row, attempt int) []Result {
 	one := newStage()
 	one.outcomes = j.outcomes
 	one.NoPush, one.Native = j.NoPush, row.Platforms[0] // a native runner
-	one.Publisher.Build = func(ctx context.Context, s plan.Service) (Candidate, error) {
-		c, err := one.build(ctx, s)
+	one.Publisher.Build = func(ctx context.Context, s plan.Service, _ map[string]Candidate) (Candidate, error) {
+		c, err := one.build(ctx, s, nil)
 		for i := range c.Image.Platforms {
 			c.Image.Platforms[i].Digest = j.digestOf(s, c.Image.Platforms[i].Platform)
 		}

@@ -3,8 +3,10 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +18,6 @@ import (
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
 	"github.com/org/ghcr-publish/internal/verdict"
-	"golang.org/x/sync/errgroup"
 )
 
 // A Candidate is an image that has a digest and no tag.
@@ -30,8 +31,9 @@ type Candidate struct {
 
 // A Publisher has the steps of a run; each is one call.
 type Publisher struct {
-	Build func(context.Context, plan.Service) (Candidate, error)
-	Reuse func(context.Context, plan.Service) (Candidate, error)
+	// Build and Reuse get the candidates of this run that the service is made from, by service.
+	Build func(context.Context, plan.Service, map[string]Candidate) (Candidate, error)
+	Reuse func(context.Context, plan.Service, map[string]Candidate) (Candidate, error)
 	Scan  func(context.Context, scan.Target) ([]verdict.Finding, error)
 	Probe func(ctx context.Context, image, platform string, s service.Service, within time.Duration) verdict.Probe
 	Sizes func(ctx context.Context, image, digest string) (map[string]int64, error)
@@ -63,27 +65,97 @@ type Result struct {
 // Approved reports whether the service was judged and may be published.
 func (r Result) Approved() bool { return r.Err == nil && r.Verdict.Approved() }
 
-// Work builds and judges services, and moves no tag. One service's failure does not stop the others.
+// Work builds and judges services, and moves no tag. A service that is made from another's image waits for that one; all
+// others work at the same time. One service's failure does not stop those that do not need it.
 func (p Publisher) Work(ctx context.Context, services []plan.Service) []Result {
 	results := make([]Result, len(services))
-	var group errgroup.Group
-	group.SetLimit(p.MaxParallel)
+	made := map[string]*made{}
 	for i, s := range services {
 		results[i] = Result{Plan: s, Seconds: map[string]float64{}}
-		if s.Action == plan.Skip {
-			continue
+		if s.Action != plan.Skip {
+			made[s.Name] = newMade()
 		}
-		group.Go(func() error {
-			p.candidate(ctx, &results[i])
-			return nil
+	}
+	slots := make(chan struct{}, p.MaxParallel)
+	var group sync.WaitGroup
+	for _, i := range longestFirst(services) {
+		s := services[i]
+		wait := waits(s, made)
+		if !wait {
+			slots <- struct{}{} // in this order
+		}
+		group.Go(func() {
+			defer made[s.Name].close()
+			bases, err := awaited(ctx, s, made)
+			if wait {
+				slots <- struct{}{}
+			}
+			defer func() { <-slots }()
+			if results[i].Err = err; err == nil {
+				p.candidate(ctx, &results[i], bases, made[s.Name])
+			}
 		})
 	}
-	_ = group.Wait() // each result carries its own error
+	group.Wait()
 	return results
 }
 
-// candidate makes one service's candidate and judges it.
-func (p Publisher) candidate(ctx context.Context, r *Result) {
+// longestFirst orders the services that something is done for, so that no long one begins when the others are done.
+func longestFirst(services []plan.Service) []int {
+	var order []int
+	for i, s := range services {
+		if s.Action != plan.Skip {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(services[b].Weight, services[a].Weight) })
+	return order
+}
+
+// A made is the candidate of a service that others may wait for.
+type made struct {
+	Candidate
+	ok   bool
+	once sync.Once
+	done chan struct{}
+}
+
+func newMade() *made { return &made{done: make(chan struct{})} }
+
+func (m *made) close() { m.once.Do(func() { close(m.done) }) }
+
+// waits reports whether a service is made from the image of another one that is made in this run.
+func waits(s plan.Service, all map[string]*made) bool {
+	return slices.ContainsFunc(s.Bases, func(b plan.BaseImage) bool { return isAwaited(b, s, all) })
+}
+
+func isAwaited(b plan.BaseImage, s plan.Service, all map[string]*made) bool {
+	return b.Digest == "" && b.Service != s.Name && all[b.Service] != nil
+}
+
+// awaited waits for the services of this run whose images one is made from, and returns their candidates by name.
+func awaited(ctx context.Context, s plan.Service, all map[string]*made) (map[string]Candidate, error) {
+	bases := map[string]Candidate{}
+	for _, b := range s.Bases {
+		if !isAwaited(b, s, all) {
+			continue
+		}
+		other := all[b.Service]
+		select {
+		case <-other.done:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if !other.ok {
+			return nil, fmt.Errorf("it is made from the image of %s, which was not built", b.Service)
+		}
+		bases[b.Service] = other.Candidate
+	}
+	return bases, nil
+}
+
+// candidate makes one service's candidate, tells those that wait for it, and judges it.
+func (p Publisher) candidate(ctx context.Context, r *Result, bases map[string]Candidate, done *made) {
 	s := r.Plan
 	make, verb := p.Build, "building"
 	if s.Action == plan.Reuse {
@@ -91,8 +163,10 @@ func (p Publisher) candidate(ctx context.Context, r *Result) {
 	}
 	p.Tell("%s: %s for %d platforms", s.Name, verb, len(s.Platforms))
 	begun := time.Now()
-	r.Candidate, r.Err = make(ctx, s)
+	r.Candidate, r.Err = make(ctx, s, bases)
 	r.Seconds[string(s.Action)] = time.Since(begun).Seconds()
+	done.Candidate, done.ok = r.Candidate, r.Err == nil
+	done.close()
 	if r.Err != nil {
 		p.Tell("%s: %v", s.Name, r.Err)
 		return

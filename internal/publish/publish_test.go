@@ -74,7 +74,7 @@ func (s *stage) of(image string) string {
 	return name
 }
 
-func (s *stage) build(ctx context.Context, p plan.Service) (Candidate, error) {
+func (s *stage) build(ctx context.Context, p plan.Service, _ map[string]Candidate) (Candidate, error) {
 	s.mu.Lock()
 	s.running++
 	s.most = max(s.most, s.running)
@@ -91,7 +91,7 @@ func (s *stage) build(ctx context.Context, p plan.Service) (Candidate, error) {
 	return Candidate{Image: s.image(p, "a"), Steps: steps}, ctx.Err()
 }
 
-func (s *stage) reuse(_ context.Context, p plan.Service) (Candidate, error) {
+func (s *stage) reuse(_ context.Context, p plan.Service, _ map[string]Candidate) (Candidate, error) {
 	s.note("reuse %s", p.Name)
 	if s.outcomes[p.Name] == buildFails {
 		return Candidate{}, errors.New("no such image")
@@ -358,7 +358,7 @@ func TestLayoutsOfWhatIsNotPushed(t *testing.T) {
 	t.Parallel()
 	s := newStage()
 	s.NoPush = true
-	s.Publisher.Build = func(_ context.Context, p plan.Service) (Candidate, error) {
+	s.Publisher.Build = func(_ context.Context, p plan.Service, _ map[string]Candidate) (Candidate, error) {
 		c := Candidate{Image: s.image(p, "a"), Layouts: map[string]string{"linux/amd64": "/l/amd64", "linux/arm64": "/l/arm64"}, Loaded: "a:candidate"}
 		c.Image.Ref = name.Digest{}
 		return c, nil
@@ -529,4 +529,46 @@ func check(s *stage, made plan.Plan, results []Result) string {
 		}
 	}
 	return ""
+}
+
+// TestAnImageIsBuiltAfterWhatItIsMadeFrom and gets that very candidate; where there is none, it is not built at all.
+func TestAnImageIsBuiltAfterWhatItIsMadeFrom(t *testing.T) {
+	t.Parallel()
+	services := func() plan.Plan {
+		made := built("app", "tool", "base")
+		list := made.Services
+		list[0].Bases = []plan.BaseImage{{Name: "octo/tool", Service: "tool"}, {Name: "octo/gone", Service: "elsewhere"}, {Name: "busybox"}}
+		list[1].Bases = []plan.BaseImage{{Name: "octo/base", Service: "base"}, {Name: "octo/tool", Service: "tool"}}
+		return made
+	}
+	for _, parallel := range []int{1, 3} {
+		s := newStage()
+		s.MaxParallel = parallel
+		build := s.Publisher.Build
+		s.Publisher.Build = func(ctx context.Context, p plan.Service, bases map[string]Candidate) (Candidate, error) {
+			for name, c := range bases {
+				s.note("%s gets %s of %s", p.Name, c.Image.Ref.Context().RepositoryStr(), name)
+			}
+			return build(ctx, p, bases)
+		}
+		s.run(t, services())
+		order := slices.DeleteFunc(slices.Clone(s.events), func(e string) bool { return !strings.HasPrefix(e, "build ") })
+		if diff := cmp.Diff([]string{"build base", "build tool", "build app"}, order); diff != "" {
+			t.Errorf("%d at a time (-want +got):\n%s", parallel, diff)
+		}
+		for _, want := range []string{"tool gets octo/base of base", "app gets octo/tool of tool"} {
+			if !slices.Contains(s.events, want) {
+				t.Errorf("%q lacks %q", s.events, want)
+			}
+		}
+	}
+	s := newStage()
+	s.outcomes["tool"] = buildFails
+	results := s.run(t, services())
+	if err := results[0].Err; err == nil || !strings.Contains(err.Error(), "made from the image of tool, which was not built") {
+		t.Errorf("app: %v", err)
+	}
+	if !results[2].Approved() {
+		t.Errorf("base: %v", results[2].Err)
+	}
 }

@@ -148,3 +148,12 @@ type Config struct {
 	Options             Options // those of every service that does not set them itself
 	Gates               Gates
 }
+
+// Service finds a service by its name.
+func (c Config) Service(name string) (Service, bool) {
+	i := slices.IndexFunc(c.Services, func(s Service) bool { return s.Name == name })
+	if i < 0 {
+		return Service{}, false
+	}
+	return c.Services[i], true
+}

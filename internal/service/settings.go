@@ -31,6 +31,7 @@ type Settings struct {
 	Tag           string
 	BuildArgs     map[string]string
 	Base          string
+	RefreshBase   string
 	Push          string
 	Promote       string
 	MaxParallel   int
@@ -114,6 +115,8 @@ func Table() []Setting {
 			Help: "Build arguments for every service that does not set them itself, as NAME=VALUE, one a line. They are no place for secrets: the image tells them."},
 		{Name: "base", set: text(func(s *Settings) *string { return &s.Base }),
 			Help: "Commit, branch or tag to compare with, instead of the published commit."},
+		{Name: "refresh-base", Default: "always", Allowed: []string{"always", "never"}, set: text(func(s *Settings) *string { return &s.RefreshBase }),
+			Help: "Whether a base image that moved makes the services be built that are made from it. Whatever is built gets the newest ones in any case, by their digests."},
 		{Name: "push", Default: "auto", Allowed: []string{"auto", "true", "false"}, set: text(func(s *Settings) *string { return &s.Push }),
 			Help: "Whether to publish: `auto` does on push, tag, release, schedule and dispatch; pull requests and all else are built and judged only."},
 		{Name: "promote", Default: "all-or-nothing", Allowed: []string{"all-or-nothing", "per-service"}, set: text(func(s *Settings) *string { return &s.Promote }),

@@ -1,0 +1,188 @@
+package plan
+
+import (
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/org/ghcr-publish/internal/dockerfile"
+	"github.com/org/ghcr-publish/internal/service"
+)
+
+// A scope tells which files decide a service's image: those that its paths select, or else what its Dockerfile
+// takes of what the builder gets of its contexts. Dockerfile and ignore files always count.
+type scope struct {
+	service  service.Service // links to its context and folders followed
+	use      dockerfile.Use
+	selected func(file string) bool // by the paths that the configuration gives; nil without any
+	always   []string
+	roots    []root
+	links    map[string]bool // files that stand for submodules
+	prefixes []string        // what each file that counts begins with, in order
+}
+
+// A root is a folder that the builder reads: the context, or a named one.
+type root struct {
+	prefix string // "" or "web/"
+	out    ignored
+	copied *dockerfile.Use // nil where all of it may be taken
+}
+
+// scope finds out what counts for a service. With whole, everything in its context does, whatever its Dockerfile copies.
+func (t *tree) scope(s service.Service, use dockerfile.Use, whole bool) *scope {
+	c := &scope{service: s, use: use, links: t.links, always: append(ignoreFiles(s), t.followed(s.Dockerfile)...)}
+	if len(s.Paths) > 0 {
+		c.selected = selector(s.WatchedPaths(), t.links)
+		for _, text := range s.WatchedPaths() {
+			if p := newPattern(text); !p.negative {
+				c.prefixes = append(c.prefixes, p.literal)
+			}
+		}
+	} else {
+		c.derive(t, whole)
+	}
+	c.prefixes = append(c.prefixes, c.always...)
+	slices.Sort(c.prefixes)
+	return c
+}
+
+// derive takes what counts from contexts and Dockerfile.
+func (c *scope) derive(t *tree, whole bool) {
+	context := root{prefix: asPrefix(c.service.Context), out: t.ignored(t.ignoreFile(ignoreFiles(c.service)))}
+	if !whole && !t.linked(context.prefix, c.use.Sources) {
+		context.copied = &c.use
+	}
+	c.roots = append(c.roots, context)
+	for _, folder := range c.service.Folders() {
+		ignoreFile := path.Join(folder, ".dockerignore")
+		c.always = append(c.always, ignoreFile)
+		c.roots = append(c.roots, root{prefix: asPrefix(folder), out: t.ignored(t.ignoreFile([]string{ignoreFile}))})
+	}
+	for _, r := range c.roots {
+		if r.copied == nil {
+			c.prefixes = append(c.prefixes, r.prefix)
+			continue
+		}
+		for _, source := range r.copied.Sources {
+			c.prefixes = append(c.prefixes, r.prefix+literal(source))
+		}
+	}
+}
+
+// linked reports whether a source may be, or go through, a symbolic link: the builder follows it to other files then.
+func (t *tree) linked(prefix string, sources []string) bool {
+	return slices.ContainsFunc(t.symlinks, func(file string) bool {
+		link, below := strings.CutPrefix(file, prefix)
+		return below && slices.ContainsFunc(sources, func(source string) bool {
+			start := literal(source)
+			return source != "." && (strings.HasPrefix(source+"/", link+"/") || start != source && strings.HasPrefix(link, start))
+		})
+	})
+}
+
+func asPrefix(folder string) string {
+	if folder == "." {
+		return ""
+	}
+	return folder + "/"
+}
+
+// literal is the part of a COPY source before its first wildcard; none of the whole context.
+func literal(source string) string {
+	if source == "." {
+		return ""
+	}
+	if i := strings.IndexAny(source, `*?[\`); i >= 0 {
+		return source[:i]
+	}
+	return source
+}
+
+// holds reports whether a file counts.
+func (c *scope) holds(file string) bool {
+	if c.selected != nil {
+		return c.selected(file) || slices.Contains(c.always, file)
+	}
+	if slices.ContainsFunc(c.roots, func(r root) bool { return c.holdsIn(r, file) }) {
+		return true
+	}
+	return slices.Contains(c.always, file)
+}
+
+func (c *scope) holdsIn(r root, file string) bool {
+	inside, below := strings.CutPrefix(file, r.prefix)
+	switch {
+	case c.links[file]:
+		// Of a submodule git tells its link alone, which counts for all that is in it.
+		return strings.HasPrefix(r.prefix, file+"/") || below && !r.out.wholly(inside) && r.reaches(inside)
+	case !below || r.copied != nil && !r.copied.Copies(inside):
+		return false
+	}
+	return !r.out.matches(inside)
+}
+
+// reaches reports whether something in a folder may be copied.
+func (r root) reaches(folder string) bool {
+	return r.copied == nil || r.copied.Copies(folder) || slices.ContainsFunc(r.copied.Sources, func(source string) bool {
+		start := literal(source)
+		return strings.HasPrefix(start, folder+"/") || start != source && strings.HasPrefix(folder, start)
+	})
+}
+
+// mayHold reports whether something in a folder may count; false only where nothing does.
+func (c *scope) mayHold(folder string) bool {
+	if c.selected != nil {
+		return slices.ContainsFunc(c.prefixes, func(p string) bool { return related(p, folder+"/") })
+	}
+	return slices.ContainsFunc(c.roots, func(r root) bool {
+		inside, below := strings.CutPrefix(folder+"/", r.prefix)
+		if !below {
+			return strings.HasPrefix(r.prefix, folder+"/")
+		}
+		inside = strings.TrimSuffix(inside, "/")
+		return inside == "" || !r.out.wholly(inside) && r.reaches(inside)
+	})
+}
+
+// related reports whether one of two begins of paths is within the other.
+func related(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }
+
+// hits returns the files among some that count.
+func (c *scope) hits(files []string) []string {
+	var hits []string
+	for _, file := range files {
+		if c.holds(strings.TrimSuffix(file, "/")) {
+			hits = append(hits, file)
+		}
+	}
+	return hits
+}
+
+// real follows links to a path of the workspace; a path that is not there, or leads out, stays as it is.
+func real(dir, file string) string {
+	root, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return file
+	}
+	at, err := filepath.EvalSymlinks(filepath.Join(root, filepath.FromSlash(file)))
+	if err != nil {
+		return file
+	}
+	relative, err := filepath.Rel(root, at)
+	if err != nil || !filepath.IsLocal(relative) {
+		return file
+	}
+	return filepath.ToSlash(relative)
+}
+
+// followed is a file, and what it is a link to.
+func (t *tree) followed(file string) []string {
+	if file == "" {
+		return nil
+	}
+	if at := real(t.repo.Dir, file); at != file {
+		return []string{file, at}
+	}
+	return []string{file}
+}

@@ -1,0 +1,58 @@
+package plan
+
+import "os"
+
+// weigh tells how long each service that is worked on is expected to take: as long as it took before, or else in
+// proportion to what the builder gets. What is only judged again takes no time to speak of.
+func (p Planner) weigh(services []Service, drafts []*draft, work *tree) {
+	bytes := map[string]float64{}
+	var seconds, size float64 // of those that are known
+	for _, d := range drafts {
+		name := d.service.Name
+		if i := indexOf(services, name); i < 0 || services[i].Action != Build {
+			continue
+		}
+		bytes[name] = work.size(d.scope)
+		if took, known := p.Took[name]; known {
+			seconds, size = seconds+took, size+bytes[name]
+		}
+	}
+	rate := 1.0 // seconds for each byte
+	if seconds > 0 && size > 0 {
+		rate = seconds / size
+	}
+	for i := range services {
+		s := &services[i]
+		if s.Action != Build {
+			continue
+		}
+		took, known := p.Took[s.Name]
+		if s.Weight = bytes[s.Name] * rate; known {
+			s.Weight = took
+		}
+	}
+}
+
+func indexOf(services []Service, name string) int {
+	for i, s := range services {
+		if s.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// size is how many bytes the files hold that count for a service.
+func (t *tree) size(c *scope) float64 {
+	files, err := t.counted(c)
+	if err != nil {
+		return 0 // which only the order of work would tell
+	}
+	total := int64(0)
+	for _, f := range files {
+		if info, err := os.Lstat(t.at(f.Path)); err == nil && info.Mode().IsRegular() {
+			total += info.Size()
+		}
+	}
+	return float64(total)
+}
