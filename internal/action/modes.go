@@ -210,7 +210,9 @@ func (s *session) work(ctx context.Context, services []plan.Service) []publish.R
 	if len(builds) > 0 {
 		if err := s.startBuilder(ctx, builds); err != nil {
 			// What needs no builder is judged all the same.
-			publisher.Build = func(context.Context, plan.Service, map[string]publish.Candidate) (publish.Candidate, error) { return publish.Candidate{}, err }
+			publisher.Build = func(context.Context, plan.Service, map[string]publish.Candidate) (publish.Candidate, error) {
+				return publish.Candidate{}, err
+			}
 		}
 	}
 	return publisher.Work(ctx, services)

@@ -23,7 +23,7 @@ type Event struct {
 	SHA           string // commit that is checked out
 	TriggerSHA    string // commit the event names, which need not be the one checked out
 	DefaultBranch string
-	BaseRef       string // branch that a git tag was pushed from, or that a pull request is for; often not known
+	BaseRef       string // branch that a git tag was pushed from, or that a pull request or a merge queue is for; often not known
 	BaseSHA       string // commit that a pull request or a merge queue starts from
 	Before        string // commit that a branch was at before the push; zeros for a new one
 	Repository    string // owner/name
@@ -47,6 +47,7 @@ type payload struct {
 	Before     string `json:"before"`
 	MergeGroup struct {
 		BaseSHA string `json:"base_sha"`
+		BaseRef string `json:"base_ref"`
 	} `json:"merge_group"`
 	Repository struct {
 		DefaultBranch string `json:"default_branch"`
@@ -113,7 +114,7 @@ func (e *Event) readPayload(event map[string]any) error {
 		return fmt.Errorf("reading the event: %w", err)
 	}
 	e.DefaultBranch, e.Description, e.License = p.Repository.DefaultBranch, p.Repository.Description, p.Repository.License.SPDX
-	e.BaseRef = cmp.Or(p.BaseRef, p.PullRequest.Base.Ref)
+	e.BaseRef = cmp.Or(p.BaseRef, p.PullRequest.Base.Ref, p.MergeGroup.BaseRef)
 	e.BaseSHA, e.Before = cmp.Or(p.PullRequest.Base.SHA, p.MergeGroup.BaseSHA), p.Before
 	head := p.PullRequest.Head.Repo.FullName
 	e.Fork = strings.HasPrefix(e.Name, "pull_request") && !strings.EqualFold(head, e.Repository)

@@ -54,20 +54,28 @@ func TestReadEvent(t *testing.T) {
 		want    func(*Event)
 	}{
 		{"a push", `{"ref": "refs/heads/main", "before": "` + before + `", "after": "` + head + `", "forced": false, "commits": [{"id": "` + head + `"}], ` + repository + `}`, nil,
-			func(*Event) {}},
+			func(e *Event) { e.Before = before }},
 		{"a new branch", `{"ref": "refs/heads/new", "before": "` + zero + `", "created": true, ` + repository + `}`, map[string]string{"GITHUB_REF": "refs/heads/new"},
-			func(e *Event) { e.Ref = "refs/heads/new" }},
+			func(e *Event) { e.Ref, e.Before = "refs/heads/new", zero }},
 		{"a tag", `{"ref": "refs/tags/v1.2.3", "before": "` + zero + `", "base_ref": "refs/heads/main", ` + repository + `}`, map[string]string{"GITHUB_REF": "refs/tags/v1.2.3"},
-			func(e *Event) { e.Ref, e.BaseRef = "refs/tags/v1.2.3", "refs/heads/main" }},
+			func(e *Event) { e.Ref, e.BaseRef, e.Before = "refs/tags/v1.2.3", "refs/heads/main", zero }},
 		{"a pull request", strings.Replace(pull, "HEAD", `{"full_name": "octo/hello", "fork": false}`, 1), map[string]string{"GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/7/merge"},
-			func(e *Event) { e.Name, e.Ref, e.BaseRef = "pull_request", "refs/pull/7/merge", "main" }},
+			func(e *Event) {
+				e.Name, e.Ref, e.BaseRef, e.BaseSHA, e.Before = "pull_request", "refs/pull/7/merge", "main", base, before
+			}},
 		{"a pull request from a fork", strings.Replace(pull, "HEAD", `{"full_name": "stranger/hello", "fork": true}`, 1), map[string]string{"GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/7/merge"},
-			func(e *Event) { e.Name, e.Ref, e.BaseRef, e.Fork = "pull_request", "refs/pull/7/merge", "main", true }},
+			func(e *Event) {
+				e.Name, e.Ref, e.BaseRef, e.BaseSHA, e.Before, e.Fork = "pull_request", "refs/pull/7/merge", "main", base, before, true
+			}},
 		{"a pull request from a fork that is gone", strings.Replace(pull, "HEAD", "null", 1), map[string]string{"GITHUB_EVENT_NAME": "pull_request_target"},
-			func(e *Event) { e.Name, e.BaseRef, e.Fork = "pull_request_target", "main", true }},
+			func(e *Event) {
+				e.Name, e.BaseRef, e.BaseSHA, e.Before, e.Fork = "pull_request_target", "main", base, before, true
+			}},
 		{"a merge group", `{"action": "checks_requested", "merge_group": {"head_sha": "` + head + `", "head_ref": "refs/heads/gh-readonly-queue/main/pr-7", "base_sha": "` + base + `", "base_ref": "refs/heads/main"}, ` + repository + `}`,
 			map[string]string{"GITHUB_EVENT_NAME": "merge_group", "GITHUB_REF": "refs/heads/gh-readonly-queue/main/pr-7-" + base},
-			func(e *Event) { e.Name, e.Ref = "merge_group", "refs/heads/gh-readonly-queue/main/pr-7-"+base }},
+			func(e *Event) {
+				e.Name, e.Ref, e.BaseRef, e.BaseSHA = "merge_group", "refs/heads/gh-readonly-queue/main/pr-7-"+base, "refs/heads/main", base
+			}},
 		{"a schedule", `{"schedule": "0 3 * * *", ` + repository + `, "workflow": ".github/workflows/publish.yml"}`, map[string]string{"GITHUB_EVENT_NAME": "schedule"},
 			func(e *Event) { e.Name = "schedule" }},
 		{"a dispatch", `{"inputs": {"services": "backend", "force": "true"}, "ref": "refs/heads/main", ` + repository + `, "sender": {"login": "mona"}, "workflow": "publish.yml"}`, map[string]string{"GITHUB_EVENT_NAME": "workflow_dispatch"},
