@@ -30,6 +30,8 @@ type Promoter struct {
 	Tip func(ctx context.Context) (string, error)
 	// InputsAt returns the inputs digest that a service has at a commit.
 	InputsAt func(ctx context.Context, s plan.Service, commit string) (string, error)
+	// Force moves tags back too, as somebody demanded; a version's never.
+	Force bool
 }
 
 // Promote points a service's tags at the approved digest. Tags that would go back stay, and the
@@ -110,10 +112,21 @@ func (p *promotion) move(ctx context.Context, tag tags.Tag) (tags.Move, error) {
 	case tag.Kind == tags.Branch && found:
 		move.Kept, err = p.newerCommit(ctx, now)
 	}
+	if p.Force && tag.Kind != tags.Version && move.From != p.to {
+		move.Despite, move.Kept, err = orError(move.Kept, err), "", nil
+	}
 	if err != nil || move.Kept != "" {
 		return move, err
 	}
 	return move, p.Tag(ctx, p.approval, tag.Name, move.From)
+}
+
+// orError is why a tag would have stayed, or why nobody can tell.
+func orError(kept string, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return kept
 }
 
 // newerVersion says why a release's tag stays; empty if it moves. The label of what it points to does

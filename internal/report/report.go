@@ -99,6 +99,7 @@ type Moved struct {
 	Tag  string `json:"tag"`
 	From string `json:"from"`
 	To   string `json:"to"`
+	Despite string `json:"despite,omitempty"` // why it would have stayed, had nobody demanded the move
 }
 
 // Kept is a tag that was left where it was.
@@ -190,7 +191,7 @@ func newService(r publish.Result) Service {
 func (s *Service) addMoves(r publish.Result) {
 	for _, m := range r.Moves {
 		if m.Kept == "" {
-			s.Moved = append(s.Moved, Moved{m.Tag, m.From, m.To})
+			s.Moved = append(s.Moved, Moved{m.Tag, m.From, m.To, m.Despite})
 		} else {
 			s.Kept = append(s.Kept, Kept{m.Tag, m.Kept})
 		}

@@ -209,7 +209,7 @@ func TestServiceOfAReport(t *testing.T) {
 			{Platform: "linux/arm64", Digest: sha("2"), CompressedBytes: 110e6, Scanned: true, Counts: map[string]int{"CRITICAL": 0, "HIGH": 1, "MEDIUM": 0, "LOW": 1, "UNKNOWN": 0},
 				Findings: []verdict.Finding{{Platform: "linux/arm64", ID: "CVE-2", Severity: "HIGH", Package: "zlib", Installed: "1"}, {Platform: "linux/arm64", ID: "CVE-3", Severity: "LOW", Package: "zlib", Installed: "1"}}},
 		},
-		Verdict: Verdict{"approved", []string{}, []string{}}, Moved: []Moved{{"sha-1234567", "", sha("a")}, {"main", sha("b"), sha("a")}}, Kept: []Kept{},
+		Verdict: Verdict{"approved", []string{}, []string{}}, Moved: []Moved{{"sha-1234567", "", sha("a"), ""}, {"main", sha("b"), sha("a"), ""}}, Kept: []Kept{},
 		Healthy: true, StartupSeconds: 1.235, PeakMemoryBytes: 64 << 20, CPUSeconds: 0.25, UnpackedBytes: 300e6, Route: "container address",
 		Seconds: map[string]float64{"build": 12.346, "judge": 3}, CacheHitRate: 0.5,
 		Steps: []Step{{"[linux/amd64 1/2] RUN make", 2.346, false}, {"[linux/arm64 1/2] RUN make", 0, true}},

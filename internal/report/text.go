@@ -130,6 +130,11 @@ func (s Service) writeDetails(b *strings.Builder) {
 	if s.Error != "" {
 		fmt.Fprintf(b, "- ❌ %s\n", cell(s.Error))
 	}
+	for _, m := range s.Moved {
+		if m.Despite != "" {
+			fmt.Fprintf(b, "- ⚠️ moved %s as was demanded, although %s\n", cell(m.Tag), cell(m.Despite))
+		}
+	}
 	for _, k := range s.Kept {
 		fmt.Fprintf(b, "- kept `%s`: %s\n", cell(k.Tag), cell(k.Why))
 	}

@@ -34,6 +34,7 @@ type Settings struct {
 	RefreshBase   string
 	Push          string
 	Promote       string
+	ForceMove     bool
 	MaxParallel   int
 	FailFast      bool
 	Row           string
@@ -121,6 +122,8 @@ func Table() []Setting {
 			Help: "Whether to publish: `auto` does on push, tag, release, schedule and dispatch; pull requests and all else are built and judged only."},
 		{Name: "promote", Default: "all-or-nothing", Allowed: []string{"all-or-nothing", "per-service"}, set: text(func(s *Settings) *string { return &s.Promote }),
 			Help: "Whether one refused service keeps the tags of the others where they are."},
+		{Name: "force-move", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.ForceMove }),
+			Help: "Move tags back too, for a deliberate rollback; the report says so. A version's tag never changes all the same, and gates apply as ever."},
 		{Name: "max-parallel", Default: "3", Number: true, set: positive(func(s *Settings) *int { return &s.MaxParallel }),
 			Help: "Services that are built and judged at the same time."},
 		{Name: "fail-fast", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.FailFast }),

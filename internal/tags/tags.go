@@ -268,4 +268,6 @@ type Move struct {
 	From string // digest it pointed to; empty for a new tag
 	To   string // digest it was to point to
 	Kept string // why it was left where it is; empty if it was moved
+	// Despite is why it would have been left where it was, had nobody demanded the move.
+	Despite string
 }
