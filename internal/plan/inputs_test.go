@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/org/ghcr-publish/internal/registry"
 )
 
 func (w *world) inputs() string {
@@ -48,6 +50,26 @@ func TestInputsCount(t *testing.T) {
 			w.git("commit", "--quiet", "--message=x")
 		}, false},
 		{"a dependency", func(w *world) { w.service(0).DependsOn = []string{"docs"} }, true},
+		{"a file that git changes as it checks it out", func(w *world) {
+			w.commit(map[string]string{".gitattributes": "api/*.go filter=up\n", "api/x.go": "quiet"})
+			before := w.inputs()
+			w.git("config", "filter.up.clean", "tr A-Z a-z")
+			w.write(map[string]string{"api/x.go": "QUIET"})
+			if made := w.make().Services[0]; made.Inputs == before || made.Labels[registry.RevisionKey] != w.head() {
+				w.t.Errorf("inputs %s of %s, and before %s", made.Inputs, made.Labels[registry.RevisionKey], before)
+			}
+			w.must(os.Remove(filepath.Join(w.dir, "api/x.go")))
+			w.must(os.Remove(filepath.Join(w.dir, ".gitattributes")))
+			w.commit(nil)
+		}, false},
+		{"a file that git ignores", func(w *world) {
+			w.commit(map[string]string{".gitignore": "made/\n*.log\n"})
+			w.write(map[string]string{"api/made/deep/file": "1"})
+		}, true},
+		{"a file that git and the paths leave out", func(w *world) {
+			w.commit(map[string]string{".gitignore": "made/\n*.log\n"})
+			w.write(map[string]string{"made/file": "1", "x.log": "1"})
+		}, false},
 		{"the same content, committed and not", func(w *world) {
 			w.write(map[string]string{"api/main.go": "2"})
 			before := w.inputs()

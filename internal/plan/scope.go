@@ -74,11 +74,25 @@ func (c *scope) derive(t *tree, whole bool) {
 func (t *tree) linked(prefix string, sources []string) bool {
 	return slices.ContainsFunc(t.symlinks, func(file string) bool {
 		link, below := strings.CutPrefix(file, prefix)
-		return below && slices.ContainsFunc(sources, func(source string) bool {
-			start := literal(source)
-			return source != "." && (strings.HasPrefix(source+"/", link+"/") || start != source && strings.HasPrefix(link, start))
-		})
+		return below && slices.ContainsFunc(sources, func(source string) bool { return leadsTo(source, link) })
 	})
+}
+
+// leadsTo reports whether a file may be what a source names, or a folder on the way there.
+func leadsTo(source, file string) bool {
+	if strings.Contains(source, "**") {
+		return strings.HasPrefix(file, literal(source))
+	}
+	levels, parts := strings.Split(file, "/"), strings.Split(source, "/")
+	if len(levels) > len(parts) {
+		return false
+	}
+	for i, level := range levels {
+		if hit, err := path.Match(parts[i], level); !hit && err == nil {
+			return false
+		}
+	}
+	return true
 }
 
 func asPrefix(folder string) string {

@@ -71,10 +71,10 @@ func (p Planner) readTree(ctx context.Context) (*tree, error) {
 	t := &tree{repo: p.Repo, commit: p.Event.SHA}
 	var unwatched []string
 	var status git.Status
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) { t.time, err = p.Repo.Time(ctx, t.commit); return err })
-	group.Go(func() (err error) { t.files, unwatched, err = p.Repo.Tracked(ctx); return err })
-	group.Go(func() (err error) { status, err = p.Repo.Status(ctx); return err })
+	group, together := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { t.time, err = p.Repo.Time(together, t.commit); return err })
+	group.Go(func() (err error) { t.files, unwatched, err = p.Repo.Tracked(together); return err })
+	group.Go(func() (err error) { status, err = p.Repo.Status(together); return err })
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}

@@ -96,9 +96,9 @@ type Verdict struct {
 
 // Moved is a tag that points elsewhere now; From is empty for a new one.
 type Moved struct {
-	Tag  string `json:"tag"`
-	From string `json:"from"`
-	To   string `json:"to"`
+	Tag     string `json:"tag"`
+	From    string `json:"from"`
+	To      string `json:"to"`
 	Despite string `json:"despite,omitempty"` // why it would have stayed, had nobody demanded the move
 }
 
