@@ -101,7 +101,9 @@ func (c *contexts) inputs() plan.Service {
 	c.t.Helper()
 	rules, _ := tags.Parse("type=raw,value=main")
 	p := plan.Planner{Rules: rules, Repo: git.Repo{Dir: c.dir, Run: run.OS, Env: os.Environ()}, Event: actions.Event{Name: "push", Ref: "refs/heads/main", SHA: c.git("rev-parse", "HEAD")},
-		Pushes: true, Resolve: func(context.Context, string, string) (registry.Image, bool, error) { return registry.Image{}, false, nil }}
+		Pushes: true, Resolve: func(context.Context, string, string) (registry.Image, bool, error) {
+			return registry.Image{}, false, nil
+		}}
 	p.Config.Services = []service.Service{c.service}
 	made, err := p.Make(c.t.Context())
 	c.must(err)
@@ -191,7 +193,10 @@ func TestInputsAreWhatTheBuilderGets(t *testing.T) {
 				c.must(os.Remove(c.at("app/www/loud.up")))
 				c.git("checkout", "--", "app/www/loud.up")
 			}, true},
-		{"line ends", nil, func(c *contexts) { c.must(os.Remove(c.at("app/www/dos.bat"))); c.git("checkout", "--", "app/www/dos.bat") }, true},
+		{"line ends", nil, func(c *contexts) {
+			c.must(os.Remove(c.at("app/www/dos.bat")))
+			c.git("checkout", "--", "app/www/dos.bat")
+		}, true},
 		{"a file that git is told not to look at", func(c *contexts) { c.git("update-index", "--assume-unchanged", "app/www/index.html") },
 			func(c *contexts) { c.write(map[string]string{"app/www/index.html": "2"}) }, true},
 		{"a file that is left out of the checkout", nil, func(c *contexts) {
