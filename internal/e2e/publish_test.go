@@ -149,7 +149,7 @@ func TestPublish(t *testing.T) {
 	var digests map[string]string
 	w.output("matrix", &matrix)
 	w.output("digests", &digests)
-	if len(matrix.Include) != 3 || matrix.Include[0].Row != "backend" || digests["auth"] != first.Services[2].Digest {
+	if len(matrix.Include) != 3 || matrix.Include[0].Row != "frontend" || digests["auth"] != first.Services[2].Digest {
 		t.Errorf("outputs: matrix %+v, digests %v", matrix, digests)
 	}
 	summary, err := os.ReadFile(filepath.Join(w.temp, "summary.md"))
