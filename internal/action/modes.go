@@ -173,6 +173,11 @@ func tellPlan(made plan.Plan, log *actions.Log) {
 			log.Printf("  compared with %s because %s", s.Base.SHA, s.Base.Why)
 		}
 		log.Printf("  tags: %s", cmp.Or(strings.Join(s.TagSet.Names(), ", "), "none"))
+		for _, tag := range s.TagSet.Tags {
+			if tag.Repaired != "" {
+				log.Printf("  tag %s was made of %q, which is no tag, from %s", tag.Name, tag.Repaired, tag.Rule)
+			}
+		}
 		for _, silent := range s.TagSet.Silent {
 			log.Printf("  no tag from %s", silent)
 		}

@@ -103,7 +103,7 @@ var rules, _ = tags.Parse("type=semver,pattern={{version}}\ntype=semver,pattern=
 
 func (s *shelf) promote(t *testing.T, set ...tags.Tag) ([]tags.Move, error) {
 	t.Helper()
-	p := Promoter{Resolve: s.resolve, Tag: s.tag, Version: rules.Published, IsAncestor: ancestors, Commit: at("c"),
+	p := Promoter{Resolve: s.resolve, Tag: s.tag, Version: rules.Published(), IsAncestor: ancestors, Commit: at("c"),
 		Tip:  func(context.Context) (string, error) { s.asked = append(s.asked, "tip"); return s.tip, s.noTip },
 		Tags: func(context.Context, string) ([]string, error) { return slices.Collect(maps.Keys(s.tags)), nil },
 		InputsAt: func(_ context.Context, _ plan.Service, commit string) (string, error) {

@@ -16,7 +16,7 @@ func randomRule(dice *rand.Rand) string {
 	rule := pick(dice, "type=schedule", "type=schedule,pattern={{date 'YYYYMMDD'}}", "type=semver,pattern={{version}}", "type=semver,pattern={{major}}.{{minor}}", "type=semver,pattern=v{{major}}",
 		"type=semver,pattern={{raw}},match=api-(.*)", "type=semver,pattern={{version}},value=1.2.3", "type=pep440,pattern={{version}}", "type=pep440,pattern={{major}}", "type=match,pattern=v(.*),group=1", "type=match,pattern=\\d.\\d",
 		"type=edge", "type=edge,branch=dev", "type=ref,event=branch", "type=ref,event=tag", "type=ref,event=pr", "type=raw,value=foo", "type=raw,value=latest", "type=raw,value={{branch}}-{{sha}}", "type=sha", "type=sha,format=long,prefix=")
-	for _, more := range []string{",priority=" + fmt.Sprint(dice.IntN(1200)), ",prefix=p-", ",suffix=-{{sha}}", ",enable={{is_default_branch}}", ",enable=false", ",prefix={{base_ref}}."} {
+	for _, more := range []string{",priority=" + fmt.Sprint(dice.IntN(1200)), ",prefix=p-", ",suffix=-{{sha}}", ",prefix={{branch}}-", ",enable={{is_default_branch}}", ",enable=false", ",prefix={{base_ref}}."} {
 		if dice.IntN(6) == 0 {
 			rule += more
 		}
@@ -78,6 +78,9 @@ func checkSet(t *testing.T, rules Rules, e Event, set Set) {
 	for _, tag := range set.Tags {
 		if !Valid(tag.Name) || tag.Rule == "" || tag.Kind == "" {
 			t.Fatalf("on %+v there is %+v", e, tag)
+		}
+		if was := tag.Repaired; was != "" && (Valid(was) || sanitise(was) != was || repaired(was) != tag.Name) {
+			t.Fatalf("on %+v %q was repaired to %q", e, was, tag.Name)
 		}
 		i := slices.IndexFunc(rules.list, func(r rule) bool { return r.text == tag.Rule })
 		if i < 0 {

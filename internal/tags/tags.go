@@ -1,6 +1,6 @@
 // Package tags says under which tags an image is published. Rules are written in
 // docker/metadata-action's language (https://github.com/docker/metadata-action#tags-input),
-// and give what they give there.
+// and give what they give there; where that is no tag, one is made of it, and said.
 package tags
 
 import (
@@ -41,6 +41,8 @@ type Tag struct {
 	Release string `json:"release,omitempty"`
 	// Line is the part of the version that a Release tag follows: "1.2", "1", or empty for all versions.
 	Line string `json:"line,omitempty"`
+	// Repaired is what the rule gave, where that is no tag and Name was made of it; else empty.
+	Repaired string `json:"repaired,omitempty"`
 }
 
 // A Set is what the rules yield for one event.
@@ -88,11 +90,9 @@ func (rules Rules) Render(e Event) Set {
 		set.add(tag)
 	}
 	if latest.Kind != "" {
-		if latest.Name = rules.Flavor.latest(e); Valid(latest.Name) {
-			set.add(latest)
-		} else {
-			set.Silent = append(set.Silent, fmt.Sprintf("latest: %q is not a valid tag", latest.Name))
-		}
+		// An affix can be empty, but the word is always left.
+		_ = latest.mend(rules.Flavor.latest(e))
+		set.add(latest)
 	}
 	return set
 }
@@ -135,9 +135,8 @@ func (r rule) render(e Event, f Flavor) (tag Tag, latest bool, reason string) {
 		return Tag{}, false, reason
 	}
 	tag.Rule = r.text
-	tag.Name = sanitise(r.affix("prefix", f.Prefix, e) + tag.Name + r.affix("suffix", f.Suffix, e))
-	if !Valid(tag.Name) {
-		return Tag{}, false, fmt.Sprintf("%q is not a valid tag", tag.Name)
+	if reason = tag.mend(e.expand(r.affix("prefix", f.Prefix)) + tag.Name + e.expand(r.affix("suffix", f.Suffix))); reason != "" {
+		return Tag{}, false, reason
 	}
 	return tag, latest, ""
 }
@@ -171,11 +170,11 @@ func (r rule) bare(e Event) (tag Tag, latest bool, reason string) {
 }
 
 // affix is the rule's own prefix or suffix; where it has none, that of all.
-func (r rule) affix(key, ofAll string, e Event) string {
+func (r rule) affix(key, ofAll string) string {
 	if own, given := r.attrs[key]; given {
-		return e.expand(own)
+		return own
 	}
-	return e.expand(ofAll)
+	return ofAll
 }
 
 func (r rule) edge(e Event) (tag Tag, latest bool, reason string) {

@@ -35,7 +35,7 @@ func TestRender(t *testing.T) {
 		{"raw, enabled by expression", "type=raw,value=edge,enable={{is_default_branch}}", mainPush, []string{"edge"}, "edge"},
 		{"raw, not enabled", "type=raw,value=edge,enable={{is_default_branch}}", feature, nil, ""},
 		{"a bare word", "nightly", mainPush, []string{"nightly"}, "nightly"},
-		{"an expression that is empty here", "type=sha,prefix={{branch}}-", release, nil, ""},
+		{"an expression that is empty here", "type=sha,prefix={{branch}}-", release, []string{"0123456"}, "0123456"},
 		{"the long sha", "type=sha,format=long,prefix=", mainPush, []string{sha}, sha},
 		{"a tag with match", `type=semver,pattern={{version}},match=backend-(.*)`, Event{Ref: "refs/tags/backend-1.0.0", SHA: sha}, []string{"1.0.0", "latest"}, "1.0.0"},
 		{"a tag that is no version", "type=semver,pattern={{version}}", Event{Ref: "refs/tags/nightly", SHA: sha}, nil, ""},
@@ -128,6 +128,41 @@ func TestKindsOfOtherRules(t *testing.T) {
 	}
 }
 
+// TestRepaired tells the user which rule to mend.
+func TestRepaired(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 130)
+	cases := []struct{ rule, flavor, want, was, silent string }{
+		{"type=sha,prefix={{branch}}-", "", "0123456", "-0123456", ""},
+		{"type=sha,prefix={{tag}}-", "", "v1.2.3-0123456", "", ""},
+		{"type=raw,value=é x", "", "x", "-x", ""},
+		{long, "", long[:119] + "-3afbb132", long, ""},
+		{long[:128], "", long[:128], "", ""},
+		{"--", "", "", "", `--: of "--" nothing is left that a tag may begin with`},
+		{"type=raw,value={{branch}}", "", "", "", "type=raw,value={{branch}}: it is empty here"},
+		{"type=semver,pattern={{version}},prefix=x", "prefix=.,onlatest=true", "latest", ".latest", ""}, // the last one
+	}
+	for _, c := range cases {
+		rules, mistakes := Parse(c.rule)
+		if mistakes != nil {
+			t.Fatal(mistakes)
+		}
+		rules.Flavor, _ = ParseFlavor(c.flavor)
+		set := rules.Render(release)
+		var last Tag
+		if len(set.Tags) > 0 {
+			last = set.Tags[len(set.Tags)-1]
+		}
+		if last.Name != c.want || last.Repaired != c.was || strings.Join(set.Silent, "; ") != c.silent {
+			t.Errorf("%s gives %q of %q, silent %q", c.rule, last.Name, last.Repaired, set.Silent)
+		}
+	}
+	one, other := repaired(long+"a"), repaired(long+"b")
+	if one == other || one != repaired(long+"a") {
+		t.Errorf("two long names give %q and %q", one, other)
+	}
+}
+
 func TestPublished(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
@@ -152,6 +187,14 @@ func TestPublished(t *testing.T) {
 		{"type=semver,pattern={{major}}", "20240501", ""},
 		{"type=semver,pattern=a.b{{version}}", "axb1.2.3", ""},
 		{"type=semver,pattern={{minor}}", "2", ""},
+		{"type=match,pattern=v(.*),group=1", "1.2.3", "1.2.3"},
+		{"type=match,pattern=v(.*),group=1,prefix=api-", "1.2.3", ""},
+		// What was repaired is found again by its rule.
+		{"type=semver,pattern={{version}},prefix={{branch}}-", "1.2.3", "1.2.3"},
+		{"type=semver,pattern={{version}},prefix={{branch}}-x-", "x-1.2.3", "1.2.3"},
+		{"type=semver,pattern={{version}},prefix={{branch}}-x-", "1.2.3", ""},
+		{"type=semver,pattern=.{{major}}.{{minor}}", "1.2", "1.2.0"},
+		{"type=semver,pattern={{version}},prefix=-{{branch}}-", "main-1.2.3", "1.2.3"},
 	}
 	for _, c := range cases {
 		rules, mistakes := Parse(c.rule)
@@ -159,7 +202,7 @@ func TestPublished(t *testing.T) {
 			t.Fatal(mistakes)
 		}
 		got := ""
-		if v := rules.Published(c.tag); v != nil {
+		if v := rules.Published()(c.tag); v != nil {
 			got = v.String()
 		}
 		if got != c.want {
@@ -192,7 +235,7 @@ func FuzzRender(f *testing.F) {
 				t.Errorf("%q from %q on %q never moves, and follows a line", tag.Name, text, ref)
 			}
 		}
-		rules.Published(ref)
+		rules.Published()(ref)
 		if again := rules.Render(e); fmt.Sprint(again) != fmt.Sprint(set) {
 			t.Error("rendering twice differs")
 		}

@@ -1,9 +1,7 @@
 package tags
 
 import (
-	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -130,66 +128,4 @@ func (r rule) pep440(e Event) (tag Tag, latest bool, reason string) {
 func (t Tag) Follows(v *semver.Version) bool {
 	major := fmt.Sprint(v.Major())
 	return t.Line == "" || t.Line == major || t.Line == major+"."+fmt.Sprint(v.Minor())
-}
-
-const number = `(?:0|[1-9][0-9]*)`
-
-// placeholders are what a pattern's expressions look like in a tag, as QuoteMeta writes them.
-var placeholders = strings.NewReplacer(
-	`\{\{version\}\}`, `(?P<version>`+number+`\.`+number+`\.`+number+`)`,
-	`\{\{raw\}\}`, `v?(?P<version>`+number+`\.`+number+`\.`+number+`)`,
-	`\{\{major\}\}`, `(?P<major>`+number+`)`,
-	`\{\{minor\}\}`, `(?P<minor>`+number+`)`,
-	`\{\{patch\}\}`, `(?P<patch>`+number+`)`)
-
-// affixExpression is an expression in a prefix or suffix, as QuoteMeta writes it. What it gave
-// another run is not known here.
-var affixExpression = regexp.MustCompile(`\\\{\\\{.*?\\\}\\\}`)
-
-// A shape is what the tags of one rule look like.
-func (r rule) shape(f Flavor) *regexp.Regexp {
-	pattern := statement.ReplaceAllString(r.attrs["pattern"], "{{$1}}")
-	switch {
-	case r.kind == "ref" && r.attrs["event"] == "tag":
-		pattern = "{{raw}}"
-	case r.kind != "semver" && r.kind != "pep440":
-		return nil
-	}
-	// A bare major version looks like any number: a date, a build's count.
-	if !strings.Contains(pattern, "{{minor}}") && !strings.Contains(pattern, "{{version}}") && pattern != "{{raw}}" {
-		return nil
-	}
-	affix := func(key, ofAll string) string {
-		if own, given := r.attrs[key]; given {
-			ofAll = own
-		}
-		return affixExpression.ReplaceAllString(regexp.QuoteMeta(ofAll), `[A-Za-z0-9._-]*`)
-	}
-	return regexp.MustCompile("^" + affix("prefix", f.Prefix) + placeholders.Replace(regexp.QuoteMeta(pattern)) + affix("suffix", f.Suffix) + "$")
-}
-
-// Published returns the version that a tag which these rules gave stands for; of one that leaves
-// parts of it open, the lowest. Nil where the tag stands for none, or for a prerelease.
-func (rules Rules) Published(tag string) *semver.Version {
-	for _, r := range rules.list {
-		shape := r.shape(rules.Flavor)
-		if shape == nil {
-			continue
-		}
-		groups := shape.FindStringSubmatch(tag)
-		if groups == nil {
-			continue
-		}
-		part := func(name string) string {
-			if i := shape.SubexpIndex(name); i >= 0 {
-				return groups[i]
-			}
-			return ""
-		}
-		if whole := part("version"); whole != "" {
-			return parseVersion(whole)
-		}
-		return parseVersion(part("major") + "." + part("minor") + "." + cmp.Or(part("patch"), "0"))
-	}
-	return nil
 }
