@@ -138,7 +138,7 @@ func (s *session) startScanner(ctx context.Context) *scan.Scanner {
 }
 
 func (s *session) promoter() promote.Promoter {
-	return promote.Promoter{Resolve: s.registry.Resolve, Tag: s.registry.Tag, Tags: s.registry.Tags, Version: s.job.Rules.Published(),
+	return promote.Promoter{Resolve: s.registry.Resolve, Tag: s.registry.Tag, Tags: s.registry.Tags, Versions: s.job.Rules.Published,
 		Commit: s.job.Event.SHA, IsAncestor: s.job.Repo.IsAncestor, Tip: s.job.tip, InputsAt: s.job.planner().InputsAt}
 }
 

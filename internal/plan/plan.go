@@ -122,17 +122,18 @@ func (p Planner) Make(ctx context.Context) (Plan, error) {
 		}
 		made.Services = append(made.Services, planned)
 	}
-	fanOut(made.Services)
+	if alone, _ := p.released(); alone == "" {
+		fanOut(made.Services)
+	}
 	made.Matrix = p.matrix(made.Work())
 	return made, nil
 }
 
 // service plans one service by itself; what depends on others comes after.
 func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Service, error) {
-	set := p.Rules.Render(p.tagEvent(work))
-	if p.Config.Tag != "" {
-		set.Ask(p.Config.Tag)
-	}
+	alone, _ := p.released()
+	other := alone != "" && alone != s.Name
+	set := p.tagSet(other, work)
 	planned := Service{Name: s.Name, Image: s.Image, Platforms: s.Platforms, Definition: s,
 		TagSet: set, Version: set.Version, Tags: []string{}}
 	for _, tag := range set.Names() {
@@ -145,8 +146,14 @@ func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Se
 	planned.Inputs = inputs
 	planned.Labels, planned.Annotations = p.labels(s, set.Version, work)
 	planned.Annotations[InputsKey] = inputs
-	if p.Pushes && len(set.Tags) == 0 {
-		planned.Action, planned.Reason = Skip, "no rule gives a tag for this event"
+	switch {
+	case other:
+		planned.Reason = fmt.Sprintf("the git tag %s releases %s alone", strings.TrimPrefix(p.Event.Ref, "refs/tags/"), alone)
+	case p.Pushes && len(set.Tags) == 0:
+		planned.Reason = "no rule gives a tag for this event"
+	}
+	if planned.Reason != "" {
+		planned.Action = Skip
 		return planned, nil
 	}
 	published, found, err := p.published(ctx, planned, work)
@@ -170,9 +177,31 @@ func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Se
 	return p.unchanged(ctx, planned, published), nil
 }
 
+// released tells which service the run's git tag releases alone, and as which version; both are empty where it does not.
+func (p Planner) released() (service, version string) {
+	names := make([]string, len(p.Config.Services))
+	for i, s := range p.Config.Services {
+		names[i] = s.Name
+	}
+	return tags.Releases(p.Event.Ref, names)
+}
+
+// tagSet is what the rules give a service; nothing, where the git tag is another's.
+func (p Planner) tagSet(other bool, work *tree) tags.Set {
+	if other {
+		return tags.Set{Tags: []tags.Tag{}, Silent: []string{}}
+	}
+	set := p.Rules.Render(p.tagEvent(work))
+	if p.Config.Tag != "" {
+		set.Ask(p.Config.Tag)
+	}
+	return set
+}
+
 func (p Planner) tagEvent(work *tree) tags.Event {
 	e := p.Event
-	return tags.Event{Name: e.Name, Ref: e.Ref, SHA: e.SHA, DefaultBranch: e.DefaultBranch, BaseRef: e.BaseRef, Now: p.Now, Committed: work.time}
+	_, version := p.released()
+	return tags.Event{Name: e.Name, Ref: e.Ref, SHA: e.SHA, DefaultBranch: e.DefaultBranch, BaseRef: e.BaseRef, Released: version, Now: p.Now, Committed: work.time}
 }
 
 // unchanged chooses between skipping a service and giving its digest the tags it lacks.

@@ -21,8 +21,8 @@ type Promoter struct {
 	Resolve func(ctx context.Context, image, tag string) (registry.Image, bool, error)
 	Tags    func(ctx context.Context, image string) ([]string, error)
 	Tag     func(ctx context.Context, approval verdict.Approval, tag, from string) error
-	// Version returns the version that a published tag stands for; nil for none.
-	Version func(tag string) *semver.Version
+	// Versions returns what tells the version that a published tag of a service stands for; nil for none.
+	Versions func(service string) func(tag string) *semver.Version
 	// Commit is that of this run; IsAncestor reports whether commit old is new or comes before it.
 	Commit     string
 	IsAncestor func(ctx context.Context, old, new string) (bool, error)
@@ -128,9 +128,10 @@ func (p *promotion) newerVersion(ctx context.Context, tag tags.Tag, now registry
 	if err != nil {
 		return "", err
 	}
+	version := p.Versions(p.service.Name)
 	kept, highest := "", mine
 	for _, published := range append(names, now.Version) {
-		if v := p.Version(published); v != nil && tag.Follows(v) && v.GreaterThan(highest) {
+		if v := version(published); v != nil && tag.Follows(v) && v.GreaterThan(highest) {
 			kept, highest = fmt.Sprintf("the newer version %s is published there", v), v
 		}
 	}

@@ -99,11 +99,11 @@ func ancestors(_ context.Context, old, new string) (bool, error) {
 // at is the commit that a letter stands for.
 func at(letter string) string { return strings.Repeat(letter, 40) }
 
-var rules, _ = tags.Parse("type=semver,pattern={{version}}\ntype=semver,pattern={{version}},suffix=-alpine\ntype=semver,pattern={{major}}.{{minor}}")
+var rules, _ = tags.Parse("type=semver,pattern={{version}}\ntype=semver,pattern={{version}},suffix=-alpine\ntype=semver,pattern={{major}}.{{minor}}\ntype=ref,event=tag")
 
 func (s *shelf) promote(t *testing.T, set ...tags.Tag) ([]tags.Move, error) {
 	t.Helper()
-	p := Promoter{Resolve: s.resolve, Tag: s.tag, Version: rules.Published(), IsAncestor: ancestors, Commit: at("c"),
+	p := Promoter{Resolve: s.resolve, Tag: s.tag, Versions: rules.Published, IsAncestor: ancestors, Commit: at("c"),
 		Tip:  func(context.Context) (string, error) { s.asked = append(s.asked, "tip"); return s.tip, s.noTip },
 		Tags: func(context.Context, string) ([]string, error) { return slices.Collect(maps.Keys(s.tags)), nil },
 		InputsAt: func(_ context.Context, _ plan.Service, commit string) (string, error) {
@@ -116,7 +116,7 @@ func (s *shelf) promote(t *testing.T, set ...tags.Tag) ([]tags.Move, error) {
 			}
 			return "", errors.New("no such commit")
 		}}
-	return p.Promote(t.Context(), plan.Service{Image: image, TagSet: tags.Set{Tags: set}}, approve(t))
+	return p.Promote(t.Context(), plan.Service{Name: "backend", Image: image, TagSet: tags.Set{Tags: set}}, approve(t))
 }
 
 func revision(letter string) *registry.Image {
@@ -245,6 +245,20 @@ func TestReleasesFollowTheirLine(t *testing.T) {
 		moves, err := s.promote(t, tags.Tag{Name: c.tag, Kind: tags.Release, Release: c.version, Line: c.line})
 		if err != nil || (moves[0].Kept == "") != c.moves {
 			t.Errorf("%s for %s: %+v, %v; want it moved: %v", c.tag, c.version, moves, err, c.moves)
+		}
+	}
+}
+
+func TestReleasesFollowTheirService(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		version string
+		moves   bool
+	}{{"1.2.9", false}, {"1.4.1", true}} {
+		s := &shelf{tags: map[string]registry.Image{"backend-v1.4.0": {Ref: theirs}, "web-v3.0.0": {Ref: theirs}, "latest": {Ref: theirs}}}
+		moves, err := s.promote(t, tags.Tag{Name: "latest", Kind: tags.Release, Release: c.version})
+		if err != nil || (moves[0].Kept == "") != c.moves {
+			t.Errorf("latest for %s: %+v, %v; want it moved: %v", c.version, moves, err, c.moves)
 		}
 	}
 }

@@ -16,6 +16,7 @@ var eventNames = map[string]string{"tag": "push", "pull": "pull_request", "dispa
 
 func caseEvent(t *testing.T, text string) Event {
 	t.Helper()
+	text, service, _ := strings.Cut(text, " service=")
 	text, base, _ := strings.Cut(text, " base=")
 	kind, of, _ := strings.Cut(text, " ")
 	e := Event{Name: kind, Ref: refs[kind] + of, SHA: "860c1904a1ce19322e91ac35af1ab07466440c37", DefaultBranch: "main", BaseRef: base,
@@ -26,6 +27,7 @@ func caseEvent(t *testing.T, text string) Event {
 	if kind == "pull" {
 		e.Ref += "/merge"
 	}
+	_, e.Released = Releases(e.Ref, []string{service})
 	if refs[kind] == "" {
 		t.Fatalf("no event %q", text)
 	}

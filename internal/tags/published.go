@@ -28,12 +28,13 @@ type shape struct {
 	lost  string // what a repair has taken off its beginning where the expressions before it were empty
 }
 
-// shape is that of a rule; nil where its tags tell no version.
-func (r rule) shape(f Flavor) *shape {
-	pattern := statement.ReplaceAllString(r.attrs["pattern"], "{{$1}}")
+// shape is that of a rule for one service; nil where its tags tell no version.
+func (r rule) shape(f Flavor, service string) *shape {
+	pattern, before := statement.ReplaceAllString(r.attrs["pattern"], "{{$1}}"), ""
 	switch {
 	case r.kind == "ref" && r.attrs["event"] == "tag", r.kind == "match":
-		pattern = "{{raw}}"
+		// The git tag may be of this service alone.
+		pattern, before = "{{raw}}", "(?:"+regexp.QuoteMeta(service+"-")+")?"
 	case r.kind != "semver" && r.kind != "pep440":
 		return nil
 	}
@@ -41,7 +42,7 @@ func (r rule) shape(f Flavor) *shape {
 	if !strings.Contains(pattern, "{{minor}}") && !strings.Contains(pattern, "{{version}}") && pattern != "{{raw}}" {
 		return nil
 	}
-	return r.shaped(f, pattern, placeholders.Replace(regexp.QuoteMeta(pattern)))
+	return r.shaped(f, pattern, before+placeholders.Replace(regexp.QuoteMeta(pattern)))
 }
 
 // shaped puts the affixes around a pattern, which looks like that in a tag.
@@ -75,12 +76,12 @@ func (s shape) version(tag string) *semver.Version {
 	return parseVersion(part("major") + "." + part("minor") + "." + cmp.Or(part("patch"), "0"))
 }
 
-// Published returns a function that tells which version a tag stands for which these rules gave; of one that leaves
-// parts of it open, the lowest. It tells nil where the tag stands for none, or for a prerelease.
-func (rules Rules) Published() func(tag string) *semver.Version {
+// Published returns a function that tells which version a tag stands for which these rules gave a service; of
+// one that leaves parts of it open, the lowest. It tells nil where the tag stands for none, or for a prerelease.
+func (rules Rules) Published(service string) func(tag string) *semver.Version {
 	var shapes []*shape
 	for _, r := range rules.list {
-		if s := r.shape(rules.Flavor); s != nil {
+		if s := r.shape(rules.Flavor, service); s != nil {
 			shapes = append(shapes, s)
 		}
 	}

@@ -17,9 +17,11 @@ type Event struct {
 	Ref           string // refs/heads/main, refs/tags/v1.2.3, refs/pull/7/merge
 	SHA           string // commit, 40 or 64 hexadecimal digits
 	DefaultBranch string
-	BaseRef       string    // branch that a git tag was pushed from, or that a pull request is for; empty if that is not known
-	Now           time.Time // when the run began
-	Committed     time.Time // when the commit was made
+	BaseRef       string // branch that a git tag was pushed from, or that a pull request is for; empty if that is not known
+	// Released is the version of a git tag that releases one service alone, v1.2.3 of backend/v1.2.3; empty for all others.
+	Released  string
+	Now       time.Time // when the run began
+	Committed time.Time // when the commit was made
 }
 
 // A Kind says how a tag may move.
@@ -199,16 +201,16 @@ func (r rule) ref(e Event) (tag Tag, latest bool, reason string) {
 	case "pr":
 		return Tag{Name: strings.TrimSuffix(rest, "/merge"), Kind: Branch}, false, ""
 	case "tag":
-		return ofGitTag(rest, rest), true, ""
+		return e.ofGitTag(rest, rest), true, ""
 	}
 	return Tag{Name: rest, Kind: Branch}, false, ""
 }
 
 // ofGitTag is a tag that is a git tag's name, or a part of it. The whole names one version and never moves, and
 // so does a part that tells the whole version; any other part follows the line that it tells.
-func ofGitTag(name, gitTag string) Tag {
+func (e Event) ofGitTag(name, gitTag string) Tag {
 	tag := Tag{Name: name, Kind: Version}
-	v := parseVersion(gitTag)
+	v := e.version(gitTag)
 	if v != nil {
 		tag.Release = full(v)
 	}
@@ -236,7 +238,7 @@ func (r rule) matched(e Event) (tag Tag, latest bool, reason string) {
 	if groups == nil || groups[2*r.group] < 0 {
 		return Tag{}, false, fmt.Sprintf("%q does not match %s", text, r.attrs["pattern"])
 	}
-	return ofGitTag(text[groups[2*r.group]:groups[2*r.group+1]], text), true, ""
+	return e.ofGitTag(text[groups[2*r.group]:groups[2*r.group+1]], text), true, ""
 }
 
 // subject is what semver, pep440 and match look at: their value, or the git tag.

@@ -166,7 +166,7 @@ func TestRepaired(t *testing.T) {
 func TestPublished(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
-		rule, tag, want string // empty: none
+		rule, tag, want string // of the service backend; empty: none
 	}{
 		{"type=semver,pattern={{version}}", "1.2.3", "1.2.3"},
 		{"type=semver,pattern={{version}}", "v1.2.3", ""},
@@ -176,6 +176,12 @@ func TestPublished(t *testing.T) {
 		{"type=semver,pattern={{raw}}", "v1.2.3", "1.2.3"},
 		{"type=ref,event=tag", "v1.2.3", "1.2.3"},
 		{"type=ref,event=tag", "1.2.3", "1.2.3"},
+		{"type=ref,event=tag", "backend-v1.2.3", "1.2.3"},
+		{"type=ref,event=tag", "backend-1.2.3", "1.2.3"},
+		{"type=ref,event=tag", "web-v1.2.3", ""},
+		{"type=ref,event=tag,prefix=p-", "p-backend-v1.2.3", "1.2.3"},
+		{"type=match,pattern=.*", "backend-v1.2.3", "1.2.3"},
+		{"type=semver,pattern={{raw}}", "backend-v1.2.3", ""},
 		{"type=ref,event=branch", "1.2.3", ""},
 		{"type=semver,pattern={{version}},prefix=api-", "api-1.2.3", "1.2.3"},
 		{"type=semver,pattern={{version}},prefix=api-", "web-1.2.3", ""},
@@ -202,12 +208,72 @@ func TestPublished(t *testing.T) {
 			t.Fatal(mistakes)
 		}
 		got := ""
-		if v := rules.Published()(c.tag); v != nil {
+		if v := rules.Published("backend")(c.tag); v != nil {
 			got = v.String()
 		}
 		if got != c.want {
 			t.Errorf("by %s the tag %s stands for %q, want %q", c.rule, c.tag, got, c.want)
 		}
+	}
+}
+
+func TestReleases(t *testing.T) {
+	t.Parallel()
+	services := []string{"web", "web.api", "backend", "1.0.0", "web/v1"}
+	for ref, want := range map[string][2]string{
+		"refs/tags/backend/v1.2.3":      {"backend", "v1.2.3"},
+		"refs/tags/backend/1.2.3":       {"backend", "1.2.3"},
+		"refs/tags/backend@1.2.3":       {"backend", "1.2.3"},
+		"refs/tags/backend@v1.2.3-rc.1": {"backend", "v1.2.3-rc.1"},
+		"refs/tags/backend/v1.2.3+b1":   {"backend", "v1.2.3+b1"},
+		"refs/tags/backend@1.2rc1":      {"backend", "1.2rc1"}, // Python's
+		"refs/tags/web/v1":              {"web", "v1"},
+		"refs/tags/web/v1/2.0.0":        {"web/v1", "2.0.0"}, // the longest name
+		"refs/tags/web.api/1.0.0":       {"web.api", "1.0.0"},
+		"refs/tags/1.0.0/2.0.0":         {"1.0.0", "2.0.0"},
+		"refs/tags/backend/nightly":     {},
+		"refs/tags/backend/":            {},
+		"refs/tags/backend":             {},
+		"refs/tags/backend-v1.2.3":      {},
+		"refs/tags/backend/v1/2":        {},
+		"refs/tags/backends/v1.2.3":     {},
+		"refs/tags/Backend/v1.2.3":      {},
+		"refs/tags/a/backend/v1.2.3":    {},
+		"refs/tags/other/v1.2.3":        {},
+		"refs/tags/v1.2.3":              {},
+		"refs/heads/backend/v1.2.3":     {},
+		"":                              {},
+	} {
+		if service, version := Releases(ref, services); [2]string{service, version} != want {
+			t.Errorf("%s releases %q as %q, want %q", ref, service, version, want)
+		}
+	}
+	if service, _ := Releases("refs/tags//v1.2.3", []string{""}); service != "" {
+		t.Errorf("a service without a name is released")
+	}
+}
+
+// TestKindsOfAServicesRelease: what a service's own git tag gives follows its versions.
+func TestKindsOfAServicesRelease(t *testing.T) {
+	t.Parallel()
+	rules, _ := Parse("type=semver,pattern={{version}}\ntype=semver,pattern={{major}}\ntype=ref,event=tag\ntype=match,pattern=v(.*),group=1,suffix=-m\ntype=match,pattern=\\d+,suffix=-n")
+	set := rules.Render(Event{Name: "push", Ref: "refs/tags/backend/v1.2.3", SHA: sha, Released: "v1.2.3"})
+	want := map[string]Tag{
+		"1.2.3": {Kind: Version, Release: "1.2.3"}, "1": {Kind: Release, Release: "1.2.3", Line: "1"}, "backend-v1.2.3": {Kind: Version, Release: "1.2.3"},
+		"1.2.3-m": {Kind: Version, Release: "1.2.3"}, "1-n": {Kind: Release, Release: "1.2.3", Line: "1"}, "latest": {Kind: Release, Release: "1.2.3"},
+	}
+	got := map[string]Tag{}
+	for _, tag := range set.Tags {
+		got[tag.Name] = Tag{Kind: tag.Kind, Release: tag.Release, Line: tag.Line}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("kinds (-want +got):\n%s", diff)
+	}
+	// A value is no git tag, whatever it looks like.
+	rules, _ = Parse("type=ref,event=tag\ntype=semver,pattern={{version}},value=backend/v1.2.3\ntype=semver,pattern={{version}},match=web/(.*)")
+	set = rules.Render(Event{Name: "push", Ref: "refs/tags/backend/v1.2.3", SHA: sha, Released: "v1.2.3"})
+	if got := strings.Join(set.Names(), " "); got != "backend-v1.2.3 latest" {
+		t.Errorf("tags %s; silent %q", got, set.Silent)
 	}
 }
 
@@ -235,7 +301,7 @@ func FuzzRender(f *testing.F) {
 				t.Errorf("%q from %q on %q never moves, and follows a line", tag.Name, text, ref)
 			}
 		}
-		rules.Published()(ref)
+		rules.Published("backend")(ref)
 		if again := rules.Render(e); fmt.Sprint(again) != fmt.Sprint(set) {
 			t.Error("rendering twice differs")
 		}

@@ -28,20 +28,64 @@ func full(v *semver.Version) string {
 	return text
 }
 
+// isPython reports whether a text is a version of Python's kind.
+func isPython(text string) bool {
+	_, err := pep440.Parse(text)
+	return err == nil
+}
+
+func isSemver(text string) bool { return parseVersion(text) != nil }
+
+// Releases tells which of the services a git tag releases alone, and as which version: backend/v1.2.3, backend@v1.2.3 and
+// backend@1.2.3 release backend. Both are empty where the ref is no such tag.
+func Releases(ref string, services []string) (service, version string) {
+	gitTag := cutOrEmpty(ref, "refs/tags/")
+	if !strings.ContainsAny(gitTag, "/@") {
+		return "", ""
+	}
+	for _, name := range services {
+		rest, ok := strings.CutPrefix(gitTag, name)
+		if !ok || len(name) <= len(service) || rest == "" || rest[0] != '/' && rest[0] != '@' {
+			continue
+		}
+		if rest = rest[1:]; isSemver(rest) || isPython(rest) {
+			service, version = name, rest
+		}
+	}
+	return service, version
+}
+
+// version is the semantic version that a git tag tells, or what stands in its place; nil for none.
+func (e Event) version(text string) *semver.Version {
+	if v := parseVersion(text); v != nil || e.Ref != "refs/tags/"+text {
+		return v
+	}
+	return parseVersion(e.Released)
+}
+
 func (r rule) semver(e Event) (tag Tag, latest bool, reason string) {
-	text, reason := r.versionText(e)
+	text, v, reason := r.semanticVersion(e)
 	if reason != "" {
 		return Tag{}, false, reason
-	}
-	v := parseVersion(text)
-	if v == nil {
-		return Tag{}, false, fmt.Sprintf("%q is no semantic version", text)
 	}
 	return renderVersion(r.attrs["pattern"], text, v), v.Prerelease() == "", ""
 }
 
-// versionText is what semver and pep440 look at: of what match finds the first group, else all of it.
-func (r rule) versionText(e Event) (text, reason string) {
+// semanticVersion is the one that the rule is about, as it is written and as it is read.
+func (r rule) semanticVersion(e Event) (text string, v *semver.Version, reason string) {
+	text, reason = r.versionText(e, isSemver)
+	if reason != "" {
+		return "", nil, reason
+	}
+	if v = parseVersion(text); v == nil {
+		return "", nil, fmt.Sprintf("%q is no semantic version", text)
+	}
+	return text, v, ""
+}
+
+// versionText is what rules about versions look at: of what match finds the first group, else all of it; of a git tag
+// that releases one service alone, and would be no version, what follows the service's name.
+func (r rule) versionText(e Event, isVersion func(string) bool) (text, reason string) {
 	text, reason = r.subject(e)
 	if reason != "" {
 		return "", reason
@@ -51,7 +95,11 @@ func (r rule) versionText(e Event) (text, reason string) {
 			text = groups[1]
 		}
 	}
-	return strings.ReplaceAll(text, "/", "-"), ""
+	text = strings.ReplaceAll(text, "/", "-")
+	if plain := r.match == nil && r.attrs["value"] == ""; plain && e.Released != "" && !isVersion(text) {
+		return e.Released, ""
+	}
+	return text, ""
 }
 
 // renderVersion fills a semver pattern. A prerelease gives its full version whatever the pattern,
@@ -93,7 +141,7 @@ func (t Tag) along(pattern, major, minor string) Tag {
 
 // pep440 reads a Python version: https://packaging.python.org/en/latest/specifications/version-specifiers/
 func (r rule) pep440(e Event) (tag Tag, latest bool, reason string) {
-	text, reason := r.versionText(e)
+	text, reason := r.versionText(e, isPython)
 	if reason != "" {
 		return Tag{}, false, reason
 	}
