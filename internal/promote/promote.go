@@ -118,7 +118,8 @@ func (p *promotion) move(ctx context.Context, tag tags.Tag) (tags.Move, error) {
 
 // newerVersion says why a release's tag stays; empty if it moves. The label of what it points to does
 // not tell enough: a digest that was used again has the label of its first tag. So all versions that
-// are published count, of the line that the tag follows. What is no version goes by its commits.
+// are published count, of the line that the tag follows. What is no version goes by its commits, and so does a
+// prerelease where no published tag tells one.
 func (p *promotion) newerVersion(ctx context.Context, tag tags.Tag, now registry.Image) (string, error) {
 	mine, err := semver.StrictNewVersion(tag.Release)
 	if err != nil {
@@ -129,11 +130,18 @@ func (p *promotion) newerVersion(ctx context.Context, tag tags.Tag, now registry
 		return "", err
 	}
 	version := p.Versions(p.service.Name)
-	kept, highest := "", mine
+	kept, highest, known := "", mine, false
 	for _, published := range append(names, now.Version) {
-		if v := version(published); v != nil && tag.Follows(v) && v.GreaterThan(highest) {
+		v := version(published)
+		if v == nil || !tag.Follows(v) {
+			continue
+		}
+		if known = true; v.GreaterThan(highest) {
 			kept, highest = fmt.Sprintf("the newer version %s is published there", v), v
 		}
+	}
+	if !known && mine.Prerelease() != "" {
+		return p.newerCommit(ctx, now)
 	}
 	return kept, nil
 }

@@ -32,9 +32,8 @@ type shape struct {
 func (r rule) shape(f Flavor, service string) *shape {
 	pattern, before := statement.ReplaceAllString(r.attrs["pattern"], "{{$1}}"), ""
 	switch {
-	case r.kind == "ref" && r.attrs["event"] == "tag", r.kind == "match":
-		// The git tag may be of this service alone.
-		pattern, before = "{{raw}}", "(?:"+regexp.QuoteMeta(service+"-")+")?"
+	case r.showsGitTag():
+		pattern, before = "{{raw}}", maybe(service)
 	case r.kind != "semver" && r.kind != "pep440":
 		return nil
 	}
@@ -43,6 +42,29 @@ func (r rule) shape(f Flavor, service string) *shape {
 		return nil
 	}
 	return r.shaped(f, pattern, before+placeholders.Replace(regexp.QuoteMeta(pattern)))
+}
+
+// showsGitTag reports whether the rule's tags are made of the git tag, whatever that is.
+func (r rule) showsGitTag() bool {
+	return r.kind == "ref" && r.attrs["event"] == "tag" || r.kind == "match"
+}
+
+// maybe is what the tag of a git tag begins with that releases a service alone.
+func maybe(service string) string { return "(?:" + regexp.QuoteMeta(service+"-") + ")?" }
+
+const prerelease = `(?P<version>` + number + `\.` + number + `\.` + number + `-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)`
+
+// previewShape is that of a rule's prereleases, which give their whole version; nil where they tell none.
+func (r rule) previewShape(f Flavor, service string) *shape {
+	switch {
+	case r.showsGitTag():
+		return r.shaped(f, "", maybe(service)+"v?"+prerelease)
+	case r.kind == "semver" && isRaw(r.attrs["pattern"]):
+		return r.shaped(f, "", "v?"+prerelease)
+	case r.kind == "semver":
+		return r.shaped(f, "", prerelease)
+	}
+	return nil
 }
 
 // shaped puts the affixes around a pattern, which looks like that in a tag.
@@ -77,20 +99,34 @@ func (s shape) version(tag string) *semver.Version {
 }
 
 // Published returns a function that tells which version a tag stands for which these rules gave a service; of
-// one that leaves parts of it open, the lowest. It tells nil where the tag stands for none, or for a prerelease.
+// one that leaves parts of it open, the lowest. It tells nil where the tag stands for none.
 func (rules Rules) Published(service string) func(tag string) *semver.Version {
-	var shapes []*shape
+	var releases, previews []*shape
 	for _, r := range rules.list {
 		if s := r.shape(rules.Flavor, service); s != nil {
-			shapes = append(shapes, s)
+			releases = append(releases, s)
+		}
+		if s := r.previewShape(rules.Flavor, service); s != nil {
+			previews = append(previews, s)
 		}
 	}
 	return func(tag string) *semver.Version {
-		for _, s := range shapes {
+		for _, s := range releases {
 			if v := s.version(tag); v != nil {
 				return v
 			}
 		}
-		return nil
+		return lowest(previews, tag)
 	}
+}
+
+// lowest reads a prerelease. Where one rule gives no suffix and another -alpine, 1.2.3-rc.1-alpine may be of either:
+// it is taken for the lower version, which keeps nothing back that may move.
+func lowest(shapes []*shape, tag string) (found *semver.Version) {
+	for _, s := range shapes {
+		if v := s.version(tag); v != nil && (found == nil || v.LessThan(found)) {
+			found = v
+		}
+	}
+	return found
 }

@@ -1,6 +1,7 @@
 // Package tags says under which tags an image is published. Rules are written in
 // docker/metadata-action's language (https://github.com/docker/metadata-action#tags-input),
-// and give what they give there; where that is no tag, one is made of it, and said.
+// and give what they give there; where that is no tag, one is made of it, and said. One type is more
+// than there: channel, for prereleases.
 package tags
 
 import (
@@ -31,7 +32,7 @@ const (
 	Commit  Kind = "commit"  // names one commit; moves when that commit is built again
 	Version Kind = "version" // names one version or git tag; never moves
 	Branch  Kind = "branch"  // follows a branch
-	Release Kind = "release" // follows the highest release: latest, major and minor versions
+	Release Kind = "release" // follows the highest release: latest, major and minor versions, channels of prereleases
 )
 
 // A Tag is one name an image gets, and the rule that gave it.
@@ -41,7 +42,8 @@ type Tag struct {
 	Kind Kind   `json:"kind"`
 	// Release is the semantic version that is released, "1.2.3"; empty where the tag says nothing of one.
 	Release string `json:"release,omitempty"`
-	// Line is the part of the version that a Release tag follows: "1.2", "1", or empty for all versions.
+	// Line is the part of the version that a Release tag follows: "1.2", "1", a channel of prereleases such as "beta", or
+	// empty for all releases.
 	Line string `json:"line,omitempty"`
 	// Repaired is what the rule gave, where that is no tag and Name was made of it; else empty.
 	Repaired string `json:"repaired,omitempty"`
@@ -155,6 +157,8 @@ func (r rule) bare(e Event) (tag Tag, latest bool, reason string) {
 		return r.semver(e)
 	case "pep440":
 		return r.pep440(e)
+	case "channel":
+		return r.channel(e)
 	case "match":
 		return r.matched(e)
 	case "edge":

@@ -101,6 +101,8 @@ func TestKindsOfOtherRules(t *testing.T) {
 		{"type=match,pattern=\\d+$", "", release, Tag{Name: "3", Kind: Release, Release: "1.2.3"}},
 		{"type=match,pattern=\\d+", "", odd, Tag{Name: "2024", Kind: Release}},
 		{"type=match,pattern=.*", "", odd, Tag{Name: "2024-spring", Kind: Version}},
+		{"type=channel", "", preview, Tag{Name: "rc", Kind: Release, Release: "2.0.0-rc.1", Line: "rc"}},
+		{"type=channel,value=1.0.0-beta+b7,prefix=p-", "", mainPush, Tag{Name: "p-beta", Kind: Release, Release: "1.0.0-beta", Line: "beta"}},
 		{"type=pep440,pattern={{version}}", "", python, Tag{Name: "1.2.3", Kind: Version, Release: "1.2.3"}},
 		{"type=pep440,pattern={{major}}.{{minor}}", "", python, Tag{Name: "1.2", Kind: Release, Release: "1.2.3", Line: "1.2"}},
 		{"type=pep440,pattern={{major}}", "", Event{Ref: "refs/tags/1.2.3rc1", SHA: sha}, Tag{Name: "1.2.3rc1", Kind: Version}},
@@ -170,7 +172,19 @@ func TestPublished(t *testing.T) {
 	}{
 		{"type=semver,pattern={{version}}", "1.2.3", "1.2.3"},
 		{"type=semver,pattern={{version}}", "v1.2.3", ""},
-		{"type=semver,pattern={{version}}", "1.2.3-rc.1", ""},
+		{"type=semver,pattern={{version}}", "1.2.3-rc.1", "1.2.3-rc.1"},
+		{"type=semver,pattern={{version}}", "v1.2.3-rc.1", ""},
+		{"type=semver,pattern={{version}}", "1.2.3-01", ""},
+		{"type=semver,pattern={{raw}}", "v1.2.3-rc.1", "1.2.3-rc.1"},
+		{"type=semver,pattern={{major}}", "1.2.3-rc.1", "1.2.3-rc.1"}, // which is all that a prerelease gives
+		{"type=semver,pattern=v{{major}}", "1.2.3-rc.1", "1.2.3-rc.1"},
+		{"type=ref,event=tag", "backend-v1.2.3-rc.1", "1.2.3-rc.1"},
+		{"type=semver,pattern={{version}},suffix=-alpine", "1.2.3-rc.1-alpine", "1.2.3-rc.1"},
+		{"type=semver,pattern={{version}}\ntype=semver,pattern={{version}},suffix=-alpine", "1.2.3-rc.1-alpine", "1.2.3-rc.1"},
+		{"type=semver,pattern={{version}}\ntype=semver,pattern={{version}},suffix=-alpine", "1.2.3-alpine", "1.2.3"},
+		{"type=semver,pattern={{version}},prefix={{branch}}-", "1.2.3-rc.1", "1.2.3-rc.1"},
+		{"type=pep440,pattern={{version}}", "1.2.3-rc.1", ""},
+		{"type=channel", "beta", ""},
 		{"type=semver,pattern={{version}}", "main", ""},
 		{"type=semver,pattern=v{{version}}", "v1.2.3", "1.2.3"},
 		{"type=semver,pattern={{raw}}", "v1.2.3", "1.2.3"},
@@ -279,9 +293,9 @@ func TestKindsOfAServicesRelease(t *testing.T) {
 
 func TestParseReportsEveryMistake(t *testing.T) {
 	t.Parallel()
-	_, mistakes := Parse("type=nope\ntype=ref\ntype=ref,event=x\ntype=sha,format=tiny\ntype=semver,pattern={{version}},match=v.*\ntype=raw,value=a,colour=red\ntype=sha")
-	if len(mistakes) != 6 {
-		t.Errorf("got %d mistakes, want 6: %v", len(mistakes), mistakes)
+	_, mistakes := Parse("type=nope\ntype=ref\ntype=ref,event=x\ntype=sha,format=tiny\ntype=semver,pattern={{version}},match=v.*\ntype=raw,value=a,colour=red\ntype=sha\ntype=channel,pattern={{version}}\ntype=channel,match=v.*")
+	if len(mistakes) != 8 {
+		t.Errorf("got %d mistakes, want 8: %v", len(mistakes), mistakes)
 	}
 }
 

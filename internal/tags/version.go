@@ -172,8 +172,33 @@ func (r rule) pep440(e Event) (tag Tag, latest bool, reason string) {
 	return tag.along(pattern, major, minor), true, ""
 }
 
+// channel gives the channel of a prerelease. No other rule's tag moves to a prerelease, and this one's to nothing else.
+func (r rule) channel(e Event) (tag Tag, latest bool, reason string) {
+	text, v, reason := r.semanticVersion(e)
+	if reason != "" {
+		return Tag{}, false, reason
+	}
+	name := channelOf(v)
+	if name == "" {
+		return Tag{}, false, fmt.Sprintf("%q is of no prerelease channel", text)
+	}
+	return Tag{Name: name, Kind: Release, Release: full(v), Line: name}, false, ""
+}
+
+// channelOf is what a prerelease begins with, beta of 1.2.3-beta.1; empty where that is a number, or there is none.
+func channelOf(v *semver.Version) string {
+	first, _, _ := strings.Cut(v.Prerelease(), ".")
+	if strings.Trim(first, "0123456789") == "" || first[0] == '-' {
+		return ""
+	}
+	return first
+}
+
 // Follows reports whether a version belongs to the line that a Release tag follows.
 func (t Tag) Follows(v *semver.Version) bool {
+	if v.Prerelease() != "" {
+		return t.Line != "" && t.Line == channelOf(v)
+	}
 	major := fmt.Sprint(v.Major())
 	return t.Line == "" || t.Line == major || t.Line == major+"."+fmt.Sprint(v.Minor())
 }
