@@ -3,6 +3,7 @@ package action
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,10 +19,18 @@ import (
 func (s *session) request(service plan.Service, metadata string) buildx.Build {
 	at := func(path string) string { return filepath.Join(s.job.Workspace, filepath.FromSlash(path)) }
 	d := service.Definition
+	annotations, marks := unmarked(service)
 	return buildx.Build{Builder: s.builder, Image: service.Image, Context: at(d.Context), Dockerfile: at(d.Dockerfile), Target: d.Target,
-		Platforms: service.Platforms, BuildArgs: d.BuildArgs, Labels: service.Labels, Annotations: service.Annotations,
+		Platforms: service.Platforms, BuildArgs: d.BuildArgs, Labels: service.Labels, Annotations: annotations, Levels: s.job.Event.Levels, Marks: marks,
 		Provenance: s.job.Config.Provenance, SBOM: s.job.Config.SBOM, PlainHTTP: s.job.plainHTTP(),
 		Metadata: filepath.Join(s.private.path, "metadata", metadata+".json")}
+}
+
+// unmarked tells the annotations that go where they are wanted from the one that the next plan reads, which must be on the index.
+func unmarked(service plan.Service) (annotations, marks map[string]string) {
+	annotations = maps.Clone(service.Annotations)
+	delete(annotations, plan.InputsKey)
+	return annotations, map[string]string{plan.InputsKey: service.Inputs}
 }
 
 func (s *session) progress(service string) *buildx.Progress {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -161,7 +162,14 @@ func (s *session) reuse(ctx context.Context, service plan.Service) (publish.Cand
 
 // index joins what rows have pushed.
 func (s *session) index(ctx context.Context, service plan.Service, digests []string) (registry.Image, error) {
-	ref, err := s.registry.Join(ctx, service.Image, digests, service.Annotations)
+	annotations, whole := unmarked(service)
+	if slices.Contains(s.job.Event.Levels, "index") {
+		maps.Copy(whole, annotations)
+	}
+	if !slices.Contains(s.job.Event.Levels, "manifest-descriptor") {
+		annotations = nil
+	}
+	ref, err := s.registry.Join(ctx, service.Image, digests, whole, annotations)
 	if err != nil {
 		return registry.Image{}, err
 	}

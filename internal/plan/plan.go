@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -201,7 +202,8 @@ func (p Planner) tagSet(other bool, work *tree) tags.Set {
 func (p Planner) tagEvent(work *tree) tags.Event {
 	e := p.Event
 	_, version := p.released()
-	return tags.Event{Name: e.Name, Ref: e.Ref, SHA: e.SHA, DefaultBranch: e.DefaultBranch, BaseRef: e.BaseRef, Released: version, Now: p.Now, Committed: work.time}
+	return tags.Event{Name: e.Name, Ref: e.Ref, SHA: cmp.Or(e.HeadSHA, e.SHA), ShortSHA: e.ShortSHA, DefaultBranch: e.DefaultBranch, BaseRef: e.BaseRef,
+		Released: version, Now: p.Now, Committed: work.time}
 }
 
 // unchanged chooses between skipping a service and giving its digest the tags it lacks.
@@ -298,12 +300,13 @@ func (p Planner) labels(s service.Service, version string, work *tree) (labels, 
 // revision names the commit that an image is built from. With uncommitted files there is none, and
 // the name says so: no later run will take it for a commit.
 func (p Planner) revision(s service.Service, work *tree) string {
+	commit := cmp.Or(p.Event.HeadSHA, work.commit)
 	for _, part := range append(p.needed(s), s) {
 		if len(work.matching(part, work.dirty)) > 0 {
-			return work.commit + Dirty
+			return commit + Dirty
 		}
 	}
-	return work.commit
+	return commit
 }
 
 func shortSHA(sha string) string { return sha[:min(7, len(sha))] }

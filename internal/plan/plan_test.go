@@ -329,6 +329,19 @@ func TestLabels(t *testing.T) {
 	}
 }
 
+func TestPullRequestNamesItsHead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	head := strings.Repeat("cd", 20)
+	w.planner.Event.HeadSHA, w.planner.Event.ShortSHA = head, 10
+	w.write(map[string]string{"api/main.go": "2"})
+	for i, want := range []string{head + Dirty, head} {
+		if got := w.make().Services[i]; got.Labels[registry.RevisionKey] != want || got.TagSet.Names()[1] != "sha-cdcdcdcdcd" {
+			t.Errorf("revision %q, tags %q; want %q", got.Labels[registry.RevisionKey], got.Tags, want)
+		}
+	}
+}
+
 func TestJSONIsTheInterface(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -31,6 +31,7 @@ func randomFlavor(dice *rand.Rand) string {
 func randomEvent(dice *rand.Rand) Event {
 	e := Event{SHA: strings.Repeat(pick(dice, "a", "0", "f1"), 40)[:40], DefaultBranch: pick(dice, "main", "dev", ""), BaseRef: pick(dice, "", "refs/heads/main", "x"),
 		Now: time.Unix(dice.Int64N(4e9), 0), Committed: time.Unix(dice.Int64N(4e9), 0)}
+	e.ShortSHA = pick(dice, 0, 0, 1, 12, 64)
 	e.Name = pick(dice, "push", "pull_request", "schedule", "workflow_dispatch", "release", "create")
 	e.Ref = pick(dice, "refs/heads/", "refs/tags/", "refs/pull/") + pick(dice, "main", "dev", "feat/ü x", "v1.2.3", "1.2", "v2.0.0-rc.1+b", "api-1.0.0", "7/merge", ".x", strings.Repeat("long/", 40), "1.2.3.dev1", "a&b", "v1.2.3-beta.1", "backend/v1.2.3-beta", "backend@1.2.3", "backend/1.2rc1", "-", "x/.-y")
 	_, e.Released = Releases(e.Ref, []string{"backend", "api"})

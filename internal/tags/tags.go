@@ -21,6 +21,7 @@ type Event struct {
 	BaseRef       string // branch that a git tag was pushed from, or that a pull request is for; empty if that is not known
 	// Released is the version of a git tag that releases one service alone, v1.2.3 of backend/v1.2.3; empty for all others.
 	Released  string
+	ShortSHA  int       // digits of the short form of SHA; the usual seven where it is 0
 	Now       time.Time // when the run began
 	Committed time.Time // when the commit was made
 }
