@@ -79,7 +79,7 @@ func TestCases(t *testing.T) {
 			t.Errorf("%s\n by %s\n gives %s, version %q; silent %q", line, source, got, set.Version, set.Silent)
 		}
 	}
-	if n < 250 {
+	if n < 400 {
 		t.Errorf("there are only %d cases", n)
 	}
 	t.Logf("%d cases", n)

@@ -3,6 +3,7 @@ package tags
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strings"
 )
 
@@ -32,7 +33,7 @@ func (t *Tag) mend(name string) (reason string) {
 	case name == "":
 		return "it is empty here"
 	case t.Name == "":
-		return "of \"" + name + "\" nothing is left that a tag may begin with"
+		return fmt.Sprintf("of %q nothing is left that a tag may begin with", name)
 	case t.Name != name:
 		t.Repaired = name
 	}
