@@ -132,9 +132,7 @@ func (p Planner) Make(ctx context.Context) (Plan, error) {
 
 // service plans one service by itself; what depends on others comes after.
 func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Service, error) {
-	alone, _ := p.released()
-	other := alone != "" && alone != s.Name
-	set := p.tagSet(other, work)
+	set := p.tagSet(s, work)
 	planned := Service{Name: s.Name, Image: s.Image, Platforms: s.Platforms, Definition: s,
 		TagSet: set, Version: set.Version, Tags: []string{}}
 	for _, tag := range set.Names() {
@@ -147,13 +145,7 @@ func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Se
 	planned.Inputs = inputs
 	planned.Labels, planned.Annotations = p.labels(s, set.Version, work)
 	planned.Annotations[InputsKey] = inputs
-	switch {
-	case other:
-		planned.Reason = fmt.Sprintf("the git tag %s releases %s alone", strings.TrimPrefix(p.Event.Ref, "refs/tags/"), alone)
-	case p.Pushes && len(set.Tags) == 0:
-		planned.Reason = "no rule gives a tag for this event"
-	}
-	if planned.Reason != "" {
+	if planned.Reason = p.needless(s, set); planned.Reason != "" {
 		planned.Action = Skip
 		return planned, nil
 	}
@@ -187,9 +179,26 @@ func (p Planner) released() (service, version string) {
 	return tags.Releases(p.Event.Ref, names)
 }
 
+// elsewhere says which other service the run's git tag releases alone; empty if there is none.
+func (p Planner) elsewhere(s service.Service) string {
+	alone, _ := p.released()
+	if alone == "" || alone == s.Name {
+		return ""
+	}
+	return fmt.Sprintf("the git tag %s releases %s alone", strings.TrimPrefix(p.Event.Ref, "refs/tags/"), alone)
+}
+
+// needless says why there is nothing to publish of a service with these tags, whatever changed; empty if there may be.
+func (p Planner) needless(s service.Service, set tags.Set) string {
+	if reason := p.elsewhere(s); reason != "" || !p.Pushes || len(set.Tags) > 0 {
+		return reason
+	}
+	return "no rule gives a tag for this event"
+}
+
 // tagSet is what the rules give a service; nothing, where the git tag is another's.
-func (p Planner) tagSet(other bool, work *tree) tags.Set {
-	if other {
+func (p Planner) tagSet(s service.Service, work *tree) tags.Set {
+	if p.elsewhere(s) != "" {
 		return tags.Set{Tags: []tags.Tag{}, Silent: []string{}}
 	}
 	set := p.Rules.Render(p.tagEvent(work))
