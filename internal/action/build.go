@@ -23,8 +23,9 @@ import (
 // request describes a service's build to buildx.
 func (s *session) request(service plan.Service, metadata, platform string, made map[string]publish.Candidate) (buildx.Build, error) {
 	d := service.Definition
+	annotations, marks := unmarked(service)
 	request := buildx.Build{Builder: s.builder, Image: service.Image, Context: s.job.at(d.Context), Dockerfile: s.job.at(d.Dockerfile), Target: d.Target,
-		Platforms: service.Platforms, BuildArgs: d.BuildArgs, Labels: service.Labels, Annotations: service.Annotations,
+		Platforms: service.Platforms, BuildArgs: d.BuildArgs, Labels: service.Labels, Annotations: annotations, Levels: s.job.Event.Levels, Marks: marks,
 		Options: s.options(d), PlainHTTP: s.job.plainHTTP(), Metadata: filepath.Join(s.private.path, "metadata", metadata+".json")}
 	if err := s.pin(&request, service.Bases, platform, made); err != nil || d.Inline == "" {
 		return request, err
@@ -111,6 +112,18 @@ func (s *session) builderFor(d service.Service) *buildx.Client {
 		}
 	}
 	return &client
+}
+
+// unmarked tells the annotations that go where they are wanted from those that the next plan reads, which must be on the index.
+func unmarked(service plan.Service) (annotations, marks map[string]string) {
+	annotations, marks = maps.Clone(service.Annotations), map[string]string{}
+	for _, key := range []string{plan.InputsKey, plan.BasesKey} {
+		if value, ok := annotations[key]; ok {
+			delete(annotations, key)
+			marks[key] = value
+		}
+	}
+	return annotations, marks
 }
 
 func (s *session) progress(service string) *buildx.Progress {

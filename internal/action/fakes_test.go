@@ -89,8 +89,10 @@ func build() {
 	var index v1.ImageIndex = mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	annotations := map[string]string{}
 	for _, a := range option("--annotation") {
-		key, value, _ := strings.Cut(strings.TrimPrefix(a, "index:"), "=")
-		annotations[key] = value
+		levels, rest, _ := strings.Cut(a, ":")
+		if key, value, _ := strings.Cut(rest, "="); slices.Contains(strings.Split(levels, ","), "index") {
+			annotations[key] = value
+		}
 	}
 	for platform := range strings.SplitSeq(option("--platform")[0], ",") {
 		p, err := v1.ParsePlatform(platform)

@@ -75,6 +75,7 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	if tag := j.Config.Tag; tag != "" && !tags.Valid(tag) {
 		problems.Add("tag", "use letters, digits and . _ -, at most 128", "%q is no tag", tag)
 	}
+	j.checkFiles(&problems)
 	if preflight := plan.Preflight(j.Workspace, j.Config.Services); errors.As(preflight, &wrong) {
 		problems = append(problems, wrong...)
 	}
@@ -83,6 +84,15 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 		problems.Add("the checkout", "check out what started the run, or set `push: false`", "%s", j.Astray)
 	}
 	return j, problems.Err()
+}
+
+// checkFiles finds what would be written over another file.
+func (j job) checkFiles(problems *service.Problems) {
+	for setting, path := range map[string]string{"plan-file": j.Config.PlanFile, "report": j.Config.Report} {
+		if filepath.Clean(path) == j.bakeFile() {
+			problems.Add(setting, "give it another name", "%s is what the run writes for bake, beside the plan", path)
+		}
+	}
 }
 
 // withhold takes variables out of what children inherit.

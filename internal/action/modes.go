@@ -151,11 +151,8 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 		return made, err
 	}
 	tellPlan(made, log)
-	data, err := report.JSON(actions.Redacted(made, log.Redact))
-	if err != nil {
-		return made, err
-	}
-	if err := writeFile(j.Config.PlanFile, data); err != nil {
+	shown := actions.Redacted(made, log.Redact)
+	if err := errors.Join(writeJSON(j.Config.PlanFile, shown), writeJSON(j.bakeFile(), shown.Bake(j.Event.Levels))); err != nil {
 		return made, err
 	}
 	matrix, err := actions.MaskProof(made.Matrix, false)
@@ -163,7 +160,7 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 		return made, err
 	}
 	return made, writeOutputs(p, [][2]string{{"matrix", matrix}, {"max-parallel", fmt.Sprint(j.Config.MaxParallel)}, {"fail-fast", fmt.Sprint(j.Config.FailFast)},
-		{"has-work", fmt.Sprint(len(made.Work()) > 0)}, {"plan", hostPath(ctx, p, j.Config.PlanFile)}})
+		{"has-work", fmt.Sprint(len(made.Work()) > 0)}, {"plan", hostPath(ctx, p, j.Config.PlanFile)}, {"bake-file", hostPath(ctx, p, j.bakeFile())}})
 }
 
 func tellPlan(made plan.Plan, log *actions.Log) {
@@ -178,6 +175,11 @@ func tellPlan(made plan.Plan, log *actions.Log) {
 		}
 		tellBases(s, log)
 		log.Printf("  tags: %s", cmp.Or(strings.Join(s.TagSet.Names(), ", "), "none"))
+		for _, tag := range s.TagSet.Tags {
+			if tag.Repaired != "" {
+				log.Printf("  tag %s was made of %q, which is no tag, from %s", tag.Name, tag.Repaired, tag.Rule)
+			}
+		}
 		for _, silent := range s.TagSet.Silent {
 			log.Printf("  no tag from %s", silent)
 		}

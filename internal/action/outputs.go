@@ -23,6 +23,7 @@ var Outputs = [...]Output{
 	{"fail-fast", "The setting of that name, for `strategy.fail-fast`."},
 	{"has-work", "`true` when any service has work to do."},
 	{"plan", "Path of the plan, as JSON."},
+	{"bake-file", "Path of a file that gives `docker buildx bake` tags, labels and annotations, as docker/metadata-action's output of that name does: target `docker-metadata-action`, or with several services `docker-metadata-action-NAME` for each."},
 	{"plan-ref", "Where `handover` is by the registry: what `plan-ref` is to be in the other jobs."},
 	{"fragment", "The same for a row: one of what `fragments` is to hold in the job that finalizes."},
 	{"outcome", "`published`, `kept` (passed, and every tag stays where it is), `nothing-to-do`, `approved` (passed, and moved no tag: a row of the matrix, or a run that pushes nothing), `refused` or `failed`."},
@@ -69,6 +70,17 @@ func writeOutputs(p Process, outputs [][2]string) error {
 		}
 	}
 	return nil
+}
+
+// bakeFile is beside the plan.
+func (j job) bakeFile() string { return filepath.Join(filepath.Dir(j.Config.PlanFile), "bake.json") }
+
+func writeJSON(path string, v any) error {
+	data, err := report.JSON(v)
+	if err != nil {
+		return err
+	}
+	return writeFile(path, data)
 }
 
 // writeFile writes a file beside its place and renames it, so that nobody reads half of it. It may

@@ -166,11 +166,7 @@ func runURL(e actions.Event) string {
 
 // tell writes report, outputs, summary and annotations.
 func (s *session) tell(ctx context.Context, told report.Report) error {
-	data, err := report.JSON(told)
-	if err != nil {
-		return err
-	}
-	if err := writeFile(s.job.Config.Report, data); err != nil {
+	if err := writeJSON(s.job.Config.Report, told); err != nil {
 		return err
 	}
 	for _, service := range told.Services {
@@ -200,10 +196,7 @@ func (s *session) tell(ctx context.Context, told report.Report) error {
 		{"report", hostPath(ctx, s.process, s.job.Config.Report)}, {"memory-stats", string(stats)}}); err != nil {
 		return err
 	}
-	if s.job.Config.JSON {
-		_, err = s.process.Stdout.Write(data)
-	}
-	return err
+	return printJSON(s.process, s.job, told)
 }
 
 func (s *session) dockerfile(service string) string {

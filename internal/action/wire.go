@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -138,7 +139,7 @@ func (s *session) startScanner(ctx context.Context) *scan.Scanner {
 }
 
 func (s *session) promoter() promote.Promoter {
-	return promote.Promoter{Resolve: s.registry.Resolve, Tag: s.registry.Tag, Tags: s.registry.Tags, Version: s.job.Rules.Published,
+	return promote.Promoter{Resolve: s.registry.Resolve, Tag: s.registry.Tag, Tags: s.registry.Tags, Versions: s.job.Rules.Published,
 		Commit: s.job.Event.SHA, IsAncestor: s.job.Repo.IsAncestor, Tip: s.job.tip, InputsAt: s.job.planner().InputsAt, Force: s.job.Config.ForceMove}
 }
 
@@ -161,7 +162,14 @@ func (s *session) reuse(ctx context.Context, service plan.Service, _ map[string]
 
 // index joins what rows have pushed.
 func (s *session) index(ctx context.Context, service plan.Service, digests []string) (registry.Image, error) {
-	ref, err := s.registry.Join(ctx, service.Image, digests, service.Annotations)
+	annotations, whole := unmarked(service)
+	if slices.Contains(s.job.Event.Levels, "index") {
+		maps.Copy(whole, annotations)
+	}
+	if !slices.Contains(s.job.Event.Levels, "manifest-descriptor") {
+		annotations = nil
+	}
+	ref, err := s.registry.Join(ctx, service.Image, digests, whole, annotations)
 	if err != nil {
 		return registry.Image{}, err
 	}

@@ -32,12 +32,16 @@ type Event struct {
 	Owner         string
 	Actor         string
 	Fork          bool // a pull request from another repository
-	RunID         string
-	Attempt       int // of the run; 1 unless it was run again
-	ServerURL     string
-	APIURL        string
-	Workspace     string
-	Temp          string
+	// HeadSHA is a pull request's head, where tags and labels are to name it instead of the commit that is checked out; else empty.
+	HeadSHA   string
+	ShortSHA  int      // digits of a commit in tags; the usual seven where it is 0
+	Levels    []string // what annotations go onto: manifest, index, manifest-descriptor, index-descriptor
+	RunID     string
+	Attempt   int // of the run; 1 unless it was run again
+	ServerURL string
+	APIURL    string
+	Workspace string
+	Temp      string
 }
 
 // payload is the part of GitHub's event payloads that is of interest.
@@ -62,6 +66,7 @@ type payload struct {
 			SHA string `json:"sha"`
 		} `json:"base"`
 		Head struct {
+			SHA  string `json:"sha"`
 			Repo struct {
 				FullName string `json:"full_name"`
 			} `json:"repo"`
@@ -90,6 +95,7 @@ func ReadEvent(getenv func(string) string, problems *service.Problems) Event {
 	if err := e.readPayload(context.Event); err != nil {
 		problems.Add("GITHUB_EVENT_PATH", "", "%v", err)
 	}
+	e.readMetadata(getenv, problems)
 	if attempt := getenv("GITHUB_RUN_ATTEMPT"); attempt != "" {
 		if e.Attempt, err = strconv.Atoi(attempt); err != nil || e.Attempt < 1 {
 			problems.Add("GITHUB_RUN_ATTEMPT", "", "%q is no attempt", attempt)
@@ -117,6 +123,7 @@ func (e *Event) readPayload(event map[string]any) error {
 	e.BaseRef = cmp.Or(p.BaseRef, p.PullRequest.Base.Ref, p.MergeGroup.BaseRef)
 	e.BaseSHA, e.Before = cmp.Or(p.PullRequest.Base.SHA, p.MergeGroup.BaseSHA), p.Before
 	head := p.PullRequest.Head.Repo.FullName
+	e.HeadSHA = p.PullRequest.Head.SHA
 	e.Fork = strings.HasPrefix(e.Name, "pull_request") && !strings.EqualFold(head, e.Repository)
 	return nil
 }

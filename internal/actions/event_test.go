@@ -44,6 +44,7 @@ func TestReadEvent(t *testing.T) {
 	push := Event{
 		Name: "push", Ref: "refs/heads/main", SHA: head, TriggerSHA: head, DefaultBranch: "main", Description: "Says hello", License: "MIT", Repository: "Octo/Hello", Owner: "Octo", Actor: "mona",
 		RunID: "8123456789", Attempt: 2, ServerURL: "https://github.com", APIURL: "https://api.github.com", Workspace: "/github/workspace", Temp: "/github/runner_temp",
+		Levels: []string{"index"},
 	}
 	pull := `{"action": "synchronize", "number": 7, "before": "` + before + `", "after": "` + head + `", "pull_request": {"number": 7, "state": "open", "head": {"ref": "feat", "sha": "` + head +
 		`", "repo": HEAD}, "base": {"ref": "main", "sha": "` + base + `", "repo": {"full_name": "Octo/Hello"}}, "merged": false}, ` + repository + `}`
@@ -71,6 +72,19 @@ func TestReadEvent(t *testing.T) {
 			func(e *Event) {
 				e.Name, e.BaseRef, e.BaseSHA, e.Before, e.Fork = "pull_request_target", "main", base, before, true
 			}},
+		{"a pull request whose head is to be named", strings.Replace(pull, "HEAD", `{"full_name": "Octo/Hello"}`, 1),
+			map[string]string{"GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/7/merge", "GITHUB_SHA": before, "DOCKER_METADATA_PR_HEAD_SHA": "True"},
+			func(e *Event) {
+				e.Name, e.Ref, e.BaseRef, e.SHA, e.TriggerSHA, e.HeadSHA = "pull_request", "refs/pull/7/merge", "main", before, before, head
+				e.BaseSHA, e.Before = base, before
+			}},
+		{"a pull request whose head is not", strings.Replace(pull, "HEAD", `{"full_name": "Octo/Hello"}`, 1),
+			map[string]string{"GITHUB_EVENT_NAME": "pull_request", "DOCKER_METADATA_PR_HEAD_SHA": "false"},
+			func(e *Event) { e.Name, e.BaseRef, e.BaseSHA, e.Before = "pull_request", "main", base, before }},
+		{"no pull request, whose head could be named", `{` + repository + `}`, map[string]string{"DOCKER_METADATA_PR_HEAD_SHA": "true"}, func(*Event) {}},
+		{"a longer short form", `{` + repository + `}`, map[string]string{"DOCKER_METADATA_SHORT_SHA_LENGTH": "12"}, func(e *Event) { e.ShortSHA = 12 }},
+		{"levels of annotations", `{` + repository + `}`, map[string]string{"DOCKER_METADATA_ANNOTATIONS_LEVELS": "manifest, index,manifest,index-descriptor,manifest-descriptor"},
+			func(e *Event) { e.Levels = []string{"manifest", "index", "index-descriptor", "manifest-descriptor"} }},
 		{"a merge group", `{"action": "checks_requested", "merge_group": {"head_sha": "` + head + `", "head_ref": "refs/heads/gh-readonly-queue/main/pr-7", "base_sha": "` + base + `", "base_ref": "refs/heads/main"}, ` + repository + `}`,
 			map[string]string{"GITHUB_EVENT_NAME": "merge_group", "GITHUB_REF": "refs/heads/gh-readonly-queue/main/pr-7-" + base},
 			func(e *Event) {
@@ -104,7 +118,7 @@ func TestReadEventOnALaptop(t *testing.T) {
 	t.Parallel()
 	var problems service.Problems
 	got := ReadEvent(func(string) string { return "" }, &problems)
-	want := Event{Attempt: 1, ServerURL: "https://github.com", APIURL: "https://api.github.com"}
+	want := Event{Attempt: 1, Levels: []string{"index"}, ServerURL: "https://github.com", APIURL: "https://api.github.com"}
 	if diff := cmp.Diff(want, got); diff != "" || problems != nil {
 		t.Errorf("problems %v, event (-want +got):\n%s", problems, diff)
 	}
@@ -120,6 +134,12 @@ func TestReadEventNotesMistakes(t *testing.T) {
 		{"no commit and no ref", "", map[string]string{"GITHUB_SHA": "--upload-pack=x", "GITHUB_REF": "main"}, []string{"GITHUB_SHA", "GITHUB_REF"}},
 		{"a short commit", "", map[string]string{"GITHUB_SHA": head[:12]}, []string{"GITHUB_SHA"}},
 		{"a payload of other types", `{"repository": 5}`, map[string]string{"GITHUB_SHA": "x"}, []string{"GITHUB_EVENT_PATH", "GITHUB_SHA"}},
+		{"what metadata-action is told", `{"pull_request": {"head": {"sha": "-x"}}}`, map[string]string{"DOCKER_METADATA_SHORT_SHA_LENGTH": "0", "DOCKER_METADATA_PR_HEAD_SHA": "yes",
+			"DOCKER_METADATA_ANNOTATIONS_LEVELS": "manifest,indices", "GITHUB_REF": "main"},
+			[]string{"DOCKER_METADATA_SHORT_SHA_LENGTH", "DOCKER_METADATA_PR_HEAD_SHA", "DOCKER_METADATA_ANNOTATIONS_LEVELS", "GITHUB_REF"}},
+		{"a length that is no number", "", map[string]string{"DOCKER_METADATA_SHORT_SHA_LENGTH": "7.5"}, []string{"DOCKER_METADATA_SHORT_SHA_LENGTH"}},
+		{"levels with a gap", "", map[string]string{"DOCKER_METADATA_ANNOTATIONS_LEVELS": "manifest,"}, []string{"DOCKER_METADATA_ANNOTATIONS_LEVELS"}},
+		{"a head that is no commit", `{"pull_request": {"head": {"sha": "-x"}}}`, map[string]string{"DOCKER_METADATA_PR_HEAD_SHA": "true"}, []string{"GITHUB_EVENT_PATH"}},
 		{"a payload that is cut", `{"repository": "`, nil, []string{"the runner's environment"}},
 		{"a run that is no number", "", map[string]string{"GITHUB_RUN_ID": "x"}, []string{"the runner's environment"}},
 	}

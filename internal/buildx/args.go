@@ -53,8 +53,11 @@ type Build struct {
 	Platforms  []string
 	BuildArgs  map[string]string
 	Labels     map[string]string
-	// Annotations go onto the image index, where there is one: there ghcr.io reads an image's description.
+	// Annotations go onto Levels, as buildx names them: index, manifest and their descriptors. Marks go onto the index whatever
+	// those are. Where the image has no index, its manifest stands for it.
 	Annotations map[string]string
+	Levels      []string
+	Marks       map[string]string
 	// Options say which of provenance and SBOM are attached, and all else. Folders and files in them are absolute,
 	// and no context is another service's image.
 	service.Options
@@ -78,7 +81,8 @@ func (b Build) Args() []string {
 	args = append(args, b.options()...)
 	args = appendMap(args, "--label", "", b.Labels)
 	if b.Layout == "" {
-		args = appendMap(args, "--annotation", b.annotated(), b.Annotations)
+		args = appendMap(args, "--annotation", b.onto(b.Levels...), b.Annotations)
+		args = appendMap(args, "--annotation", b.onto("index"), b.Marks)
 	}
 	return append(args, b.Context)
 }
@@ -116,12 +120,19 @@ func (b Build) sbom() []string {
 	}
 }
 
-// annotated is where annotations go: onto the index, but a single platform without attestations has none.
-func (b Build) annotated() string {
-	if len(b.Platforms) == 1 && b.Provenance == "false" && b.sbom() == nil {
-		return "manifest:"
+// onto says where annotations go. A single platform without attestations has no index, and BuildKit refuses annotations of one.
+// https://github.com/moby/buildkit/blob/master/docs/annotations.md
+func (b Build) onto(levels ...string) string {
+	var there []string
+	for _, level := range levels {
+		if len(b.Platforms) == 1 && b.Provenance == "false" && b.sbom() == nil {
+			level = strings.Replace(level, "index", "manifest", 1)
+		}
+		if !slices.Contains(there, level) {
+			there = append(there, level)
+		}
 	}
-	return "index:"
+	return strings.Join(there, ",") + ":"
 }
 
 func appendMap(args []string, option, prefix string, values map[string]string) []string {

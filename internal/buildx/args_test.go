@@ -46,9 +46,10 @@ func TestArgs(t *testing.T) {
 			b.BuildArgs = map[string]string{"VERSION": "1", "EMPTY": "", "A": "x=y z"}
 			b.Labels = map[string]string{"b": "2", "a": "1"}
 			b.Annotations = map[string]string{"org.opencontainers.image.description": "What, it does"}
+			b.Levels, b.Marks = []string{"manifest", "index"}, map[string]string{"inputs": "sha256:1"}
 		}, []string{"--output", pushed, "--attest", "type=provenance,mode=max", "--target", "--runtime",
 			"--build-arg", "A=x=y z", "--build-arg", "EMPTY=", "--build-arg", "VERSION=1", "--label", "a=1", "--label", "b=2",
-			"--annotation", "index:org.opencontainers.image.description=What, it does", "/w"}},
+			"--annotation", "manifest,index:org.opencontainers.image.description=What, it does", "--annotation", "index:inputs=sha256:1", "/w"}},
 		{"all that a build can be told", func(b *Build) {
 			yes := true
 			b.Options = service.Options{Provenance: "max", Contexts: map[string]string{"shared": "/w/shared", "base": "docker-image://busybox"},
@@ -58,7 +59,9 @@ func TestArgs(t *testing.T) {
 		}, []string{"--output", pushed, "--attest", "type=provenance,mode=max", "--build-context", "base=docker-image://busybox", "--build-context", "shared=/w/shared",
 			"--secret", `id=ca,"src=/w/a,b ""c"".pem"`, "--secret", "id=npm,env=NPM_TOKEN", "--ssh", "default", "--ssh", "git=/k", "--network", "host", "--allow", "network.host",
 			"--add-host", "db=10.0.0.1", "--shm-size", "1048576", "--ulimit", "nofile=1024:2048", "--cgroup-parent", "/x", "--no-cache", "--no-cache-filter", "deps", "/w"}},
-		{"kept in a layout", func(b *Build) { b.Layout, b.Annotations = "/t/l", map[string]string{"a": "1"} },
+		{"kept in a layout", func(b *Build) {
+			b.Layout, b.Annotations, b.Marks = "/t/l", map[string]string{"a": "1"}, map[string]string{"b": "2"}
+		},
 			[]string{"--provenance=false", "--output", "type=oci,tar=false,dest=/t/l", "/w"}},
 		{"kept and loaded", func(b *Build) { b.Layout, b.Load = "/t/l", "ghcr-publish/web:candidate" },
 			[]string{"--provenance=false", "--output", "type=oci,tar=false,dest=/t/l", "--output", "type=docker,name=ghcr-publish/web:candidate", "/w"}},
@@ -109,19 +112,26 @@ func TestDefaultName(t *testing.T) {
 func TestAnnotationsGoWhereTheyCan(t *testing.T) {
 	t.Parallel()
 	// BuildKit refuses index annotations where it makes no index.
+	one, two := []string{"linux/amd64"}, []string{"linux/amd64", "linux/arm64"}
 	for _, c := range []struct {
 		platforms        []string
 		provenance, sbom string
-		want             string
+		levels           string
+		want, mark       string
 	}{
-		{[]string{"linux/amd64"}, "false", "false", "manifest:k=v"},
-		{[]string{"linux/amd64"}, "max", "false", "index:k=v"},
-		{[]string{"linux/amd64"}, "false", "true", "index:k=v"},
-		{[]string{"linux/amd64", "linux/arm64"}, "false", "false", "index:k=v"},
+		{one, "false", "false", "index", "manifest:k=v", "manifest:m=1"},
+		{one, "max", "false", "index", "index:k=v", "index:m=1"},
+		{one, "false", "true", "index", "index:k=v", "index:m=1"},
+		{two, "false", "false", "index", "index:k=v", "index:m=1"},
+		{two, "false", "false", "manifest", "manifest:k=v", "index:m=1"},
+		{two, "max", "false", "manifest-descriptor index-descriptor", "manifest-descriptor,index-descriptor:k=v", "index:m=1"},
+		{one, "false", "false", "index manifest", "manifest:k=v", "manifest:m=1"},
+		{one, "false", "false", "manifest index-descriptor manifest-descriptor", "manifest,manifest-descriptor:k=v", "manifest:m=1"},
 	} {
-		args := Build{Platforms: c.platforms, Options: service.Options{Provenance: c.provenance, SBOM: c.sbom}, Annotations: map[string]string{"k": "v"}}.Args()
-		if !slices.Contains(args, c.want) {
-			t.Errorf("%q with provenance %s: %q lacks %s", c.platforms, c.provenance, args, c.want)
+		args := Build{Platforms: c.platforms, Options: service.Options{Provenance: c.provenance, SBOM: c.sbom}, Levels: strings.Fields(c.levels),
+			Annotations: map[string]string{"k": "v"}, Marks: map[string]string{"m": "1"}}.Args()
+		if !slices.Contains(args, c.want) || !slices.Contains(args, c.mark) {
+			t.Errorf("%s of %q with provenance %s: %q lacks %s or %s", c.levels, c.platforms, c.provenance, args, c.want, c.mark)
 		}
 	}
 }

@@ -93,13 +93,9 @@ func (p Planner) tracked(set tags.Set, work *tree) []string {
 
 // decide says what is done with a service, and why.
 func (c comparison) decide(ctx context.Context, planned *Service) error {
-	p := c.planner
-	switch {
-	case p.Pushes && len(planned.TagSet.Tags) == 0:
-		planned.Action, planned.Reason = Skip, "no rule gives a tag for this event"
-		return nil
-	case c.asked.nothing != "":
-		planned.Action, planned.Reason = Skip, c.asked.nothing
+	reason := c.needless(planned.TagSet)
+	if reason != "" && !c.draft.needed {
+		planned.Action, planned.Reason = Skip, reason
 		return nil
 	}
 	pub := c.published(ctx, *planned)
@@ -109,8 +105,8 @@ func (c comparison) decide(ctx context.Context, planned *Service) error {
 	if pub.err != nil {
 		planned.Unread = pub.err.Error()
 	}
-	if slices.Contains(p.Config.Skip, planned.Name) {
-		planned.Action, planned.Reason = Skip, "it is left out, as was asked"
+	if reason != "" {
+		planned.Action, planned.Reason = Skip, reason
 		return nil
 	}
 	planned.Base, planned.Reason = c.base(ctx, pub)
@@ -126,6 +122,21 @@ func (c comparison) decide(ctx context.Context, planned *Service) error {
 	}
 	c.unchanged(ctx, planned, pub)
 	return nil
+}
+
+// needless says why nothing is done with a service, whatever changed; empty if something may be.
+func (c comparison) needless(set tags.Set) string {
+	switch p, s := c.planner, c.draft.service; {
+	case p.elsewhere(s) != "":
+		return p.elsewhere(s)
+	case p.Pushes && len(set.Tags) == 0:
+		return "no rule gives a tag for this event"
+	case c.asked.nothing != "":
+		return c.asked.nothing
+	case slices.Contains(p.Config.Skip, s.Name):
+		return "it is left out, as was asked"
+	}
+	return ""
 }
 
 // base chooses the commit to compare with. A reason means that there is none and that the service

@@ -18,6 +18,7 @@ type draft struct {
 	bases   []BaseImage
 	needs   []string // services that come before it: it depends on them, or is made from their images
 	scope   *scope
+	needed  bool     // by others
 	parts   []*draft // itself, and what it needs, directly or through others
 }
 
@@ -48,6 +49,9 @@ func (p Planner) drafts(ctx context.Context, work *tree) []*draft {
 	}
 	for _, d := range drafts {
 		d.parts = closure(d, drafts)
+		for _, part := range d.parts[1:] {
+			part.needed = true
+		}
 	}
 	return drafts
 }

@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -193,10 +194,7 @@ func (p Planner) considered(planned map[string]Service) []Service {
 // service plans one service; those that it needs are planned already.
 func (p Planner) service(ctx context.Context, d *draft, work *tree, asked asked, others map[string]Service) (Service, error) {
 	s := d.service
-	set := p.Rules.Render(p.tagEvent(work))
-	if p.Config.Tag != "" {
-		set.Ask(p.Config.Tag)
-	}
+	set := p.tagSet(s, work)
 	planned := Service{Name: s.Name, Image: s.Image, Platforms: s.Platforms, Definition: s,
 		TagSet: set, Version: set.Version, Tags: []string{}, Bases: d.bases}
 	for _, tag := range set.Names() {
@@ -222,9 +220,41 @@ func (p Planner) service(ctx context.Context, d *draft, work *tree, asked asked,
 	return planned, nil
 }
 
+// released tells which service the run's git tag releases alone, and as which version; both are empty where it does not.
+func (p Planner) released() (service, version string) {
+	names := make([]string, len(p.Config.Services))
+	for i, s := range p.Config.Services {
+		names[i] = s.Name
+	}
+	return tags.Releases(p.Event.Ref, names)
+}
+
+// elsewhere says which other service the run's git tag releases alone; empty if there is none.
+func (p Planner) elsewhere(s service.Service) string {
+	alone, _ := p.released()
+	if alone == "" || alone == s.Name {
+		return ""
+	}
+	return fmt.Sprintf("the git tag %s releases %s alone", strings.TrimPrefix(p.Event.Ref, "refs/tags/"), alone)
+}
+
+// tagSet is what the rules give a service; nothing, where the git tag is another's.
+func (p Planner) tagSet(s service.Service, work *tree) tags.Set {
+	if p.elsewhere(s) != "" {
+		return tags.Set{Tags: []tags.Tag{}, Silent: []string{}}
+	}
+	set := p.Rules.Render(p.tagEvent(work))
+	if p.Config.Tag != "" {
+		set.Ask(p.Config.Tag)
+	}
+	return set
+}
+
 func (p Planner) tagEvent(work *tree) tags.Event {
 	e := p.Event
-	return tags.Event{Name: e.Name, Ref: e.Ref, SHA: e.SHA, DefaultBranch: e.DefaultBranch, BaseRef: e.BaseRef, Now: p.Now, Committed: work.time}
+	_, version := p.released()
+	return tags.Event{Name: e.Name, Ref: e.Ref, SHA: cmp.Or(e.HeadSHA, e.SHA), ShortSHA: e.ShortSHA, DefaultBranch: e.DefaultBranch, BaseRef: e.BaseRef,
+		Released: version, Now: p.Now, Committed: work.time}
 }
 
 // labels are the labels of an image and the annotations of its index: those of the OCI image specification, and over
@@ -244,7 +274,7 @@ func (p Planner) labels(d *draft, planned Service, work *tree) (labels, annotati
 			all[key] = value
 		}
 	}
-	labels = map[string]string{registry.RevisionKey: work.revision(d)}
+	labels = map[string]string{registry.RevisionKey: work.revision(d, cmp.Or(e.HeadSHA, work.commit))}
 	for key, value := range all {
 		labels["org.opencontainers.image."+key] = value
 	}
@@ -264,13 +294,13 @@ func (p Planner) labels(d *draft, planned Service, work *tree) (labels, annotati
 
 // revision names the commit that an image is built from. With uncommitted files there is none, and
 // the name says so: no later run will take it for a commit.
-func (t *tree) revision(d *draft) string {
+func (t *tree) revision(d *draft, commit string) string {
 	for _, part := range d.parts {
 		if len(part.scope.hits(t.dirty)) > 0 {
-			return t.commit + Dirty
+			return commit + Dirty
 		}
 	}
-	return t.commit
+	return commit
 }
 
 func shortSHA(sha string) string { return sha[:min(7, len(sha))] }

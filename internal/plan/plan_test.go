@@ -242,6 +242,51 @@ func TestReleaseTagIsComparedWithTheDefaultBranch(t *testing.T) {
 	}
 }
 
+func TestGitTagOfOneService(t *testing.T) {
+	t.Parallel()
+	others := func(tag string) string {
+		return "skip, the git tag " + tag + " releases api alone"
+	}
+	const reuse = "reuse, unchanged since BASE: its published digest is judged again and tagged "
+	cases := []struct {
+		name, ref string
+		change    func(w *world)
+		want      string
+	}{
+		{"its own is released", "api/v1.2.3", func(*world) {},
+			lines(reuse+"1.2.3, 1.2, latest; its version label stays as it is", others("api/v1.2.3"), others("api/v1.2.3"))},
+		{"what depends on it stays", "api@1.2.3", func(w *world) {
+			w.service(1).DependsOn = []string{"api"}
+			w.commit(map[string]string{"api/main.go": "2", "web/app.js": "2"})
+		}, lines("build, changed since BASE: api/main.go", others("api@1.2.3"), others("api@1.2.3"))},
+		{"so do the others of a trial", "api@v1.2.3", func(w *world) { w.planner.Pushes = false; w.planner.Config.Force = true },
+			lines("build, building was forced", others("api@v1.2.3"), others("api@v1.2.3"))},
+		{"a tag that is asked for is its alone", "api/v1.2.3", func(w *world) { w.planner.Config.Tag = "rc" },
+			lines(reuse+"1.2.3, 1.2, latest, rc; its version label stays as it is", others("api/v1.2.3"), others("api/v1.2.3"))},
+		{"one that is not considered", "api/v1.2.3", func(w *world) { w.planner.Config.Only = []string{"web"} }, "web: " + others("api/v1.2.3") + "\n"},
+		{"a name that is no service's", "apis/v1.2.3", func(*world) {}, lines("skip, "+inPlace, "skip, "+inPlace, "skip, "+inPlace)},
+		{"no version", "api/next", func(*world) {}, lines("skip, "+inPlace, "skip, "+inPlace, "skip, "+inPlace)},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.publish()
+			w.planner.Event.Ref = "refs/tags/" + c.ref
+			c.change(w)
+			made := w.make()
+			if diff := gocmp.Diff(c.want, w.told(made)); diff != "" {
+				t.Errorf("the plan (-want +got):\n%s", diff)
+			}
+			for _, s := range made.Services {
+				if apart := strings.HasSuffix(s.Reason, "alone"); apart && (len(s.Tags) > 0 || s.Version != "" || s.Inputs == "") {
+					t.Errorf("%s: tags %q, version %q, inputs %q", s.Name, s.Tags, s.Version, s.Inputs)
+				}
+			}
+		})
+	}
+}
+
 func TestShallowCloneIsDeepened(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -288,6 +333,19 @@ func TestLabels(t *testing.T) {
 	}
 	if diff := gocmp.Diff(annotations, got.Annotations); diff != "" {
 		t.Errorf("annotations (-want +got):\n%s", diff)
+	}
+}
+
+func TestPullRequestNamesItsHead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	head := strings.Repeat("cd", 20)
+	w.planner.Event.HeadSHA, w.planner.Event.ShortSHA = head, 10
+	w.write(map[string]string{"api/main.go": "2"})
+	for i, want := range []string{head + Dirty, head} {
+		if got := w.make().Services[i]; got.Labels[registry.RevisionKey] != want || got.TagSet.Names()[1] != "sha-cdcdcdcdcd" {
+			t.Errorf("revision %q, tags %q; want %q", got.Labels[registry.RevisionKey], got.Tags, want)
+		}
 	}
 }
 

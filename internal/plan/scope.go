@@ -65,7 +65,7 @@ func (c *scope) derive(t *tree, whole bool) {
 			continue
 		}
 		for _, source := range r.copied.Sources {
-			c.prefixes = append(c.prefixes, r.prefix+literal(source))
+			c.prefixes = append(c.prefixes, r.prefix+fixedStart(source))
 		}
 	}
 }
@@ -81,7 +81,7 @@ func (t *tree) linked(prefix string, sources []string) bool {
 // leadsTo reports whether a file may be what a source names, or a folder on the way there.
 func leadsTo(source, file string) bool {
 	if strings.Contains(source, "**") {
-		return strings.HasPrefix(file, literal(source))
+		return strings.HasPrefix(file, fixedStart(source))
 	}
 	levels, parts := strings.Split(file, "/"), strings.Split(source, "/")
 	if len(levels) > len(parts) {
@@ -102,8 +102,8 @@ func asPrefix(folder string) string {
 	return folder + "/"
 }
 
-// literal is the part of a COPY source before its first wildcard; none of the whole context.
-func literal(source string) string {
+// fixedStart is the part of a COPY source before its first wildcard; none of the whole context.
+func fixedStart(source string) string {
 	if source == "." {
 		return ""
 	}
@@ -139,7 +139,7 @@ func (c *scope) holdsIn(r root, file string) bool {
 // reaches reports whether something in a folder may be copied.
 func (r root) reaches(folder string) bool {
 	return r.copied == nil || r.copied.Copies(folder) || slices.ContainsFunc(r.copied.Sources, func(source string) bool {
-		start := literal(source)
+		start := fixedStart(source)
 		return strings.HasPrefix(start, folder+"/") || start != source && strings.HasPrefix(folder, start)
 	})
 }

@@ -14,7 +14,7 @@ import (
 func TestForcedMove(t *testing.T) {
 	t.Parallel()
 	s := &shelf{tags: map[string]registry.Image{"main": *revision("d"), "1.0.0": *revision("a"), "lost": *revision("f"), "free": *revision("b")}}
-	p := Promoter{Resolve: s.resolve, Tag: s.tag, Version: rules.Published, IsAncestor: ancestors, Commit: at("c"), Force: true,
+	p := Promoter{Resolve: s.resolve, Tag: s.tag, Versions: rules.Published, IsAncestor: ancestors, Commit: at("c"), Force: true,
 		Tip:  func(context.Context) (string, error) { return "", errors.New("no remote") },
 		Tags: func(context.Context, string) ([]string, error) { return nil, nil }}
 	set := []tags.Tag{{Name: "1.0.0", Kind: tags.Version}, {Name: "main", Kind: tags.Branch}, {Name: "lost", Kind: tags.Branch}, {Name: "free", Kind: tags.Branch}, {Name: "new", Kind: tags.Branch}}

@@ -21,8 +21,8 @@ type Promoter struct {
 	Resolve func(ctx context.Context, image, tag string) (registry.Image, bool, error)
 	Tags    func(ctx context.Context, image string) ([]string, error)
 	Tag     func(ctx context.Context, approval verdict.Approval, tag, from string) error
-	// Version returns the version that a published tag stands for; nil for none.
-	Version func(tag string) *semver.Version
+	// Versions returns what tells the version that a published tag of a service stands for; nil for none.
+	Versions func(service string) func(tag string) *semver.Version
 	// Commit is that of this run; IsAncestor reports whether commit old is new or comes before it.
 	Commit     string
 	IsAncestor func(ctx context.Context, old, new string) (bool, error)
@@ -131,7 +131,8 @@ func orError(kept string, err error) string {
 
 // newerVersion says why a release's tag stays; empty if it moves. The label of what it points to does
 // not tell enough: a digest that was used again has the label of its first tag. So all versions that
-// are published count, of the line that the tag follows. What is no version goes by its commits.
+// are published count, of the line that the tag follows. What is no version goes by its commits, and so does a
+// prerelease where no published tag tells one.
 func (p *promotion) newerVersion(ctx context.Context, tag tags.Tag, now registry.Image) (string, error) {
 	mine, err := semver.StrictNewVersion(tag.Release)
 	if err != nil {
@@ -141,11 +142,19 @@ func (p *promotion) newerVersion(ctx context.Context, tag tags.Tag, now registry
 	if err != nil {
 		return "", err
 	}
-	kept, highest := "", mine
+	version := p.Versions(p.service.Name)
+	kept, highest, known := "", mine, false
 	for _, published := range append(names, now.Version) {
-		if v := p.Version(published); v != nil && tag.Follows(v) && v.GreaterThan(highest) {
+		v := version(published)
+		if v == nil || !tag.Follows(v) {
+			continue
+		}
+		if known = true; v.GreaterThan(highest) {
 			kept, highest = fmt.Sprintf("the newer version %s is published there", v), v
 		}
+	}
+	if !known && mine.Prerelease() != "" {
+		return p.newerCommit(ctx, now)
 	}
 	return kept, nil
 }

@@ -99,11 +99,11 @@ func ancestors(_ context.Context, old, new string) (bool, error) {
 // at is the commit that a letter stands for.
 func at(letter string) string { return strings.Repeat(letter, 40) }
 
-var rules, _ = tags.Parse("type=semver,pattern={{version}}\ntype=semver,pattern={{version}},suffix=-alpine\ntype=semver,pattern={{major}}.{{minor}}")
+var rules, _ = tags.Parse("type=semver,pattern={{version}}\ntype=semver,pattern={{version}},suffix=-alpine\ntype=semver,pattern={{major}}.{{minor}}\ntype=ref,event=tag")
 
 func (s *shelf) promote(t *testing.T, set ...tags.Tag) ([]tags.Move, error) {
 	t.Helper()
-	p := Promoter{Resolve: s.resolve, Tag: s.tag, Version: rules.Published, IsAncestor: ancestors, Commit: at("c"),
+	p := Promoter{Resolve: s.resolve, Tag: s.tag, Versions: rules.Published, IsAncestor: ancestors, Commit: at("c"),
 		Tip:  func(context.Context) (string, error) { s.asked = append(s.asked, "tip"); return s.tip, s.noTip },
 		Tags: func(context.Context, string) ([]string, error) { return slices.Collect(maps.Keys(s.tags)), nil },
 		InputsAt: func(_ context.Context, _ plan.Service, commit string) (string, error) {
@@ -116,7 +116,7 @@ func (s *shelf) promote(t *testing.T, set ...tags.Tag) ([]tags.Move, error) {
 			}
 			return "", errors.New("no such commit")
 		}}
-	return p.Promote(t.Context(), plan.Service{Image: image, TagSet: tags.Set{Tags: set}}, approve(t))
+	return p.Promote(t.Context(), plan.Service{Name: "backend", Image: image, TagSet: tags.Set{Tags: set}}, approve(t))
 }
 
 func revision(letter string) *registry.Image {
@@ -245,6 +245,53 @@ func TestReleasesFollowTheirLine(t *testing.T) {
 		moves, err := s.promote(t, tags.Tag{Name: c.tag, Kind: tags.Release, Release: c.version, Line: c.line})
 		if err != nil || (moves[0].Kept == "") != c.moves {
 			t.Errorf("%s for %s: %+v, %v; want it moved: %v", c.tag, c.version, moves, err, c.moves)
+		}
+	}
+}
+
+func TestChannels(t *testing.T) {
+	t.Parallel()
+	published := []string{"1.2.3", "3.0.0", "1.3.0-beta.2", "v1.3.0-beta.10", "1.2.9-beta.11-alpine", "1.4.0-rc.1", "backend-v2.0.0-alpha", "5.0.0-7", "9.0.0-beta1", "web-9.0.0-beta.1"}
+	for _, c := range []struct{ tag, line, version, kept string }{
+		{"beta", "beta", "1.3.0-beta.3", "1.3.0-beta.10"}, {"beta", "beta", "1.3.0-beta.11", ""}, {"beta", "beta", "1.3.0-beta.10", ""},
+		{"beta", "beta", "1.2.9-beta.12", "1.3.0-beta.10"}, {"beta", "beta", "1.3.1-beta.1", ""}, {"beta-alpine", "beta", "1.3.0-beta", "1.3.0-beta.10"},
+		{"rc", "rc", "1.3.0-rc.9", "1.4.0-rc.1"}, {"rc", "rc", "1.4.0-rc.2", ""}, {"alpha", "alpha", "1.9.0-alpha", "2.0.0-alpha"},
+		{"beta1", "beta1", "8.0.0-beta1.5", "9.0.0-beta1"}, {"nightly", "nightly", "0.1.0-nightly.1", ""},
+		{"latest", "", "2.9.0", "3.0.0"}, {"latest", "", "3.0.1", ""}, {"1.3", "1.3", "1.3.0", ""}, {"1.4", "1.4", "1.4.0", ""},
+	} {
+		s := &shelf{tags: map[string]registry.Image{}}
+		for _, name := range append(published, c.tag) {
+			s.tags[name] = registry.Image{Ref: theirs, Version: "main"}
+		}
+		moves, err := s.promote(t, tags.Tag{Name: c.tag, Kind: tags.Release, Release: c.version, Line: c.line})
+		if want := "the newer version " + c.kept + " is published there"; err != nil || c.kept == "" && moves[0].Kept != "" || c.kept != "" && moves[0].Kept != want {
+			t.Errorf("%s for %s: %+v, %v; want it kept by %q", c.tag, c.version, moves, err, c.kept)
+		}
+	}
+}
+
+// TestChannelWithoutVersions: where no rule publishes the version itself, commits tell what is newer.
+func TestChannelWithoutVersions(t *testing.T) {
+	t.Parallel()
+	for revised, kept := range map[string]string{"d": "the newer commit ddddddd is published there", "b": ""} {
+		s := &shelf{tags: map[string]registry.Image{"beta": *revision(revised), "1.2.3": {Ref: theirs}}, tip: at("c")}
+		moves, err := s.promote(t, tags.Tag{Name: "beta", Kind: tags.Release, Release: "1.3.0-beta.1", Line: "beta"})
+		if err != nil || moves[0].Kept != kept {
+			t.Errorf("beta at %s: %+v, %v; want kept %q", revised, moves, err, kept)
+		}
+	}
+}
+
+func TestReleasesFollowTheirService(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		version string
+		moves   bool
+	}{{"1.2.9", false}, {"1.4.1", true}} {
+		s := &shelf{tags: map[string]registry.Image{"backend-v1.4.0": {Ref: theirs}, "web-v3.0.0": {Ref: theirs}, "latest": {Ref: theirs}}}
+		moves, err := s.promote(t, tags.Tag{Name: "latest", Kind: tags.Release, Release: c.version})
+		if err != nil || (moves[0].Kept == "") != c.moves {
+			t.Errorf("latest for %s: %+v, %v; want it moved: %v", c.version, moves, err, c.moves)
 		}
 	}
 }

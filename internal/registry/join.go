@@ -16,14 +16,14 @@ import (
 
 // Join makes one index of images that are in the repository by their digests, and pushes it by its own. What
 // the parts list beside their images, such as attestations, is listed by the whole too. A part by itself is
-// the whole already.
-func (c *Client) Join(ctx context.Context, image string, digests []string, annotations map[string]string) (name.Digest, error) {
+// the whole already. Alone annotates what the index says of parts that are no index themselves.
+func (c *Client) Join(ctx context.Context, image string, digests []string, annotations, alone map[string]string) (name.Digest, error) {
 	if len(digests) == 1 {
 		return c.Digest(image, digests[0])
 	}
 	whole := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Annotations: annotations}
 	for _, digest := range digests {
-		listed, err := c.listed(ctx, image, digest)
+		listed, err := c.listed(ctx, image, digest, alone)
 		if err != nil {
 			return name.Digest{}, err
 		}
@@ -51,8 +51,8 @@ func (c *Client) Join(ctx context.Context, image string, digests []string, annot
 	return ref, nil
 }
 
-// listed is what an index lists, or an image that stands alone as an index would list it.
-func (c *Client) listed(ctx context.Context, image, digest string) ([]v1.Descriptor, error) {
+// listed is what an index lists, or an image that stands alone as an index would list it, with annotations.
+func (c *Client) listed(ctx context.Context, image, digest string, annotations map[string]string) ([]v1.Descriptor, error) {
 	ref, err := c.Digest(image, digest)
 	if err != nil {
 		return nil, err
@@ -68,19 +68,19 @@ func (c *Client) listed(ctx context.Context, image, digest string) ([]v1.Descrip
 		}
 		return index.Manifests, nil
 	}
-	alone, err := desc.Image()
+	one, err := desc.Image()
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", ref, err)
 	}
-	config, err := alone.ConfigFile()
+	config, err := one.ConfigFile()
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", ref, err)
 	}
-	as, err := partial.Descriptor(alone)
+	as, err := partial.Descriptor(one)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", ref, err)
 	}
-	as.Platform, as.Annotations = config.Platform(), nil
+	as.Platform, as.Annotations = config.Platform(), annotations
 	return []v1.Descriptor{*as}, nil
 }
 

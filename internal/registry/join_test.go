@@ -40,7 +40,7 @@ func TestJoinKeepsAttestations(t *testing.T) {
 	one, first := s.part("amd64")
 	two, second := s.part("arm64")
 	annotations := map[string]string{RevisionKey: strings.Repeat("a", 40)}
-	ref, err := s.client().Join(t.Context(), s.image(), []string{first, second}, annotations)
+	ref, err := s.client().Join(t.Context(), s.image(), []string{first, second}, annotations, map[string]string{"k": "of an index already"})
 	must(t, err)
 	for _, request := range s.asked() {
 		if method, path, _ := strings.Cut(request, " "); method == "PUT" && !strings.Contains(path, "/manifests/sha256:") {
@@ -59,7 +59,7 @@ func TestJoinKeepsAttestations(t *testing.T) {
 	if err != nil || len(read.Platforms) != 2 || read.Revision != annotations[RevisionKey] {
 		t.Errorf("it reads as %+v, %v", read, err)
 	}
-	again, err := s.client().Join(t.Context(), s.image(), []string{first, second}, annotations)
+	again, err := s.client().Join(t.Context(), s.image(), []string{first, second}, annotations, map[string]string{"k": "of an index already"})
 	if err != nil || again != ref {
 		t.Errorf("the same parts give %s, %v; want %s", again, err, ref)
 	}
@@ -79,17 +79,26 @@ func TestJoinOfImages(t *testing.T) {
 		must(t, remote.Write(ref, img))
 		digests = append(digests, hash.String())
 	}
-	ref, err := s.client().Join(t.Context(), s.image(), digests, nil)
+	ref, err := s.client().Join(t.Context(), s.image(), digests, nil, map[string]string{"k": "v"})
 	must(t, err)
 	read, err := s.client().Read(t.Context(), ref)
 	if err != nil || len(read.Platforms) != 2 || read.Platforms[1].Platform != "linux/arm64" {
 		t.Errorf("it reads as %+v, %v", read, err)
 	}
-	if alone, err := s.client().Join(t.Context(), s.image(), digests[:1], nil); err != nil || alone.DigestStr() != digests[0] {
+	index, err := remote.Index(ref)
+	must(t, err)
+	manifest, err := index.IndexManifest()
+	must(t, err)
+	for _, listed := range manifest.Manifests {
+		if diff := cmp.Diff(map[string]string{"k": "v"}, listed.Annotations); diff != "" {
+			t.Errorf("annotations of %s (-want +got):\n%s", listed.Platform, diff)
+		}
+	}
+	if alone, err := s.client().Join(t.Context(), s.image(), digests[:1], nil, nil); err != nil || alone.DigestStr() != digests[0] {
 		t.Errorf("one part gives %s, %v", alone, err)
 	}
 	missing := "sha256:" + strings.Repeat("a", 64)
-	if _, err := s.client().Join(t.Context(), s.image(), []string{digests[0], missing}, nil); err == nil || !strings.Contains(err.Error(), missing) {
+	if _, err := s.client().Join(t.Context(), s.image(), []string{digests[0], missing}, nil, nil); err == nil || !strings.Contains(err.Error(), missing) {
 		t.Errorf("a part that is not there gives %v", err)
 	}
 }

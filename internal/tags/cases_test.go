@@ -2,6 +2,7 @@ package tags
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -10,12 +11,14 @@ import (
 )
 
 // refs are where events happen.
-var refs = map[string]string{"push": "refs/heads/", "tag": "refs/tags/", "pull": "refs/pull/", "schedule": "refs/heads/", "dispatch": "refs/heads/", "release": "refs/tags/", "create": "refs/heads/"}
+var refs = map[string]string{"push": "refs/heads/", "tag": "refs/tags/", "pull": "refs/pull/", "schedule": "refs/heads/", "dispatch": "refs/heads/", "release": "refs/tags/", "create": "refs/heads/", "queue": "refs/heads/gh-readonly-queue/"}
 
-var eventNames = map[string]string{"tag": "push", "pull": "pull_request", "dispatch": "workflow_dispatch"}
+var eventNames = map[string]string{"tag": "push", "pull": "pull_request", "dispatch": "workflow_dispatch", "queue": "merge_group"}
 
 func caseEvent(t *testing.T, text string) Event {
 	t.Helper()
+	text, digits, _ := strings.Cut(text, " digits=")
+	text, service, _ := strings.Cut(text, " service=")
 	text, base, _ := strings.Cut(text, " base=")
 	kind, of, _ := strings.Cut(text, " ")
 	e := Event{Name: kind, Ref: refs[kind] + of, SHA: "860c1904a1ce19322e91ac35af1ab07466440c37", DefaultBranch: "main", BaseRef: base,
@@ -26,6 +29,8 @@ func caseEvent(t *testing.T, text string) Event {
 	if kind == "pull" {
 		e.Ref += "/merge"
 	}
+	e.ShortSHA, _ = strconv.Atoi(digits)
+	_, e.Released = Releases(e.Ref, []string{service})
 	if refs[kind] == "" {
 		t.Fatalf("no event %q", text)
 	}
@@ -74,7 +79,7 @@ func TestCases(t *testing.T) {
 			t.Errorf("%s\n by %s\n gives %s, version %q; silent %q", line, source, got, set.Version, set.Silent)
 		}
 	}
-	if n < 250 {
+	if n < 400 {
 		t.Errorf("there are only %d cases", n)
 	}
 	t.Logf("%d cases", n)

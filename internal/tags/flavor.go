@@ -67,7 +67,7 @@ func (f *Flavor) read(line string) error {
 
 func isBool(v string) bool { return v == "true" || v == "false" }
 
-// latest is the name of that tag.
+// latest is the name of that tag, before it is made a valid one.
 func (f Flavor) latest(e Event) string {
 	name := "latest"
 	if f.PrefixLatest {
@@ -76,5 +76,5 @@ func (f Flavor) latest(e Event) string {
 	if f.SuffixLatest {
 		name += e.expand(f.Suffix)
 	}
-	return sanitise(name)
+	return name
 }

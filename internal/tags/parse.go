@@ -34,11 +34,12 @@ type kindOfRule struct {
 
 var versionExpressions = []string{"raw", "version", "major", "minor", "patch"}
 
-// kinds are metadata-action's types. https://github.com/docker/metadata-action#tags-input
+// kinds are metadata-action's types, and channel. https://github.com/docker/metadata-action#tags-input
 var kinds = map[string]kindOfRule{
 	"schedule": {1000, []string{"pattern"}, "", map[string]string{"pattern": "nightly"}, dated},
 	"semver":   {900, []string{"pattern", "value", "match"}, "pattern", nil, append([]string{"prerelease"}, versionExpressions...)},
 	"pep440":   {900, []string{"pattern", "value", "match"}, "pattern", nil, versionExpressions},
+	"channel":  {850, []string{"value", "match"}, "", nil, nil},
 	"match":    {800, []string{"pattern", "group", "value"}, "pattern", map[string]string{"group": "0"}, nil},
 	"edge":     {700, []string{"branch"}, "", nil, nil},
 	"ref":      {600, []string{"event"}, "event", nil, nil},
@@ -84,7 +85,7 @@ func parseRule(line string) (rule, error) {
 	r.kind = cmp.Or(r.attrs["type"], "raw")
 	known, ok := kinds[r.kind]
 	if !ok {
-		return rule{}, fmt.Errorf("there is no type %q; there are schedule, semver, pep440, match, edge, ref, raw and sha", r.kind)
+		return rule{}, fmt.Errorf("there is no type %q; there are schedule, semver, pep440, channel, match, edge, ref, raw and sha", r.kind)
 	}
 	for key := range r.attrs {
 		if !slices.Contains(known.attrs, key) && !slices.Contains(common, key) {

@@ -14,9 +14,9 @@ func pick[T any](dice *rand.Rand, from ...T) T { return from[dice.IntN(len(from)
 
 func randomRule(dice *rand.Rand) string {
 	rule := pick(dice, "type=schedule", "type=schedule,pattern={{date 'YYYYMMDD'}}", "type=semver,pattern={{version}}", "type=semver,pattern={{major}}.{{minor}}", "type=semver,pattern=v{{major}}",
-		"type=semver,pattern={{raw}},match=api-(.*)", "type=semver,pattern={{version}},value=1.2.3", "type=pep440,pattern={{version}}", "type=pep440,pattern={{major}}", "type=match,pattern=v(.*),group=1", "type=match,pattern=\\d.\\d",
+		"type=semver,pattern={{raw}},match=api-(.*)", "type=semver,pattern={{version}},value=1.2.3", "type=channel", "type=channel,value=1.2.3-beta.1", "type=channel,match=api-(.*)", "type=pep440,pattern={{version}}", "type=pep440,pattern={{major}}", "type=match,pattern=v(.*),group=1", "type=match,pattern=\\d.\\d",
 		"type=edge", "type=edge,branch=dev", "type=ref,event=branch", "type=ref,event=tag", "type=ref,event=pr", "type=raw,value=foo", "type=raw,value=latest", "type=raw,value={{branch}}-{{sha}}", "type=sha", "type=sha,format=long,prefix=")
-	for _, more := range []string{",priority=" + fmt.Sprint(dice.IntN(1200)), ",prefix=p-", ",suffix=-{{sha}}", ",enable={{is_default_branch}}", ",enable=false", ",prefix={{base_ref}}."} {
+	for _, more := range []string{",priority=" + fmt.Sprint(dice.IntN(1200)), ",prefix=p-", ",suffix=-{{sha}}", ",prefix={{branch}}-", ",enable={{is_default_branch}}", ",enable=false", ",prefix={{base_ref}}."} {
 		if dice.IntN(6) == 0 {
 			rule += more
 		}
@@ -31,8 +31,10 @@ func randomFlavor(dice *rand.Rand) string {
 func randomEvent(dice *rand.Rand) Event {
 	e := Event{SHA: strings.Repeat(pick(dice, "a", "0", "f1"), 40)[:40], DefaultBranch: pick(dice, "main", "dev", ""), BaseRef: pick(dice, "", "refs/heads/main", "x"),
 		Now: time.Unix(dice.Int64N(4e9), 0), Committed: time.Unix(dice.Int64N(4e9), 0)}
+	e.ShortSHA = pick(dice, 0, 0, 1, 12, 64)
 	e.Name = pick(dice, "push", "pull_request", "schedule", "workflow_dispatch", "release", "create")
-	e.Ref = pick(dice, "refs/heads/", "refs/tags/", "refs/pull/") + pick(dice, "main", "dev", "feat/ü x", "v1.2.3", "1.2", "v2.0.0-rc.1+b", "api-1.0.0", "7/merge", ".x", strings.Repeat("long/", 40), "1.2.3.dev1", "a&b")
+	e.Ref = pick(dice, "refs/heads/", "refs/tags/", "refs/pull/") + pick(dice, "main", "dev", "feat/ü x", "v1.2.3", "1.2", "v2.0.0-rc.1+b", "api-1.0.0", "7/merge", ".x", strings.Repeat("long/", 40), "1.2.3.dev1", "a&b", "v1.2.3-beta.1", "backend/v1.2.3-beta", "backend@1.2.3", "backend/1.2rc1", "-", "x/.-y")
+	_, e.Released = Releases(e.Ref, []string{"backend", "api"})
 	return e
 }
 
@@ -66,6 +68,9 @@ func TestEverySetIsSound(t *testing.T) {
 
 func checkSet(t *testing.T, rules Rules, e Event, set Set) {
 	t.Helper()
+	if n := strings.Count(" "+strings.Join(set.Names(), "  ")+" ", " latest "); n > 1 {
+		t.Fatalf("latest comes %d times on %+v", n, e)
+	}
 	names := set.Names()
 	slices.Sort(names)
 	if len(slices.Compact(names)) != len(set.Tags) {
@@ -78,6 +83,12 @@ func checkSet(t *testing.T, rules Rules, e Event, set Set) {
 	for _, tag := range set.Tags {
 		if !Valid(tag.Name) || tag.Rule == "" || tag.Kind == "" {
 			t.Fatalf("on %+v there is %+v", e, tag)
+		}
+		if strings.HasPrefix(tag.Rule, "type=channel") && (tag.Kind != Release || !tag.Follows(parseVersion(tag.Release))) {
+			t.Fatalf("on %+v %+v does not follow its own version", e, tag)
+		}
+		if was := tag.Repaired; was != "" && (Valid(was) || sanitise(was) != was || repaired(was) != tag.Name) {
+			t.Fatalf("on %+v %q was repaired to %q", e, was, tag.Name)
 		}
 		i := slices.IndexFunc(rules.list, func(r rule) bool { return r.text == tag.Rule })
 		if i < 0 {

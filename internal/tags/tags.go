@@ -1,6 +1,7 @@
 // Package tags says under which tags an image is published. Rules are written in
 // docker/metadata-action's language (https://github.com/docker/metadata-action#tags-input),
-// and give what they give there.
+// and give what they give there; where that is no tag, one is made of it, and said. One type is more
+// than there: channel, for prereleases.
 package tags
 
 import (
@@ -17,9 +18,12 @@ type Event struct {
 	Ref           string // refs/heads/main, refs/tags/v1.2.3, refs/pull/7/merge
 	SHA           string // commit, 40 or 64 hexadecimal digits
 	DefaultBranch string
-	BaseRef       string    // branch that a git tag was pushed from, or that a pull request is for; empty if that is not known
-	Now           time.Time // when the run began
-	Committed     time.Time // when the commit was made
+	BaseRef       string // branch that a git tag was pushed from, or that a pull request is for; empty if that is not known
+	// Released is the version of a git tag that releases one service alone, v1.2.3 of backend/v1.2.3; empty for all others.
+	Released  string
+	ShortSHA  int       // digits of the short form of SHA; the usual seven where it is 0
+	Now       time.Time // when the run began
+	Committed time.Time // when the commit was made
 }
 
 // A Kind says how a tag may move.
@@ -29,7 +33,7 @@ const (
 	Commit  Kind = "commit"  // names one commit; moves when that commit is built again
 	Version Kind = "version" // names one version or git tag; never moves
 	Branch  Kind = "branch"  // follows a branch
-	Release Kind = "release" // follows the highest release: latest, major and minor versions
+	Release Kind = "release" // follows the highest release: latest, major and minor versions, channels of prereleases
 )
 
 // A Tag is one name an image gets, and the rule that gave it.
@@ -39,8 +43,11 @@ type Tag struct {
 	Kind Kind   `json:"kind"`
 	// Release is the semantic version that is released, "1.2.3"; empty where the tag says nothing of one.
 	Release string `json:"release,omitempty"`
-	// Line is the part of the version that a Release tag follows: "1.2", "1", or empty for all versions.
+	// Line is the part of the version that a Release tag follows: "1.2", "1", a channel of prereleases such as "beta", or
+	// empty for all releases.
 	Line string `json:"line,omitempty"`
+	// Repaired is what the rule gave, where that is no tag and Name was made of it; else empty.
+	Repaired string `json:"repaired,omitempty"`
 }
 
 // A Set is what the rules yield for one event.
@@ -88,11 +95,9 @@ func (rules Rules) Render(e Event) Set {
 		set.add(tag)
 	}
 	if latest.Kind != "" {
-		if latest.Name = rules.Flavor.latest(e); Valid(latest.Name) {
-			set.add(latest)
-		} else {
-			set.Silent = append(set.Silent, fmt.Sprintf("latest: %q is not a valid tag", latest.Name))
-		}
+		// An affix can be empty, but the word is always left.
+		_ = latest.mend(rules.Flavor.latest(e))
+		set.add(latest)
 	}
 	return set
 }
@@ -135,9 +140,8 @@ func (r rule) render(e Event, f Flavor) (tag Tag, latest bool, reason string) {
 		return Tag{}, false, reason
 	}
 	tag.Rule = r.text
-	tag.Name = sanitise(r.affix("prefix", f.Prefix, e) + tag.Name + r.affix("suffix", f.Suffix, e))
-	if !Valid(tag.Name) {
-		return Tag{}, false, fmt.Sprintf("%q is not a valid tag", tag.Name)
+	if reason = tag.mend(e.expand(r.affix("prefix", f.Prefix)) + tag.Name + e.expand(r.affix("suffix", f.Suffix))); reason != "" {
+		return Tag{}, false, reason
 	}
 	return tag, latest, ""
 }
@@ -154,6 +158,8 @@ func (r rule) bare(e Event) (tag Tag, latest bool, reason string) {
 		return r.semver(e)
 	case "pep440":
 		return r.pep440(e)
+	case "channel":
+		return r.channel(e)
 	case "match":
 		return r.matched(e)
 	case "edge":
@@ -171,11 +177,11 @@ func (r rule) bare(e Event) (tag Tag, latest bool, reason string) {
 }
 
 // affix is the rule's own prefix or suffix; where it has none, that of all.
-func (r rule) affix(key, ofAll string, e Event) string {
+func (r rule) affix(key, ofAll string) string {
 	if own, given := r.attrs[key]; given {
-		return e.expand(own)
+		return own
 	}
-	return e.expand(ofAll)
+	return ofAll
 }
 
 func (r rule) edge(e Event) (tag Tag, latest bool, reason string) {
@@ -200,16 +206,16 @@ func (r rule) ref(e Event) (tag Tag, latest bool, reason string) {
 	case "pr":
 		return Tag{Name: strings.TrimSuffix(rest, "/merge"), Kind: Branch}, false, ""
 	case "tag":
-		return ofGitTag(rest, rest), true, ""
+		return e.ofGitTag(rest, rest), true, ""
 	}
 	return Tag{Name: rest, Kind: Branch}, false, ""
 }
 
 // ofGitTag is a tag that is a git tag's name, or a part of it. The whole names one version and never moves, and
 // so does a part that tells the whole version; any other part follows the line that it tells.
-func ofGitTag(name, gitTag string) Tag {
+func (e Event) ofGitTag(name, gitTag string) Tag {
 	tag := Tag{Name: name, Kind: Version}
-	v := parseVersion(gitTag)
+	v := e.version(gitTag)
 	if v != nil {
 		tag.Release = full(v)
 	}
@@ -237,7 +243,7 @@ func (r rule) matched(e Event) (tag Tag, latest bool, reason string) {
 	if groups == nil || groups[2*r.group] < 0 {
 		return Tag{}, false, fmt.Sprintf("%q does not match %s", text, r.attrs["pattern"])
 	}
-	return ofGitTag(text[groups[2*r.group]:groups[2*r.group+1]], text), true, ""
+	return e.ofGitTag(text[groups[2*r.group]:groups[2*r.group+1]], text), true, ""
 }
 
 // subject is what semver, pep440 and match look at: their value, or the git tag.

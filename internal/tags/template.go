@@ -1,6 +1,7 @@
 package tags
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"regexp"
@@ -128,7 +129,7 @@ func (e Event) onDefaultBranch() bool {
 	return e.DefaultBranch != "" && strings.TrimPrefix(e.Ref, "refs/heads/") == e.DefaultBranch || onDefault.MatchString(e.Name)
 }
 
-func (e Event) shortSHA() string { return e.SHA[:min(7, len(e.SHA))] }
+func (e Event) shortSHA() string { return e.SHA[:min(cmp.Or(e.ShortSHA, 7), len(e.SHA))] }
 
 func cutOrEmpty(s, prefix string) string {
 	rest, ok := strings.CutPrefix(s, prefix)

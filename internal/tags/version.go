@@ -1,9 +1,7 @@
 package tags
 
 import (
-	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -30,20 +28,64 @@ func full(v *semver.Version) string {
 	return text
 }
 
+// isPython reports whether a text is a version of Python's kind.
+func isPython(text string) bool {
+	_, err := pep440.Parse(text)
+	return err == nil
+}
+
+func isSemver(text string) bool { return parseVersion(text) != nil }
+
+// Releases tells which of the services a git tag releases alone, and as which version: backend/v1.2.3, backend@v1.2.3 and
+// backend@1.2.3 release backend. Both are empty where the ref is no such tag.
+func Releases(ref string, services []string) (service, version string) {
+	gitTag := cutOrEmpty(ref, "refs/tags/")
+	if !strings.ContainsAny(gitTag, "/@") {
+		return "", ""
+	}
+	for _, name := range services {
+		rest, ok := strings.CutPrefix(gitTag, name)
+		if !ok || len(name) <= len(service) || rest == "" || rest[0] != '/' && rest[0] != '@' {
+			continue
+		}
+		if rest = rest[1:]; isSemver(rest) || isPython(rest) {
+			service, version = name, rest
+		}
+	}
+	return service, version
+}
+
+// version is the semantic version that a git tag tells, or what stands in its place; nil for none.
+func (e Event) version(text string) *semver.Version {
+	if v := parseVersion(text); v != nil || e.Ref != "refs/tags/"+text {
+		return v
+	}
+	return parseVersion(e.Released)
+}
+
 func (r rule) semver(e Event) (tag Tag, latest bool, reason string) {
-	text, reason := r.versionText(e)
+	text, v, reason := r.semanticVersion(e)
 	if reason != "" {
 		return Tag{}, false, reason
-	}
-	v := parseVersion(text)
-	if v == nil {
-		return Tag{}, false, fmt.Sprintf("%q is no semantic version", text)
 	}
 	return renderVersion(r.attrs["pattern"], text, v), v.Prerelease() == "", ""
 }
 
-// versionText is what semver and pep440 look at: of what match finds the first group, else all of it.
-func (r rule) versionText(e Event) (text, reason string) {
+// semanticVersion is the one that the rule is about, as it is written and as it is read.
+func (r rule) semanticVersion(e Event) (text string, v *semver.Version, reason string) {
+	text, reason = r.versionText(e, isSemver)
+	if reason != "" {
+		return "", nil, reason
+	}
+	if v = parseVersion(text); v == nil {
+		return "", nil, fmt.Sprintf("%q is no semantic version", text)
+	}
+	return text, v, ""
+}
+
+// versionText is what rules about versions look at: of what match finds the first group, else all of it; of a git tag
+// that releases one service alone, and would be no version, what follows the service's name.
+func (r rule) versionText(e Event, isVersion func(string) bool) (text, reason string) {
 	text, reason = r.subject(e)
 	if reason != "" {
 		return "", reason
@@ -53,7 +95,11 @@ func (r rule) versionText(e Event) (text, reason string) {
 			text = groups[1]
 		}
 	}
-	return strings.ReplaceAll(text, "/", "-"), ""
+	text = strings.ReplaceAll(text, "/", "-")
+	if plain := r.match == nil && r.attrs["value"] == ""; plain && e.Released != "" && !isVersion(text) {
+		return e.Released, ""
+	}
+	return text, ""
 }
 
 // renderVersion fills a semver pattern. A prerelease gives its full version whatever the pattern,
@@ -95,7 +141,7 @@ func (t Tag) along(pattern, major, minor string) Tag {
 
 // pep440 reads a Python version: https://packaging.python.org/en/latest/specifications/version-specifiers/
 func (r rule) pep440(e Event) (tag Tag, latest bool, reason string) {
-	text, reason := r.versionText(e)
+	text, reason := r.versionText(e, isPython)
 	if reason != "" {
 		return Tag{}, false, reason
 	}
@@ -126,70 +172,33 @@ func (r rule) pep440(e Event) (tag Tag, latest bool, reason string) {
 	return tag.along(pattern, major, minor), true, ""
 }
 
+// channel gives the channel of a prerelease. No other rule's tag moves to a prerelease, and this one's to nothing else.
+func (r rule) channel(e Event) (tag Tag, latest bool, reason string) {
+	text, v, reason := r.semanticVersion(e)
+	if reason != "" {
+		return Tag{}, false, reason
+	}
+	name := channelOf(v)
+	if name == "" {
+		return Tag{}, false, fmt.Sprintf("%q is of no prerelease channel", text)
+	}
+	return Tag{Name: name, Kind: Release, Release: full(v), Line: name}, false, ""
+}
+
+// channelOf is what a prerelease begins with, beta of 1.2.3-beta.1; empty where that is a number, or there is none.
+func channelOf(v *semver.Version) string {
+	first, _, _ := strings.Cut(v.Prerelease(), ".")
+	if strings.Trim(first, "0123456789") == "" || first[0] == '-' {
+		return ""
+	}
+	return first
+}
+
 // Follows reports whether a version belongs to the line that a Release tag follows.
 func (t Tag) Follows(v *semver.Version) bool {
+	if v.Prerelease() != "" {
+		return t.Line != "" && t.Line == channelOf(v)
+	}
 	major := fmt.Sprint(v.Major())
 	return t.Line == "" || t.Line == major || t.Line == major+"."+fmt.Sprint(v.Minor())
-}
-
-const number = `(?:0|[1-9][0-9]*)`
-
-// placeholders are what a pattern's expressions look like in a tag, as QuoteMeta writes them.
-var placeholders = strings.NewReplacer(
-	`\{\{version\}\}`, `(?P<version>`+number+`\.`+number+`\.`+number+`)`,
-	`\{\{raw\}\}`, `v?(?P<version>`+number+`\.`+number+`\.`+number+`)`,
-	`\{\{major\}\}`, `(?P<major>`+number+`)`,
-	`\{\{minor\}\}`, `(?P<minor>`+number+`)`,
-	`\{\{patch\}\}`, `(?P<patch>`+number+`)`)
-
-// affixExpression is an expression in a prefix or suffix, as QuoteMeta writes it. What it gave
-// another run is not known here.
-var affixExpression = regexp.MustCompile(`\\\{\\\{.*?\\\}\\\}`)
-
-// A shape is what the tags of one rule look like.
-func (r rule) shape(f Flavor) *regexp.Regexp {
-	pattern := statement.ReplaceAllString(r.attrs["pattern"], "{{$1}}")
-	switch {
-	case r.kind == "ref" && r.attrs["event"] == "tag":
-		pattern = "{{raw}}"
-	case r.kind != "semver" && r.kind != "pep440":
-		return nil
-	}
-	// A bare major version looks like any number: a date, a build's count.
-	if !strings.Contains(pattern, "{{minor}}") && !strings.Contains(pattern, "{{version}}") && pattern != "{{raw}}" {
-		return nil
-	}
-	affix := func(key, ofAll string) string {
-		if own, given := r.attrs[key]; given {
-			ofAll = own
-		}
-		return affixExpression.ReplaceAllString(regexp.QuoteMeta(ofAll), `[A-Za-z0-9._-]*`)
-	}
-	return regexp.MustCompile("^" + affix("prefix", f.Prefix) + placeholders.Replace(regexp.QuoteMeta(pattern)) + affix("suffix", f.Suffix) + "$")
-}
-
-// Published returns the version that a tag which these rules gave stands for; of one that leaves
-// parts of it open, the lowest. Nil where the tag stands for none, or for a prerelease.
-func (rules Rules) Published(tag string) *semver.Version {
-	for _, r := range rules.list {
-		shape := r.shape(rules.Flavor)
-		if shape == nil {
-			continue
-		}
-		groups := shape.FindStringSubmatch(tag)
-		if groups == nil {
-			continue
-		}
-		part := func(name string) string {
-			if i := shape.SubexpIndex(name); i >= 0 {
-				return groups[i]
-			}
-			return ""
-		}
-		if whole := part("version"); whole != "" {
-			return parseVersion(whole)
-		}
-		return parseVersion(part("major") + "." + part("minor") + "." + cmp.Or(part("patch"), "0"))
-	}
-	return nil
 }
