@@ -20,7 +20,7 @@ const module = "github.com/org/ghcr-publish/internal/"
 // floors from the ground up. A package imports lower floors only; packages of one floor never
 // import each other.
 var floors = [][]string{
-	{"service"},
+	{"service", "dockerfile"},
 	{"verdict", "tags"}, // rules in the words of service
 	{"run", "actions", "results", "registry", "github", "engine", "memory"},
 	{"git", "buildx", "trivy"},
