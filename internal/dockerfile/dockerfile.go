@@ -1,345 +1,180 @@
-// Package dockerfile reads what a Dockerfile takes from outside: files of its context, images and named contexts. It
-// reads as BuildKit does, by BuildKit's own parser, and where what is taken cannot be told it says that all may be.
-// https://docs.docker.com/reference/dockerfile/
+// Package dockerfile reads what a Dockerfile takes from outside: files of its context, images, named contexts.
+//
+// It reads with BuildKit's own parser and follows the rules of BuildKit's own frontend, as documented at
+// https://docs.docker.com/reference/dockerfile/. Where those leave open what a build reads, because a variable comes
+// from a base image or a frontend is another one, more counts than may be read, never less. Two things no Dockerfile
+// tells: the ONBUILD instructions of an image that it builds on, which may copy from the context, and where the
+// symbolic links of a context lead. Who relies on Sources has to look at both.
 package dockerfile
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
-	"maps"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/distribution/reference"
-	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
-	"github.com/moby/buildkit/frontend/dockerfile/shell"
 )
 
-// Options are what the build is told beside the Dockerfile.
+// Options say how a Dockerfile is built.
 type Options struct {
 	Target    string            // stage; empty means the last
 	Args      map[string]string // build arguments
-	Platforms []string          // "linux/amd64", …: what TARGETPLATFORM and its like stand for, each in turn
-	Contexts  []string          // names of the named contexts that there are
+	Platforms []string          // "linux/amd64", …: what TARGETPLATFORM, TARGETARCH, … stand for, each in turn
+	Contexts  []string          // names of the named contexts there are
 }
 
-// A Use is what a Dockerfile takes from outside.
+// Use is what of the outside world decides an image.
 type Use struct {
-	Images   []Image  // images it builds on or copies from, in order of their names
-	Contexts []string // named contexts that it takes something from, in order
-	// Sources are the paths of the context that it copies or mounts: clean, relative, in order. They may hold wildcards;
-	// "." is the whole context.
+	Syntax   string   // the frontend that the syntax directive or the argument BUILDKIT_SYNTAX names; empty without one
+	Images   []Image  // images it builds on or copies from, each once, sorted
+	Contexts []string // the named contexts among Options.Contexts that it uses, sorted
+	// Sources are the paths of the context that it copies or mounts, cleaned, slash-separated, relative, sorted, without
+	// those inside another; they may be patterns as in COPY (path.Match-like). ["."] is the whole context.
 	Sources []string
 
-	whole    bool
-	literals map[string]bool
-	patterns []string
+	cover *cover // Sources, made ready for Copies
 }
 
-// An Image is one that is built on or copied from.
+// Image is one that a Dockerfile builds on or copies from.
 type Image struct {
-	Name string // as the Dockerfile has it, with its variables replaced
+	Name string // as FROM or --from has it, its variables expanded
 	Ref  string // with registry and tag: docker.io/library/busybox:latest
-	// Shadowed tells that a stage has the name too, so that a named context of this name would replace the stage.
+	// Shadowed tells that a stage has the name too: a named context of this name would replace that stage.
 	Shadowed bool
 }
 
-// Read reads a Dockerfile. What BuildKit would refuse as a whole is an error.
+// Read tells what a Dockerfile uses. What BuildKit could not make out, either, is an error that says the line: an
+// instruction that is none, a name that does not expand to an image's, a stage that is not there. Other mistakes show
+// when the image is built.
 func Read(text []byte, o Options) (Use, error) {
-	parsed, err := parser.Parse(bytes.NewReader(text))
+	syntax := syntaxOf(text, o.Args)
+	f, err := readAll(text, o)
+	if foreign(syntax) {
+		// Its language may be another one, so an error here says nothing.
+		f.add(".")
+		f.contexts = slices.Clone(o.Contexts)
+		err = nil
+	}
 	if err != nil {
-		return Use{}, fmt.Errorf("reading the Dockerfile: %w", err)
+		return Use{}, err
 	}
-	stages, args, err := instructions.Parse(parsed.AST, nil)
-	if err != nil {
-		return Use{}, fmt.Errorf("reading the Dockerfile: %w", err)
-	}
-	if len(stages) == 0 {
-		return Use{}, errors.New("reading the Dockerfile: it has no stage")
-	}
-	r := &reader{stages: stages, lex: shell.NewLex(parsed.EscapeToken), options: o, images: map[Image]bool{}, contexts: map[string]bool{}, sources: map[string]bool{}}
-	if unknown(text) {
-		r.sources["."] = true // another frontend may read anything
-	}
-	for _, platform := range o.Platforms {
-		if err := r.read(args, platform); err != nil {
-			return Use{}, fmt.Errorf("reading the Dockerfile: %w", err)
-		}
-	}
-	return r.use(), nil
+	u := Use{Syntax: syntax, Images: f.sortedImages(), Contexts: sorted(f.contexts), Sources: outermost(f.sources)}
+	u.cover = newCover(u.Sources)
+	return u, nil
 }
 
-// unknown reports whether a Dockerfile names another frontend than Docker's own, which may read it differently.
-// https://docs.docker.com/build/buildkit/frontend/
-func unknown(text []byte) bool {
-	syntax, _, _, ok := parser.DetectSyntax(text)
-	if !ok {
+// readAll reads for each platform in turn. After an error it gives what was found until then.
+func readAll(text []byte, o Options) (*found, error) {
+	f := &found{images: map[string]string{}, sources: map[string]bool{}, stages: map[string]bool{}}
+	sets, err := platformArgs(o.Platforms)
+	if err != nil {
+		return f, err
+	}
+	named := familiars(o.Contexts)
+	for _, automatic := range sets {
+		r := reader{found: f, args: o.Args, named: named, globals: automatic, stages: map[string]*stage{}}
+		if err := r.read(text, o.Target); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+// syntaxOf finds the frontend as BuildKit's own does before it reads anything else: the build argument comes before
+// the directive. https://docs.docker.com/reference/dockerfile/#syntax
+func syntaxOf(text []byte, args map[string]string) string {
+	if line, ok := args["BUILDKIT_SYNTAX"]; ok {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		return name
+	}
+	name, _, _, _ := parser.DetectSyntax(text)
+	return name
+}
+
+// foreign reports whether a frontend is not Docker's own, whose language this package knows.
+func foreign(syntax string) bool {
+	if syntax == "" {
 		return false
 	}
 	named, err := reference.ParseNormalizedNamed(syntax)
-	return err != nil || !slices.Contains([]string{"docker.io/docker/dockerfile", "docker.io/docker/dockerfile-upstream"}, named.Name())
+	return err != nil || named.Name() != "docker.io/docker/dockerfile" && named.Name() != "docker.io/docker/dockerfile-upstream"
 }
 
-// A reader collects what the stages of one Dockerfile take.
-type reader struct {
-	stages   []instructions.Stage
-	lex      *shell.Lex
-	options  Options
-	global   map[string]string // arguments before the first stage, for one platform
-	seen     map[int]map[string]string
-	images   map[Image]bool
-	contexts map[string]bool
+// found is what the stages that count use.
+type found struct {
+	images   map[string]string // names by reference
+	contexts []string
 	sources  map[string]bool
+	stages   map[string]bool // by their familiar names, whether they count or not
 }
 
-// read goes through the stages that one platform's target reaches.
-func (r *reader) read(args []instructions.ArgCommand, platform string) error {
-	r.seen = map[int]map[string]string{}
-	r.global = platformArgs(platform)
-	for name := range r.global {
-		if given, ok := r.options.Args[name]; ok {
-			r.global[name] = given
+func (f *found) add(source string) { f.sources[source] = true }
+
+func (f *found) addImage(i Image) {
+	if name, known := f.images[i.Ref]; !known || i.Name < name {
+		f.images[i.Ref] = i.Name
+	}
+}
+
+func (f *found) sortedImages() []Image {
+	var all []Image
+	for ref, name := range f.images {
+		short, err := familiar(name)
+		all = append(all, Image{name, ref, err == nil && f.stages[short]})
+	}
+	slices.SortFunc(all, func(a, b Image) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Ref, b.Ref)) })
+	return all
+}
+
+func sorted(list []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(list)))
+}
+
+// familiars are names of contexts by what the builder calls them, as buildx hands them over. What it would refuse as
+// a name, no Dockerfile can mean.
+func familiars(contexts []string) map[string][]string {
+	named := map[string][]string{}
+	for _, context := range contexts {
+		if name, err := familiar(context); err == nil {
+			named[name] = append(named[name], context)
 		}
 	}
-	for _, command := range args {
-		r.declare(command.Args, r.global, nil, true)
-	}
-	target := len(r.stages) - 1
-	if r.options.Target != "" {
-		var ok bool
-		if target, ok = r.stage(r.options.Target, len(r.stages)); !ok {
-			return fmt.Errorf("there is no stage %q", r.options.Target)
-		}
-	}
-	_, err := r.visit(target)
-	return err
+	return named
 }
 
-// platformArgs are the arguments that BuildKit sets by itself. What it builds on is taken to be the target.
-// https://docs.docker.com/reference/dockerfile/#automatic-platform-args-in-the-global-scope
-func platformArgs(platform string) map[string]string {
-	parts := append(strings.Split(platform, "/"), "", "", "")
-	args := map[string]string{}
-	for _, side := range []string{"TARGET", "BUILD"} {
-		args[side+"PLATFORM"], args[side+"OS"], args[side+"ARCH"], args[side+"VARIANT"] = platform, parts[0], parts[1], parts[2]
-	}
-	return args
-}
-
-// declare gives ARG instructions their values: what the build was given, else the default, else what came before the
-// first stage. In a stage a default may hold variables that only its image knows; before the first they are empty.
-func (r *reader) declare(args []instructions.KeyValuePairOptional, into, inherited map[string]string, global bool) {
-	for _, a := range args {
-		given, isGiven := r.options.Args[a.Key]
-		before, isInherited := inherited[a.Key]
-		switch {
-		case isGiven:
-			into[a.Key] = given
-		case a.Value != nil:
-			if v, ok := r.expand(*a.Value, into); ok || global {
-				into[a.Key] = v
-			} else {
-				delete(into, a.Key)
-			}
-		case isInherited:
-			into[a.Key] = before
-		}
-	}
-}
-
-// expand replaces the variables of a word; false where one is not known.
-func (r *reader) expand(word string, env map[string]string) (string, bool) {
-	pairs := make([]string, 0, len(env))
-	for name, v := range env {
-		pairs = append(pairs, name+"="+v)
-	}
-	result, err := r.lex.ProcessWordWithMatches(word, shell.EnvsFromSlice(pairs))
-	return result.Result, err == nil && len(result.Unmatched) == 0
-}
-
-// stage finds a stage among those before a place, by its name or number.
-func (r *reader) stage(name string, before int) (int, bool) {
-	for i := before - 1; i >= 0; i-- {
-		if strings.EqualFold(r.stages[i].Name, name) {
-			return i, true
-		}
-	}
-	if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < before {
-		return i, true
-	}
-	return 0, false
-}
-
-// visit collects what a stage takes, and those before it that it takes from. It returns the stage's environment.
-func (r *reader) visit(i int) (map[string]string, error) {
-	if env, seen := r.seen[i]; seen {
-		return env, nil
-	}
-	env := map[string]string{}
-	r.seen[i] = env
-	stage := r.stages[i]
-	if stage.Name != "" && r.named(stage.Name) {
-		return env, nil // the context takes the stage's place
-	}
-	base, _ := r.expand(stage.BaseName, r.global) // what is not known is empty here, for BuildKit too
-	if base == "" {
-		return nil, fmt.Errorf("line %d: what %q stands for is not known", stage.Location[0].Start.Line, stage.BaseName)
-	}
-	inherited, err := r.from(base, i)
-	if err != nil {
-		return nil, err
-	}
-	maps.Copy(env, inherited)
-	known := maps.Clone(env) // with arguments, which end with the stage
-	for _, command := range stage.Commands {
-		if err := r.command(command, i, env, known); err != nil {
-			return nil, err
-		}
-	}
-	return env, nil
-}
-
-// from follows a name to a stage before another, to a named context or to an image. It returns a stage's environment.
-func (r *reader) from(name string, before int) (map[string]string, error) {
-	if i, ok := r.stage(name, before); ok {
-		return r.visit(i)
-	}
-	if strings.EqualFold(name, "scratch") || r.named(name) {
-		return nil, nil
-	}
+// familiar is a name as the builder looks for it among the named contexts: without the registry and the tag that
+// go without saying.
+func familiar(name string) (string, error) {
 	named, err := reference.ParseNormalizedNamed(name)
 	if err != nil {
-		return nil, fmt.Errorf("%q is no image: %w", name, err)
+		return "", err
 	}
-	_, shadowed := r.stage(name, len(r.stages))
-	r.images[Image{Name: name, Ref: reference.TagNameOnly(named).String(), Shadowed: shadowed}] = true
-	return nil, nil
+	return strings.TrimSuffix(reference.FamiliarString(named), ":latest"), nil
 }
 
-// named reports whether there is a named context of a name, which is noted then. Names are compared as BuildKit does.
-func (r *reader) named(name string) bool {
-	for _, context := range r.options.Contexts {
-		if familiar(context) == familiar(name) {
-			r.contexts[context] = true
-			return true
-		}
-	}
-	return false
-}
-
-func familiar(name string) string {
-	named, err := reference.ParseNormalizedNamed(strings.ToLower(name))
-	if err != nil {
-		return name
-	}
-	return strings.TrimSuffix(reference.FamiliarString(named), ":latest")
-}
-
-func (r *reader) command(command instructions.Command, stage int, env, known map[string]string) error {
-	switch c := command.(type) {
-	case *instructions.ArgCommand:
-		r.declare(c.Args, known, r.global, false)
-	case *instructions.EnvCommand:
-		for _, pair := range c.Env {
-			v, ok := r.expand(pair.Value, known)
-			if delete(env, pair.Key); ok {
-				env[pair.Key] = v
-			}
-			if delete(known, pair.Key); ok {
-				known[pair.Key] = v
-			}
-		}
-	case *instructions.AddCommand:
-		r.copies(c.SourcePaths, known)
-	case *instructions.CopyCommand:
-		if c.From == "" {
-			r.copies(c.SourcePaths, known)
-			return nil
-		}
-		return r.takes(c.From, stage, known)
-	case *instructions.RunCommand:
-		return r.mounts(c, stage, known)
-	case *instructions.OnbuildCommand:
-		return r.onBuild(c, stage, env, known)
-	}
-	return nil
-}
-
-// takes notes where something is copied or mounted from.
-func (r *reader) takes(from string, stage int, known map[string]string) error {
-	name, ok := r.expand(from, known)
-	if !ok {
-		r.sources["."] = true
+// at says the line that an error comes from.
+func at(line int, err error) error {
+	if err == nil {
 		return nil
 	}
-	_, err := r.from(name, stage)
+	return fmt.Errorf("line %d: %w", line, err)
+}
+
+// placed says the line of an error of BuildKit's parser, if the parser knows it.
+func placed(err error) error {
+	var where *parser.LocationError
+	if errors.As(err, &where) && len(where.Locations) > 0 {
+		return at(lineOf(where.Locations[0]), where)
+	}
 	return err
 }
 
-func (r *reader) copies(sources []string, known map[string]string) {
-	for _, source := range sources {
-		if remote(source) {
-			continue
-		}
-		expanded, ok := r.expand(source, known)
-		if !ok {
-			expanded = "."
-		}
-		r.source(expanded)
+func lineOf(location []parser.Range) int {
+	if len(location) == 0 {
+		return 0
 	}
-}
-
-// source notes a path of the context. None leads out of it.
-func (r *reader) source(name string) {
-	r.sources[strings.TrimPrefix(path.Clean("/"+name), "/")] = true
-}
-
-// remote reports whether ADD fetches a source from elsewhere.
-func remote(source string) bool {
-	return strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://") || strings.HasPrefix(source, "git@") || strings.HasPrefix(source, "ssh://") || strings.HasPrefix(source, "git://")
-}
-
-// mounts notes what RUN instructions are given. https://docs.docker.com/reference/dockerfile/#run---mount
-func (r *reader) mounts(c *instructions.RunCommand, stage int, known map[string]string) error {
-	unknown := false
-	err := c.Expand(func(word string) (string, error) {
-		expanded, ok := r.expand(word, known)
-		unknown = unknown || !ok
-		return expanded, nil
-	})
-	if err != nil || unknown {
-		r.sources["."] = true
-	}
-	for _, m := range instructions.GetMounts(c) {
-		switch {
-		case m.From != "":
-			if err := r.takes(m.From, stage, known); err != nil {
-				return err
-			}
-		case m.Type == instructions.MountTypeBind:
-			r.source(m.Source)
-		}
-	}
-	return nil
-}
-
-// onBuild counts what an image does to those that are built on it as if it were done here: they may be stages of this file.
-func (r *reader) onBuild(c *instructions.OnbuildCommand, stage int, env, known map[string]string) error {
-	parsed, err := parser.Parse(strings.NewReader(c.Expression))
-	if err != nil || len(parsed.AST.Children) != 1 {
-		return fmt.Errorf("ONBUILD %s: cannot be read", c.Expression)
-	}
-	command, err := instructions.ParseInstruction(parsed.AST.Children[0])
-	if err != nil {
-		return fmt.Errorf("ONBUILD %s: %w", c.Expression, err)
-	}
-	known, env = maps.Clone(known), maps.Clone(env)
-	if inner, ok := command.(instructions.Command); ok {
-		return r.command(inner, stage, env, known)
-	}
-	return nil
+	return location[0].Start.Line
 }
