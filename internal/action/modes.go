@@ -178,6 +178,8 @@ func tellPlan(made plan.Plan, log *actions.Log) {
 		for _, tag := range s.TagSet.Tags {
 			if tag.Repaired != "" {
 				log.Printf("  tag %s was made of %q, which is no tag, from %s", tag.Name, tag.Repaired, tag.Rule)
+			} else {
+				log.Printf("  tag %s from %s", tag.Name, tag.Rule)
 			}
 		}
 		for _, silent := range s.TagSet.Silent {

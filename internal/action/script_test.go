@@ -63,7 +63,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "github-ref": setRef, "engine-empty": checkEngine,
-			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "base": pushBase, "annotation": checkAnnotation,
+			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
 		},
 	})
 }
@@ -287,6 +287,13 @@ func checkAnnotation(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if got := manifest.Annotations[args[2]]; (got != "" && strings.Contains(got, args[3])) == neg {
 		ts.Fatalf("annotation %s is %q", args[2], got)
+	}
+}
+
+// api-silent: GitHub's API was asked nothing.
+func checkSilence(ts *testscript.TestScript, _ bool, _ []string) {
+	if n := stageOf(ts).github.Requests(); n > 0 {
+		ts.Fatalf("there were %d requests", n)
 	}
 }
 

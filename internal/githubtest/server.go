@@ -35,6 +35,7 @@ type Server struct {
 	refs     map[string]string // commits by ref, without refs/
 	problems []string
 	failures []failure
+	asked    int
 }
 
 // A failure is an answer given in place of the true one.
@@ -96,9 +97,19 @@ func (s *Server) Fail(n int, status int, header http.Header, body string) {
 	}
 }
 
+// Requests returns how many requests there were.
+func (s *Server) Requests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
 // guard answers what never reaches a route: failures asked for, strangers, untidy paths.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.asked++
+		s.mu.Unlock()
 		if f, ok := s.nextFailure(); ok {
 			f.write(w)
 			return
