@@ -18,7 +18,14 @@ import (
 // version is set by the linker in released builds.
 var version = ""
 
+// memoryLimit makes the garbage collector work harder when the heap of a plan for very many files nears it. It is no
+// hard limit. GOMEMLIMIT, where it is set, comes first.
+const memoryLimit = 200 << 20
+
 func main() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	dir, err := os.Getwd()
 	if err != nil {

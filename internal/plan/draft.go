@@ -19,6 +19,8 @@ type draft struct {
 	needs   []string // services that come before it: it depends on them, or is made from their images
 	scope   *scope
 	needed  bool     // by others
+	files   int      // that count
+	sample  []string // some of them
 	parts   []*draft // itself, and what it needs, directly or through others
 }
 

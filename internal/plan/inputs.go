@@ -33,16 +33,15 @@ func inputs(content string, bases []BaseImage, needs map[string]string) string {
 	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
 }
 
-// content is the digest of a service's definition, and of mode, name and content of each file that counts. Labels that
+// content is the digest of a service's definition, and of mode, name and content of each file that counts, which are returned too. Labels that
 // this program makes do not count, nor do secrets, but for their names.
-func (t *tree) content(c *scope) (string, error) {
+func (t *tree) content(c *scope) (digest string, files []git.File, err error) {
 	definition, err := json.Marshal(defined(c.service))
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	files, err := t.counted(c)
-	if err != nil {
-		return "", err
+	if files, err = t.counted(c); err != nil {
+		return "", nil, err
 	}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n", definition)
@@ -51,7 +50,7 @@ func (t *tree) content(c *scope) (string, error) {
 		line = append(append(append(append(line[:0], f.Mode...), ' '), f.ID...), ' ')
 		sum.Write(append(strconv.AppendQuote(line, f.Path), '\n'))
 	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	return hex.EncodeToString(sum.Sum(nil)), files, nil
 }
 
 // defined is what a service's definition says of its image.
@@ -180,7 +179,8 @@ func (p Planner) contentOf(ctx context.Context, s service.Service, t *tree, base
 	s = p.resolved(s)
 	whole := slices.ContainsFunc(bases, func(b BaseImage) bool { return b.OnBuild })
 	use, known := t.use(ctx, s)
-	return t.content(t.scope(s, use, whole || !known))
+	content, _, err := t.content(t.scope(s, use, whole || !known))
+	return content, err
 }
 
 // resolved follows the links that are a service's contexts.

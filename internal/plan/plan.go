@@ -200,10 +200,11 @@ func (p Planner) service(ctx context.Context, d *draft, work *tree, asked asked,
 	for _, tag := range set.Names() {
 		planned.Tags = append(planned.Tags, s.Image+":"+tag)
 	}
-	content, err := work.content(d.scope)
+	content, files, err := work.content(d.scope)
 	if err != nil {
 		return Service{}, err
 	}
+	d.take(files)
 	if len(d.needs) > 0 {
 		planned.Needs = map[string]string{}
 	}

@@ -1,6 +1,10 @@
 package plan
 
-import "os"
+import (
+	"os"
+
+	"github.com/org/ghcr-publish/internal/git"
+)
 
 // weigh tells how long each service that is worked on is expected to take: as long as it took before, or else in
 // proportion to what the builder gets. What is only judged again takes no time to speak of.
@@ -12,7 +16,7 @@ func (p Planner) weigh(services []Service, drafts []*draft, work *tree) {
 		if i := indexOf(services, name); i < 0 || services[i].Action != Build {
 			continue
 		}
-		bytes[name] = work.size(d.scope)
+		bytes[name] = work.size(d)
 		if took, known := p.Took[name]; known {
 			seconds, size = seconds+took, size+bytes[name]
 		}
@@ -42,17 +46,25 @@ func indexOf(services []Service, name string) int {
 	return -1
 }
 
-// size is how many bytes the files hold that count for a service.
-func (t *tree) size(c *scope) float64 {
-	files, err := t.counted(c)
-	if err != nil {
-		return 0 // which only the order of work would tell
-	}
+// sampled is of how many files of a service the size is looked at: enough to tell large from small.
+const sampled = 1000
+
+// size is about how many bytes the files hold that count for a service.
+func (t *tree) size(d *draft) float64 {
 	total := int64(0)
-	for _, f := range files {
-		if info, err := os.Lstat(t.at(f.Path)); err == nil && info.Mode().IsRegular() {
+	for _, file := range d.sample {
+		if info, err := os.Lstat(t.at(file)); err == nil && info.Mode().IsRegular() {
 			total += info.Size()
 		}
 	}
-	return float64(total)
+	return float64(total) * float64(d.files) / float64(max(1, len(d.sample)))
+}
+
+// take remembers how many files count for a service, and some of them.
+func (d *draft) take(files []git.File) {
+	d.files = len(files)
+	step := (len(files) + sampled - 1) / sampled
+	for i := 0; i < len(files); i += step {
+		d.sample = append(d.sample, files[i].Path)
+	}
 }
