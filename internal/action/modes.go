@@ -167,6 +167,7 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 
 func tellPlan(made plan.Plan, log *actions.Log) {
 	defer log.Group(fmt.Sprintf("Plan: %d of %d services need work", len(made.Work()), len(made.Services)))()
+	log.Printf("services: %s", made.Origin())
 	for _, s := range made.Services {
 		log.Printf("%s: %s, %s", s.Name, s.Action, s.Reason)
 		if s.Base.SHA != "" {

@@ -44,6 +44,7 @@ type Base struct {
 type Service struct {
 	Name        string            `json:"name"`
 	Image       string            `json:"image"`
+	From        string            `json:"from"` // where it is defined
 	Action      Action            `json:"action"`
 	Reason      string            `json:"reason"`
 	Base        Base              `json:"base"`
@@ -133,7 +134,7 @@ func (p Planner) service(ctx context.Context, s service.Service, work *tree) (Se
 	if p.Config.Tag != "" {
 		set.Ask(p.Config.Tag)
 	}
-	planned := Service{Name: s.Name, Image: s.Image, Platforms: s.Platforms, Definition: s,
+	planned := Service{Name: s.Name, Image: s.Image, From: s.At, Platforms: s.Platforms, Definition: s,
 		TagSet: set, Version: set.Version, Tags: []string{}}
 	for _, tag := range set.Names() {
 		planned.Tags = append(planned.Tags, s.Image+":"+tag)
@@ -278,3 +279,25 @@ func (p Planner) revision(s service.Service, work *tree) string {
 }
 
 func shortSHA(sha string) string { return sha[:min(7, len(sha))] }
+
+// Origin tells how many services there are and what defines them: "3 from docker-bake.hcl".
+func (p Plan) Origin() string {
+	var files []string
+	for _, s := range p.Services {
+		file, _, _ := strings.Cut(s.From, ":")
+		if strings.HasPrefix(file, "input ") {
+			file = "the " + file
+		}
+		if !slices.Contains(files, file) {
+			files = append(files, file)
+		}
+	}
+	if len(files) > 3 {
+		files = append(files[:2], fmt.Sprintf("%d other files", len(files)-2))
+	}
+	origin := fmt.Sprint(len(p.Services))
+	if len(files) > 0 {
+		origin += " from " + strings.Join(files, ", ")
+	}
+	return origin
+}
