@@ -128,7 +128,7 @@ func (p *project) takesIn(about map[string]any, outside *service.Problems) {
 		if relative, err := filepath.Rel(p.Workspace, file); err == nil && filepath.IsAbs(file) {
 			file = relative
 		}
-		if !filepath.IsLocal(file) {
+		if _, _, err := p.Finder.read(file); err != nil || !filepath.IsLocal(file) {
 			outside.Add(p.name(), "give a file of the repository", "%q is taken in, which is not in this repository", file)
 			continue
 		}

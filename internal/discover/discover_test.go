@@ -2,6 +2,7 @@ package discover
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -27,8 +28,15 @@ func clone(t *testing.T, files map[string]string) Finder {
 		}
 	}
 	return Finder{Workspace: dir, Repository: "shop", Vars: map[string]string{"ORG": "octo"},
-		ReadFile: func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, name)) },
-		Files:    func(context.Context) ([]string, error) { return slices.Sorted(maps.Keys(files)), nil }}
+		ReadFile: func(name string) ([]byte, error) {
+			root, err := os.OpenRoot(dir)
+			if err != nil {
+				return nil, err
+			}
+			defer root.Close()
+			return root.ReadFile(name)
+		},
+		Files: func(context.Context) ([]string, error) { return slices.Sorted(maps.Keys(files)), nil }}
 }
 
 func TestTheFirstSourceThatGivesAnyWins(t *testing.T) {
@@ -128,6 +136,19 @@ services:
 				t.Errorf("%v, services (-want +got):\n%s", err, diff)
 			}
 		})
+	}
+}
+
+func TestLinkThatLeavesTheClone(t *testing.T) {
+	t.Parallel()
+	f := clone(t, map[string]string{"compose.yaml": "services: {api: {build: ., extends: {file: link.yaml, service: base}}}"})
+	elsewhere := filepath.Join(t.TempDir(), "base.yaml")
+	if err := errors.Join(os.WriteFile(elsewhere, []byte("services: {base: {labels: {a: secret}}}"), 0o600), os.Symlink(elsewhere, filepath.Join(f.Workspace, "link.yaml"))); err != nil {
+		t.Fatal(err)
+	}
+	const want = `compose.yaml: "link.yaml" is taken in, which is not in this repository; give a file of the repository`
+	if _, err := f.Find(t.Context()); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
