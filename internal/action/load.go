@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/discover"
 	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/plan"
@@ -50,6 +52,10 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 		Flags: flags.values, Input: actions.Inputs(p.Getenv), Getenv: p.Getenv, ReadFile: root.ReadFile,
 		Defaults: map[string]string{"owner": j.Event.Owner, "actor": cmp.Or(j.Event.Actor, "ghcr-publish"),
 			"token": p.Getenv("GITHUB_TOKEN"), "temp": workDir(p, j.Event)},
+		Discover: func(secret []string) (service.Found, error) {
+			return discover.Finder{Workspace: j.Workspace, Repository: j.repositoryName(), ReadFile: root.ReadFile, Files: j.Repo.Known,
+				Vars: variables(j.Environ, secret)}.Find(ctx)
+		},
 	})
 	j.withhold(j.Config.SecretEnv)
 	for _, s := range j.Config.Services {
@@ -93,6 +99,22 @@ func (j job) checkFiles(problems *service.Problems) {
 			problems.Add(setting, "give it another name", "%s is what the run writes for bake, beside the plan", path)
 		}
 	}
+}
+
+// repositoryName is the repository's own name, or the clone's folder's.
+func (j job) repositoryName() string {
+	return path.Base(cmp.Or(j.Event.Repository, filepath.ToSlash(j.Workspace)))
+}
+
+// variables are those of an environment by name, but for some.
+func variables(environ, without []string) map[string]string {
+	vars := map[string]string{}
+	for _, entry := range environ {
+		if name, value, ok := strings.Cut(entry, "="); ok && !slices.Contains(without, name) {
+			vars[name] = value
+		}
+	}
+	return vars
 }
 
 // withhold takes variables out of what children inherit.
@@ -197,17 +219,17 @@ func (j *job) locate(ctx context.Context, p Process) error {
 
 // repositoryOf reads owner/name from a remote's address; empty where it does not look like one.
 func repositoryOf(remote string) string {
-	path := strings.TrimSuffix(remote, ".git")
-	if _, rest, ok := strings.Cut(path, "://"); ok {
-		_, path, _ = strings.Cut(rest, "/")
-	} else if _, rest, ok := strings.Cut(path, ":"); ok {
-		path = rest
+	name := strings.TrimSuffix(remote, ".git")
+	if _, rest, ok := strings.Cut(name, "://"); ok {
+		_, name, _ = strings.Cut(rest, "/")
+	} else if _, rest, ok := strings.Cut(name, ":"); ok {
+		name = rest
 	}
-	parts := strings.Split(path, "/")
+	parts := strings.Split(name, "/")
 	if len(parts) != 2 || slices.Contains(parts, "") {
 		return ""
 	}
-	return path
+	return name
 }
 
 // tempDir is the runner's folder for temporary files. Older runners name one that does not exist

@@ -168,6 +168,7 @@ func tellPlan(made plan.Plan, log *actions.Log) {
 	for _, notice := range made.Notices {
 		log.Warning(actions.Annotation{Title: "Plan", Message: notice})
 	}
+	log.Printf("services: %s", made.Origin())
 	for _, s := range made.Services {
 		log.Printf("%s: %s, %s", s.Name, s.Action, s.Reason)
 		if s.Base.SHA != "" {

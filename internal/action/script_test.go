@@ -2,6 +2,7 @@ package action_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ import (
 	"github.com/org/ghcr-publish/internal/action"
 	"github.com/org/ghcr-publish/internal/enginetest"
 	"github.com/org/ghcr-publish/internal/githubtest"
+	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/resultstest"
 	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/sample"
@@ -64,6 +66,7 @@ func TestScript(t *testing.T) {
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "github-ref": setRef, "engine-empty": checkEngine,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
+			"services": checkServices,
 		},
 	})
 }
@@ -294,6 +297,20 @@ func checkAnnotation(ts *testscript.TestScript, neg bool, args []string) {
 func checkSilence(ts *testscript.TestScript, _ bool, _ []string) {
 	if n := stageOf(ts).github.Requests(); n > 0 {
 		ts.Fatalf("there were %d requests", n)
+	}
+}
+
+// services FILE: the plan that was printed has the services that FILE lists: name, image, platforms and from where.
+func checkServices(ts *testscript.TestScript, _ bool, args []string) {
+	var made plan.Plan
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &made))
+	var got strings.Builder
+	for _, s := range made.Services {
+		image := strings.Replace(s.Image, ts.Getenv("REGISTRY"), "REGISTRY", 1)
+		fmt.Fprintf(&got, "%s %s %s %s\n", s.Name, image, strings.Join(s.Platforms, ","), s.From)
+	}
+	if want := ts.ReadFile(args[0]); got.String() != want {
+		ts.Fatalf("services\n%swant\n%s", got.String(), want)
 	}
 }
 

@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"verdict", "tags"}, // rules in the words of service
 	{"run", "actions", "results", "registry", "github", "engine", "memory"},
 	{"git", "buildx", "trivy"},
-	{"plan", "scan", "probe", "insight"},
+	{"discover", "plan", "scan", "probe", "insight"},
 	{"publish", "promote"},
 	{"report"},
 	{"action"},
@@ -39,6 +39,7 @@ var rights = map[string]string{
 	"database/sql":                            "memory",
 	"github.com/mattn/go-sqlite3":             "memory",
 	"github.com/moby/moby/client":             "engine",
+	"github.com/docker/buildx/bake":           "buildx",
 	"github.com/sethvargo/go-githubactions":   "actions",
 	"github.com/google/go-github/v62/github":  "github",
 	"github.com/owenrumney/go-sarif/v2/sarif": "scan",

@@ -290,6 +290,14 @@ func (r Repo) Files(ctx context.Context, commit string) ([]File, error) {
 	return files, nil
 }
 
+// Known lists the files of the clone by name, also new ones, but none that are ignored.
+func (r Repo) Known(ctx context.Context) ([]string, error) {
+	out, err := r.git(ctx, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	files := splitZero(out)
+	slices.Sort(files)
+	return slices.Compact(files), err // a file that is being merged comes more than once
+}
+
 // Blob returns the content of a file by its object id.
 func (r Repo) Blob(ctx context.Context, id string) ([]byte, error) {
 	out, err := r.git(ctx, "cat-file", "blob", id)

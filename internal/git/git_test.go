@@ -257,6 +257,23 @@ func TestDirty(t *testing.T) {
 	}
 }
 
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	c := newClone(t)
+	c.write(".gitignore", "*.log\n")
+	c.write("committed", "1")
+	c.write("removed", "1")
+	c.commit("one")
+	c.remove("removed")
+	c.write("new/föl der/file", "1")
+	c.write("ignored.log", "1")
+	got, err := c.Known(t.Context())
+	want := []string{".gitignore", "committed", "new/föl der/file", "removed"}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v, known (-want +got):\n%s", err, diff)
+	}
+}
+
 func TestDirtyLeavesTheIndexAlone(t *testing.T) {
 	t.Parallel()
 	c := newClone(t)

@@ -265,10 +265,12 @@ func (c comparison) changedIn(part *draft, files []string, base string) (reason 
 	return "", nil
 }
 
-// configured says whether the configuration changed, where no published image tells what it was made from.
+// configured says whether a file that defines services changed, where no published image tells what it was made from.
 func (c comparison) configured(files []string, base string) string {
-	if file := c.planner.Config.File; file != "" && slices.Contains(files, file) {
-		return fmt.Sprintf("changed since %s: %s", shortSHA(base), file)
+	for _, file := range c.planner.Config.From {
+		if slices.Contains(files, file) {
+			return fmt.Sprintf("changed since %s: %s", shortSHA(base), file)
+		}
 	}
 	return ""
 }

@@ -73,7 +73,7 @@ func TestBaseByEvent(t *testing.T) {
 			w.commit(map[string]string{"docs/new": "1"})
 		}, "SECOND", "the published image cannot be read, and there the changes that are tried began", Build, "changed since SECOND: docs/new"},
 		{"pull_request that changes the configuration, and the registry cannot be read", func(w *world) {
-			w.planner.Config.File = "config.yml"
+			w.planner.Config.From = []string{"config.yml"}
 			pull(w)
 			unreadable(w)
 			w.commit(map[string]string{"config.yml": "1"})

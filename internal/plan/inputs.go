@@ -126,8 +126,10 @@ func (p Planner) InputsAt(ctx context.Context, s Service, commit string) (string
 	if err != nil {
 		return "", err
 	}
-	if here.id(p.Config.File) != there.id(p.Config.File) {
-		return "", fmt.Errorf("%s is another at %s", p.Config.File, shortSHA(commit))
+	for _, file := range p.Config.From {
+		if here.id(file) != there.id(file) {
+			return "", fmt.Errorf("%s is another at %s", file, shortSHA(commit))
+		}
 	}
 	needs := map[string]string{}
 	for name, recorded := range s.Needs {

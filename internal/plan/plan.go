@@ -46,6 +46,7 @@ type Base struct {
 type Service struct {
 	Name        string            `json:"name"`
 	Image       string            `json:"image"`
+	From        string            `json:"from"` // where it is defined
 	Action      Action            `json:"action"`
 	Reason      string            `json:"reason"`
 	Base        Base              `json:"base"`
@@ -195,7 +196,7 @@ func (p Planner) considered(planned map[string]Service) []Service {
 func (p Planner) service(ctx context.Context, d *draft, work *tree, asked asked, others map[string]Service) (Service, error) {
 	s := d.service
 	set := p.tagSet(s, work)
-	planned := Service{Name: s.Name, Image: s.Image, Platforms: s.Platforms, Definition: s,
+	planned := Service{Name: s.Name, Image: s.Image, From: s.At, Platforms: s.Platforms, Definition: s,
 		TagSet: set, Version: set.Version, Tags: []string{}, Bases: d.bases}
 	for _, tag := range set.Names() {
 		planned.Tags = append(planned.Tags, s.Image+":"+tag)
@@ -305,3 +306,25 @@ func (t *tree) revision(d *draft, commit string) string {
 }
 
 func shortSHA(sha string) string { return sha[:min(7, len(sha))] }
+
+// Origin tells how many services there are and what defines them: "3 from docker-bake.hcl".
+func (p Plan) Origin() string {
+	var files []string
+	for _, s := range p.Services {
+		file, _, _ := strings.Cut(s.From, ":")
+		if strings.HasPrefix(file, "input ") {
+			file = "the " + file
+		}
+		if !slices.Contains(files, file) {
+			files = append(files, file)
+		}
+	}
+	if len(files) > 3 {
+		files = append(files[:2], fmt.Sprintf("%d other files", len(files)-2))
+	}
+	origin := fmt.Sprint(len(p.Services))
+	if len(files) > 0 {
+		origin += " from " + strings.Join(files, ", ")
+	}
+	return origin
+}

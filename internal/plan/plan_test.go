@@ -352,7 +352,7 @@ func TestPullRequestNamesItsHead(t *testing.T) {
 func TestJSONIsTheInterface(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	service := []string{"action", "annotations", "base", "image", "inputs", "labels", "name", "platforms", "reason", "tag_set", "tags", "version", "weight"}
+	service := []string{"action", "annotations", "base", "from", "image", "inputs", "labels", "name", "platforms", "reason", "tag_set", "tags", "version", "weight"}
 	first := decoded(t, w.make())
 	checkKeys(t, first, "attempt", "commit", "matrix", "pushes", "ref", "schema_version", "services", "started_at")
 	checkKeys(t, first["services"].([]any)[0], service...)
@@ -532,15 +532,39 @@ func TestReleaseAgainFindsItsOwnImage(t *testing.T) {
 	}
 }
 
+func TestOrigin(t *testing.T) {
+	t.Parallel()
+	for want, from := range map[string][]string{
+		"2 from docker-bake.hcl":                           {"docker-bake.hcl: target a", "docker-bake.hcl: target b"},
+		"1 from compose.yaml, compose.override.yaml":       {"compose.yaml, compose.override.yaml: service a"},
+		"2 from .github/ghcr-publish.yml":                  {".github/ghcr-publish.yml:2:5", ".github/ghcr-publish.yml:3:5"},
+		"1 from the input services":                        {"input services:1:3"},
+		"2 from Dockerfile, api/Dockerfile":                {"Dockerfile", "api/Dockerfile"},
+		"4 from a/Dockerfile, b/Dockerfile, 2 other files": {"a/Dockerfile", "b/Dockerfile", "c/Dockerfile", "d/Dockerfile"},
+		"0": {},
+	} {
+		var made Plan
+		for _, at := range from {
+			made.Services = append(made.Services, Service{From: at})
+		}
+		if got := made.Origin(); got != want {
+			t.Errorf("of %q: %q, want %q", from, got, want)
+		}
+	}
+}
+
 func TestInputsAtAnotherCommit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.planner.Config.File = ".github/ghcr-publish.yml"
-	w.commit(map[string]string{w.planner.Config.File: "1"})
+	const bake, config = "docker-bake.hcl", ".github/ghcr-publish.yml"
+	w.planner.Config.From = []string{config, bake}
+	w.commit(map[string]string{bake: "1"})
 	first, service := w.head(), w.make().Services[0]
 	changed := w.commit(map[string]string{"api/main.go": "2"})
 	other := w.make().Services[0]
-	configured := w.commit(map[string]string{w.planner.Config.File: "2"})
+	redefined := w.commit(map[string]string{bake: "2"})
+	w.git("checkout", "--quiet", changed)
+	configured := w.commit(map[string]string{config: "1"})
 	w.git("checkout", "--quiet", changed)
 	w.make()
 	if got, err := w.planner.InputsAt(t.Context(), other, first); err != nil || got != service.Inputs || got == other.Inputs {
@@ -549,7 +573,7 @@ func TestInputsAtAnotherCommit(t *testing.T) {
 	if got, err := w.planner.InputsAt(t.Context(), service, changed); err != nil || got != other.Inputs {
 		t.Errorf("InputsAt(changed) = %s, %v; want %s", got, err, other.Inputs)
 	}
-	for _, commit := range []string{configured, strings.Repeat("ab", 20)} {
+	for _, commit := range []string{redefined, configured, strings.Repeat("ab", 20)} {
 		if got, err := w.planner.InputsAt(t.Context(), service, commit); err == nil {
 			t.Errorf("InputsAt(%s) = %s; want an error", commit, got)
 		}

@@ -24,8 +24,9 @@ type Sources struct {
 	ReadFile func(name string) ([]byte, error)
 	// Defaults fills {{name}} in the defaults of Table.
 	Defaults map[string]string
-	// Discover finds services where none are written down; nil finds none.
-	Discover func() ([]Service, error)
+	// Discover finds services where none are written down, without a look at the variables that hold secrets; nil
+	// finds none.
+	Discover func(secret []string) (Found, error)
 }
 
 // Load reads and proves a whole configuration. The error is a Problems that lists every mistake.
@@ -40,6 +41,7 @@ func Load(src Sources) (Config, error) {
 	if file != nil {
 		config.File = config.ConfigFile
 	}
+	config.From = []string{config.ConfigFile}
 
 	for _, setting := range Table() {
 		applySetting(setting, src, file, &config.Settings, &problems)
@@ -66,21 +68,26 @@ func (src Sources) services(file *document, config *Config, problems *Problems) 
 	if file.services(config, problems) {
 		return
 	}
-	found, err := []Service(nil), error(nil)
+	src.discover(config, problems)
+}
+
+func (src Sources) discover(config *Config, problems *Problems) {
+	found, err := Found{}, error(nil)
 	if src.Discover != nil {
-		found, err = src.Discover()
+		found, err = src.Discover(config.SecretEnv)
 	}
+	config.Services, config.From = found.Services, append(config.From, found.Files...)
 	var wrong Problems
 	switch {
 	case errors.As(err, &wrong):
 		*problems = append(*problems, wrong...)
 	case err != nil:
 		problems.Add("services", "", "looking for them: %v", err)
-	case len(found) == 0:
+	case len(found.Services) == 0:
 		problems.Add(cmp.Or(config.File, config.ConfigFile), "write a `services:` list that names each image", "no services are listed, and none are found: there is no bake file, no compose file that builds and no Dockerfile")
 	}
-	config.Services = found
 	for i := range config.Services {
+		config.Services[i].prove(problems)
 		config.Services[i].complete()
 	}
 }

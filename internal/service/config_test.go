@@ -278,6 +278,7 @@ func TestLoadReadsTheExample(t *testing.T) {
 	both := []string{"linux/amd64", "linux/arm64"}
 	want := Config{
 		File: configFile,
+		From: []string{configFile},
 		Services: []Service{
 			{Name: "base", Image: "ghcr.io/octo/base", Context: ".", Dockerfile: "Dockerfile", Platforms: both},
 			{Name: "backend", Image: "ghcr.io/octo/prompt-card-backend", Context: ".", Dockerfile: "backend/Dockerfile", Platforms: both,
@@ -401,10 +402,14 @@ func TestServicesAreFoundWhereNoneAreListed(t *testing.T) {
 	t.Parallel()
 	src := workspace("defaults: {network: none, build_args: {A: 1, B: 2}, secrets: {npm: env:NPM}}\n")
 	src.Input = inputs(map[string]string{"build-args": "B=3"})
-	src.Discover = func() ([]Service, error) {
-		return []Service{{Name: "web", Context: "web", At: "web/Dockerfile", BuildArgs: map[string]string{"A": "0"}}, {Name: "api", Context: ".", Inline: "FROM scratch", Options: Options{Network: "host"}}}, nil
+	src.Discover = func([]string) (Found, error) {
+		return Found{Services: []Service{{Name: "web", Context: "web", At: "web/Dockerfile", BuildArgs: map[string]string{"A": "0"}}, {Name: "api", Context: ".", Inline: "FROM scratch", Options: Options{Network: "host"}}}, Files: []string{"web/Dockerfile"}}, nil
 	}
-	got := mustLoad(t, src).Services
+	config := mustLoad(t, src)
+	if diff := cmp.Diff([]string{configFile, "web/Dockerfile"}, config.From); diff != "" {
+		t.Errorf("from (-want +got):\n%s", diff)
+	}
+	got := config.Services
 	if got[0].Dockerfile != "web/Dockerfile" || got[0].Network != "none" || got[1].Network != "host" || got[1].Dockerfile != "" || got[1].Secrets["npm"] != "env:NPM" {
 		t.Errorf("services %+v", got)
 	}
@@ -414,6 +419,41 @@ func TestServicesAreFoundWhereNoneAreListed(t *testing.T) {
 	src.ReadFile = workspace(minimal).ReadFile
 	if listed := mustLoad(t, src).Services; len(listed) != 1 || listed[0].Name != "backend" {
 		t.Errorf("with a list there are %+v", listed)
+	}
+}
+
+func TestFoundServicesAreProven(t *testing.T) {
+	t.Parallel()
+	src := workspace("token: env:MINE\n")
+	src.Getenv = func(string) string { return "secret" }
+	found := Found{Services: []Service{
+		{At: "a", Name: "_a", Context: "..", Platforms: []string{"arm"}, Options: Options{Network: "net", SSH: []string{"a,b"}, Contexts: map[string]string{"x": "../x"}}},
+		{At: "b", Name: "b", Context: ".", Dockerfile: "../b", Options: Options{Secrets: map[string]string{"a b": "env:A"}, ExtraHosts: map[string]string{"h": "nowhere"}, Ulimits: map[string]string{"nofile": "many"}}},
+		{At: "c", Name: "c", Context: "./c/", Platforms: []string{"linux/ARM64"}},
+	}}
+	src.Discover = func(secret []string) (Found, error) {
+		if diff := cmp.Diff([]string{"MINE"}, secret); diff != "" {
+			t.Errorf("secret variables (-want +got):\n%s", diff)
+		}
+		return found, nil
+	}
+	config, err := Load(src)
+	const want = `a: _a: "_a" is no service name; use letters, digits and . _ -, at most 63
+a: _a: ".." leaves the workspace; give a path relative to the repository's root
+a: _a: "arm" is not a platform such as linux/amd64 or linux/arm64
+a: _a: "../x" leaves the workspace
+a: _a: "a,b" is no agent; write it as default, or as id=PATH
+a: _a: network "net" is none of default, none, host
+b: b: "../b" leaves the workspace; give a path relative to the repository's root
+b: b: "a b" is no id of a secret; use letters, digits and . _ -
+b: b: h: "nowhere" is no address of a host
+b: b: "many" is no limit; write it as 1024 or 1024:2048
+a: "_a" is no image name; use lower-case letters, digits and . _ - between slashes`
+	if diff := cmp.Diff(want, err.Error()); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	if c := config.Services[2]; c.Context != "c" || c.Dockerfile != "c/Dockerfile" || c.Platforms[0] != "linux/arm64" {
+		t.Errorf("proven: %+v", c)
 	}
 }
 

@@ -357,7 +357,7 @@ func (r reader) enum(into *string, allowed ...string) field {
 func (r reader) service(n *yaml.Node) Service {
 	s := Service{At: r.where(n), Context: "."}
 	path := func(into *string) field {
-		return r.parsed(func(v string) (err error) { *into, err = insidePath(v); return err }, "give a path relative to the repository's root")
+		return r.parsed(func(v string) (err error) { *into, err = insidePath(v); return err }, pathFix)
 	}
 	fields := r.options(&s.Options)
 	maps.Copy(fields, map[string]field{
@@ -366,7 +366,7 @@ func (r reader) service(n *yaml.Node) Service {
 				return fmt.Errorf("%q is no service name", v)
 			}
 			return nil
-		}, "use letters, digits and . _ -, at most 63"),
+		}, nameFix),
 		"image": r.text(&s.Image), "context": path(&s.Context), "dockerfile": path(&s.Dockerfile), "dockerfile_inline": r.text(&s.Inline), "target": r.text(&s.Target),
 		"build_args": r.textMap(&s.BuildArgs), "labels": r.textMap(&s.Labels), "annotations": r.textMap(&s.Annotations), "env": r.textMap(&s.Env),
 		"platforms": r.platforms(&s.Platforms), "paths": r.patterns(&s.Paths), "depends_on": r.texts(&s.DependsOn),

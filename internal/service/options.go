@@ -90,8 +90,8 @@ func (r reader) options(o *Options) map[string]field {
 	return map[string]field{
 		"contexts":         r.provenMap(&o.Contexts, context),
 		"secrets":          r.provenMap(&o.Secrets, secret),
-		"ssh":              r.provenList(&o.SSH, agent, "write it as default, or as id=PATH"),
-		"network":          r.enum(&o.Network, "default", "none", "host"),
+		"ssh":              r.provenList(&o.SSH, agent, agentFix),
+		"network":          r.enum(&o.Network, networks...),
 		"extra_hosts":      r.provenMap(&o.ExtraHosts, host),
 		"shm_size":         r.memory(&o.ShmSize),
 		"ulimits":          r.provenMap(&o.Ulimits, ulimit),

@@ -139,7 +139,9 @@ type=sha
 // A Config is everything a run was told, proven.
 type Config struct {
 	Settings
-	File     string // the configuration file it came from, relative to the workspace; empty without one
+	File string // the configuration file it came from, relative to the workspace; empty without one
+	// From are the files that say what the services are, or would if they were there, relative to the workspace.
+	From     []string
 	Services []Service
 	Tags     string // tag rules, in docker/metadata-action's language
 	Flavor   string // what holds for all of them, in the same

@@ -1,0 +1,188 @@
+package discover
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/org/ghcr-publish/internal/service"
+)
+
+// compose reads the Compose file that Compose would, with its override. What the services build is read as buildx
+// reads it; how they run tells how their images are tried out.
+// https://docs.docker.com/compose/how-tos/multiple-compose-files/merge/
+func (f Finder) compose(ctx context.Context, found *service.Found) error {
+	found.Files = append(slices.Concat(found.Files, cli.DefaultFileNames, cli.DefaultOverrideFileNames), dotEnv)
+	files, err := f.composeFiles()
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	p := project{Finder: f, files: files}
+	if err := p.load(ctx); err != nil {
+		return p.mistake(err)
+	}
+	found.Files = append(found.Files, p.read...)
+	text, err := p.whole()
+	if err != nil {
+		return p.mistake(err)
+	}
+	found.Services, err = f.targets().Compose(p.name(), text)
+	for i := range found.Services {
+		p.complete(&found.Services[i])
+	}
+	return err
+}
+
+const dotEnv = ".env"
+
+// composeFiles are the first file of those that are there, and the first override.
+func (f Finder) composeFiles() ([]types.ConfigFile, error) {
+	var files []types.ConfigFile
+	for _, names := range [][]string{cli.DefaultFileNames, cli.DefaultOverrideFileNames} {
+		for _, name := range names {
+			text, there, err := f.read(name)
+			if err != nil {
+				return nil, err
+			}
+			if there {
+				files = append(files, types.ConfigFile{Filename: filepath.Join(f.Workspace, name), Content: text})
+				break
+			}
+		}
+		if len(files) == 0 {
+			return nil, nil // an override overrides nothing
+		}
+	}
+	return files, nil
+}
+
+// A project is what a Compose file says.
+type project struct {
+	Finder
+	files []types.ConfigFile
+	read  []string // files that it takes in, relative to the workspace
+	model *types.Project
+	// raw is the same before variables are filled in; nil where it cannot be read without them.
+	raw map[string]any
+}
+
+func (p *project) load(ctx context.Context) error {
+	if err := p.illFormed(); err != nil {
+		return err
+	}
+	vars, err := p.environment()
+	if err != nil {
+		return err
+	}
+	details := types.ConfigDetails{WorkingDir: p.Workspace, ConfigFiles: p.files, Environment: vars}
+	var outside service.Problems
+	options := func(o *loader.Options) {
+		o.SetProjectName("project", true)
+		o.SkipConsistencyCheck, o.SkipResolveEnvironment, o.SkipResolveLabels = true, true, true
+		o.Profiles = strings.Split(vars["COMPOSE_PROFILES"], ",")
+		o.Listeners = []loader.Listener{func(_ string, about map[string]any) { p.takesIn(about, &outside) }}
+	}
+	p.model, err = loader.LoadWithContext(ctx, details, options)
+	if err != nil || len(outside) > 0 {
+		return cmp.Or(outside.Err(), err)
+	}
+	p.raw, _ = loader.LoadModelWithContext(ctx, details, options, func(o *loader.Options) {
+		o.SkipInterpolation, o.SkipValidation = true, true
+		o.Listeners = nil
+	})
+	return nil
+}
+
+// environment is what variables are taken from: what the run has, and for the rest the file that Compose reads.
+func (p *project) environment() (map[string]string, error) {
+	vars := maps.Clone(p.Vars)
+	text, there, err := p.Finder.read(dotEnv)
+	if err != nil || !there {
+		return vars, err
+	}
+	more, err := dotenv.UnmarshalBytesWithLookup(text, func(name string) (string, bool) { v, ok := vars[name]; return v, ok })
+	if err != nil {
+		return nil, service.Problems{{Where: dotEnv, What: err.Error()}}
+	}
+	maps.Copy(more, vars)
+	return more, nil
+}
+
+// takesIn notes files that the project extends or includes.
+func (p *project) takesIn(about map[string]any, outside *service.Problems) {
+	paths, _ := about["path"].(types.StringList)
+	if file, ok := about["file"].(string); ok {
+		paths = append(paths, file)
+	}
+	for _, file := range paths {
+		if relative, err := filepath.Rel(p.Workspace, file); err == nil && filepath.IsAbs(file) {
+			file = relative
+		}
+		if _, _, err := p.Finder.read(file); err != nil || !filepath.IsLocal(file) {
+			outside.Add(p.name(), "give a file of the repository", "%q is taken in, which is not in this repository", file)
+			continue
+		}
+		p.read = append(p.read, filepath.ToSlash(filepath.Clean(file)))
+	}
+}
+
+// whole writes what the services build as one file that needs no other.
+func (p *project) whole() ([]byte, error) {
+	whole := types.Project{Name: p.model.Name, Services: types.Services{}, Secrets: p.model.Secrets}
+	for name, s := range p.model.Services {
+		part := types.ServiceConfig{Name: name}
+		part.Image, part.Build, part.Environment = s.Image, s.Build, s.Environment
+		whole.Services[name] = part
+	}
+	text, err := whole.MarshalYAML()
+	return bytes.ReplaceAll(text, []byte("$"), []byte("$$")), err // which is how a file writes it
+}
+
+// name lists the files, for people.
+func (p *project) name() string {
+	names := make([]string, len(p.files))
+	for i, f := range p.files {
+		names[i] = filepath.Base(f.Filename)
+	}
+	return strings.Join(names, ", ")
+}
+
+// illFormed says which lines are no YAML. The loader would say so too, but not where.
+func (p *project) illFormed() error {
+	var problems service.Problems
+	for _, f := range p.files {
+		var node yaml.Node
+		if err := yaml.Unmarshal(f.Content, &node); err != nil {
+			where, what := filepath.Base(f.Filename), strings.TrimPrefix(err.Error(), "yaml: ")
+			if line, rest, ok := strings.Cut(strings.TrimPrefix(what, "line "), ": "); ok && strings.HasPrefix(what, "line ") {
+				where, what = where+":"+line, rest
+			}
+			problems.Add(where, "", "%s", what)
+		}
+	}
+	return problems.Err()
+}
+
+// mistake says where the files are wrong, as far as the loader tells.
+func (p *project) mistake(err error) error {
+	if problems, ok := err.(service.Problems); ok {
+		return problems
+	}
+	what, where := strings.ReplaceAll(err.Error(), p.Workspace+string(filepath.Separator), ""), p.name()
+	for _, f := range p.files {
+		if strings.Contains(err.Error(), f.Filename) {
+			where = filepath.Base(f.Filename)
+		}
+	}
+	return service.Problems{{Where: where, What: what}}
+}

@@ -1,0 +1,126 @@
+package discover
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/service"
+)
+
+// complete adds how a service's container runs to what it builds.
+func (p *project) complete(s *service.Service) {
+	for name, c := range p.model.Services {
+		if targetName(name) != s.Name {
+			continue
+		}
+		s.Image = cmp.Or(buildx.Repository(c.Image), s.Image)
+		s.Port = port(c)
+		s.Env = p.literals(name, c.Environment)
+		s.DependsOn = p.dependencies(c)
+		s.Resources = resources(c)
+	}
+}
+
+// targetName is what buildx calls the target of a Compose service.
+func targetName(service string) string { return strings.ReplaceAll(service, ".", "_") }
+
+// port is the first that the container publishes, or else exposes.
+func port(c types.ServiceConfig) int {
+	for _, p := range c.Ports {
+		if p.Protocol == "" || p.Protocol == "tcp" {
+			return int(p.Target)
+		}
+	}
+	for _, p := range c.Expose {
+		if n := tcpPort(p); n != 0 {
+			return n
+		}
+	}
+	return 0
+}
+
+// tcpPort reads 80 or 80/tcp; 0 where it is anything else.
+func tcpPort(text string) int {
+	n, err := strconv.Atoi(strings.TrimSuffix(text, "/tcp"))
+	if err != nil || n < 1 || n > math.MaxUint16 {
+		return 0
+	}
+	return n
+}
+
+// literals are the variables whose values the files themselves give: what comes from the environment is no part of
+// how a service is defined, and may be a secret.
+func (p *project) literals(service string, all types.MappingWithEquals) map[string]string {
+	services, _ := p.raw["services"].(map[string]any)
+	definition, _ := services[service].(map[string]any)
+	var literals map[string]string
+	for name, written := range assignments(definition["environment"]) {
+		value := all[name]
+		if value == nil || strings.Contains(strings.ReplaceAll(written, "$$", ""), "$") {
+			continue
+		}
+		if literals == nil {
+			literals = map[string]string{}
+		}
+		literals[name] = *value
+	}
+	return literals
+}
+
+// assignments reads an environment as a file has it: a mapping, or a list of NAME=value.
+func assignments(environment any) map[string]string {
+	all := map[string]string{}
+	switch e := environment.(type) {
+	case map[string]any:
+		for name, value := range e {
+			written, _ := value.(string) // anything else has no variable in it
+			all[name] = written
+		}
+	case []any:
+		for _, item := range e {
+			pair, _ := item.(string)
+			name, value, _ := strings.Cut(pair, "=")
+			all[name] = value
+		}
+	}
+	return all
+}
+
+// dependencies are those on services that are built, too.
+func (p *project) dependencies(c types.ServiceConfig) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(c.DependsOn)) {
+		if other, there := p.model.Services[name]; there && other.Build != nil {
+			names = append(names, targetName(name))
+		}
+	}
+	return names
+}
+
+func resources(c types.ServiceConfig) service.Resources {
+	bounds := service.Resources{MemoryLimit: int64(c.MemLimit), CPUs: cores(c.CPUS), MemoryReservation: int64(c.MemReservation)}
+	if c.Deploy == nil {
+		return bounds
+	}
+	if limits := c.Deploy.Resources.Limits; limits != nil {
+		bounds.MemoryLimit = cmp.Or(int64(limits.MemoryBytes), bounds.MemoryLimit)
+		bounds.CPUs = cmp.Or(cores(float32(limits.NanoCPUs)), bounds.CPUs)
+	}
+	if reserved := c.Deploy.Resources.Reservations; reserved != nil {
+		bounds.MemoryReservation = cmp.Or(int64(reserved.MemoryBytes), bounds.MemoryReservation)
+	}
+	return bounds
+}
+
+// cores is a number as it was written, which the loader keeps with half the digits.
+func cores(n float32) float64 {
+	written, _ := strconv.ParseFloat(strconv.FormatFloat(float64(n), 'f', -1, 32), 64)
+	return written
+}

@@ -1,0 +1,98 @@
+package discover
+
+import (
+	"context"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/org/ghcr-publish/internal/service"
+)
+
+// dockerfiles makes a service of each Dockerfile of the clone.
+func (f Finder) dockerfiles(ctx context.Context, found *service.Found) error {
+	files, err := f.Files(ctx)
+	if err != nil {
+		return err
+	}
+	var all []string
+	var texts [][]byte
+	for _, file := range files {
+		if !isDockerfile(file) {
+			continue
+		}
+		text, there, err := f.read(file)
+		if err != nil {
+			return err
+		}
+		if there { // and not deleted since it was committed
+			all, texts = append(all, file), append(texts, text)
+		}
+	}
+	found.Files = append(found.Files, all...)
+	tree := newTree(files)
+	for i, name := range serviceNames(all, f.Repository) {
+		about := readDockerfile(texts[i])
+		found.Services = append(found.Services, service.Service{At: all[i], Name: name, Dockerfile: all[i],
+			Context: tree.contextFor(path.Dir(all[i]), about.sources), Port: about.port})
+	}
+	return nil
+}
+
+// isDockerfile reports whether a file is a Dockerfile by its name, and in a folder of the repository's own.
+func isDockerfile(file string) bool {
+	dir, name := path.Split(file)
+	for folder := range strings.SplitSeq(strings.Trim(dir, "/"), "/") {
+		if strings.HasPrefix(folder, ".") || slices.Contains([]string{"testdata", "node_modules", "vendor", "third_party"}, folder) {
+			return false
+		}
+	}
+	variant, isVariant := strings.CutPrefix(name, "Dockerfile.")
+	of, isOf := strings.CutSuffix(name, ".Dockerfile")
+	return name == "Dockerfile" || isOf && of != "" || isVariant && variant != "" && !slices.Contains(noDockerfile, strings.ToLower(path.Ext(name)))
+}
+
+// noDockerfile are endings of what lies beside Dockerfiles: what they ignore, what they are made from, and old ones.
+var noDockerfile = []string{".dockerignore", ".md", ".txt", ".in", ".j2", ".jinja", ".jinja2", ".tmpl", ".tpl", ".template", ".erb", ".mustache", ".m4",
+	".sample", ".example", ".bak", ".old", ".orig", ".rej", ".swp"}
+
+// A tree is the files and folders of a clone.
+type tree map[string]bool
+
+func newTree(files []string) tree {
+	t := tree{}
+	for _, file := range files {
+		for ; file != "." && !t[file]; file = path.Dir(file) {
+			t[file] = true
+		}
+	}
+	return t
+}
+
+// has reports whether a context has what a Dockerfile copies from it.
+func (t tree) has(context, source string) bool {
+	file := path.Join(context, path.Join("/", source))
+	if file == "." || t[file] {
+		return true
+	}
+	if strings.ContainsAny(source, `*?[\`) {
+		for known := range t {
+			if match, err := path.Match(file, known); match || err != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// contextFor is a Dockerfile's folder, or the root if what the Dockerfile copies is there and not in its folder, as
+// is usual where services share files.
+func (t tree) contextFor(dir string, sources []string) string {
+	lacks := func(context string) bool {
+		return slices.ContainsFunc(sources, func(source string) bool { return !t.has(context, source) })
+	}
+	if lacks(dir) && !lacks(".") {
+		return "."
+	}
+	return dir
+}
