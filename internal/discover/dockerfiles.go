@@ -49,8 +49,14 @@ func isDockerfile(file string) bool {
 	}
 	variant, isVariant := strings.CutPrefix(name, "Dockerfile.")
 	of, isOf := strings.CutSuffix(name, ".Dockerfile")
+	if slices.Contains(forWork, strings.ToLower(of)) && isOf || slices.Contains(forWork, strings.ToLower(variant)) && isVariant {
+		return false
+	}
 	return name == "Dockerfile" || isOf && of != "" || isVariant && variant != "" && !slices.Contains(noDockerfile, strings.ToLower(path.Ext(name)))
 }
+
+// forWork are names of Dockerfiles whose images are for those who work on the repository, and not for publishing.
+var forWork = []string{"dev", "devel", "development", "debug", "test", "tests", "testing", "e2e", "ci", "local", "builder", "build"}
 
 // noDockerfile are endings of what lies beside Dockerfiles: what they ignore, what they are made from, and old ones.
 var noDockerfile = []string{".dockerignore", ".md", ".txt", ".in", ".j2", ".jinja", ".jinja2", ".tmpl", ".tpl", ".template", ".erb", ".mustache", ".m4",

@@ -27,6 +27,7 @@ func TestDockerfiles(t *testing.T) {
 		{"clash of case", map[string]string{"a/API/Dockerfile": scratch, "b/api/Dockerfile": scratch}, "a-API a/API a/API/Dockerfile\nb-api b/api b/api/Dockerfile"},
 		{"elsewhere", map[string]string{"testdata/Dockerfile": scratch, "x/node_modules/y/Dockerfile": scratch, "vendor/Dockerfile": scratch, "third_party/a/Dockerfile": scratch,
 			".devcontainer/Dockerfile": scratch, ".github/Dockerfile": scratch, "a/.b/Dockerfile": scratch, "Dockerfile.dockerignore": "", "MyDockerfile": ""}, ""},
+		{"not for publishing", map[string]string{"api/Dockerfile": scratch, "api/Dockerfile.dev": scratch, "test.Dockerfile": scratch, "Dockerfile.CI": scratch}, "api api api/Dockerfile"},
 		{"odd names", map[string]string{"_a__b..c/Dockerfile": scratch, "ünï/Dockerfile": scratch, "日本/Dockerfile": scratch}, "a__b-c _a__b..c _a__b..c/Dockerfile\nn ünï ünï/Dockerfile\nimage 日本 日本/Dockerfile"},
 		{"files of the root", map[string]string{"api/Dockerfile": scratch + "COPY package.json api/ /app/\nCOPY --from=x /nowhere /\nCOPY $OTHER /\n", "package.json": ""}, "api . api/Dockerfile"},
 		{"patterns of the root", map[string]string{"api/Dockerfile": scratch + "COPY go.* /app/\nADD https://example.com/a.tgz /\n", "go.mod": ""}, "api . api/Dockerfile"},

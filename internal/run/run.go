@@ -4,7 +4,6 @@
 package run
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +76,7 @@ func OS(ctx context.Context, c Command) ([]byte, error) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = grace
 
-	var stdout bytes.Buffer
+	var stdout output
 	stderr := &tail{}
 	cmd.Stdout, cmd.Stderr = &stdout, stderr
 	if c.Stdout != nil {
@@ -92,12 +91,12 @@ func OS(ctx context.Context, c Command) ([]byte, error) {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	}
 	if err == nil {
-		return stdout.Bytes(), nil
+		return stdout, nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	return stdout.Bytes(), &Error{Argv: c.Argv, Code: cmd.ProcessState.ExitCode(), Stderr: stderr.String(), Err: err}
+	return stdout, &Error{Argv: c.Argv, Code: cmd.ProcessState.ExitCode(), Stderr: stderr.String(), Err: err}
 }
 
 // Find returns the path of the first of programs that the PATH of an environment holds. A program
@@ -121,6 +120,14 @@ func Find(env []string, programs ...string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s: not found on PATH", strings.Join(programs, ", "))
+}
+
+// An output keeps all that is written to it, in little more memory than that takes.
+type output []byte
+
+func (o *output) Write(p []byte) (int, error) {
+	*o = append(*o, p...)
+	return len(p), nil
 }
 
 const tailSize = 4096
