@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unsafe"
 
 	"github.com/org/ghcr-publish/internal/run"
 )
@@ -30,18 +29,23 @@ func (r Repo) git(ctx context.Context, args ...string) (string, error) {
 
 // ask is git with something to read.
 func (r Repo) ask(ctx context.Context, stdin io.Reader, args ...string) (string, error) {
-	argv := append([]string{"git", "-c", "safe.directory=" + r.Dir, "-c", "core.quotePath=false"}, args...)
-	out, err := r.Run(ctx, run.Command{Argv: argv, Dir: r.Dir, Stdin: stdin,
-		Env: append(slices.Clone(r.Env), "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")})
-	if err != nil {
-		var failed *run.Error
-		if errors.As(err, &failed) {
-			failed.Argv = append([]string{"git"}, args...) // what was asked, not how
-		}
-		return "", err
+	out, err := r.run(ctx, run.Command{Stdin: stdin}, args...)
+	return string(out), err
+}
+
+func (r Repo) run(ctx context.Context, c run.Command, args ...string) ([]byte, error) {
+	c.Argv = append([]string{"git", "-c", "safe.directory=" + r.Dir, "-c", "core.quotePath=false"}, args...)
+	c.Dir = r.Dir
+	c.Env = append(slices.Clone(r.Env), "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
+	out, err := r.Run(ctx, c)
+	var failed *run.Error
+	if errors.As(err, &failed) {
+		failed.Argv = append([]string{"git"}, args...) // what was asked, not how
 	}
-	// Nobody else has these bytes. A list of a million files is not to be held twice.
-	return unsafe.String(unsafe.SliceData(out), len(out)), nil
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // Head returns the checked-out commit.
@@ -218,29 +222,52 @@ const Symlink = "120000"
 // Tracked lists the files of the index, in order. Unwatched are those that git does not look at in the work tree, by
 // the user's wish: they may hold anything there, or be missing.
 func (r Repo) Tracked(ctx context.Context) (files []File, unwatched []string, err error) {
-	out, err := r.git(ctx, "ls-files", "-z", "-s", "-v")
-	if err != nil {
-		return nil, nil, err
-	}
-	files = make([]File, 0, strings.Count(out, "\x00"))
-	for entry := range strings.SplitSeq(out, "\x00") {
-		if entry == "" {
-			continue // after the last one
-		}
+	err = r.each(ctx, func(entry string) error {
 		facts, path, _ := strings.Cut(entry, "\t")
 		letter, mode, id, ok := splitFacts(facts)
 		if !ok {
-			return nil, nil, fmt.Errorf("git ls-files: cannot read %q", entry)
+			return fmt.Errorf("git ls-files: cannot read %q", entry)
 		}
 		if len(files) > 0 && files[len(files)-1].Path == path {
-			continue // another side of a conflict
+			return nil // another side of a conflict
 		}
 		files = append(files, File{Mode: mode, ID: id, Path: path})
 		if letter == 'S' || letter >= 'a' {
 			unwatched = append(unwatched, path)
 		}
+		return nil
+	}, "ls-files", "-z", "-s", "-v")
+	return files, unwatched, err
+}
+
+// each runs git and takes what it lists entry by entry, as it comes, so that a list of a million files is never held as
+// one text.
+func (r Repo) each(ctx context.Context, take func(entry string) error, args ...string) error {
+	s := &splitter{take: take}
+	if _, err := r.run(ctx, run.Command{Stdout: s}, args...); err != nil {
+		return err
 	}
-	return files, unwatched, nil
+	return s.err
+}
+
+// A splitter hands on what is written to it, a text for each zero byte.
+type splitter struct {
+	take func(entry string) error
+	rest string
+	err  error
+}
+
+func (s *splitter) Write(p []byte) (int, error) {
+	text := s.rest + string(p)
+	for s.err == nil {
+		entry, rest, whole := strings.Cut(text, "\x00")
+		if !whole {
+			break
+		}
+		s.err, text = s.take(entry), rest
+	}
+	s.rest = strings.Clone(text) // which would keep all of the text otherwise
+	return len(p), nil
 }
 
 // splitFacts reads "H 100644 id stage".
