@@ -33,7 +33,7 @@ func (p Planner) Adopt(ctx context.Context, data []byte) (Plan, error) {
 	if len(problems) > 0 {
 		return Plan{}, problems
 	}
-	work, err := p.readTree(ctx)
+	work, err := p.checkedOut(ctx)
 	if err != nil {
 		return Plan{}, fmt.Errorf("reading what is checked out: %w", err)
 	}

@@ -228,7 +228,7 @@ func (c comparison) changes(ctx context.Context, planned Service, pub publicatio
 		return fmt.Sprintf("the builder gets %s, of which no two checkouts have the same; add **/.git to %s", clone, cmp.Or(c.work.ignoreFile(files), files[len(files)-1])), nil, nil
 	}
 	same := pub.found && c.same(planned, pub.Image)
-	if same && pub.follows != "" && len(c.draft.scope.hits(c.work.dirty)) == 0 {
+	if same && pub.follows != "" && len(c.work.dirtyIn(c.draft.scope)) == 0 {
 		return "", nil, nil
 	}
 	files, err := c.work.changedSince(ctx, planned.Base.SHA)
@@ -259,7 +259,7 @@ func (c comparison) changedIn(part *draft, files []string, base string) (reason 
 	if len(hits) > 0 {
 		return prefix + since + list(hits), hits[:min(len(hits), mostChanged)]
 	}
-	if hits = part.scope.hits(c.work.dirty); len(hits) > 0 {
+	if hits = c.work.dirtyIn(part.scope); len(hits) > 0 {
 		return prefix + "not committed: " + list(hits), hits[:min(len(hits), mostChanged)]
 	}
 	return "", nil

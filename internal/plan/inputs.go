@@ -65,7 +65,7 @@ func (t *tree) counted(c *scope) ([]git.File, error) {
 	touched := append(c.hits(t.touched), t.unseen(c)...)
 	slices.Sort(touched)
 	var files []git.File
-	for _, f := range t.withLinks(t.below(c.prefixes)) {
+	for _, f := range t.below(c.prefixes) {
 		if _, differs := slices.BinarySearch(touched, f.Path); !differs && c.holds(f.Path) {
 			files = append(files, f)
 		}
@@ -83,19 +83,6 @@ func (t *tree) counted(c *scope) ([]git.File, error) {
 		slices.SortFunc(files, byPath)
 	}
 	return files, nil
-}
-
-// withLinks adds the submodules: what counts of one may begin below its link.
-func (t *tree) withLinks(files []git.File) []git.File {
-	if len(t.links) == 0 {
-		return files
-	}
-	files = slices.DeleteFunc(files, func(f git.File) bool { return f.Mode == git.Submodule })
-	for link := range t.links {
-		files = append(files, git.File{Mode: git.Submodule, ID: t.id(link), Path: link})
-	}
-	slices.SortFunc(files, byPath)
-	return files
 }
 
 // neverTheSame names the clone that the builder gets with a service's contexts: no two checkouts have the same. Empty
@@ -118,7 +105,7 @@ func (t *tree) neverTheSame(c *scope) string {
 // InputsAt returns the inputs digest that a service has at another commit of the clone, as far as its
 // definition tells, which must be the same there. The images that it is made from count as they did in the plan.
 func (p Planner) InputsAt(ctx context.Context, s Service, commit string) (string, error) {
-	here, err := p.readTree(ctx)
+	here, err := p.checkedOut(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -124,9 +124,14 @@ func (p Planner) Make(ctx context.Context) (Plan, error) {
 		return Plan{}, fmt.Errorf("planning: %w", err)
 	}
 	made := Plan{SchemaVersion: schemaVersion, Commit: p.Event.SHA, Ref: p.Event.Ref, StartedAt: p.Now.UTC().Truncate(time.Second), Attempt: p.Event.Attempt, Pushes: p.Pushes}
+	looked := make(chan error, 1)
+	go func() { looked <- work.look(ctx) }() // while registries are asked for base images
 	asked := p.asked(ctx)
 	made.Notices = asked.notices
 	drafts := p.drafts(ctx, work)
+	if err := <-looked; err != nil {
+		return Plan{}, fmt.Errorf("planning: %w", err)
+	}
 	planned, err := p.decideAll(ctx, drafts, work, asked)
 	if err != nil {
 		return Plan{}, err
@@ -298,7 +303,7 @@ func (p Planner) labels(d *draft, planned Service, work *tree) (labels, annotati
 // the name says so: no later run will take it for a commit.
 func (t *tree) revision(d *draft, commit string) string {
 	for _, part := range d.parts {
-		if len(part.scope.hits(t.dirty)) > 0 {
+		if len(t.dirtyIn(part.scope)) > 0 {
 			return commit + Dirty
 		}
 	}

@@ -72,6 +72,14 @@ func TestMake(t *testing.T) {
 			lines("build, the published image does not say what it was built from", skip, skip)},
 		{"a file that is not committed", func(w *world) { w.write(map[string]string{"api/main.go": "2"}) },
 			lines("build, not committed: api/main.go", skip, skip)},
+		{"a context in another clone", func(w *world) {
+			w.write(map[string]string{"other/sub/Dockerfile": "FROM scratch\nCOPY . /"})
+			w.git("init", "--quiet", "other")
+			w.git("-C", "other", "add", "--all")
+			w.git("-C", "other", "commit", "--quiet", "--message=x")
+			w.service(2).Context, w.service(2).Dockerfile = "other/sub", "other/sub/Dockerfile"
+			w.publish()
+		}, strings.TrimSuffix(lines(skip, skip, "build, the published image names no commit it was built from ("), "\n")},
 		{"a new file that is not committed", func(w *world) { w.write(map[string]string{"web/new": ""}) },
 			lines(skip, "build, not committed: web/new", skip)},
 		{"a file deleted and not committed", func(w *world) { _ = os.Remove(filepath.Join(w.dir, "docs/index.md")) },

@@ -1,9 +1,11 @@
 package plan
 
 import (
+	"iter"
 	"path"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/org/ghcr-publish/internal/dockerfile"
@@ -43,6 +45,9 @@ func (t *tree) scope(s service.Service, use dockerfile.Use, whole bool) *scope {
 		c.derive(t, whole)
 	}
 	c.prefixes = append(c.prefixes, c.always...)
+	for link := range t.links {
+		c.prefixes = append(c.prefixes, link) // what counts of a submodule may begin below its link
+	}
 	slices.Sort(c.prefixes)
 	return c
 }
@@ -162,15 +167,34 @@ func (c *scope) mayHold(folder string) bool {
 // related reports whether one of two begins of paths is within the other.
 func related(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }
 
-// hits returns the files among some that count.
+// hits returns the files among some that count. They are in order, as git lists them, so that most are not looked at.
 func (c *scope) hits(files []string) []string {
 	var hits []string
-	for _, file := range files {
-		if c.holds(strings.TrimSuffix(file, "/")) {
-			hits = append(hits, file)
+	for from, to := range ranges(files, c.prefixes, func(file string) string { return file }) {
+		for _, file := range files[from:to] {
+			if c.holds(strings.TrimSuffix(file, "/")) {
+				hits = append(hits, file)
+			}
 		}
 	}
 	return hits
+}
+
+// ranges yields the parts of a sorted list whose paths begin as one of some sorted prefixes does, each part once.
+func ranges[T any](list []T, prefixes []string, path func(T) string) iter.Seq2[int, int] {
+	return func(yield func(from, to int) bool) {
+		covered := 0 // what comes before was looked at
+		for _, prefix := range prefixes {
+			from, _ := slices.BinarySearchFunc(list, prefix, func(item T, prefix string) int { return strings.Compare(path(item), prefix) })
+			to := from + sort.Search(len(list)-from, func(i int) bool { return !strings.HasPrefix(path(list[from+i]), prefix) })
+			if from = max(from, covered); from < to {
+				covered = to
+				if !yield(from, to) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // real follows links to a path of the workspace; a path that is not there, or leads out, stays as it is.

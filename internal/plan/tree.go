@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -28,15 +27,16 @@ const ownFolder = ".swarm/"
 
 // A tree is a commit with its files, and of the one that is checked out the work tree: read once, asked for every service.
 type tree struct {
-	repo     git.Repo
-	commit   string
-	time     time.Time
-	past     bool // the commit is not what is checked out
-	files    []git.File
-	links    map[string]bool // the files that stand for submodules
-	symlinks []string
-	dirty    []string // files that differ from the commit
-	hidden   []string // files and folders, ending in a slash, that git ignores
+	repo      git.Repo
+	commit    string
+	time      time.Time
+	past      bool // the commit is not what is checked out
+	files     []git.File
+	links     map[string]bool // the files that stand for submodules
+	symlinks  []string
+	unwatched []string // files that git does not look at
+	dirty     []string // files that differ from the commit
+	hidden    []string // files and folders, ending in a slash, that git ignores
 	// touched are the files that the builder may get otherwise than the commit has them, in order.
 	touched []string
 
@@ -66,29 +66,46 @@ func (m *memo[K, V]) get(key K, compute func() (V, error)) (V, error) {
 	return once()
 }
 
-// readTree reads what is checked out.
+// readTree reads the commit that is checked out; look tells where the work tree is not as the commit has it.
 func (p Planner) readTree(ctx context.Context) (*tree, error) {
 	t := &tree{repo: p.Repo, commit: p.Event.SHA}
-	var unwatched []string
-	var status git.Status
 	group, together := errgroup.WithContext(ctx)
 	group.Go(func() (err error) { t.time, err = p.Repo.Time(together, t.commit); return err })
-	group.Go(func() (err error) { t.files, unwatched, err = p.Repo.Tracked(together); return err })
-	group.Go(func() (err error) { status, err = p.Repo.Status(together); return err })
+	group.Go(func() (err error) { t.files, t.unwatched, err = p.Repo.Tracked(together); return err })
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	t.findLinks()
+	return t, nil
+}
+
+// look finds the files that the builder may get otherwise than the commit has them. In a repository of very many folders
+// it takes longer than all the rest.
+func (t *tree) look(ctx context.Context) error {
+	status, err := t.repo.Status(ctx)
+	if err != nil {
+		return err
+	}
 	converted, err := t.converted(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	own := func(file string) bool { return strings.HasPrefix(file, ownFolder) }
 	t.dirty, t.hidden = slices.DeleteFunc(status.Dirty, own), slices.DeleteFunc(status.Ignored, own)
-	t.touched = slices.Concat(t.dirty, unwatched, converted, t.hollow())
+	slices.Sort(t.dirty) // git lists new files apart
+	t.touched = slices.Concat(t.dirty, t.unwatched, converted, t.hollow())
 	slices.Sort(t.touched)
 	t.touched = slices.Compact(t.touched)
-	return t, nil
+	return nil
+}
+
+// checkedOut reads the commit that is checked out, and the work tree.
+func (p Planner) checkedOut(ctx context.Context) (*tree, error) {
+	t, err := p.readTree(ctx)
+	if err == nil {
+		err = t.look(ctx)
+	}
+	return t, err
 }
 
 // treeAt reads another commit of the clone.
@@ -209,13 +226,8 @@ func byPath(a, b git.File) int { return strings.Compare(a.Path, b.Path) }
 // repository have a folder of their own, so this saves looking at all the rest.
 func (t *tree) below(prefixes []string) []git.File {
 	var below []git.File
-	covered := 0 // files before this one were looked at
-	for _, prefix := range prefixes {
-		from, _ := slices.BinarySearchFunc(t.files, prefix, func(f git.File, prefix string) int { return strings.Compare(f.Path, prefix) })
-		to := from + sort.Search(len(t.files)-from, func(i int) bool { return !strings.HasPrefix(t.files[from+i].Path, prefix) })
-		if from = max(from, covered); from < to {
-			below, covered = append(below, t.files[from:to]...), to
-		}
+	for from, to := range ranges(t.files, prefixes, func(f git.File) string { return f.Path }) {
+		below = append(below, t.files[from:to]...)
 	}
 	return below
 }
@@ -277,6 +289,18 @@ func (t *tree) blob(content io.Reader, size int64) (string, error) {
 		return "", fmt.Errorf("reading a file: %w", err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// dirtyIn lists the files that differ from the commit and count. A clone beside, of which git tells its folder alone, counts
+// for what is in it.
+func (t *tree) dirtyIn(c *scope) []string {
+	dirty := c.hits(t.dirty)
+	for _, file := range t.dirty {
+		if strings.HasSuffix(file, "/") && slices.ContainsFunc(c.prefixes, func(p string) bool { return strings.HasPrefix(p, file) }) {
+			dirty = append(dirty, file)
+		}
+	}
+	return dirty
 }
 
 // unseen lists the files that git ignores and the builder gets all the same.
