@@ -33,7 +33,7 @@ type root struct {
 
 // scope finds out what counts for a service. With whole, everything in its context does, whatever its Dockerfile copies.
 func (t *tree) scope(s service.Service, use dockerfile.Use, whole bool) *scope {
-	c := &scope{service: s, use: use, links: t.links, always: append(ignoreFiles(s), t.followed(s.Dockerfile)...)}
+	c := &scope{service: s, use: use, links: t.links, always: t.followed(append(ignoreFiles(s), s.Dockerfile)...)}
 	if len(s.Paths) > 0 {
 		c.selected = selector(s.WatchedPaths(), t.links)
 		for _, text := range s.WatchedPaths() {
@@ -61,7 +61,7 @@ func (c *scope) derive(t *tree, whole bool) {
 	c.roots = append(c.roots, context)
 	for _, folder := range c.service.Folders() {
 		ignoreFile := path.Join(folder, ".dockerignore")
-		c.always = append(c.always, ignoreFile)
+		c.always = append(c.always, t.followed(ignoreFile)...)
 		c.roots = append(c.roots, root{prefix: asPrefix(folder), out: t.ignored(t.ignoreFile([]string{ignoreFile}))})
 	}
 	for _, r := range c.roots {
@@ -214,13 +214,17 @@ func real(dir, file string) string {
 	return filepath.ToSlash(relative)
 }
 
-// followed is a file, and what it is a link to.
-func (t *tree) followed(file string) []string {
-	if file == "" {
-		return nil
+// followed are files, and what they are links to.
+func (t *tree) followed(files ...string) []string {
+	var all []string
+	for _, file := range files {
+		if file == "" {
+			continue
+		}
+		all = append(all, file)
+		if at := real(t.repo.Dir, file); at != file {
+			all = append(all, at)
+		}
 	}
-	if at := real(t.repo.Dir, file); at != file {
-		return []string{file, at}
-	}
-	return []string{file}
+	return all
 }
