@@ -30,6 +30,7 @@ func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, erro
 	results := s.work(ctx, made.Services)
 	s.publisher().Decide(ctx, results)
 	told := s.conclude(ctx, begun, results)
+	told.Notices = append(actions.Redacted(made.Notices, log.Redact), told.Notices...)
 	learnt, err := insight.Entries(s.learnt(told, results))
 	return s.record(ctx, told, learnt, err)
 }
@@ -114,6 +115,7 @@ func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int,
 	results := publisher.Join(ctx, made, fragments)
 	publisher.Decide(ctx, results)
 	told := s.conclude(ctx, begun, results)
+	told.Notices = append(made.Notices, told.Notices...)
 	entries, err := insight.OfRun(s.learnt(told, results))
 	for _, row := range made.Matrix.Include {
 		if f := fragments[row.Row]; f.Attempt >= made.Attempt {
@@ -159,9 +161,16 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 	if err != nil {
 		return made, err
 	}
+	if len(matrix) > mostOutput {
+		return made, fmt.Errorf("the matrix is %d characters long, and GitHub keeps %d of a job's outputs; consider fewer services at once, with `only`", len(matrix), mostOutput)
+	}
 	return made, writeOutputs(p, [][2]string{{"matrix", matrix}, {"max-parallel", fmt.Sprint(j.Config.MaxParallel)}, {"fail-fast", fmt.Sprint(j.Config.FailFast)},
 		{"has-work", fmt.Sprint(len(made.Work()) > 0)}, {"plan", hostPath(ctx, p, j.Config.PlanFile)}, {"bake-file", hostPath(ctx, p, j.bakeFile())}})
 }
+
+// mostOutput is how many characters of outputs GitHub keeps for a job: a megabyte, two bytes each.
+// https://docs.github.com/en/actions/reference/limits#existing-system-limits
+const mostOutput = 500_000
 
 func tellPlan(made plan.Plan, log *actions.Log) {
 	defer log.Group(fmt.Sprintf("Plan: %d of %d services need work", len(made.Work()), len(made.Services)))()

@@ -24,38 +24,58 @@ type draft struct {
 	parts   []*draft // itself, and what it needs, directly or through others
 }
 
-// drafts reads what every service is made from, and asks for the digests of base images.
+// drafts reads what services are made from, and asks for the digests of base images. They are those that the run is
+// about: all of them, or those that were named and what they need.
 func (p Planner) drafts(ctx context.Context, work *tree) []*draft {
 	drafts := make([]*draft, len(p.Config.Services))
 	var group errgroup.Group
 	group.SetLimit(lookUps)
 	for i, s := range p.Config.Services {
 		group.Go(func() error {
-			d := &draft{service: s}
-			d.use, d.known = work.use(ctx, s)
-			d.bases = p.bases(s, d.use)
-			drafts[i] = d
+			drafts[i] = p.draft(ctx, s, work)
 			return nil
 		})
 	}
 	_ = group.Wait() // none of them fails
-	p.resolveBases(ctx, drafts)
-	for _, d := range drafts {
-		d.needs = d.service.Needs()
-		for _, b := range d.bases {
-			if b.Service != "" && b.Service != d.service.Name && !slices.Contains(d.needs, b.Service) {
-				d.needs = append(d.needs, b.Service)
-			}
-		}
-		d.scope = work.scope(p.resolved(d.service), d.use, d.whole())
-	}
 	for _, d := range drafts {
 		d.parts = closure(d, drafts)
+	}
+	drafts = p.considered(drafts)
+	p.resolveBases(ctx, drafts)
+	for _, d := range drafts {
+		d.scope = work.scope(p.resolved(d.service), d.use, d.whole())
 		for _, part := range d.parts[1:] {
 			part.needed = true
 		}
 	}
 	return drafts
+}
+
+func (p Planner) draft(ctx context.Context, s service.Service, work *tree) *draft {
+	d := &draft{service: s, needs: s.Needs()}
+	d.use, d.known = work.use(ctx, s)
+	d.bases = p.bases(s, d.use)
+	for _, b := range d.bases {
+		if b.Service != "" && b.Service != s.Name && !slices.Contains(d.needs, b.Service) {
+			d.needs = append(d.needs, b.Service)
+		}
+	}
+	return d
+}
+
+func (p Planner) considered(drafts []*draft) []*draft {
+	if len(p.Config.Only) == 0 {
+		return drafts
+	}
+	wanted := map[*draft]bool{}
+	for _, d := range drafts {
+		if slices.Contains(p.Config.Only, d.service.Name) {
+			for _, part := range d.parts {
+				wanted[part] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(drafts, func(d *draft) bool { return !wanted[d] })
 }
 
 // whole reports whether everything in the context counts.

@@ -136,7 +136,10 @@ func (p Planner) Make(ctx context.Context) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	made.Services = p.considered(planned)
+	made.Services = []Service{}
+	for _, d := range drafts {
+		made.Services = append(made.Services, planned[d.service.Name])
+	}
 	p.weigh(made.Services, drafts, work)
 	made.Matrix = p.matrix(made.Work())
 	return made, nil
@@ -169,32 +172,6 @@ func (p Planner) decideAll(ctx context.Context, drafts []*draft, work *tree, ask
 		}
 	}
 	return planned, nil
-}
-
-// considered lists the services that the run is about, in the order of the configuration: all of them, or those that
-// were named and what they need.
-func (p Planner) considered(planned map[string]Service) []Service {
-	wanted := map[string]bool{}
-	var want func(name string)
-	want = func(name string) {
-		if wanted[name] {
-			return
-		}
-		wanted[name] = true
-		for other := range planned[name].Needs {
-			want(other)
-		}
-	}
-	for _, name := range p.Config.Only {
-		want(name)
-	}
-	list := []Service{}
-	for _, s := range p.Config.Services {
-		if len(p.Config.Only) == 0 || wanted[s.Name] {
-			list = append(list, planned[s.Name])
-		}
-	}
-	return list
 }
 
 // service plans one service; those that it needs are planned already.
