@@ -93,8 +93,8 @@ func (p Planner) tracked(set tags.Set, work *tree) []string {
 
 // decide says what is done with a service, and why.
 func (c comparison) decide(ctx context.Context, planned *Service) error {
-	reason := c.needless(planned.TagSet)
-	if reason != "" && !c.draft.needed {
+	reason := c.draft.needless
+	if c.draft.idle() {
 		planned.Action, planned.Reason = Skip, reason
 		return nil
 	}
@@ -124,21 +124,6 @@ func (c comparison) decide(ctx context.Context, planned *Service) error {
 	return nil
 }
 
-// needless says why nothing is done with a service, whatever changed; empty if something may be.
-func (c comparison) needless(set tags.Set) string {
-	switch p, s := c.planner, c.draft.service; {
-	case p.elsewhere(s) != "":
-		return p.elsewhere(s)
-	case p.Pushes && len(set.Tags) == 0:
-		return "no rule gives a tag for this event"
-	case c.asked.nothing != "":
-		return c.asked.nothing
-	case slices.Contains(p.Config.Skip, s.Name):
-		return "it is left out, as was asked"
-	}
-	return ""
-}
-
 // base chooses the commit to compare with. A reason means that there is none and that the service
 // must be built.
 func (c comparison) base(ctx context.Context, pub publication) (Base, string) {
@@ -156,11 +141,11 @@ func (c comparison) base(ctx context.Context, pub publication) (Base, string) {
 	case !pub.found:
 		return Base{Why: "nothing is published yet"}, "nothing is published yet"
 	case p.Config.Base != "":
-		return Base{SHA: p.Config.Base, Why: "it was asked for"}, p.usable(ctx, p.Config.Base, "which was asked for", c.work)
+		return Base{SHA: p.Config.Base, Why: "it was asked for"}, c.work.usable(p.Config.Base, "which was asked for")
 	case !git.IsID(pub.Revision):
 		return Base{Why: "the published image names no commit"}, fmt.Sprintf("the published image names no commit it was built from (%q)", pub.Revision)
 	}
-	reason := p.usable(ctx, pub.Revision, "which is published", c.work)
+	reason := c.work.usable(pub.Revision, "which is published")
 	if reason != "" && pub.follows != "" {
 		if fork, err := p.Repo.MergeBase(ctx, pub.Revision, p.Event.SHA); err == nil && fork != "" {
 			return Base{SHA: fork, Why: fmt.Sprintf("there this history left the one of %s, which is published as %s", shortSHA(pub.Revision), pub.follows)}, ""
@@ -178,7 +163,7 @@ func (p Planner) eventBase(ctx context.Context, work *tree) (Base, bool) {
 			return Base{SHA: fork, Why: "the published image cannot be read, and there the changes that are tried began"}, true
 		}
 	case git.IsID(e.Before) && strings.Trim(e.Before, "0") != "":
-		if p.usable(ctx, e.Before, "which was pushed before", work) == "" {
+		if work.usable(e.Before, "") == "" {
 			return Base{SHA: e.Before, Why: "the published image cannot be read, and it was pushed before"}, true
 		}
 	}
@@ -187,32 +172,16 @@ func (p Planner) eventBase(ctx context.Context, work *tree) (Base, bool) {
 
 func unreadable(err error) string { return fmt.Sprintf("the published image cannot be read: %v", err) }
 
-// usable says why a commit cannot be compared with; empty if it can. Services mostly have the same one, so git is
-// asked once for each.
-func (p Planner) usable(ctx context.Context, sha, which string, work *tree) string {
-	reason, _ := work.unusable.get(sha, func() (string, error) { return p.lookUp(ctx, sha, which), nil })
-	return reason
-}
-
-func (p Planner) lookUp(ctx context.Context, sha, which string) string {
+// usable says why a commit cannot be compared with; empty if it can.
+func (t *tree) usable(sha, which string) string {
 	named := fmt.Sprintf("commit %s, %s,", shortSHA(sha), which)
-	is, unknown := p.Repo.IsAncestor(ctx, sha, p.Event.SHA)
-	if unknown != nil || !is {
-		// In a shallow clone it may be deeper than that reaches.
-		_ = p.Repo.Deepen(ctx, func() bool {
-			is, unknown = p.Repo.IsAncestor(ctx, sha, p.Event.SHA)
-			return unknown == nil && is
-		})
-	}
-	switch {
-	case is:
-		return ""
-	case !p.Repo.Has(ctx, sha):
+	switch d, here := t.distances[sha]; {
+	case !here:
 		return named + " is not in this clone; check out with fetch-depth: 0"
-	case unknown != nil:
-		return fmt.Sprintf("%s cannot be compared with: %v", named, unknown)
+	case !d.Ancestor:
+		return named + " is not part of this history"
 	}
-	return named + " is not part of this history"
+	return ""
 }
 
 // listed is how many changed files a reason names.

@@ -92,7 +92,7 @@ func (w *world) changedServices() int {
 	files, err := work.changedSince(ctx, w.base)
 	w.must(err)
 	n := 0
-	for _, d := range w.planner.drafts(ctx, work) {
+	for _, d := range w.planner.drafts(ctx, work, asked{}) {
 		if len(d.scope.hits(files)) > 0 {
 			n++
 		}

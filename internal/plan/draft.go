@@ -7,6 +7,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/dockerfile"
 	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/tags"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -18,15 +19,18 @@ type draft struct {
 	bases   []BaseImage
 	needs   []string // services that come before it: it depends on them, or is made from their images
 	scope   *scope
-	needed  bool     // by others
-	files   int      // that count
-	sample  []string // some of them
-	parts   []*draft // itself, and what it needs, directly or through others
+	needed  bool // by others
+	set     tags.Set
+	// needless is why nothing is done with it, whatever changed; empty if something may be.
+	needless string
+	files    int      // that count
+	sample   []string // some of them
+	parts    []*draft // itself, and what it needs, directly or through others
 }
 
 // drafts reads what services are made from, and asks for the digests of base images. They are those that the run is
 // about: all of them, or those that were named and what they need.
-func (p Planner) drafts(ctx context.Context, work *tree) []*draft {
+func (p Planner) drafts(ctx context.Context, work *tree, asked asked) []*draft {
 	drafts := make([]*draft, len(p.Config.Services))
 	var group errgroup.Group
 	group.SetLimit(lookUps)
@@ -47,9 +51,28 @@ func (p Planner) drafts(ctx context.Context, work *tree) []*draft {
 		for _, part := range d.parts[1:] {
 			part.needed = true
 		}
+		d.set = p.tagSet(d.service, work)
+		d.needless = p.needless(d.service, d.set, asked)
 	}
 	return drafts
 }
+
+func (p Planner) needless(s service.Service, set tags.Set, asked asked) string {
+	switch other := p.elsewhere(s); {
+	case other != "":
+		return other
+	case p.Pushes && len(set.Tags) == 0:
+		return "no rule gives a tag for this event"
+	case asked.nothing != "":
+		return asked.nothing
+	case slices.Contains(p.Config.Skip, s.Name):
+		return "it is left out, as was asked"
+	}
+	return ""
+}
+
+// idle reports whether nothing need be known of a service: nothing is done with it, and no other needs it.
+func (d *draft) idle() bool { return d.needless != "" && !d.needed }
 
 func (p Planner) draft(ctx context.Context, s service.Service, work *tree) *draft {
 	d := &draft{service: s, needs: s.Needs()}

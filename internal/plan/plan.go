@@ -6,6 +6,7 @@ package plan
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -119,17 +120,19 @@ type Planner struct {
 // Make decides. An error means that the clone could not be read, or that services are made from each other; a registry
 // that cannot be read makes services be built, and their reasons say so.
 func (p Planner) Make(ctx context.Context) (Plan, error) {
+	p = p.remembering()
 	work, err := p.readTree(ctx)
 	if err != nil {
 		return Plan{}, fmt.Errorf("planning: %w", err)
 	}
 	made := Plan{SchemaVersion: schemaVersion, Commit: p.Event.SHA, Ref: p.Event.Ref, StartedAt: p.Now.UTC().Truncate(time.Second), Attempt: p.Event.Attempt, Pushes: p.Pushes}
 	looked := make(chan error, 1)
-	go func() { looked <- work.look(ctx) }() // while registries are asked for base images
+	go func() { looked <- work.look(ctx) }() // while registries are asked
 	asked := p.asked(ctx)
 	made.Notices = asked.notices
-	drafts := p.drafts(ctx, work)
-	if err := <-looked; err != nil {
+	drafts := p.drafts(ctx, work, asked)
+	met := p.meet(ctx, drafts, work)
+	if err := errors.Join(<-looked, met); err != nil {
 		return Plan{}, fmt.Errorf("planning: %w", err)
 	}
 	planned, err := p.decideAll(ctx, drafts, work, asked)
@@ -177,7 +180,7 @@ func (p Planner) decideAll(ctx context.Context, drafts []*draft, work *tree, ask
 // service plans one service; those that it needs are planned already.
 func (p Planner) service(ctx context.Context, d *draft, work *tree, asked asked, others map[string]Service) (Service, error) {
 	s := d.service
-	set := p.tagSet(s, work)
+	set := d.set
 	planned := Service{Name: s.Name, Image: s.Image, From: s.At, Platforms: s.Platforms, Definition: s,
 		TagSet: set, Version: set.Version, Tags: []string{}, Bases: d.bases}
 	for _, tag := range set.Names() {

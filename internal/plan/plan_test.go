@@ -465,7 +465,7 @@ func TestMatrixHoldsTheWorkAlone(t *testing.T) {
 
 func TestUnreadableClone(t *testing.T) {
 	t.Parallel()
-	for _, question := range []string{"show", "ls-files", "status", "diff"} {
+	for _, question := range []string{"show", "ls-files", "status", "cat-file", "rev-list", "diff-tree"} {
 		t.Run(question, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
@@ -511,10 +511,48 @@ func TestOneDiffForAllServices(t *testing.T) {
 		return run.OS(ctx, c)
 	}
 	w.make()
-	for _, question := range []string{"diff", "ls-files", "status", "show"} {
+	for _, question := range []string{"diff-tree", "rev-list", "cat-file", "ls-files", "status", "show"} {
 		if asked[question] != 1 {
 			t.Errorf("git was asked %d times for %s, want once for all services", asked[question], question)
 		}
+	}
+}
+
+// TestGitIsAskedAFixedNumberOfTimes however many services there are, and commits that they were published from.
+func TestGitIsAskedAFixedNumberOfTimes(t *testing.T) {
+	t.Parallel()
+	asked := func(services int) (n int) {
+		w := newWorld(t)
+		template := *w.service(2)
+		w.planner.Config.Services = nil
+		for i := range services {
+			s := template
+			s.Name = fmt.Sprintf("s%d", i)
+			s.Image = "ghcr.io/octo/" + s.Name
+			w.planner.Config.Services = append(w.planner.Config.Services, s)
+		}
+		for i := range services {
+			w.commit(map[string]string{"README.md": fmt.Sprint(i)})
+			all := w.planner.Config.Services
+			w.planner.Config.Services = all[i : i+1]
+			w.publish()
+			w.planner.Config.Services = all
+		}
+		w.commit(map[string]string{"docs/index.md": "2"})
+		var mu sync.Mutex
+		w.planner.Repo.Run = func(ctx context.Context, c run.Command) ([]byte, error) {
+			mu.Lock()
+			n++
+			mu.Unlock()
+			return run.OS(ctx, c)
+		}
+		if made := w.make(); len(made.Builds()) != services {
+			t.Errorf("%d of %d services are built", len(made.Builds()), services)
+		}
+		return n
+	}
+	if few, many := asked(2), asked(12); few != many {
+		t.Errorf("git is asked %d times for 2 services, and %d times for 12", few, many)
 	}
 }
 

@@ -40,10 +40,10 @@ type tree struct {
 	// touched are the files that the builder may get otherwise than the commit has them, in order.
 	touched []string
 
-	changed  memo[string, []string] // files, by base commit
-	unusable memo[string, string]   // by commit to compare with, why none can; empty for the others
-	ignores  memo[string, ignored]  // by ignore file
-	disk     memo[string, git.File] // files of the work tree
+	distances map[string]git.Distance // from commits that are published
+	changed   memo[string, []string]  // files, by base commit
+	ignores   memo[string, ignored]   // by ignore file
+	disk      memo[string, git.File]  // files of the work tree
 }
 
 // A memo computes what it is asked for once for each key, for many askers at the same time.
@@ -233,6 +233,9 @@ func (t *tree) below(prefixes []string) []git.File {
 }
 
 func (t *tree) changedSince(ctx context.Context, base string) ([]string, error) {
+	if d := t.distances[base]; d.Ancestor {
+		return d.Changed, nil
+	}
 	return t.changed.get(base, func() ([]string, error) { return t.repo.Changed(ctx, base, t.commit) })
 }
 

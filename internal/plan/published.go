@@ -1,0 +1,97 @@
+package plan
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/org/ghcr-publish/internal/git"
+	"github.com/org/ghcr-publish/internal/registry"
+	"github.com/org/ghcr-publish/internal/tags"
+	"golang.org/x/sync/errgroup"
+)
+
+// remembering is the planner with a memory of what tags point to, so that none is asked for twice.
+func (p Planner) remembering() Planner {
+	type answer struct {
+		image registry.Image
+		found bool
+	}
+	var known memo[[2]string, answer]
+	ask := p.Resolve
+	p.Resolve = func(ctx context.Context, image, tag string) (registry.Image, bool, error) {
+		a, err := known.get([2]string{image, tag}, func() (a answer, err error) {
+			a.image, a.found, err = ask(ctx, image, tag)
+			return a, err
+		})
+		return a.image, a.found, err
+	}
+	return p
+}
+
+// meet asks what is published of all services, at the same time, and compares all the commits that they were built
+// from with this one, at once: services that do not change keep their images, and so each comes to have its own.
+func (p Planner) meet(ctx context.Context, drafts []*draft, work *tree) error {
+	revisions := make([][]string, len(drafts))
+	var group errgroup.Group
+	group.SetLimit(lookUps)
+	for i, d := range drafts {
+		group.Go(func() error {
+			revisions[i] = p.revisions(ctx, d, work)
+			return nil // what cannot be read is told with the service
+		})
+	}
+	_ = group.Wait()
+	wanted := map[string]bool{}
+	for _, sha := range append(slices.Concat(revisions...), p.Config.Base, p.Event.Before) {
+		wanted[sha] = git.IsID(sha)
+	}
+	maps.DeleteFunc(wanted, func(_ string, is bool) bool { return !is })
+	return work.compare(ctx, slices.Sorted(maps.Keys(wanted)))
+}
+
+// revisions are the commits that a service may be compared with.
+func (p Planner) revisions(ctx context.Context, d *draft, work *tree) []string {
+	if d.idle() {
+		return nil
+	}
+	var revisions []string
+	for _, tag := range d.set.Tags {
+		if tag.Kind == tags.Version || tag.Kind == tags.Commit {
+			if img, found, err := p.Resolve(ctx, d.service.Image, tag.Name); err == nil && found {
+				revisions = append(revisions, img.Revision)
+			}
+		}
+	}
+	for _, tag := range p.tracked(d.set, work) {
+		img, found, err := p.Resolve(ctx, d.service.Image, tag)
+		if found {
+			revisions = append(revisions, img.Revision)
+		}
+		if found || err != nil {
+			break
+		}
+	}
+	return revisions
+}
+
+// compare compares commits with the tree's. A shallow clone is deepened until it has all of them, or there is no more.
+func (t *tree) compare(ctx context.Context, commits []string) (err error) {
+	if len(commits) == 0 {
+		return nil
+	}
+	if t.distances, err = t.repo.Since(ctx, commits, t.commit); err != nil || t.near(commits) {
+		return err
+	}
+	var failed error
+	_ = t.repo.Deepen(ctx, func() bool { // what stays away is told with the service
+		t.distances, failed = t.repo.Since(ctx, commits, t.commit)
+		return failed != nil || t.near(commits)
+	})
+	return failed
+}
+
+// near reports whether all commits are part of the tree's history.
+func (t *tree) near(commits []string) bool {
+	return !slices.ContainsFunc(commits, func(sha string) bool { return !t.distances[sha].Ancestor })
+}
