@@ -194,7 +194,7 @@ const mostChanged = 50
 func (c comparison) changes(ctx context.Context, planned Service, pub publication) (reason string, changed []string, err error) {
 	if clone := c.work.neverTheSame(c.draft.scope); clone != "" {
 		files := ignoreFiles(c.draft.service)
-		return fmt.Sprintf("the builder gets %s, of which no two checkouts have the same; add **/.git to %s", clone, cmp.Or(c.work.ignoreFile(files), files[len(files)-1])), nil, nil
+		return fmt.Sprintf("the builder gets %s, of which no two checkouts have the same; add **/.git to %s", clone, cmp.Or(c.work.ignoreFile(ctx, files), files[len(files)-1])), nil, nil
 	}
 	same := pub.found && c.same(planned, pub.Image)
 	if same && pub.follows != "" && len(c.work.dirtyIn(c.draft.scope)) == 0 {

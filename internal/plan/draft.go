@@ -47,7 +47,7 @@ func (p Planner) drafts(ctx context.Context, work *tree, asked asked) []*draft {
 	drafts = p.considered(drafts)
 	p.resolveBases(ctx, drafts)
 	for _, d := range drafts {
-		d.scope = work.scope(p.resolved(d.service), d.use, d.whole())
+		d.scope = work.scope(ctx, p.resolved(d.service), d.use, d.whole())
 		for _, part := range d.parts[1:] {
 			part.needed = true
 		}

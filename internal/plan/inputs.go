@@ -168,7 +168,7 @@ func (p Planner) contentOf(ctx context.Context, s service.Service, t *tree, base
 	s = p.resolved(s)
 	whole := slices.ContainsFunc(bases, func(b BaseImage) bool { return b.OnBuild })
 	use, known := t.use(ctx, s)
-	content, _, err := t.content(t.scope(s, use, whole || !known))
+	content, _, err := t.content(t.scope(ctx, s, use, whole || !known))
 	return content, err
 }
 

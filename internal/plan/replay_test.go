@@ -216,7 +216,7 @@ func (r *replay) distinguishes(s Service, content contents) {
 	key := s.Name + s.Inputs
 	if before, known := r.seen[key]; known {
 		if differ := differing(before.files(), content.files()); len(differ) > 0 {
-			r.t.Errorf("commit %s: %s has the inputs digest of an image that differs by %q", r.planner.Event.SHA, s.Name, differ)
+			r.t.Errorf("commit %s: %s has the inputs digest of an image that differs by %q: %q and %q", r.planner.Event.SHA, s.Name, differ, before[differ[0]], content[differ[0]])
 		}
 	}
 	r.seen[key] = content

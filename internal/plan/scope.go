@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"context"
 	"iter"
 	"path"
 	"path/filepath"
@@ -32,8 +33,8 @@ type root struct {
 }
 
 // scope finds out what counts for a service. With whole, everything in its context does, whatever its Dockerfile copies.
-func (t *tree) scope(s service.Service, use dockerfile.Use, whole bool) *scope {
-	c := &scope{service: s, use: use, links: t.links, always: t.followed(append(ignoreFiles(s), s.Dockerfile)...)}
+func (t *tree) scope(ctx context.Context, s service.Service, use dockerfile.Use, whole bool) *scope {
+	c := &scope{service: s, use: use, links: t.links, always: append(ignoreFiles(s), t.followed(s.Dockerfile)...)}
 	if len(s.Paths) > 0 {
 		c.selected = selector(s.WatchedPaths(), t.links)
 		for _, text := range s.WatchedPaths() {
@@ -42,8 +43,9 @@ func (t *tree) scope(s service.Service, use dockerfile.Use, whole bool) *scope {
 			}
 		}
 	} else {
-		c.derive(t, whole)
+		c.derive(ctx, t, whole)
 	}
+	c.always = slices.DeleteFunc(c.always, func(file string) bool { return file == "" })
 	c.prefixes = append(c.prefixes, c.always...)
 	for link := range t.links {
 		c.prefixes = append(c.prefixes, link) // what counts of a submodule may begin below its link
@@ -53,16 +55,14 @@ func (t *tree) scope(s service.Service, use dockerfile.Use, whole bool) *scope {
 }
 
 // derive takes what counts from contexts and Dockerfile.
-func (c *scope) derive(t *tree, whole bool) {
-	context := root{prefix: asPrefix(c.service.Context), out: t.ignored(t.ignoreFile(ignoreFiles(c.service)))}
-	if !whole && !t.linked(context.prefix, c.use.Sources) {
-		context.copied = &c.use
+func (c *scope) derive(ctx context.Context, t *tree, whole bool) {
+	own := c.root(ctx, t, c.service.Context, ignoreFiles(c.service))
+	if !whole && !t.linked(own.prefix, c.use.Sources) {
+		own.copied = &c.use
 	}
-	c.roots = append(c.roots, context)
+	c.roots = append(c.roots, own)
 	for _, folder := range c.service.Folders() {
-		ignoreFile := path.Join(folder, ".dockerignore")
-		c.always = append(c.always, t.followed(ignoreFile)...)
-		c.roots = append(c.roots, root{prefix: asPrefix(folder), out: t.ignored(t.ignoreFile([]string{ignoreFile}))})
+		c.roots = append(c.roots, c.root(ctx, t, folder, []string{path.Join(folder, ".dockerignore")}))
 	}
 	for _, r := range c.roots {
 		if r.copied == nil {
@@ -98,6 +98,13 @@ func leadsTo(source, file string) bool {
 		}
 	}
 	return true
+}
+
+// root is a folder without what its ignore file leaves out, which counts itself.
+func (c *scope) root(ctx context.Context, t *tree, folder string, ignoreFiles []string) root {
+	file := t.ignoreFile(ctx, ignoreFiles)
+	c.always = append(append(c.always, ignoreFiles...), file)
+	return root{prefix: asPrefix(folder), out: t.ignored(ctx, file)}
 }
 
 func asPrefix(folder string) string {
@@ -214,17 +221,10 @@ func real(dir, file string) string {
 	return filepath.ToSlash(relative)
 }
 
-// followed are files, and what they are links to.
-func (t *tree) followed(files ...string) []string {
-	var all []string
-	for _, file := range files {
-		if file == "" {
-			continue
-		}
-		all = append(all, file)
-		if at := real(t.repo.Dir, file); at != file {
-			all = append(all, at)
-		}
+// followed is a file, and what it is a link to.
+func (t *tree) followed(file string) []string {
+	if at := real(t.repo.Dir, file); at != file {
+		return []string{file, at}
 	}
-	return all
+	return []string{file}
 }

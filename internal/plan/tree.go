@@ -189,22 +189,55 @@ func (t *tree) read(ctx context.Context, file string) ([]byte, error) {
 }
 
 // ignoreFile is the first of some ignore files that is there, which is the one that the builder reads; empty where none is.
-func (t *tree) ignoreFile(files []string) string {
+func (t *tree) ignoreFile(ctx context.Context, files []string) string {
 	for _, file := range files {
-		if t.has(file) {
-			return file
+		if at := t.within(ctx, file); t.has(at) {
+			return at
 		}
 	}
 	return ""
 }
 
+// mostLinks is how many symbolic links are followed one after the other.
+const mostLinks = 40
+
+// within follows symbolic links as the builder does, which knows nothing but the folder that it is sent: whatever a link
+// says, it leads to something in there.
+func (t *tree) within(ctx context.Context, file string) string {
+	folder, name := path.Split(file)
+	for range mostLinks {
+		target, is := t.target(ctx, folder+name)
+		if !is {
+			break
+		}
+		if !path.IsAbs(target) {
+			target = path.Join("/", path.Dir(name), target)
+		}
+		name = path.Join("/", target)[1:]
+	}
+	return folder + name
+}
+
+// target is where a symbolic link leads.
+func (t *tree) target(ctx context.Context, file string) (string, bool) {
+	if t.past {
+		if !slices.Contains(t.symlinks, file) {
+			return "", false
+		}
+		text, err := t.repo.Blob(ctx, t.id(file))
+		return string(text), err == nil
+	}
+	target, err := os.Readlink(t.at(file))
+	return filepath.ToSlash(target), err == nil
+}
+
 // ignored reads an ignore file. What cannot be read lets all through.
-func (t *tree) ignored(file string) ignored {
+func (t *tree) ignored(ctx context.Context, file string) ignored {
 	if file == "" {
 		return ignored{}
 	}
 	out, _ := t.ignores.get(file, func() (ignored, error) {
-		text, err := t.read(context.Background(), file)
+		text, err := t.read(ctx, file)
 		return readIgnored(text), err
 	})
 	return out
