@@ -27,7 +27,7 @@ func (s *session) request(service plan.Service, metadata, platform string, made 
 	request := buildx.Build{Builder: s.builder, Image: service.Image, Context: s.job.at(d.Context), Dockerfile: s.job.at(d.Dockerfile), Target: d.Target,
 		Platforms: service.Platforms, BuildArgs: d.BuildArgs, Labels: service.Labels, Annotations: annotations, Levels: s.job.Event.Levels, Marks: marks,
 		Options: s.options(d), PlainHTTP: s.job.plainHTTP(), Metadata: filepath.Join(s.private.path, "metadata", metadata+".json")}
-	if err := s.pin(&request, service.Bases, platform, made); err != nil || d.Inline == "" {
+	if err := s.pin(&request, service.Name, service.Bases, platform, made); err != nil || d.Inline == "" {
 		return request, err
 	}
 	request.Dockerfile = filepath.Join(s.private.path, "dockerfiles", service.Name)
@@ -35,23 +35,27 @@ func (s *session) request(service plan.Service, metadata, platform string, made 
 }
 
 // pin gives the build each image that it is made from by its digest, so that what was planned with is what it gets.
-func (s *session) pin(request *buildx.Build, bases []plan.BaseImage, platform string, made map[string]publish.Candidate) error {
+func (s *session) pin(request *buildx.Build, owner string, bases []plan.BaseImage, platform string, made map[string]publish.Candidate) error {
 	for _, b := range bases {
-		at := ""
+		at, isOwn := "", b.Service == owner
 		switch candidate, here := made[b.Service]; {
 		case b.Loose:
-		case here && platform != "" && candidate.Layouts[platform] != "":
-			digest, err := layoutDigest(candidate.Layouts[platform])
+		case here && candidate.Layouts != nil:
+			folder := cmp.Or(candidate.Layouts[platform], candidate.Layouts[s.native])
+			if folder == "" {
+				return fmt.Errorf("it is made from the image of %s, which there is not for %s; add that to its platforms", b.Service, platform)
+			}
+			digest, err := layoutDigest(folder)
 			if err != nil {
 				return err
 			}
-			at = "oci-layout://" + candidate.Layouts[platform] + "@" + digest
+			at = "oci-layout://" + folder + "@" + digest
 		case here:
 			at = "docker-image://" + candidate.Image.Ref.Name()
 		case b.Digest != "" && !strings.Contains(b.Name, "@"):
 			at = "docker-image://" + pinned(b)
-		case strings.HasPrefix(b.Ref, "service:"):
-			return fmt.Errorf("it is made from the image of %s, of which none is published", b.Service)
+		case b.Digest == "" && b.Service != "" && !isOwn:
+			return fmt.Errorf("it is made from the image of %s, of which none is published, and none is made in this job", b.Service)
 		}
 		if at != "" {
 			if request.Contexts == nil {
@@ -92,10 +96,19 @@ func (s *session) options(d service.Service) service.Options {
 	for name, folder := range o.Folders() {
 		o.Contexts[name] = s.job.at(folder)
 	}
+	for name, at := range o.Contexts {
+		if folder, ok := service.Layout(at); ok {
+			o.Contexts[name] = strings.Replace(at, folder, s.job.at(folder), 1)
+		}
+	}
 	o.Secrets = map[string]string{}
 	for id, from := range d.Secrets {
 		if file, ok := strings.CutPrefix(from, "file:"); ok {
 			from = "file:" + s.job.at(file)
+		}
+		if name, ok := strings.CutPrefix(from, "env:"); ok && s.process.Getenv(name) == "" {
+			s.log.Printf("%s: secret %s is not there: the variable %s is not set", d.Name, id, name)
+			continue // and a build that cannot do without it says so
 		}
 		o.Secrets[id] = from
 	}

@@ -58,13 +58,7 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 		},
 	})
 	j.withhold(j.Config.SecretEnv)
-	for _, s := range j.Config.Services {
-		names := s.SecretVariables()
-		j.withhold(names) // from all but the build that names them
-		for _, name := range names {
-			log.Mask(p.Getenv(name))
-		}
-	}
+	j.keepSecrets(p, log, &problems)
 	log.Mask(j.Config.Token)
 	log.Mask(j.Config.RegistryToken)
 	var wrong service.Problems
@@ -115,6 +109,30 @@ func variables(environ, without []string) map[string]string {
 		}
 	}
 	return vars
+}
+
+// shortest is how many characters a secret has at least: what is shorter is in too much that is none, and hiding it there
+// would make the plan unreadable.
+const shortest = 4
+
+// keepSecrets hides the secrets of builds from the log and from every child but the build that names them.
+func (j *job) keepSecrets(p Process, log *actions.Log, problems *service.Problems) {
+	for _, s := range j.Config.Services {
+		names := s.SecretVariables()
+		j.withhold(names)
+		for _, name := range names {
+			value := p.Getenv(name)
+			if name != "GITHUB_TOKEN" && isPrivate(name) {
+				problems.Add(s.At, "give the value in a variable of its own", "%s: a build may not have %s, which is this program's", s.Name, name)
+				continue
+			}
+			if value != "" && len(value) < shortest {
+				problems.Add(s.At, "give a longer one", "%s: the secret in %s has only %d characters, which cannot be kept out of the log", s.Name, name, len(value))
+				continue
+			}
+			log.Mask(value)
+		}
+	}
 }
 
 // withhold takes variables out of what children inherit.
@@ -259,8 +277,13 @@ var private = []string{"INPUT_", "GITHUB_TOKEN=", "GH_TOKEN=", "ACTIONS_RUNTIME_
 
 func childEnviron(environ []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
-		return slices.ContainsFunc(private, func(prefix string) bool { return strings.HasPrefix(entry, prefix) })
+		name, _, _ := strings.Cut(entry, "=")
+		return isPrivate(name)
 	})
+}
+
+func isPrivate(name string) bool {
+	return slices.ContainsFunc(private, func(prefix string) bool { return strings.HasPrefix(name+"=", prefix) })
 }
 
 // registryToken is the password for the registry.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -86,6 +87,12 @@ func (p *project) load(ctx context.Context) error {
 	}
 	details := types.ConfigDetails{WorkingDir: p.Workspace, ConfigFiles: p.files, Environment: vars}
 	var outside service.Problems
+	for _, f := range p.files {
+		p.includes(filepath.Base(f.Filename), f.Content, &outside)
+	}
+	if len(outside) > 0 {
+		return outside
+	}
 	options := func(o *loader.Options) {
 		o.SetProjectName("project", true)
 		o.SkipConsistencyCheck, o.SkipResolveEnvironment, o.SkipResolveLabels = true, true, true
@@ -128,11 +135,32 @@ func (p *project) takesIn(about map[string]any, outside *service.Problems) {
 		if relative, err := filepath.Rel(p.Workspace, file); err == nil && filepath.IsAbs(file) {
 			file = relative
 		}
-		if _, _, err := p.Finder.read(file); err != nil || !filepath.IsLocal(file) {
+		text, _, err := p.Finder.read(file)
+		if err != nil || !filepath.IsLocal(file) {
 			outside.Add(p.name(), "give a file of the repository", "%q is taken in, which is not in this repository", file)
 			continue
 		}
+		p.includes(file, text, outside)
 		p.read = append(p.read, filepath.ToSlash(filepath.Clean(file)))
+	}
+}
+
+// includes refuses what would have variables read from files that nobody proves to be in the repository.
+func (p *project) includes(name string, text []byte, outside *service.Problems) {
+	var file struct {
+		Include []yaml.Node `yaml:"include"`
+	}
+	_ = yaml.Unmarshal(text, &file) // what is no YAML the loader refuses
+	for _, node := range file.Include {
+		var entry map[string]any
+		if node.Kind != yaml.MappingNode || node.Decode(&entry) != nil {
+			continue
+		}
+		for _, key := range []string{"env_file", "project_directory"} {
+			if entry[key] != nil {
+				outside.Add(fmt.Sprintf("%s:%d", name, node.Line), "list the services in a configuration file, or leave it out", "include with %s is not read here", key)
+			}
+		}
 	}
 }
 

@@ -180,3 +180,19 @@ func TestMistakes(t *testing.T) {
 		})
 	}
 }
+
+// TestIncludesReadNoOtherFiles: an include could have variables read from wherever it says.
+func TestIncludesReadNoOtherFiles(t *testing.T) {
+	t.Parallel()
+	const asks = "include: [{path: a.yaml, env_file: /proc/self/environ}]\nservices: {api: {build: {context: ., labels: {a: '${PATH}'}}}}"
+	for name, files := range map[string]map[string]string{
+		"at once":       {"compose.yaml": asks, "a.yaml": "services: {}"},
+		"through other": {"compose.yaml": "include: [b.yaml]\nservices: {api: {build: .}}", "b.yaml": asks, "a.yaml": "services: {}"},
+	} {
+		files["Dockerfile"] = "FROM scratch\n"
+		found, err := clone(t, files).Find(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "include with env_file is not read here") || len(found.Services) > 0 {
+			t.Errorf("%s: %v, %+v", name, err, found.Services)
+		}
+	}
+}

@@ -63,13 +63,17 @@ var noDockerfile = []string{".dockerignore", ".md", ".txt", ".in", ".j2", ".jinj
 	".sample", ".example", ".bak", ".old", ".orig", ".rej", ".swp"}
 
 // A tree is the files and folders of a clone.
-type tree map[string]bool
+type tree struct {
+	known map[string]bool
+	names map[string][]string // what is in each folder
+}
 
 func newTree(files []string) tree {
-	t := tree{}
+	t := tree{map[string]bool{}, map[string][]string{}}
 	for _, file := range files {
-		for ; file != "." && !t[file]; file = path.Dir(file) {
-			t[file] = true
+		for ; file != "." && !t.known[file]; file = path.Dir(file) {
+			t.known[file] = true
+			t.names[path.Dir(file)] = append(t.names[path.Dir(file)], path.Base(file))
 		}
 	}
 	return t
@@ -78,17 +82,18 @@ func newTree(files []string) tree {
 // has reports whether a context has what a Dockerfile copies from it.
 func (t tree) has(context, source string) bool {
 	file := path.Join(context, path.Join("/", source))
-	if file == "." || t[file] {
+	if file == "." || t.known[file] {
 		return true
 	}
-	if strings.ContainsAny(source, `*?[\`) {
-		for known := range t {
-			if match, err := path.Match(file, known); match || err != nil {
-				return true
-			}
-		}
-	}
-	return false
+	return strings.ContainsAny(source, `*?[\`) && t.matches(".", strings.Split(file, "/"))
+}
+
+// matches goes down the folders with a pattern, level by level.
+func (t tree) matches(folder string, levels []string) bool {
+	return slices.ContainsFunc(t.names[folder], func(name string) bool {
+		match, err := path.Match(levels[0], name)
+		return err != nil || match && (len(levels) == 1 || t.matches(path.Join(folder, name), levels[1:]))
+	})
 }
 
 // contextFor is a Dockerfile's folder, or the root if what the Dockerfile copies is there and not in its folder, as

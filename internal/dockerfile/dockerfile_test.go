@@ -122,11 +122,11 @@ func TestRead(t *testing.T) {
 		"an image for each platform": {
 			text:    "FROM alpine-$TARGETARCH$TARGETVARIANT AS a\nFROM --platform=$BUILDPLATFORM golang-$BUILDARCH\nCOPY --from=a x y",
 			options: Options{Platforms: []string{"linux/amd64", "linux/arm64", "linux/arm/v7"}},
-			want:    Use{Images: library("alpine-amd64", "alpine-arm64", "alpine-armv7", "golang-amd64")},
+			want:    Use{Images: library("alpine-amd64", "alpine-arm64", "alpine-armv7", "golang-amd64", "golang-arm", "golang-arm64")},
 		},
 		"a platform without any": {
 			text: "FROM x-$TARGETOS-$TARGETARCH-$BUILDARCH",
-			want: Use{Images: library("x-linux-amd64-amd64")},
+			want: Use{Images: library("x-linux-amd64-amd64", "x-linux-amd64-arm64")},
 		},
 		"stages for each platform": {
 			text:    "FROM scratch AS build-amd64\nCOPY a .\nFROM scratch AS build-arm64\nCOPY b .\nFROM scratch AS build-s390x\nCOPY c .\nFROM build-$TARGETARCH",

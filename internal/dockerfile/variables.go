@@ -36,33 +36,58 @@ func clone(v variables) variables {
 	return c
 }
 
-// platformArgs are the arguments that the builder sets by itself, once for each platform. The platform of the builder
-// is taken to be the first, which it is unless that one is emulated.
+// builders are platforms of machines that builds run on, beside those that are built for.
+var builders = []string{"linux/amd64", "linux/arm64"}
+
+// platformArgs are the arguments that the builder sets by itself, for each platform, on each that the builder may have.
 // https://docs.docker.com/reference/dockerfile/#automatic-platform-args-in-the-global-scope
 func platformArgs(names []string) ([]variables, error) {
 	if len(names) == 0 {
-		names = []string{"linux/amd64"}
+		names = builders[:1]
+	}
+	targets, err := parsed(names)
+	if err != nil {
+		return nil, err
+	}
+	others, err := parsed(builders)
+	if err != nil {
+		return nil, err
 	}
 	var all []variables
-	var builder ocispec.Platform
-	for i, name := range names {
+	for _, p := range targets {
+		for _, builder := range unique(append(slices.Clone(targets), others...)) {
+			all = append(all, variables{
+				"BUILDPLATFORM": platforms.Format(builder), "TARGETPLATFORM": platforms.FormatAll(p),
+				"BUILDOS": builder.OS, "TARGETOS": p.OS,
+				"BUILDOSVERSION": builder.OSVersion, "TARGETOSVERSION": p.OSVersion,
+				"BUILDARCH": builder.Architecture, "TARGETARCH": p.Architecture,
+				"BUILDVARIANT": builder.Variant, "TARGETVARIANT": p.Variant,
+			})
+		}
+	}
+	return all, nil
+}
+
+func parsed(names []string) ([]ocispec.Platform, error) {
+	var all []ocispec.Platform
+	for _, name := range names {
 		p, err := platforms.Parse(name)
 		if err != nil {
 			return nil, fmt.Errorf("platform %q: %w", name, err)
 		}
-		p = platforms.Normalize(p)
-		if i == 0 {
-			builder = p
-		}
-		all = append(all, variables{
-			"BUILDPLATFORM": platforms.Format(builder), "TARGETPLATFORM": platforms.FormatAll(p),
-			"BUILDOS": builder.OS, "TARGETOS": p.OS,
-			"BUILDOSVERSION": builder.OSVersion, "TARGETOSVERSION": p.OSVersion,
-			"BUILDARCH": builder.Architecture, "TARGETARCH": p.Architecture,
-			"BUILDVARIANT": builder.Variant, "TARGETVARIANT": p.Variant,
-		})
+		all = append(all, platforms.Normalize(p))
 	}
 	return all, nil
+}
+
+func unique(list []ocispec.Platform) []ocispec.Platform {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(list, func(p ocispec.Platform) bool {
+		name := platforms.FormatAll(p)
+		known := seen[name]
+		seen[name] = true
+		return known
+	})
 }
 
 // expand gives what the builder makes of a word in a stage, and whether that is known: a variable that the

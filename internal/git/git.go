@@ -157,13 +157,9 @@ func (r Repo) MergeBase(ctx context.Context, one, other string) (string, error) 
 	return strings.TrimSpace(out), err
 }
 
-// Message returns a commit's message, and where it is a merge that of the commit which it brings in; empty where it cannot be read.
+// Message returns a commit's message; empty where it cannot be read.
 func (r Repo) Message(ctx context.Context, commit string) string {
-	out, err := r.git(ctx, "log", "-1", "--format=%B", "--no-show-signature", "--end-of-options", commit+"^2", "--")
-	if err == nil {
-		return out
-	}
-	out, err = r.git(ctx, "log", "-1", "--format=%B", "--no-show-signature", "--end-of-options", commit, "--")
+	out, err := r.git(ctx, "log", "-1", "--format=%B", "--no-show-signature", "--end-of-options", commit, "--")
 	if err != nil {
 		return ""
 	}
@@ -182,7 +178,7 @@ func (r Repo) IsAncestor(ctx context.Context, old, new string) (bool, error) {
 
 // Changed lists the files that differ between two commits, both names of a renamed one.
 func (r Repo) Changed(ctx context.Context, from, to string) ([]string, error) {
-	out, err := r.git(ctx, "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--end-of-options", from, to, "--")
+	out, err := r.git(ctx, "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--ignore-submodules=none", "--end-of-options", from, to, "--")
 	return splitZero(out), err
 }
 
@@ -194,7 +190,7 @@ type Status struct {
 
 // Status looks at the work tree.
 func (r Repo) Status(ctx context.Context) (Status, error) {
-	out, err := r.git(ctx, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching")
+	out, err := r.git(ctx, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching", "--ignore-submodules=none")
 	if err != nil {
 		return Status{}, err
 	}

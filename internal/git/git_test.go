@@ -223,7 +223,7 @@ func TestMergeBase(t *testing.T) {
 	c.do("checkout", "--quiet", "side")
 	c.do("merge", "--quiet", "--no-ff", "-m", "merge", main)
 	merge, _ := c.Head(t.Context())
-	if got, want := c.Message(t.Context(), merge), "main"; strings.TrimSpace(got) != want {
+	if got, want := c.Message(t.Context(), merge), "merge"; strings.TrimSpace(got) != want {
 		t.Errorf("a merge says %q, want %q", got, want)
 	}
 	if got, want := c.Message(t.Context(), side), "side"; strings.TrimSpace(got) != want {

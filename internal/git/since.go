@@ -92,7 +92,7 @@ func (r Repo) compare(ctx context.Context, distances map[string]Distance, trees 
 			commits[pair] = append(commits[pair], commit)
 		}
 	}
-	out, err := r.ask(ctx, strings.NewReader(strings.Join(pairs, "")), "diff-tree", "--stdin", "-r", "-z", "--name-only", "--no-renames", "--no-ext-diff")
+	out, err := r.ask(ctx, strings.NewReader(strings.Join(pairs, "")), "diff-tree", "--stdin", "-r", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=none")
 	if err != nil {
 		return err
 	}

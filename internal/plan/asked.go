@@ -30,7 +30,14 @@ func (p Planner) asked(ctx context.Context) asked {
 	if p.Event.Name != "push" && p.Event.Name != "pull_request" && p.Event.Name != "local" {
 		return a
 	}
-	for _, mark := range marks.FindAllStringSubmatch(p.Repo.Message(ctx, p.Event.SHA), -1) {
+	message := ""
+	if p.Event.Name == "pull_request" {
+		message = p.Repo.Message(ctx, p.Event.SHA+"^2") // of the merge that GitHub makes for it
+	}
+	if message == "" {
+		message = p.Repo.Message(ctx, p.Event.SHA)
+	}
+	for _, mark := range marks.FindAllStringSubmatch(message, -1) {
 		if mark[1] != "" {
 			a.nothing = fmt.Sprintf("the commit message says %s", mark[0])
 			continue

@@ -106,7 +106,7 @@ func (c comparison) decide(ctx context.Context, planned *Service) error {
 		planned.Unread = pub.err.Error()
 	}
 	if reason != "" {
-		planned.Action, planned.Reason = Skip, reason
+		planned.Action, planned.Reason, planned.Stale = Skip, reason, !pub.found || !c.same(*planned, pub.Image)
 		return nil
 	}
 	planned.Base, planned.Reason = c.base(ctx, pub)

@@ -77,7 +77,7 @@ func (d *draft) idle() bool { return d.needless != "" && !d.needed }
 func (p Planner) draft(ctx context.Context, s service.Service, work *tree) *draft {
 	d := &draft{service: s, needs: s.Needs()}
 	d.use, d.known = work.use(ctx, s)
-	d.bases = p.bases(s, d.use)
+	d.bases = p.bases(s, d.use, work)
 	for _, b := range d.bases {
 		if b.Service != "" && b.Service != s.Name && !slices.Contains(d.needs, b.Service) {
 			d.needs = append(d.needs, b.Service)

@@ -12,6 +12,7 @@ import (
 	"github.com/org/ghcr-publish/internal/dockerfile"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/tags"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -43,10 +44,10 @@ func (t *tree) use(ctx context.Context, s service.Service) (dockerfile.Use, bool
 }
 
 // bases lists the images that a service is made from, by Dockerfile and named contexts.
-func (p Planner) bases(s service.Service, use dockerfile.Use) []BaseImage {
+func (p Planner) bases(s service.Service, use dockerfile.Use, work *tree) []BaseImage {
 	var bases []BaseImage
 	for _, image := range use.Images {
-		bases = append(bases, BaseImage{Name: image.Name, Ref: image.Ref, Service: p.makerOf(image.Ref), Loose: image.Shadowed})
+		bases = append(bases, BaseImage{Name: image.Name, Ref: image.Ref, Service: p.makerOf(image.Ref, work), Loose: image.Shadowed})
 	}
 	for context, at := range s.Contexts {
 		if other, ok := service.ImageOf(at); ok {
@@ -61,15 +62,19 @@ func (p Planner) bases(s service.Service, use dockerfile.Use) []BaseImage {
 
 const dockerImage = "docker-image://"
 
-// makerOf is the service that makes an image, by its repository. What is named by its digest is an image that was made before.
-func (p Planner) makerOf(ref string) string {
+// makerOf is the service that makes an image: by its repository, under a tag that follows what this run publishes. What is
+// named by its digest, or by any other tag, is an image that was made before.
+func (p Planner) makerOf(ref string, work *tree) string {
 	parsed, err := name.NewTag(ref)
 	if err != nil {
 		return ""
 	}
 	for _, s := range p.Config.Services {
 		if own, err := name.NewRepository(s.Image); err == nil && own.Name() == parsed.Context().Name() {
-			return s.Name
+			set := p.tagSet(s, work)
+			if follows := append(set.Names(), append(p.tracked(set, work), "latest")...); slices.Contains(follows, parsed.TagStr()) {
+				return s.Name
+			}
 		}
 	}
 	return ""
@@ -167,15 +172,35 @@ func (p Planner) movedBase(planned Service, content string, published registry.I
 // shortDigest is enough of a digest to tell it from others.
 func shortDigest(digest string) string { return digest[:min(len("sha256:")+7, len(digest))] }
 
-// settleBases gives images of services their digests where these are not made in this run.
-func settleBases(s *Service, others map[string]Service) {
-	for i := range s.Bases {
-		b := &s.Bases[i]
-		if other, ok := others[b.Service]; ok && b.Service != "" {
-			b.Ref = other.Image
-			if b.Digest = other.Digest; other.Action == Build {
-				b.Digest = ""
+// settle gives images of services their digests where these are not made in this run. A service that nothing is to be done
+// with is made all the same, without a tag, if another one is built on it and what is published of it is made from other inputs.
+func settle(services []Service) {
+	for again := true; again; {
+		again = false
+		for i := range services {
+			for j := range services[i].Bases {
+				b := &services[i].Bases[j]
+				other := indexOf(services, b.Service)
+				if b.Service == "" || other < 0 || other == i {
+					continue
+				}
+				again = services[other].makeFor(services[i]) || again
+				b.Ref = services[other].Image
+				if b.Digest = services[other].Digest; services[other].Action == Build {
+					b.Digest = ""
+				}
 			}
 		}
 	}
+}
+
+// makeFor has a service be made for one that is built on it; false where it need not.
+func (s *Service) makeFor(user Service) bool {
+	if user.Action != Build || s.Action != Skip || !s.Stale {
+		return false
+	}
+	s.Action, s.Tags = Build, []string{}
+	s.TagSet = tags.Set{Version: s.TagSet.Version, Tags: []tags.Tag{}, Silent: s.TagSet.Silent}
+	s.Reason = fmt.Sprintf("%s, but %s is made from it, and what is published is made from something else; it gets no tag", s.Reason, user.Name)
+	return true
 }

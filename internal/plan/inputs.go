@@ -149,7 +149,7 @@ func (p Planner) sameContent(ctx context.Context, name string, a, b *tree) (bool
 			return false, err
 		}
 		use, _ := a.use(ctx, s)
-		for _, base := range p.bases(s, use) {
+		for _, base := range p.bases(s, use, a) {
 			if base.Service != "" && !slices.Contains(names, base.Service) {
 				names = append(names, base.Service)
 			}

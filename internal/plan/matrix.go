@@ -103,17 +103,24 @@ func (p Planner) rows(group []Service) []Row {
 			}
 		}
 	}
-	if p.Config.Split != "platform" || group[0].Action != Build || len(platforms) == 1 {
+	if p.Config.Split != "platform" || group[0].Action != Build || len(platforms) == 1 || !alike(group) {
 		return []Row{shared(p.row(group[0].Name, group[0], platforms), group[1:])}
 	}
 	var rows []Row
 	for _, platform := range platforms {
-		of := slices.DeleteFunc(slices.Clone(group), func(s Service) bool { return !slices.Contains(s.Platforms, platform) })
 		// No service has an @ in its name, so no two rows have one name.
-		name := of[0].Name + "@" + strings.ReplaceAll(platform, "/", "-")
-		rows = append(rows, shared(p.row(name, of[0], []string{platform}), of[1:]))
+		name := group[0].Name + "@" + strings.ReplaceAll(platform, "/", "-")
+		rows = append(rows, shared(p.row(name, group[0], []string{platform}), group[1:]))
 	}
 	return rows
+}
+
+// alike reports whether services are for the same platforms. Of others one may need, on one platform, the image that
+// another has for another one.
+func alike(group []Service) bool {
+	return !slices.ContainsFunc(group, func(s Service) bool {
+		return !slices.Equal(slices.Sorted(slices.Values(s.Platforms)), slices.Sorted(slices.Values(group[0].Platforms)))
+	})
 }
 
 // shared is a row that more services are worked on in. What is of one service alone is left out.
@@ -135,52 +142,39 @@ func shared(r Row, more []Service) Row {
 // https://docs.github.com/en/actions/reference/limits#existing-system-limits
 const mostRows = 256
 
-// atMost lets services share rows where there would be too many, as few in a row as will do. Only what has the same
-// platforms and runner shares one.
+// atMost lets services share rows where there would be too many, as few in a row as will do.
 func atMost(most int, rows []Row) []Row {
-	alike := func(r Row) string { return strings.Join(r.Platforms, " ") + " on " + r.Runner }
-	kinds := map[string]int{}
-	for _, r := range rows {
-		kinds[alike(r)]++
+	packed := rows
+	for each := 2; len(packed) > most && each <= len(rows); each++ {
+		packed = pack(rows, each)
 	}
-	each := 1
-	for rowsFor(kinds, each) > most && each < len(rows) {
-		each++
-	}
-	if each == 1 {
-		return rows
-	}
-	var shared []Row
-	open := map[string]int{} // the row that is being filled, by kind
-	for _, r := range rows {
-		i, filling := open[alike(r)]
-		if !filling || len(shared[i].Services) == each {
-			open[alike(r)] = len(shared)
-			shared = append(shared, r)
-			continue
-		}
-		to := &shared[i]
-		to.Services = append(to.Services, r.Services...)
-		to.Image, to.Port, to.HealthEndpoint = "", 0, "" // which are of one service
-	}
-	for i := range shared {
-		if more := len(shared[i].Services) - 1; more > 0 {
-			// No service has a + in its name either.
-			first, _, _ := strings.Cut(shared[i].Row, "+")
-			shared[i].Row = fmt.Sprintf("%s+%d", first, more)
-			shared[i].Name = shared[i].Row
-		}
-	}
-	return shared
+	return packed
 }
 
-// rowsFor counts the rows of so many kinds, with so many services in each.
-func rowsFor(kinds map[string]int, each int) int {
-	rows := 0
-	for _, n := range kinds {
-		rows += (n + each - 1) / each
+// pack puts up to so many services into a row. Only what has the same platforms and runner shares one.
+func pack(rows []Row, each int) []Row {
+	var packed []Row
+	open := map[string]int{} // the row that is being filled, by kind
+	for _, r := range rows {
+		kind := strings.Join(r.Platforms, " ") + " on " + r.Runner
+		i, filling := open[kind]
+		if !filling || len(packed[i].Services)+len(r.Services) > each {
+			open[kind] = len(packed)
+			packed = append(packed, r)
+			continue
+		}
+		to := &packed[i]
+		to.Services = append(slices.Clip(to.Services), r.Services...)
+		to.Image, to.Port, to.HealthEndpoint = "", 0, "" // which are of one service
 	}
-	return rows
+	for i := range packed {
+		if more := len(packed[i].Services) - 1; more > 0 {
+			first, _, _ := strings.Cut(packed[i].Row, "+")
+			packed[i].Row = fmt.Sprintf("%s+%d", first, more)
+			packed[i].Name = packed[i].Row
+		}
+	}
+	return packed
 }
 
 func (p Planner) row(name string, s Service, platforms []string) Row {

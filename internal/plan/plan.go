@@ -68,6 +68,7 @@ type Service struct {
 	Weight float64 `json:"weight"`
 
 	Definition service.Service `json:"-"`
+	Stale      bool            `json:"-"` // what is published is made from other inputs than there are now
 	Part       bool            `json:"-"` // Platforms are only some of the image's; see Plan.Share
 }
 
@@ -143,6 +144,7 @@ func (p Planner) Make(ctx context.Context) (Plan, error) {
 	for _, d := range drafts {
 		made.Services = append(made.Services, planned[d.service.Name])
 	}
+	settle(made.Services)
 	p.weigh(made.Services, drafts, work)
 	made.Matrix = p.matrix(made.Work())
 	return made, nil
@@ -202,7 +204,6 @@ func (p Planner) service(ctx context.Context, d *draft, work *tree, asked asked,
 	if err := c.decide(ctx, &planned); err != nil {
 		return Service{}, err
 	}
-	settleBases(&planned, others)
 	planned.Labels, planned.Annotations = p.labels(d, planned, work)
 	return planned, nil
 }

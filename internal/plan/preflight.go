@@ -47,7 +47,7 @@ func (c checker) check(s service.Service) (what, fix string) {
 		}
 		used = append(used, s.Dockerfile)
 	}
-	folders := s.Folders()
+	folders := s.Local()
 	for _, name := range slices.Sorted(maps.Keys(folders)) {
 		if !c.isFolder(folders[name]) {
 			return "context " + name + " is \"" + folders[name] + "\", which is not there", "give a folder of the repository"
@@ -57,6 +57,9 @@ func (c checker) check(s service.Service) (what, fix string) {
 	for _, file := range used {
 		if !c.inside(file) {
 			return "\"" + file + "\" is a link that leaves the workspace", "put the files themselves into the repository"
+		}
+		if strings.Contains("/"+real(c.workspace, file)+"/", "/.git/") {
+			return "\"" + file + "\" is where git keeps the clone itself", "give a folder of the repository"
 		}
 	}
 	return c.leak(s)
@@ -74,7 +77,7 @@ func (c checker) leak(s service.Service) (what, fix string) {
 		return "its context holds " + path.Join(s.Context, leak) + ", which carries credentials; they would get into the image",
 			"add the line `**/.git` to " + ignoreFile
 	}
-	for name, folder := range s.Folders() {
+	for name, folder := range s.Local() {
 		ignoreFile := path.Join(folder, ".dockerignore")
 		if leak := c.credentials(c.at(folder), c.at(ignoreFile)); leak != "" {
 			return "its context " + name + " holds " + path.Join(folder, leak) + ", which carries credentials; they would get into the image",
@@ -118,6 +121,9 @@ func (c checker) credentials(dir, ignoreFile string) string {
 	leak, known := c.leaks[key]
 	if !known {
 		text, _ := os.ReadFile(ignoreFile) // without one, nothing is ignored
+		if at, err := filepath.EvalSymlinks(dir); err == nil {
+			dir = at // as the builder does, which is sent what a link leads to
+		}
 		leak = credentialsIn(dir, readIgnored(text))
 		c.leaks[key] = leak
 	}

@@ -123,3 +123,38 @@ func TestPreflightReportsAllThatIsMissing(t *testing.T) {
 		t.Errorf("%T has not the exit code of a wrong configuration", err)
 	}
 }
+
+// TestPreflightFollowsLinksToContexts as the builder does, which is sent what they lead to.
+func TestPreflightFollowsLinksToContexts(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{".git/config": tokenHeader, "Dockerfile": "FROM scratch\n", "app/x": ""} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755), os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(".", filepath.Join(dir, "all")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		context string
+		named   string // named context
+		want    string
+	}{
+		{"all", "", "its context holds all/.git/config"},
+		{"app", "all", "its context more holds all/.git/config"},
+		{"app", ".git", `".git" is where git keeps the clone itself`},
+		{".git", "", `".git" is where git keeps the clone itself`},
+		{"all/.git", "", `"all/.git" is where git keeps the clone itself`},
+		{"app", "app", ""},
+	} {
+		s := service.Service{Name: "s", Context: c.context, Dockerfile: "Dockerfile"}
+		if c.named != "" {
+			s.Contexts = map[string]string{"more": c.named}
+		}
+		err := Preflight(dir, []service.Service{s})
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("context %s and %q: %v, want %q", c.context, c.named, err, c.want)
+		}
+	}
+}

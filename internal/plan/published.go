@@ -2,14 +2,19 @@ package plan
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/tags"
 	"golang.org/x/sync/errgroup"
 )
+
+// patience is how long a registry may take to say what a tag points to, with all that is tried again.
+const patience = time.Minute
 
 // remembering is the planner with a memory of what tags point to, so that none is asked for twice.
 func (p Planner) remembering() Planner {
@@ -21,6 +26,8 @@ func (p Planner) remembering() Planner {
 	ask := p.Resolve
 	p.Resolve = func(ctx context.Context, image, tag string) (registry.Image, bool, error) {
 		a, err := known.get([2]string{image, tag}, func() (a answer, err error) {
+			ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no answer within %s", patience))
+			defer cancel()
 			a.image, a.found, err = ask(ctx, image, tag)
 			return a, err
 		})

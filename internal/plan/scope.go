@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"iter"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -61,7 +62,7 @@ func (c *scope) derive(ctx context.Context, t *tree, whole bool) {
 		own.copied = &c.use
 	}
 	c.roots = append(c.roots, own)
-	for _, folder := range c.service.Folders() {
+	for _, folder := range c.service.Local() {
 		c.roots = append(c.roots, c.root(ctx, t, folder, []string{path.Join(folder, ".dockerignore")}))
 	}
 	for _, r := range c.roots {
@@ -77,10 +78,20 @@ func (c *scope) derive(ctx context.Context, t *tree, whole bool) {
 
 // linked reports whether a source may be, or go through, a symbolic link: the builder follows it to other files then.
 func (t *tree) linked(prefix string, sources []string) bool {
-	return slices.ContainsFunc(t.symlinks, func(file string) bool {
+	return slices.ContainsFunc(sources, func(source string) bool { return t.throughLink(prefix, fixedStart(source)) }) || slices.ContainsFunc(t.symlinks, func(file string) bool {
 		link, below := strings.CutPrefix(file, prefix)
 		return below && slices.ContainsFunc(sources, func(source string) bool { return leadsTo(source, link) })
 	})
+}
+
+// throughLink reports whether there is a link on the way to a file of the work tree, which git may know nothing of.
+func (t *tree) throughLink(prefix, file string) bool {
+	for at := strings.TrimSuffix(file, "/"); !t.past && at != "" && at != "."; at = path.Dir(at) {
+		if _, err := os.Readlink(t.at(prefix + at)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // leadsTo reports whether a file may be what a source names, or a folder on the way there.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -30,13 +31,24 @@ func (c *Client) Base(ctx context.Context, ref string, look bool, mirrors []Mirr
 		return Base{}, fmt.Errorf("reading base image %q: %w", ref, err)
 	}
 	for _, m := range mirrors {
-		if at, err := m.place(parsed); err == nil {
-			if found, err := c.base(ctx, at, look); err == nil {
-				return found, nil
-			}
+		if found, err := c.mirrored(ctx, m, parsed, look); err == nil {
+			return found, nil
 		}
 	}
 	return c.base(ctx, parsed, look)
+}
+
+// mirrorTime bounds the question to one mirror, so that the others and the registry itself are still asked.
+const mirrorTime = 5 * time.Second
+
+func (c *Client) mirrored(ctx context.Context, m Mirror, ref name.Reference, look bool) (Base, error) {
+	at, err := m.place(ref)
+	if err != nil {
+		return Base{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, mirrorTime)
+	defer cancel()
+	return c.base(ctx, at, look)
 }
 
 // place is where a mirror has an image.

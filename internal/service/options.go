@@ -69,6 +69,27 @@ func (o Options) Folders() map[string]string {
 	return folders
 }
 
+// Local lists what named contexts are of the repository, by name: folders, and image layouts.
+func (o Options) Local() map[string]string {
+	local := o.Folders()
+	for name, at := range o.Contexts {
+		if folder, ok := Layout(at); ok {
+			local[name] = folder
+		}
+	}
+	return local
+}
+
+// Layout is the folder of a named context that is an OCI image layout, oci-layout://folder[:tag][@digest].
+func Layout(context string) (folder string, ok bool) {
+	at, ok := strings.CutPrefix(context, layout)
+	at, _, _ = strings.Cut(at, "@")
+	at, _, _ = strings.Cut(at, ":")
+	return at, ok
+}
+
+const layout = "oci-layout://"
+
 // SecretVariables names the environment variables that hold the secrets.
 func (o Options) SecretVariables() []string {
 	var names []string
@@ -155,6 +176,10 @@ func context(name, at string) (string, error) {
 	}
 	if at == "" {
 		return at, fmt.Errorf("context %q names nothing; give a folder, docker-image://NAME or service:NAME", name)
+	}
+	if folder, ok := Layout(at); ok {
+		clean, err := insidePath(folder)
+		return layout + clean + strings.TrimPrefix(at, layout+folder), err
 	}
 	if !isFolder(at) {
 		return at, nil
