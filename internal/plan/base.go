@@ -162,10 +162,8 @@ func (p Planner) eventBase(ctx context.Context, work *tree) (Base, bool) {
 		if fork, err := p.Repo.MergeBase(ctx, e.BaseSHA, e.SHA); err == nil && fork != "" {
 			return Base{SHA: fork, Why: "the published image cannot be read, and there the changes that are tried began"}, true
 		}
-	case git.IsID(e.Before) && strings.Trim(e.Before, "0") != "":
-		if work.usable(e.Before, "") == "" {
-			return Base{SHA: e.Before, Why: "the published image cannot be read, and it was pushed before"}, true
-		}
+	case p.before() != "" && work.usable(e.Before, "") == "":
+		return Base{SHA: e.Before, Why: "the published image cannot be read, and it was pushed before"}, true
 	}
 	return Base{}, false
 }

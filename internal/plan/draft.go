@@ -45,18 +45,21 @@ func (p Planner) drafts(ctx context.Context, work *tree, asked asked) []*draft {
 		d.parts = closure(d, drafts)
 	}
 	drafts = p.considered(drafts)
-	p.resolveBases(ctx, drafts)
 	for _, d := range drafts {
-		d.scope = work.scope(ctx, p.resolved(d.service), d.use, d.whole())
 		for _, part := range d.parts[1:] {
 			part.needed = true
 		}
 		d.set = p.tagSet(d.service, work)
 		d.needless = p.needless(d.service, d.set, asked)
 	}
+	p.resolveBases(ctx, slices.DeleteFunc(slices.Clone(drafts), (*draft).idle))
+	for _, d := range drafts {
+		d.scope = work.scope(ctx, p.resolved(d.service), d.use, d.whole())
+	}
 	return drafts
 }
 
+// needless says why nothing is to be done with a service, whatever changed; empty if something may be.
 func (p Planner) needless(s service.Service, set tags.Set, asked asked) string {
 	switch other := p.elsewhere(s); {
 	case other != "":
@@ -74,6 +77,7 @@ func (p Planner) needless(s service.Service, set tags.Set, asked asked) string {
 // idle reports whether nothing need be known of a service: nothing is done with it, and no other needs it.
 func (d *draft) idle() bool { return d.needless != "" && !d.needed }
 
+// draft reads what one service is made from.
 func (p Planner) draft(ctx context.Context, s service.Service, work *tree) *draft {
 	d := &draft{service: s, needs: s.Needs()}
 	d.use, d.known = work.use(ctx, s)
@@ -86,6 +90,7 @@ func (p Planner) draft(ctx context.Context, s service.Service, work *tree) *draf
 	return d
 }
 
+// considered are the services that were named, and what they need; all, where none were.
 func (p Planner) considered(drafts []*draft) []*draft {
 	if len(p.Config.Only) == 0 {
 		return drafts

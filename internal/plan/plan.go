@@ -181,8 +181,7 @@ func (p Planner) decideAll(ctx context.Context, drafts []*draft, work *tree, ask
 
 // service plans one service; those that it needs are planned already.
 func (p Planner) service(ctx context.Context, d *draft, work *tree, asked asked, others map[string]Service) (Service, error) {
-	s := d.service
-	set := d.set
+	s, set := d.service, d.set
 	planned := Service{Name: s.Name, Image: s.Image, From: s.At, Platforms: s.Platforms, Definition: s,
 		TagSet: set, Version: set.Version, Tags: []string{}, Bases: d.bases}
 	for _, tag := range set.Names() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/git"
@@ -50,11 +51,20 @@ func (p Planner) meet(ctx context.Context, drafts []*draft, work *tree) error {
 	}
 	_ = group.Wait()
 	wanted := map[string]bool{}
-	for _, sha := range append(slices.Concat(revisions...), p.Config.Base, p.Event.Before) {
+	for _, sha := range append(slices.Concat(revisions...), p.Config.Base, p.before()) {
 		wanted[sha] = git.IsID(sha)
 	}
 	maps.DeleteFunc(wanted, func(_ string, is bool) bool { return !is })
 	return work.compare(ctx, slices.Sorted(maps.Keys(wanted)))
+}
+
+// before is the commit that was pushed before this one, where it may be compared with: in a run that publishes nothing,
+// about a branch that is not new. Empty otherwise.
+func (p Planner) before() string {
+	if p.Pushes || p.Event.BaseSHA != "" || strings.Trim(p.Event.Before, "0") == "" {
+		return ""
+	}
+	return p.Event.Before
 }
 
 // revisions are the commits that a service may be compared with.
