@@ -152,6 +152,9 @@ var names = []string{"a.go", "b.txt", "README.md", "readme.md", "keep.md", "sub/
 var ignoreLines = []string{"*.md", "**/*.md", "tmp", "tmp/", "tmp/*", "!tmp/keep.md", "!**/keep.md", "sub/**", "!sub/c.go", "sub/deep", "# note", "", "*", "!a.go", "!sub", "!app",
 	"!shared", "shared/tmp", "app/sub", "?p*", "gl\\*b*", "/b.txt", "**/c.go", "data", "!data/a.go", "lib", "lib/docs", ".*", "**/new*", "[a-c]*", "! keep.md"}
 
+// submoduleLines hide a submodule, or some of it.
+var submoduleLines = []string{"lib", "!lib/src", "!lib/README.md", "lib/src", "*.md", "*"}
+
 var ignoreFilesOfAll = []string{".dockerignore", "own/.dockerignore", outside + "/s*c/.dockerignore", outside + "/build/Dockerfile.dockerignore", "mine/.dockerignore",
 	"mine/Dockerfile.dockerignore", "linked/.dockerignore", "vendored/.dockerignore", "app/Dockerfile.dockerignore"}
 
@@ -191,7 +194,7 @@ func (h *history) place() string { return path.Join(pick(h, folders), pick(h, na
 
 // change does one thing to a tree.
 func (h *history) change(tree snapshot) {
-	kinds := []func(snapshot){h.write, h.write, h.write, h.remove, h.rename, h.rename, h.hide, h.chmod, h.chmod, h.relink, h.ignore, h.ignore, h.dockerfile, h.bump, h.attribute, h.link}
+	kinds := []func(snapshot){h.write, h.write, h.write, h.remove, h.rename, h.rename, h.hide, h.chmod, h.chmod, h.relink, h.ignore, h.ignore, h.dockerfile, h.bump, h.bump, h.attribute, h.link}
 	pick(h, kinds)(tree)
 }
 
@@ -260,9 +263,13 @@ func (h *history) ignore(tree snapshot) {
 		delete(tree, file)
 		return
 	}
+	lines := ignoreLines
+	if strings.HasPrefix(file, "vendored/") {
+		lines = submoduleLines
+	}
 	var text strings.Builder
 	for range h.IntN(4) {
-		text.WriteString(pick(h, ignoreLines) + "\n")
+		text.WriteString(pick(h, lines) + "\n")
 	}
 	tree[file] = entry{plain, text.String()}
 }
@@ -272,9 +279,9 @@ func (h *history) dockerfile(tree snapshot) {
 	tree[file] = entry{pick(h, []string{plain, plain, tool}), fmt.Sprintf("FROM scratch\n%s\n# %s", pick(h, copies[file]), h.text())}
 }
 
-// bump moves the submodule to another of its commits; sometimes it goes away.
+// bump moves the submodule to another of its commits, or takes it away.
 func (h *history) bump(tree snapshot) {
-	if h.IntN(6) == 0 {
+	if h.IntN(4) == 0 {
 		delete(tree, submodule)
 		return
 	}

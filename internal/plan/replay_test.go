@@ -26,7 +26,7 @@ func replayed() []service.Service {
 		{Name: "own", Context: "own"},
 		{Name: "app", Context: "."},
 		{Name: "picked", Context: ".", Paths: picked},
-		{Name: "outside", Context: outside + "/s*c", Dockerfile: outside + "/build/Dockerfile"},
+		{Name: "outside", Context: outside + "/s*c", Dockerfile: outside + "/build/Dockerfile", DependsOn: []string{"picked"}},
 		{Name: "mine", Context: "mine", DependsOn: []string{"own"}},
 		{Name: "linked", Context: "linked", DependsOn: []string{"mine", "vendored"}},
 		{Name: "vendored", Context: "vendored"},
@@ -91,10 +91,13 @@ func newReplay(t *testing.T, seed uint64, commits int) *replay {
 	r.h.library = library.imported(libraryCommits())
 	r.h.draw(commits)
 	for _, commit := range r.h.commits {
-		commit.tree[".gitmodules"] = entry{plain, fmt.Sprintf("[submodule \"lib\"]\n\tpath = %s\n\turl = %s\n\tignore = all\n", submodule, library.dir)}
+		commit.tree[".gitmodules"] = entry{plain, fmt.Sprintf("[submodule \"lib\"]\n\tpath = %s\n\turl = ../lib\n\tignore = all\n", submodule)}
 	}
 	r.commits = r.imported(r.h.commits)
 	r.git("clone", "--quiet", "--shared", "--no-checkout", r.dir, r.other.dir)
+	for _, c := range []clone{r.clone, r.other} {
+		c.git("config", "submodule.lib.url", library.dir) // so that no commit names a folder of this test's
+	}
 	return r
 }
 
@@ -120,6 +123,7 @@ func (r *replay) run(commit string) {
 	for _, s := range made.Services {
 		content := truth.all(s.Definition, services)
 		r.judge(made, s, content)
+		r.follows(made, s)
 		r.distinguishes(s, truth.of(s.Definition))
 	}
 	r.runs++
@@ -166,11 +170,11 @@ func (c clone) fresh(commit string) {
 func (c clone) age() {
 	c.t.Helper()
 	c.must(filepath.WalkDir(c.dir, func(file string, e os.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() || e.Name() == ".git" {
-			return err
-		}
-		if strings.Contains(file, "/.git/") {
+		if e.IsDir() && e.Name() == ".git" {
 			return filepath.SkipDir
+		}
+		if err != nil || !e.Type().IsRegular() {
+			return err
 		}
 		then := time.Unix(1_000_000_000+int64(len(file)), 0)
 		return os.Chtimes(file, then, then)
@@ -220,6 +224,16 @@ func (r *replay) distinguishes(s Service, content contents) {
 		}
 	}
 	r.seen[key] = content
+}
+
+// follows reports a service that stays as it is while one that it is built upon is built.
+func (r *replay) follows(made Plan, s Service) {
+	r.t.Helper()
+	for _, other := range made.Builds() {
+		if s.Action != Build && slices.Contains(s.Definition.DependsOn, other.Name) {
+			r.t.Errorf("commit %s: %s is not built (%s, %s) and depends on %s, which is", made.Commit, s.Name, s.Action, s.Reason, other.Name)
+		}
+	}
 }
 
 // promote moves the tags of a service to its image; one run in ten ends before it comes to the last of them.
