@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,8 +30,7 @@ func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, erro
 	}
 	results := s.work(ctx, made.Services)
 	s.publisher().Decide(ctx, results)
-	told := s.conclude(ctx, begun, results)
-	told.Notices = append(actions.Redacted(made.Notices, log.Redact), told.Notices...)
+	told := s.conclude(ctx, begun, results, made.Notices)
 	learnt, err := insight.Entries(s.learnt(told, results))
 	return s.record(ctx, told, learnt, err)
 }
@@ -74,7 +74,7 @@ func publishMode(ctx context.Context, p Process, j job, log *actions.Log) (int, 
 	for i := range results {
 		results[i].Held = "the job that finalizes moves it"
 	}
-	told := s.conclude(ctx, begun, results)
+	told := s.conclude(ctx, begun, results, nil)
 	told.Row = row.Row
 	learnt, err := insight.OfServices(s.learnt(told, results))
 	if err != nil {
@@ -114,8 +114,7 @@ func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int,
 	publisher := s.publisher()
 	results := publisher.Join(ctx, made, fragments)
 	publisher.Decide(ctx, results)
-	told := s.conclude(ctx, begun, results)
-	told.Notices = append(made.Notices, told.Notices...)
+	told := s.conclude(ctx, begun, results, made.Notices)
 	entries, err := insight.OfRun(s.learnt(told, results))
 	for _, row := range made.Matrix.Include {
 		if f := fragments[row.Row]; f.Attempt >= made.Attempt {
@@ -233,11 +232,11 @@ func (s *session) work(ctx context.Context, services []plan.Service) []publish.R
 }
 
 // conclude ends the work and tells of it in a report.
-func (s *session) conclude(ctx context.Context, begun time.Time, results []publish.Result) report.Report {
+func (s *session) conclude(ctx context.Context, begun time.Time, results []publish.Result, notices []string) report.Report {
 	e := s.job.Event
 	told := report.Report{Program: "ghcr-publish " + s.process.Version, Commit: e.SHA, Ref: e.Ref, Event: e.Name, RunURL: runURL(e),
 		StartedAt: begun.UTC().Truncate(time.Second), Severities: s.job.Config.Gates.Vulnerabilities.Severity}
-	told.Notices = s.Close()
+	told.Notices = append(slices.Clone(notices), s.Close()...)
 	for _, line := range report.Lines(results, s.job.Config.Gates) {
 		s.log.Printf("%s", line)
 	}
