@@ -74,7 +74,7 @@ func readAll(text []byte, o Options) (*found, error) {
 		return f, err
 	}
 	named := familiars(o.Contexts)
-	for _, automatic := range sets {
+	for _, automatic := range telling(text, sets) {
 		r := reader{found: f, args: o.Args, named: named, globals: automatic, stages: map[string]*stage{}}
 		if err := r.read(text, o.Target); err != nil {
 			return f, err

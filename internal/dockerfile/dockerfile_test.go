@@ -124,6 +124,11 @@ func TestRead(t *testing.T) {
 			options: Options{Platforms: []string{"linux/amd64", "linux/arm64", "linux/arm/v7"}},
 			want:    Use{Images: library("alpine-amd64", "alpine-arm64", "alpine-armv7", "golang-amd64", "golang-arm", "golang-arm64")},
 		},
+		"a variable that goes on in the next line": {
+			text:    "FROM x-$TAR\\\nGETARCH",
+			options: Options{Platforms: []string{"linux/amd64", "linux/arm64"}},
+			want:    Use{Images: library("x-amd64", "x-arm64")},
+		},
 		"a platform without any": {
 			text: "FROM x-$TARGETOS-$TARGETARCH-$BUILDARCH",
 			want: Use{Images: library("x-linux-amd64-amd64", "x-linux-amd64-arm64")},

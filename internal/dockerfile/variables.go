@@ -1,9 +1,11 @@
 package dockerfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 
 	"github.com/containerd/platforms"
@@ -34,6 +36,26 @@ func clone(v variables) variables {
 	c := variables{}
 	maps.Copy(c, v)
 	return c
+}
+
+// broken finds a name that goes on in the next line.
+var broken = regexp.MustCompile("[A-Za-z_][\\\\`][ \\t]*\\r?\\n")
+
+// telling leaves out the sets of arguments that make no difference: most Dockerfiles never name the builder's platform,
+// and many name none.
+func telling(text []byte, sets []variables) []variables {
+	if broken.Match(text) || bytes.Contains(text, []byte("BUILD")) {
+		return sets
+	}
+	if !bytes.Contains(text, []byte("TARGET")) {
+		return sets[:1]
+	}
+	seen := map[string]bool{}
+	return slices.DeleteFunc(sets, func(v variables) bool {
+		known := seen[v["TARGETPLATFORM"]]
+		seen[v["TARGETPLATFORM"]] = true
+		return known
+	})
 }
 
 // builders are platforms of machines that builds run on, beside those that are built for.
