@@ -8,7 +8,7 @@ import (
 	"github.com/org/ghcr-publish/internal/service"
 )
 
-const workspace = "/work/space"
+const workspace = "/home/me/shop"
 
 func read(t *testing.T, vars map[string]string, files ...string) ([]service.Service, error) {
 	t.Helper()
@@ -32,7 +32,7 @@ func TestBakeTargetsAreServices(t *testing.T) {
 		{"image", `tags = ["ghcr.io/octo/backend:1.2@sha256:0123", "other:1"]`, nil, service.Service{Image: "ghcr.io/octo/backend", Context: ".", Dockerfile: "Dockerfile"}},
 		{"image at a port", `tags = ["localhost:5000/backend"]`, nil, service.Service{Image: "localhost:5000/backend", Context: ".", Dockerfile: "Dockerfile"}},
 		{"context", `context = "./api/"`, nil, service.Service{Image: "api", Context: "api", Dockerfile: "api/Dockerfile"}},
-		{"context by its full path", `context = "/work/space/api"`, nil, service.Service{Image: "api", Context: "api", Dockerfile: "api/Dockerfile"}},
+		{"context by its full path", `context = "/home/me/shop/api"`, nil, service.Service{Image: "api", Context: "api", Dockerfile: "api/Dockerfile"}},
 		{"context where bake is started", `context = BAKE_CMD_CONTEXT`, nil, service.Service{Image: "api", Context: ".", Dockerfile: "Dockerfile"}},
 		{"Dockerfile beside its context", `context = "api"
 			dockerfile = "../docker/api.Dockerfile"`, nil, service.Service{Image: "api", Context: "api", Dockerfile: "docker/api.Dockerfile"}},
@@ -164,7 +164,7 @@ func TestBakeVariablesAreOnlyThoseGiven(t *testing.T) {
 	if err != nil || got[0].BuildArgs["A"] != "" {
 		t.Errorf("%v, services %+v", err, got)
 	}
-	got, err = Bake{Workspace: workspace}.Compose("compose.yaml", []byte("services: {api: {build: {context: /work/space, args: {A: '${STOLEN}', STOLEN: }}}}"))
+	got, err = Bake{Workspace: workspace}.Compose("compose.yaml", []byte("services: {api: {build: {context: /home/me/shop, args: {A: '${STOLEN}', STOLEN: }}}}"))
 	if err != nil || got[0].BuildArgs["A"] != "" || got[0].BuildArgs["STOLEN"] != "" {
 		t.Errorf("%v, services %+v", err, got)
 	}
@@ -200,19 +200,19 @@ func TestComposeTargets(t *testing.T) {
 	t.Parallel()
 	got, err := Bake{Workspace: workspace}.Compose("compose.yaml", []byte(`
 services:
-  base: {build: /work/space/base}
+  base: {build: /home/me/shop/base}
   db: {image: "postgres:18"}
   api.v2:
     image: ghcr.io/octo/api:2
     build:
-      context: /work/space/api
+      context: /home/me/shop/api
       dockerfile: build/Dockerfile
       additional_contexts: {base: "service:base"}
       args: {PRICE: "1$$"}
       secrets: [npm]
       provenance: mode=max
       x-bake: {platforms: [linux/amd64, linux/arm64]}
-secrets: {npm: {file: /work/space/.npmrc}}
+secrets: {npm: {file: /home/me/shop/.npmrc}}
 `))
 	want := []service.Service{
 		{At: "compose.yaml: service api_v2", Name: "api_v2", Image: "ghcr.io/octo/api", Context: "api", Dockerfile: "api/build/Dockerfile", BuildArgs: map[string]string{"PRICE": "1$"},
