@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/registry"
@@ -119,7 +120,8 @@ func (c *contexts) received() map[string]string {
 		argv = append(argv, "--build-context", name+"="+c.at(folder))
 	}
 	env := parts.Environ(os.Environ())
-	create := []string{"buildx", "create", "--name", builder, "--driver", "docker-container", "--driver-opt", "network=host"}
+	// As the program makes it, whichever comes first.
+	create := append([]string{"buildx"}, buildx.Builder{Name: builder, Config: parts.BuildkitConfig, HostNet: true}.CreateArgs()...)
 	if _, err := run.OS(c.t.Context(), run.Command{Argv: create, Env: env}); err != nil && !strings.Contains(err.Error(), "existing instance") {
 		c.t.Fatal(err)
 	}
