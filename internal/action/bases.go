@@ -43,15 +43,5 @@ func (j job) mirrors() (map[string][]registry.Mirror, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading builder-config: %w", err)
 	}
-	read, err := buildx.Mirrors(data)
-	if err != nil {
-		return nil, err
-	}
-	mirrors := map[string][]registry.Mirror{}
-	for host, list := range read {
-		for _, m := range list {
-			mirrors[host] = append(mirrors[host], registry.Mirror(m))
-		}
-	}
-	return mirrors, nil
+	return buildx.Mirrors(data)
 }

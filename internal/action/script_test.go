@@ -238,16 +238,21 @@ func (s *stage) repository(service string) string {
 	return strings.TrimPrefix(s.registry.URL, "http://") + "/" + strings.ToLower(sample.Owner) + "/" + sample.Images[service]
 }
 
-// platforms SERVICE TAG PLATFORM...: the tag points to an index of these platforms.
-func checkPlatforms(ts *testscript.TestScript, _ bool, args []string) {
-	ref, err := name.NewTag(stageOf(ts).repository(args[0]) + ":" + args[1])
+// indexOf reads the index that a service's tag points to.
+func indexOf(ts *testscript.TestScript, service, tag string) *v1.IndexManifest {
+	ref, err := name.NewTag(stageOf(ts).repository(service) + ":" + tag)
 	ts.Check(err)
 	index, err := remote.Index(ref)
 	ts.Check(err)
 	manifest, err := index.IndexManifest()
 	ts.Check(err)
+	return manifest
+}
+
+// platforms SERVICE TAG PLATFORM...: the tag points to an index of these platforms.
+func checkPlatforms(ts *testscript.TestScript, _ bool, args []string) {
 	var got []string
-	for _, m := range manifest.Manifests {
+	for _, m := range indexOf(ts, args[0], args[1]).Manifests {
 		got = append(got, m.Platform.String())
 	}
 	if !slices.Equal(got, args[2:]) {
@@ -282,13 +287,7 @@ func pushBase(ts *testscript.TestScript, _ bool, args []string) {
 
 // annotation SERVICE TAG KEY VALUE: the index has the annotation, with VALUE in it. With ! it has not.
 func checkAnnotation(ts *testscript.TestScript, neg bool, args []string) {
-	ref, err := name.NewTag(stageOf(ts).repository(args[0]) + ":" + args[1])
-	ts.Check(err)
-	index, err := remote.Index(ref)
-	ts.Check(err)
-	manifest, err := index.IndexManifest()
-	ts.Check(err)
-	if got := manifest.Annotations[args[2]]; (got != "" && strings.Contains(got, args[3])) == neg {
+	if got := indexOf(ts, args[0], args[1]).Annotations[args[2]]; (got != "" && strings.Contains(got, args[3])) == neg {
 		ts.Fatalf("annotation %s is %q", args[2], got)
 	}
 }

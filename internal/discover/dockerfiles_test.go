@@ -119,7 +119,7 @@ func FuzzFiles(f *testing.F) {
 	f.Add("compose.yaml", "services: {a: {build: ., ports: ['${A}:80'], environment: [A]}}")
 	f.Fuzz(func(t *testing.T, name, text string) {
 		if !slices.Contains([]string{"docker-bake.hcl", "docker-bake.json", "compose.yaml"}, name) {
-			t.Skip()
+			t.Skip("no file that services are found in")
 		}
 		found, err := clone(t, map[string]string{name: text}).Find(t.Context())
 		if _, told := err.(service.Problems); err != nil && !told {

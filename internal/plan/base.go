@@ -9,7 +9,6 @@ import (
 
 	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/registry"
-	"github.com/org/ghcr-publish/internal/tags"
 )
 
 // A comparison is what one service is decided by.
@@ -22,38 +21,11 @@ type comparison struct {
 	asked   asked
 }
 
-// A publication is what is published of a service.
-type publication struct {
-	registry.Image
-	found bool
-	// follows is the branch's tag that it has, where that is not a tag of this run: of another branch, or of releases.
-	follows string
-	err     error
-}
-
-// published finds what a service is compared with: the image of these very inputs that an earlier run
-// published for this commit or version, else the image under the tag that follows this branch, else
-// the one that follows the branch that a pull request is for or the default branch, else the last release of this one's
-// line. Comparing with what is really published means that a run that failed or was cancelled loses no change.
-func (c comparison) published(ctx context.Context, s Service) publication {
-	p := c.planner
-	for _, tag := range s.TagSet.Tags {
-		if tag.Kind != tags.Version && tag.Kind != tags.Commit {
-			continue
-		}
-		img, found, err := p.Resolve(ctx, s.Image, tag.Name)
-		if err != nil || found && c.same(s, img) {
-			return publication{Image: img, found: found, err: err}
-		}
-	}
-	own := s.TagSet.Names()
-	for _, tag := range p.tracked(s.TagSet, c.work) {
-		img, found, err := p.Resolve(ctx, s.Image, tag)
-		if err != nil || found {
-			pub := publication{Image: img, found: found, err: err}
-			if !slices.Contains(own, tag) {
-				pub.follows = tag
-			}
+// published is what a service is compared with, of what was found: the first image of these very inputs among those that an
+// earlier run published for this commit or version, else what follows a branch or the releases.
+func (c comparison) published(s Service) publication {
+	for _, pub := range c.draft.found {
+		if pub.err != nil || !pub.pinned || pub.found && c.same(s, pub.Image) {
 			return pub
 		}
 	}
@@ -65,32 +37,6 @@ func (c comparison) same(s Service, img registry.Image) bool {
 	return inputs(c.content, c.planner.as(s.Bases, img), s.Needs) == img.Annotations[InputsKey]
 }
 
-// tracked lists the tags that follow a branch, this run's own first, and then those that follow its releases.
-func (p Planner) tracked(set tags.Set, work *tree) []string {
-	var names []string
-	add := func(set tags.Set) {
-		for _, t := range set.Tags {
-			if t.Kind == tags.Branch && !slices.Contains(names, t.Name) {
-				names = append(names, t.Name)
-			}
-		}
-	}
-	add(set)
-	for _, branch := range []string{strings.TrimPrefix(p.Event.BaseRef, "refs/heads/"), p.Event.DefaultBranch} {
-		if branch != "" {
-			push := p.tagEvent(work)
-			push.Name, push.Ref = "push", "refs/heads/"+branch
-			add(p.Rules.Render(push))
-		}
-	}
-	for _, t := range set.Tags {
-		if t.Kind == tags.Release && !slices.Contains(names, t.Name) {
-			names = append(names, t.Name) // the last release of the line
-		}
-	}
-	return names
-}
-
 // decide says what is done with a service, and why.
 func (c comparison) decide(ctx context.Context, planned *Service) error {
 	reason := c.draft.needless
@@ -98,7 +44,7 @@ func (c comparison) decide(ctx context.Context, planned *Service) error {
 		planned.Action, planned.Reason = Skip, reason
 		return nil
 	}
-	pub := c.published(ctx, *planned)
+	pub := c.published(*planned)
 	if pub.found {
 		planned.Digest = pub.Ref.DigestStr()
 	}
@@ -250,7 +196,7 @@ func (c comparison) differs(planned Service, pub publication) string {
 			return fmt.Sprintf("depends on %s, which is built", name)
 		}
 	}
-	switch moved, unseen := c.planner.movedBase(planned, c.content, pub.Image), c.work.unseen(c.draft.scope); {
+	switch moved, unseen := c.planner.movedBase(planned, c.content, pub.Image), c.draft.scope.unseen(); {
 	case pub.Annotations[InputsKey] == "":
 		return "the published image does not say what it was built from"
 	case moved != "":

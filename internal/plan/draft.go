@@ -19,7 +19,8 @@ type draft struct {
 	bases   []BaseImage
 	needs   []string // services that come before it: it depends on them, or is made from their images
 	scope   *scope
-	needed  bool // by others
+	found   []publication // what it may be compared with, in order
+	needed  bool          // by others
 	set     tags.Set
 	// needless is why nothing is done with it, whatever changed; empty if something may be.
 	needless string
@@ -54,7 +55,7 @@ func (p Planner) drafts(ctx context.Context, work *tree, asked asked) []*draft {
 	}
 	p.resolveBases(ctx, slices.DeleteFunc(slices.Clone(drafts), (*draft).idle))
 	for _, d := range drafts {
-		d.scope = work.scope(ctx, p.resolved(d.service), d.use, d.whole())
+		d.scope = work.scope(ctx, d.service, d.use, d.whole())
 	}
 	return drafts
 }

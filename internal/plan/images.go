@@ -121,10 +121,7 @@ func (p Planner) resolveBase(ctx context.Context, b *BaseImage, known *memo[stri
 // as completes bases by what a published image was made from: what cannot be read now is taken to be unchanged, and so
 // is what nobody wants fresh.
 func (p Planner) as(bases []BaseImage, published registry.Image) []BaseImage {
-	var recorded map[string]string
-	if json.Unmarshal([]byte(published.Annotations[BasesKey]), &recorded) != nil {
-		return bases
-	}
+	recorded := recordOf(published)
 	bases = slices.Clone(bases)
 	for i := range bases {
 		if was := recorded[bases[i].Ref]; was != "" && (bases[i].Digest == "" || p.Config.RefreshBase == "never") {
@@ -149,12 +146,18 @@ func record(bases []BaseImage) string {
 	return string(text)
 }
 
-// movedBase says which base image is another than the published image was made from; empty if that is not what differs.
-func (p Planner) movedBase(planned Service, content string, published registry.Image) string {
+// recordOf reads that annotation: digests by reference, none where it tells none.
+func recordOf(published registry.Image) map[string]string {
 	var recorded map[string]string
 	if json.Unmarshal([]byte(published.Annotations[BasesKey]), &recorded) != nil {
-		return ""
+		return nil
 	}
+	return recorded
+}
+
+// movedBase says which base image is another than the published image was made from; empty if that is not what differs.
+func (p Planner) movedBase(planned Service, content string, published registry.Image) string {
+	recorded := recordOf(published)
 	before := slices.Clone(planned.Bases)
 	moved := ""
 	for i, b := range before {

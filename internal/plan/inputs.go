@@ -62,7 +62,7 @@ func defined(s service.Service) []any {
 // counted lists the files that count as the builder gets them, in order: most as the commit has them, those that are
 // touched as they are in the work tree.
 func (t *tree) counted(c *scope) ([]git.File, error) {
-	touched := append(c.hits(t.touched), t.unseen(c)...)
+	touched := append(c.hits(t.touched), c.unseen()...)
 	slices.Sort(touched)
 	var files []git.File
 	for _, f := range t.below(c.prefixes) {
@@ -94,7 +94,7 @@ func (t *tree) neverTheSame(c *scope) string {
 			return at
 		}
 	}
-	for _, file := range t.unseen(c) {
+	for _, file := range c.unseen() {
 		if before, _, found := strings.Cut(file, ".git/"); found && (before == "" || strings.HasSuffix(before, "/")) {
 			return before + ".git"
 		}
@@ -148,13 +148,7 @@ func (p Planner) sameContent(ctx context.Context, name string, a, b *tree) (bool
 		if err != nil || one != other {
 			return false, err
 		}
-		use, _ := a.use(ctx, s)
-		for _, base := range p.bases(s, use, a) {
-			if base.Service != "" && !slices.Contains(names, base.Service) {
-				names = append(names, base.Service)
-			}
-		}
-		for _, need := range s.Needs() {
+		for _, need := range p.draft(ctx, s, a).needs {
 			if !slices.Contains(names, need) {
 				names = append(names, need)
 			}
@@ -165,19 +159,8 @@ func (p Planner) sameContent(ctx context.Context, name string, a, b *tree) (bool
 
 // contentOf is the content of a service in a tree, where it is known what its images are.
 func (p Planner) contentOf(ctx context.Context, s service.Service, t *tree, bases []BaseImage) (string, error) {
-	s = p.resolved(s)
 	whole := slices.ContainsFunc(bases, func(b BaseImage) bool { return b.OnBuild })
 	use, known := t.use(ctx, s)
 	content, _, err := t.content(t.scope(ctx, s, use, whole || !known))
 	return content, err
-}
-
-// resolved follows the links that are a service's contexts.
-func (p Planner) resolved(s service.Service) service.Service {
-	s.Context = real(p.Repo.Dir, s.Context)
-	s.Contexts = maps.Clone(s.Contexts)
-	for name, folder := range s.Folders() {
-		s.Contexts[name] = real(p.Repo.Dir, folder)
-	}
-	return s
 }

@@ -182,3 +182,23 @@ func (c clone) replace(files map[string]string) {
 	}
 	c.write(files)
 }
+
+// TestInputsAreOfWhatLinksLeadTo, where a context is a link: a folder, or an image layout, whatever its name has in it.
+func TestInputsAreOfWhatLinksLeadTo(t *testing.T) {
+	t.Parallel()
+	for at, leads := range map[string]string{"o": "shared", "oci-layout://o": "oci-layout://shared", "oci-layout://o:tag": "oci-layout://shared:tag"} {
+		w := newWorld(t)
+		w.must(os.Symlink("shared", filepath.Join(w.dir, "o")))
+		w.commit(map[string]string{"shared/x": "1"})
+		w.service(0).Paths = nil
+		w.service(0).Context, w.service(0).Contexts = "api", map[string]string{"more": at}
+		before := w.inputs()
+		w.commit(map[string]string{"shared/x": "2"})
+		if w.inputs() == before {
+			t.Errorf("context %s: a change of what it leads to changes nothing", at)
+		}
+		if got := followLinks(w.dir, *w.service(0)).Contexts["more"]; got != leads {
+			t.Errorf("context %s is read as %s, want %s", at, got, leads)
+		}
+	}
+}

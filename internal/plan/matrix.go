@@ -96,7 +96,9 @@ func together(work []Service) [][]Service {
 // rows are those of one group.
 func (p Planner) rows(group []Service) []Row {
 	platforms := slices.Clone(group[0].Platforms)
+	var more []string
 	for _, s := range group[1:] {
+		more = append(more, s.Name)
 		for _, platform := range s.Platforms {
 			if !slices.Contains(platforms, platform) {
 				platforms = append(platforms, platform)
@@ -104,13 +106,13 @@ func (p Planner) rows(group []Service) []Row {
 		}
 	}
 	if p.Config.Split != "platform" || group[0].Action != Build || len(platforms) == 1 || !alike(group) {
-		return []Row{shared(p.row(group[0].Name, group[0], platforms), group[1:])}
+		return []Row{shared(p.row(group[0].Name, group[0], platforms), more)}
 	}
 	var rows []Row
 	for _, platform := range platforms {
 		// No service has an @ in its name, so no two rows have one name.
 		name := group[0].Name + "@" + strings.ReplaceAll(platform, "/", "-")
-		rows = append(rows, shared(p.row(name, group[0], []string{platform}), group[1:]))
+		rows = append(rows, shared(p.row(name, group[0], []string{platform}), more))
 	}
 	return rows
 }
@@ -124,16 +126,15 @@ func alike(group []Service) bool {
 }
 
 // shared is a row that more services are worked on in. What is of one service alone is left out.
-func shared(r Row, more []Service) Row {
+func shared(r Row, more []string) Row {
 	if len(more) == 0 {
 		return r
 	}
-	for _, s := range more {
-		r.Services = append(r.Services, s.Name)
-	}
+	r.Services = slices.Concat(r.Services, more)
 	r.Image, r.Port, r.HealthEndpoint = "", 0, ""
-	// No service has a + in its name either.
-	r.Row = fmt.Sprintf("%s+%d", r.Row, len(more))
+	// No service has a + in its name, so no two rows have one name.
+	first, _, _ := strings.Cut(r.Row, "+")
+	r.Row = fmt.Sprintf("%s+%d", first, len(r.Services)-1)
 	r.Name = r.Row
 	return r
 }
@@ -163,16 +164,7 @@ func pack(rows []Row, each int) []Row {
 			packed = append(packed, r)
 			continue
 		}
-		to := &packed[i]
-		to.Services = append(slices.Clip(to.Services), r.Services...)
-		to.Image, to.Port, to.HealthEndpoint = "", 0, "" // which are of one service
-	}
-	for i := range packed {
-		if more := len(packed[i].Services) - 1; more > 0 {
-			first, _, _ := strings.Cut(packed[i].Row, "+")
-			packed[i].Row = fmt.Sprintf("%s+%d", first, more)
-			packed[i].Name = packed[i].Row
-		}
+		packed[i] = shared(packed[i], r.Services)
 	}
 	return packed
 }

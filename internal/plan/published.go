@@ -40,18 +40,17 @@ func (p Planner) remembering() Planner {
 // meet asks what is published of all services, at the same time, and compares all the commits that they were built
 // from with this one, at once: services that do not change keep their images, and so each comes to have its own.
 func (p Planner) meet(ctx context.Context, drafts []*draft, work *tree) error {
-	revisions := make([][]string, len(drafts))
 	var group errgroup.Group
 	group.SetLimit(lookUps)
-	for i, d := range drafts {
+	for _, d := range drafts {
 		group.Go(func() error {
-			revisions[i] = p.revisions(ctx, d, work)
+			d.found = p.find(ctx, d, work)
 			return nil // what cannot be read is told with the service
 		})
 	}
 	_ = group.Wait()
 	wanted := map[string]bool{}
-	for _, sha := range append(slices.Concat(revisions...), p.Config.Base, p.before()) {
+	for _, sha := range append(revisions(drafts), p.Config.Base, p.before()) {
 		wanted[sha] = git.IsID(sha)
 	}
 	maps.DeleteFunc(wanted, func(_ string, is bool) bool { return !is })
@@ -67,29 +66,83 @@ func (p Planner) before() string {
 	return p.Event.Before
 }
 
-// revisions are the commits that a service may be compared with.
-func (p Planner) revisions(ctx context.Context, d *draft, work *tree) []string {
-	if d.idle() {
-		return nil
-	}
+// revisions are the commits that services may be compared with.
+func revisions(drafts []*draft) []string {
 	var revisions []string
-	for _, tag := range d.set.Tags {
-		if tag.Kind == tags.Version || tag.Kind == tags.Commit {
-			if img, found, err := p.Resolve(ctx, d.service.Image, tag.Name); err == nil && found {
-				revisions = append(revisions, img.Revision)
+	for _, d := range drafts {
+		for _, pub := range d.found {
+			if pub.found {
+				revisions = append(revisions, pub.Revision)
 			}
 		}
 	}
-	for _, tag := range p.tracked(d.set, work) {
-		img, found, err := p.Resolve(ctx, d.service.Image, tag)
-		if found {
-			revisions = append(revisions, img.Revision)
-		}
-		if found || err != nil {
-			break
+	return revisions
+}
+
+// A publication is what is published of a service.
+type publication struct {
+	registry.Image
+	found  bool
+	pinned bool // under a tag that names a commit or a version
+	// follows is the branch's tag that it has, where that is not a tag of this run: of another branch, or of releases.
+	follows string
+	err     error
+}
+
+// find asks what a service may be compared with, in order: the images that earlier runs published for this commit or version,
+// then the image under the tag that follows this branch, else the one that follows the branch that a pull request is for or the
+// default branch, else the last release of this one's line. Comparing with what is really published means that a run that
+// failed or was cancelled loses no change.
+func (p Planner) find(ctx context.Context, d *draft, work *tree) []publication {
+	if d.idle() {
+		return nil
+	}
+	var all []publication
+	for _, tag := range d.set.Tags {
+		if tag.Kind == tags.Version || tag.Kind == tags.Commit {
+			pub := publication{pinned: true}
+			pub.Image, pub.found, pub.err = p.Resolve(ctx, d.service.Image, tag.Name)
+			all = append(all, pub)
 		}
 	}
-	return revisions
+	own := d.set.Names()
+	for _, tag := range p.tracked(d.set, work) {
+		var pub publication
+		pub.Image, pub.found, pub.err = p.Resolve(ctx, d.service.Image, tag)
+		if !slices.Contains(own, tag) {
+			pub.follows = tag
+		}
+		if pub.found || pub.err != nil {
+			return append(all, pub)
+		}
+	}
+	return all
+}
+
+// tracked lists the tags that follow a branch, this run's own first, and then those that follow its releases.
+func (p Planner) tracked(set tags.Set, work *tree) []string {
+	var names []string
+	add := func(set tags.Set) {
+		for _, t := range set.Tags {
+			if t.Kind == tags.Branch && !slices.Contains(names, t.Name) {
+				names = append(names, t.Name)
+			}
+		}
+	}
+	add(set)
+	for _, branch := range []string{strings.TrimPrefix(p.Event.BaseRef, "refs/heads/"), p.Event.DefaultBranch} {
+		if branch != "" {
+			push := p.tagEvent(work)
+			push.Name, push.Ref = "push", "refs/heads/"+branch
+			add(p.Rules.Render(push))
+		}
+	}
+	for _, t := range set.Tags {
+		if t.Kind == tags.Release && !slices.Contains(names, t.Name) {
+			names = append(names, t.Name) // the last release of the line
+		}
+	}
+	return names
 }
 
 // compare compares commits with the tree's. A shallow clone is deepened until it has all of them, or there is no more.

@@ -3,12 +3,14 @@ package plan
 import (
 	"context"
 	"iter"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/org/ghcr-publish/internal/dockerfile"
 	"github.com/org/ghcr-publish/internal/service"
@@ -24,6 +26,7 @@ type scope struct {
 	roots    []root
 	links    map[string]bool // files that stand for submodules
 	prefixes []string        // what each file that counts begins with, in order
+	unseen   func() []string // the files that git ignores and that count all the same; looked for once
 }
 
 // A root is a folder that the builder reads: the context, or a named one.
@@ -35,7 +38,9 @@ type root struct {
 
 // scope finds out what counts for a service. With whole, everything in its context does, whatever its Dockerfile copies.
 func (t *tree) scope(ctx context.Context, s service.Service, use dockerfile.Use, whole bool) *scope {
+	s = followLinks(t.repo.Dir, s)
 	c := &scope{service: s, use: use, links: t.links, always: append(ignoreFiles(s), t.followed(s.Dockerfile)...)}
+	c.unseen = sync.OnceValue(func() []string { return t.unseen(c) })
 	if len(s.Paths) > 0 {
 		c.selected = selector(s.WatchedPaths(), t.links)
 		for _, text := range s.WatchedPaths() {
@@ -230,6 +235,20 @@ func real(dir, file string) string {
 		return file
 	}
 	return filepath.ToSlash(relative)
+}
+
+// followLinks names a service's contexts as what they are, where they are links.
+func followLinks(dir string, s service.Service) service.Service {
+	s.Context = real(dir, s.Context)
+	s.Contexts = maps.Clone(s.Contexts)
+	for name, folder := range s.Local() {
+		if at := real(dir, folder); s.Contexts[name] == folder {
+			s.Contexts[name] = at
+		} else { // a layout's, with its scheme
+			s.Contexts[name] = strings.Replace(s.Contexts[name], "://"+folder, "://"+at, 1)
+		}
+	}
+	return s
 }
 
 // followed is a file, and what it is a link to.
