@@ -503,43 +503,6 @@ func (r reader) cores(into *float64) field {
 	}, `write it as "0.5"`)
 }
 
-func (r reader) gates(n *yaml.Node, g *Gates) {
-	unavailable := func(into *string) field { return r.enum(into, OnUnavailableRefuse, OnUnavailableWarn) }
-	r.mapping(n, map[string]field{
-		"vulnerabilities": func(n *yaml.Node) {
-			v := &g.Vulnerabilities
-			r.mapping(n, map[string]field{
-				"severity": r.severities(&v.Severity), "fail_on": r.enum(&v.FailOn, append([]string{FailOnNone}, severities...)...),
-				"ignore_unfixed": r.boolean(&v.IgnoreUnfixed), "on_unavailable": unavailable(&v.OnUnavailable),
-			})
-		},
-		"startup": func(n *yaml.Node) {
-			r.mapping(n, map[string]field{"within": r.duration(&g.Startup.Within), "on_unavailable": unavailable(&g.Startup.OnUnavailable)})
-		},
-		"size": func(n *yaml.Node) {
-			r.mapping(n, map[string]field{"max": r.size(&g.Size.Max), "growth": r.percent(&g.Size.Growth), "on_unavailable": unavailable(&g.Size.OnUnavailable)})
-		},
-		"user": func(n *yaml.Node) {
-			var who string
-			r.enum(&who, "non-root", "any")(n)
-			g.NonRoot = who == "non-root"
-		},
-	})
-}
-
-func (r reader) severities(into *[]string) field {
-	return func(n *yaml.Node) {
-		if r.texts(into)(n); n.Kind != yaml.SequenceNode {
-			return
-		}
-		for i, s := range *into {
-			if !slices.Contains(severities, s) {
-				r.add(n.Content[i], "", "%q is none of %s%s", s, strings.Join(severities, ", "), suggestion(s, severities))
-			}
-		}
-	}
-}
-
 // suggestion names the known word nearest to a misspelt one, as the end of a sentence.
 func suggestion(word string, known []string) string {
 	best, distance := "", 3

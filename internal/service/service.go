@@ -7,7 +7,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"time"
 )
 
 // A Service is one image to publish.
@@ -76,57 +75,6 @@ func (s Service) Needs() []string {
 func literally(path string) string { return special.ReplaceAllString(path, `\$0`) }
 
 var special = regexp.MustCompile(`[\\*?\[\]{}]`)
-
-// Gates are the checks an image must pass before it gets a tag.
-type Gates struct {
-	Vulnerabilities VulnerabilityGate
-	Startup         StartupGate
-	Size            SizeGate
-	NonRoot         bool // refuse an image whose user is root
-}
-
-// A VulnerabilityGate refuses an image with findings of FailOn or worse.
-type VulnerabilityGate struct {
-	Severity      []string // severities that are reported, upper case
-	FailOn        string   // least severity that refuses; "NONE" never refuses
-	IgnoreUnfixed bool     // leave out findings that have no fixed version
-	OnUnavailable string   // OnUnavailableRefuse or OnUnavailableWarn
-}
-
-// A StartupGate refuses an image that is not healthy in time.
-type StartupGate struct {
-	Within        time.Duration
-	OnUnavailable string
-}
-
-// A SizeGate refuses an image that is too large.
-type SizeGate struct {
-	Max int64 // compressed bytes per platform; 0 means no limit
-	// Growth is how much larger a platform may be than the published one: 0.1 is a tenth. 0 means no limit.
-	Growth        float64
-	OnUnavailable string
-}
-
-// What a gate does when it cannot be evaluated: refuse, or let pass with a note in the verdict.
-const (
-	OnUnavailableRefuse = "refuse"
-	OnUnavailableWarn   = "warn"
-)
-
-// FailOnNone is the FailOn of a gate that reports and never refuses.
-const FailOnNone = "NONE"
-
-// Severities in falling order, as scanners name them.
-var severities = []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"}
-
-// DefaultGates apply where the configuration is silent.
-func DefaultGates() Gates {
-	return Gates{
-		Vulnerabilities: VulnerabilityGate{Severity: []string{"CRITICAL", "HIGH"}, FailOn: "CRITICAL", OnUnavailable: OnUnavailableRefuse},
-		Startup:         StartupGate{Within: 30 * time.Second, OnUnavailable: OnUnavailableRefuse},
-		Size:            SizeGate{Max: 1_000_000_000, OnUnavailable: OnUnavailableRefuse},
-	}
-}
 
 // DefaultTags is the tag rules' text where the configuration has none.
 const DefaultTags = `type=ref,event=branch

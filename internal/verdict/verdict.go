@@ -3,37 +3,14 @@
 package verdict
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
-	"github.com/docker/go-units"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/org/ghcr-publish/internal/service"
 )
-
-// A Finding is one vulnerability that a scan saw on one platform.
-type Finding struct {
-	Platform  string `json:"platform"`
-	ID        string `json:"id"`       // "CVE-2023-0286"
-	Severity  string `json:"severity"` // CRITICAL, HIGH, MEDIUM, LOW or UNKNOWN
-	Package   string `json:"package"`
-	Installed string `json:"installed"`
-	Fixed     string `json:"fixed,omitempty"` // version that mends it; empty where there is none
-	Title     string `json:"title,omitempty"`
-	URL       string `json:"url,omitempty"`
-	Target    string `json:"target,omitempty"` // what in the image it was found in
-	Score     string `json:"score,omitempty"`  // CVSS base score, 0.0 to 10.0
-}
-
-// Rank orders severities: 4 for CRITICAL down to 0 for UNKNOWN and anything else.
-func Rank(severity string) int {
-	return 1 + slices.Index([]string{"LOW", "MEDIUM", "HIGH", "CRITICAL"}, severity)
-}
 
 // A Platform is what is known of one platform's image.
 type Platform struct {
@@ -44,21 +21,6 @@ type Platform struct {
 	User       string    `json:"user"`                // the user it runs as
 	Findings   []Finding `json:"findings"`
 	Unscanned  string    `json:"unscanned,omitempty"` // why it could not be scanned; empty if it was
-}
-
-// A Probe is what starting the image showed.
-type Probe struct {
-	Platform    string        `json:"platform,omitempty"`    // empty where none of the image's platforms runs here
-	Route       string        `json:"route,omitempty"`       // how the container was reached
-	Healthy     bool          `json:"healthy"`               // it answered in time, or its HEALTHCHECK did
-	Started     time.Duration `json:"started"`               // from start to the first healthy answer; nanoseconds in JSON
-	PeakMemory  int64         `json:"peak_memory"`           // bytes, until healthy
-	CPU         time.Duration `json:"cpu"`                   // processor time, until healthy; nanoseconds in JSON
-	Unpacked    int64         `json:"unpacked"`              // bytes on disk
-	Failure     string        `json:"failure,omitempty"`     // what went wrong, for a person
-	Log         []string      `json:"log,omitempty"`         // the container's last lines
-	Left        string        `json:"left,omitempty"`        // why something of the trial is still there
-	Unavailable string        `json:"unavailable,omitempty"` // why it could not be started at all, for no fault of its own
 }
 
 // Evidence is all that a candidate is judged by. It is plain data: what was seen on one machine may be
@@ -149,36 +111,6 @@ func (v *Verdict) judgeCompleteness(e Evidence) {
 	}
 }
 
-func (v *Verdict) judgeVulnerabilities(p Platform, gate service.VulnerabilityGate) {
-	if p.Unscanned != "" {
-		v.unavailable(gate.OnUnavailable, "%s could not be scanned: %s", p.Platform, p.Unscanned)
-		return
-	}
-	if gate.FailOn == service.FailOnNone {
-		return
-	}
-	var bad []string
-	for _, f := range p.Findings {
-		if gate.IgnoreUnfixed && f.Fixed == "" {
-			continue
-		}
-		if Rank(f.Severity) >= Rank(gate.FailOn) {
-			bad = append(bad, describe(f))
-		}
-	}
-	if len(bad) > 0 {
-		v.refuse("%s has %s of severity %s or worse: %s", p.Platform, count(len(bad), "finding"), gate.FailOn, shorten(bad, 3))
-	}
-}
-
-func describe(f Finding) string {
-	text := fmt.Sprintf("%s in %s %s", f.ID, f.Package, f.Installed)
-	if f.Fixed != "" {
-		return text + ", fixed in " + f.Fixed
-	}
-	return text + ", not fixed yet"
-}
-
 func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -192,65 +124,4 @@ func shorten(items []string, most int) string {
 		return strings.Join(items, "; ")
 	}
 	return fmt.Sprintf("%s; and %d more", strings.Join(items[:most], "; "), len(items)-most)
-}
-
-func (v *Verdict) judgeSize(p Platform, gate service.SizeGate) {
-	if gate.Max > 0 && p.Compressed > gate.Max {
-		v.refuse("%s is %s, more than %s", p.Platform, units.HumanSize(float64(p.Compressed)), units.HumanSize(float64(gate.Max)))
-	}
-	if gate.Growth > 0 && p.Published > 0 && float64(p.Compressed) > float64(p.Published)*(1+gate.Growth) {
-		v.refuse("%s grew from %s to %s, more than %.0f%%", p.Platform,
-			units.HumanSize(float64(p.Published)), units.HumanSize(float64(p.Compressed)), gate.Growth*100)
-	}
-}
-
-func (v *Verdict) judgeUser(p Platform, gates service.Gates) {
-	user, _, _ := strings.Cut(p.User, ":")
-	id, err := strconv.Atoi(user) // as the engine reads it: 00 is root too
-	if gates.NonRoot && (user == "" || user == "root" || err == nil && id == 0) {
-		v.refuse("%s runs as root; add a USER to the Dockerfile", p.Platform)
-	}
-}
-
-func (v *Verdict) judgeProbe(e Evidence, gate service.StartupGate) {
-	p := e.Probe
-	if p.Left != "" {
-		v.Notes = append(v.Notes, "the trial left something behind: "+p.Left)
-	}
-	switch {
-	case e.Part && p.Platform == "" && p.Failure == "": // another part is tried out where its platform runs
-	case p.Unavailable != "":
-		v.unavailable(gate.OnUnavailable, "the image could not be tried out: %s", p.Unavailable)
-	case p.Failure != "":
-		v.refuse("%s", p.Failure)
-	case !p.Healthy:
-		v.refuse("the image was not tried out")
-	case p.Started > gate.Within:
-		v.refuse("it took %s to become healthy, more than %s", p.Started.Round(100*time.Millisecond), gate.Within)
-	}
-}
-
-// Decisive picks, of the trials of an image's parts, the one that decides on the whole: one that failed or
-// could not be made before any that went well, and of those the slowest. Parts of which no platform
-// ran where they were looked at count only if there are no others.
-func Decisive(probes ...Probe) Probe {
-	if len(probes) == 0 {
-		return Probe{}
-	}
-	return slices.MaxFunc(probes, func(a, b Probe) int {
-		return cmp.Or(cmp.Compare(a.gravity(), b.gravity()), cmp.Compare(a.Started, b.Started))
-	})
-}
-
-func (p Probe) gravity() int {
-	switch {
-	case p.Failure != "":
-		return 3
-	case p.Platform == "":
-		return 0
-	case p.Healthy:
-		return 1
-	default:
-		return 2
-	}
 }

@@ -1,0 +1,97 @@
+package service
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Gates are the checks an image must pass before it gets a tag.
+type Gates struct {
+	Vulnerabilities VulnerabilityGate
+	Startup         StartupGate
+	Size            SizeGate
+	NonRoot         bool // refuse an image whose user is root
+}
+
+// A VulnerabilityGate refuses an image with findings of FailOn or worse.
+type VulnerabilityGate struct {
+	Severity      []string // severities that are reported, upper case
+	FailOn        string   // least severity that refuses; "NONE" never refuses
+	IgnoreUnfixed bool     // leave out findings that have no fixed version
+	OnUnavailable string   // OnUnavailableRefuse or OnUnavailableWarn
+}
+
+// A StartupGate refuses an image that is not healthy in time.
+type StartupGate struct {
+	Within        time.Duration
+	OnUnavailable string
+}
+
+// A SizeGate refuses an image that is too large.
+type SizeGate struct {
+	Max int64 // compressed bytes per platform; 0 means no limit
+	// Growth is how much larger a platform may be than the published one: 0.1 is a tenth. 0 means no limit.
+	Growth        float64
+	OnUnavailable string
+}
+
+// What a gate does when it cannot be evaluated: refuse, or let pass with a note in the verdict.
+const (
+	OnUnavailableRefuse = "refuse"
+	OnUnavailableWarn   = "warn"
+)
+
+// FailOnNone is the FailOn of a gate that reports and never refuses.
+const FailOnNone = "NONE"
+
+// Severities in falling order, as scanners name them.
+var severities = []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"}
+
+// DefaultGates apply where the configuration is silent.
+func DefaultGates() Gates {
+	return Gates{
+		Vulnerabilities: VulnerabilityGate{Severity: []string{"CRITICAL", "HIGH"}, FailOn: "CRITICAL", OnUnavailable: OnUnavailableRefuse},
+		Startup:         StartupGate{Within: 30 * time.Second, OnUnavailable: OnUnavailableRefuse},
+		Size:            SizeGate{Max: 1_000_000_000, OnUnavailable: OnUnavailableRefuse},
+	}
+}
+
+func (r reader) gates(n *yaml.Node, g *Gates) {
+	unavailable := func(into *string) field { return r.enum(into, OnUnavailableRefuse, OnUnavailableWarn) }
+	r.mapping(n, map[string]field{
+		"vulnerabilities": func(n *yaml.Node) {
+			v := &g.Vulnerabilities
+			r.mapping(n, map[string]field{
+				"severity": r.severities(&v.Severity), "fail_on": r.enum(&v.FailOn, append([]string{FailOnNone}, severities...)...),
+				"ignore_unfixed": r.boolean(&v.IgnoreUnfixed), "on_unavailable": unavailable(&v.OnUnavailable),
+			})
+		},
+		"startup": func(n *yaml.Node) {
+			r.mapping(n, map[string]field{"within": r.duration(&g.Startup.Within), "on_unavailable": unavailable(&g.Startup.OnUnavailable)})
+		},
+		"size": func(n *yaml.Node) {
+			r.mapping(n, map[string]field{"max": r.size(&g.Size.Max), "growth": r.percent(&g.Size.Growth), "on_unavailable": unavailable(&g.Size.OnUnavailable)})
+		},
+		"user": func(n *yaml.Node) {
+			var who string
+			r.enum(&who, "non-root", "any")(n)
+			g.NonRoot = who == "non-root"
+		},
+	})
+}
+
+func (r reader) severities(into *[]string) field {
+	return func(n *yaml.Node) {
+		if r.texts(into)(n); n.Kind != yaml.SequenceNode {
+			return
+		}
+		for i, s := range *into {
+			if !slices.Contains(severities, s) {
+				r.add(n.Content[i], "", "%q is none of %s%s", s, strings.Join(severities, ", "), suggestion(s, severities))
+			}
+		}
+	}
+}

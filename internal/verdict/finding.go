@@ -1,0 +1,57 @@
+package verdict
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/org/ghcr-publish/internal/service"
+)
+
+// A Finding is one vulnerability that a scan saw on one platform.
+type Finding struct {
+	Platform  string `json:"platform"`
+	ID        string `json:"id"`       // "CVE-2023-0286"
+	Severity  string `json:"severity"` // CRITICAL, HIGH, MEDIUM, LOW or UNKNOWN
+	Package   string `json:"package"`
+	Installed string `json:"installed"`
+	Fixed     string `json:"fixed,omitempty"` // version that mends it; empty where there is none
+	Title     string `json:"title,omitempty"`
+	URL       string `json:"url,omitempty"`
+	Target    string `json:"target,omitempty"` // what in the image it was found in
+	Score     string `json:"score,omitempty"`  // CVSS base score, 0.0 to 10.0
+}
+
+// Rank orders severities: 4 for CRITICAL down to 0 for UNKNOWN and anything else.
+func Rank(severity string) int {
+	return 1 + slices.Index([]string{"LOW", "MEDIUM", "HIGH", "CRITICAL"}, severity)
+}
+
+func (v *Verdict) judgeVulnerabilities(p Platform, gate service.VulnerabilityGate) {
+	if p.Unscanned != "" {
+		v.unavailable(gate.OnUnavailable, "%s could not be scanned: %s", p.Platform, p.Unscanned)
+		return
+	}
+	if gate.FailOn == service.FailOnNone {
+		return
+	}
+	var bad []string
+	for _, f := range p.Findings {
+		if gate.IgnoreUnfixed && f.Fixed == "" {
+			continue
+		}
+		if Rank(f.Severity) >= Rank(gate.FailOn) {
+			bad = append(bad, describe(f))
+		}
+	}
+	if len(bad) > 0 {
+		v.refuse("%s has %s of severity %s or worse: %s", p.Platform, count(len(bad), "finding"), gate.FailOn, shorten(bad, 3))
+	}
+}
+
+func describe(f Finding) string {
+	text := fmt.Sprintf("%s in %s %s", f.ID, f.Package, f.Installed)
+	if f.Fixed != "" {
+		return text + ", fixed in " + f.Fixed
+	}
+	return text + ", not fixed yet"
+}

@@ -1,0 +1,67 @@
+package verdict
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/service"
+)
+
+// A Probe is what starting the image showed.
+type Probe struct {
+	Platform    string        `json:"platform,omitempty"`    // empty where none of the image's platforms runs here
+	Route       string        `json:"route,omitempty"`       // how the container was reached
+	Healthy     bool          `json:"healthy"`               // it answered in time, or its HEALTHCHECK did
+	Started     time.Duration `json:"started"`               // from start to the first healthy answer; nanoseconds in JSON
+	PeakMemory  int64         `json:"peak_memory"`           // bytes, until healthy
+	CPU         time.Duration `json:"cpu"`                   // processor time, until healthy; nanoseconds in JSON
+	Unpacked    int64         `json:"unpacked"`              // bytes on disk
+	Failure     string        `json:"failure,omitempty"`     // what went wrong, for a person
+	Log         []string      `json:"log,omitempty"`         // the container's last lines
+	Left        string        `json:"left,omitempty"`        // why something of the trial is still there
+	Unavailable string        `json:"unavailable,omitempty"` // why it could not be started at all, for no fault of its own
+}
+
+func (v *Verdict) judgeProbe(e Evidence, gate service.StartupGate) {
+	p := e.Probe
+	if p.Left != "" {
+		v.Notes = append(v.Notes, "the trial left something behind: "+p.Left)
+	}
+	switch {
+	case e.Part && p.Platform == "" && p.Failure == "": // another part is tried out where its platform runs
+	case p.Unavailable != "":
+		v.unavailable(gate.OnUnavailable, "the image could not be tried out: %s", p.Unavailable)
+	case p.Failure != "":
+		v.refuse("%s", p.Failure)
+	case !p.Healthy:
+		v.refuse("the image was not tried out")
+	case p.Started > gate.Within:
+		v.refuse("it took %s to become healthy, more than %s", p.Started.Round(100*time.Millisecond), gate.Within)
+	}
+}
+
+// Decisive picks, of the trials of an image's parts, the one that decides on the whole: one that failed or
+// could not be made before any that went well, and of those the slowest. Parts of which no platform
+// ran where they were looked at count only if there are no others.
+func Decisive(probes ...Probe) Probe {
+	if len(probes) == 0 {
+		return Probe{}
+	}
+	return slices.MaxFunc(probes, func(a, b Probe) int {
+		return cmp.Or(cmp.Compare(a.gravity(), b.gravity()), cmp.Compare(a.Started, b.Started))
+	})
+}
+
+func (p Probe) gravity() int {
+	switch {
+	case p.Failure != "":
+		return 3
+	case p.Platform == "":
+		return 0
+	case p.Healthy:
+		return 1
+	default:
+		return 2
+	}
+}
