@@ -120,7 +120,7 @@ func sweep(ctx context.Context, e *engine.Engine, p Process, log *actions.Log) {
 func (s *session) publisher() publish.Publisher {
 	config := s.job.Config
 	p := publish.Publisher{
-		Build: s.build, Reuse: s.reuse, Sizes: s.sizes, Index: s.index,
+		Build: s.build, Reuse: s.reuse, Published: s.published, Index: s.index,
 		Promote: s.promoter().Promote,
 		Tell:    s.log.Printf, Gates: config.Gates, Native: s.native, NoEngine: s.noEngine,
 		MaxParallel: config.MaxParallel, PerService: config.Promote == "per-service", NoPush: !s.job.pushes(),
@@ -152,11 +152,7 @@ func (s *session) trivyCache() string {
 }
 
 func (s *session) reuse(ctx context.Context, service plan.Service, _ map[string]publish.Candidate) (publish.Candidate, error) {
-	ref, err := s.registry.Digest(service.Image, service.Digest)
-	if err != nil {
-		return publish.Candidate{}, err
-	}
-	image, err := s.registry.Read(ctx, ref)
+	image, err := s.published(ctx, service.Image, service.Digest)
 	return publish.Candidate{Image: image}, err
 }
 
@@ -176,15 +172,11 @@ func (s *session) index(ctx context.Context, service plan.Service, digests []str
 	return s.registry.Read(ctx, ref)
 }
 
-func (s *session) sizes(ctx context.Context, image, digest string) (map[string]int64, error) {
+// published reads an image by its digest, whole.
+func (s *session) published(ctx context.Context, image, digest string) (registry.Image, error) {
 	ref, err := s.registry.Digest(image, digest)
 	if err != nil {
-		return nil, err
+		return registry.Image{}, err
 	}
-	published, err := s.registry.Read(ctx, ref)
-	sizes := map[string]int64{}
-	for _, p := range published.Platforms {
-		sizes[p.Platform] = p.Compressed
-	}
-	return sizes, err
+	return s.registry.Read(ctx, ref)
 }

@@ -5,6 +5,7 @@ package publish
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -36,7 +37,8 @@ type Publisher struct {
 	Reuse func(context.Context, plan.Service, map[string]Candidate) (Candidate, error)
 	Scan  func(context.Context, scan.Target) ([]verdict.Finding, error)
 	Probe func(ctx context.Context, image, platform string, s service.Service, within time.Duration) verdict.Probe
-	Sizes func(ctx context.Context, image, digest string) (map[string]int64, error)
+	// Published reads the image that is published now, to compare with.
+	Published func(ctx context.Context, image, digest string) (registry.Image, error)
 	// Index makes one index of what rows have pushed, by their digests, and reads it whole.
 	Index   func(ctx context.Context, s plan.Service, digests []string) (registry.Image, error)
 	Promote func(ctx context.Context, s plan.Service, approval verdict.Approval) ([]tags.Move, error)
@@ -193,19 +195,14 @@ func summary(v verdict.Verdict) string {
 // and how it starts.
 func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verdict.Evidence {
 	evidence := verdict.Evidence{Candidate: c.Image.Ref, Wanted: s.Platforms, Part: s.Part}
-	var published map[string]int64
-	if s.Digest != "" {
-		sizes, err := p.Sizes(ctx, s.Image, s.Digest)
-		published, evidence.Unsized = sizes, text(err)
-	} else {
-		evidence.Unsized = s.Unread
-	}
+	published, err := p.published(ctx, s)
+	evidence.Unsized = text(err)
 	evidence.Platforms = make([]verdict.Platform, len(c.Image.Platforms))
 	var group sync.WaitGroup
 	for i, platform := range c.Image.Platforms {
 		group.Go(func() {
 			e := verdict.Platform{Platform: platform.Platform, Digest: platform.Digest.String(),
-				Compressed: platform.Compressed, Published: published[platform.Platform], User: platform.User}
+				Compressed: platform.Compressed, Published: published[platform.Platform].Compressed, User: platform.User}
 			findings, err := p.Scan(ctx, scan.Target{Image: platformRef(c, platform), Layout: c.Layouts[platform.Platform], Platform: platform.Platform})
 			e.Findings, e.Unscanned = findings, text(err)
 			evidence.Platforms[i] = e
@@ -214,6 +211,22 @@ func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verd
 	group.Go(func() { evidence.Probe = p.probe(ctx, s, c) })
 	group.Wait()
 	return evidence
+}
+
+// published reads by platform what is published of a service now; nothing where there is none.
+func (p Publisher) published(ctx context.Context, s plan.Service) (map[string]registry.Platform, error) {
+	if s.Digest == "" {
+		if s.Unread != "" {
+			return nil, errors.New(s.Unread)
+		}
+		return nil, nil
+	}
+	image, err := p.Published(ctx, s.Image, s.Digest)
+	platforms := map[string]registry.Platform{}
+	for _, platform := range image.Platforms {
+		platforms[platform.Platform] = platform
+	}
+	return platforms, err
 }
 
 // text is what an error says; empty for none.

@@ -53,7 +53,7 @@ type stage struct {
 
 func newStage() *stage {
 	s := &stage{outcomes: map[string]outcome{}}
-	s.Publisher = Publisher{Build: s.build, Reuse: s.reuse, Scan: s.scan, Probe: s.probe, Sizes: s.sizes, Promote: s.promote,
+	s.Publisher = Publisher{Build: s.build, Reuse: s.reuse, Scan: s.scan, Probe: s.probe, Published: s.published, Promote: s.promote,
 		Tell: s.tell, Gates: service.DefaultGates(), Native: "linux/amd64", MaxParallel: 3}
 	return s
 }
@@ -142,9 +142,9 @@ func (s *stage) probe(_ context.Context, image, platform string, d service.Servi
 	return verdict.Probe{Platform: platform, Healthy: true, Started: time.Second}
 }
 
-func (s *stage) sizes(_ context.Context, image, digest string) (map[string]int64, error) {
-	s.note("sizes %s@%s", image, digest)
-	return map[string]int64{"linux/amd64": 1000, "linux/arm64": 100}, nil
+func (s *stage) published(_ context.Context, image, digest string) (registry.Image, error) {
+	s.note("published %s@%s", image, digest)
+	return registry.Image{Platforms: []registry.Platform{{Platform: "linux/amd64", Compressed: 1000}, {Platform: "linux/arm64", Compressed: 100}}}, nil
 }
 
 func (s *stage) promote(_ context.Context, p plan.Service, approval verdict.Approval) ([]tags.Move, error) {
@@ -277,8 +277,8 @@ func TestEvidence(t *testing.T) {
 	if diff := cmp.Diff([]string{"linux/amd64 " + first + " within 30s"}, s.did("probe")); diff != "" {
 		t.Errorf("probed (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"ghcr.io/octo/a@" + made.Services[0].Digest}, s.did("sizes")); diff != "" {
-		t.Errorf("sizes (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]string{"ghcr.io/octo/a@" + made.Services[0].Digest}, s.did("published")); diff != "" {
+		t.Errorf("published (-want +got):\n%s", diff)
 	}
 	want := verdict.Evidence{Candidate: digest("ghcr.io/octo/a", "a"), Wanted: []string{"linux/amd64", "linux/arm64"}, Platforms: []verdict.Platform{
 		{Platform: "linux/amd64", Digest: "sha256:" + strings.Repeat("0", 64), Compressed: 1000, Published: 1000, User: "app"},
@@ -302,7 +302,7 @@ func TestGrowthIsJudgedAgainstWhatIsPublished(t *testing.T) {
 	if results[0].Approved() || !strings.Contains(strings.Join(results[0].Verdict.Reasons, ""), "linux/arm64 grew") || !results[1].Approved() {
 		t.Errorf("reasons %q and %q", results[0].Verdict.Reasons, results[1].Verdict.Reasons)
 	}
-	s.Sizes = func(context.Context, string, string) (map[string]int64, error) { return nil, errors.New("gone") }
+	s.Published = func(context.Context, string, string) (registry.Image, error) { return registry.Image{}, errors.New("gone") }
 	const unknown = "its growth is not known, because the published image cannot be read: gone"
 	if r := s.run(t, made)[0]; r.Approved() || !strings.Contains(strings.Join(r.Verdict.Reasons, ""), unknown) {
 		t.Errorf("published sizes that cannot be read: approved %v, %q", r.Approved(), r.Verdict.Reasons)
