@@ -18,6 +18,7 @@ import (
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/scan"
+	"github.com/org/ghcr-publish/internal/verdict"
 )
 
 // uploadFindings hands what the scans found to code scanning. It returns what a person should know
@@ -208,11 +209,12 @@ func (s *session) dockerfile(service string) string {
 	return ""
 }
 
-// remembered is how many builds are looked at to tell how long the next ones take.
+// remembered is how many entries of a kind are looked at to tell what is usual.
 const remembered = 2000
 
-// took asks the memory how long services took. Without one, or with a broken one, nobody knows, which costs time alone.
-func (j job) took(ctx context.Context, p Process) map[string]float64 {
+// recall reads the newest entries of some namespaces of the memory. Without one, or with a broken one, nothing is known, which
+// costs time alone.
+func (j job) recall(ctx context.Context, p Process, namespaces ...string) map[string][]memory.Entry {
 	path := j.memoryPath()
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return nil
@@ -222,9 +224,22 @@ func (j job) took(ctx context.Context, p Process) map[string]float64 {
 		return nil
 	}
 	defer store.Close()
-	builds, err := store.List(ctx, "builds", remembered)
-	if err != nil {
-		return nil
+	found := map[string][]memory.Entry{}
+	for _, namespace := range namespaces {
+		if found[namespace], err = store.List(ctx, namespace, remembered); err != nil {
+			return nil
+		}
 	}
-	return insight.Took(builds)
+	return found
+}
+
+// took asks the memory how long services took.
+func (j job) took(ctx context.Context, p Process) map[string]float64 {
+	return insight.Took(j.recall(ctx, p, "builds")["builds"])
+}
+
+// usual asks the memory what is usual of services.
+func (j job) usual(ctx context.Context, p Process) map[string]verdict.History {
+	known := j.recall(ctx, p, "builds", "validations", "scans")
+	return insight.Usual(known["builds"], known["validations"], known["scans"])
 }

@@ -187,7 +187,7 @@ func checkMoved(ts *testscript.TestScript, neg bool, args []string) {
 	s.seen[key] = at
 }
 
-// engine SERVICE BEHAVIOUR sets how containers of a service behave.
+// engine SERVICE[:TAG] BEHAVIOUR sets how containers of a service behave, or those of what a tag points to.
 func setEngine(ts *testscript.TestScript, _ bool, args []string) {
 	behaviour, known := map[string]enginetest.Behaviour{
 		"silent":  {Silent: true, Stdout: "I will not answer\n"},
@@ -195,12 +195,19 @@ func setEngine(ts *testscript.TestScript, _ bool, args []string) {
 		"failing": {Status: 500},
 		"sound":   {},
 		"tells":   {Exec: func([]string) (int, string) { return 1, "no module " + scriptToken + `, nor odd"<&\token>` }},
+		"slow":    {Delay: 1500 * time.Millisecond},
+		"hungry":  {Memory: 40 << 20},
 		"smokes":  {Exec: func([]string) (int, string) { return 1, "no such module" }},
 	}[args[1]]
 	if !known {
 		ts.Fatalf("no behaviour %q", args[1])
 	}
-	stageOf(ts).engine.Behave(strings.ToLower(sample.Owner)+"/"+sample.Images[args[0]], behaviour)
+	service, tag, tagged := strings.Cut(args[0], ":")
+	image := strings.ToLower(sample.Owner) + "/" + sample.Images[service]
+	if tagged {
+		image += "@" + indexOf(ts, service, tag).Manifests[0].Digest.String()
+	}
+	stageOf(ts).engine.Behave(image, behaviour)
 }
 
 // engine-empty: the engine's store holds no image.

@@ -22,6 +22,7 @@ import (
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/scan"
 	"github.com/org/ghcr-publish/internal/trivy"
+	"github.com/org/ghcr-publish/internal/verdict"
 )
 
 // A session has the parts of one run, wired.
@@ -39,6 +40,7 @@ type session struct {
 	builder  string
 	native   string // the engine's platform
 	noEngine error
+	usual    map[string]verdict.History // of each service, as the memory has it
 
 	mu     sync.Mutex
 	loaded []string // images that this run put into the engine
@@ -60,7 +62,7 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 	if err != nil {
 		return nil, err
 	}
-	s := &session{job: j, process: p, log: log, private: dir, registry: j.registryClient()}
+	s := &session{job: j, process: p, log: log, private: dir, registry: j.registryClient(), usual: j.usual(ctx, p)}
 	if err := dir.login(j.Config.Registry, j.Config.Username, j.registryToken(), p.Getenv("HOME")); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
@@ -122,7 +124,7 @@ func (s *session) publisher() publish.Publisher {
 	p := publish.Publisher{
 		Build: s.build, Reuse: s.reuse, Published: s.published, Index: s.index,
 		Promote: s.promoter().Promote,
-		Tell:    s.log.Printf, Gates: config.Gates, Native: s.native, NoEngine: s.noEngine,
+		Tell:    s.log.Printf, Gates: config.Gates, Usual: s.usual, Native: s.native, NoEngine: s.noEngine,
 		MaxParallel: config.MaxParallel, PerService: config.Promote == "per-service", NoPush: !s.job.pushes(),
 	}
 	login := engine.Credentials{Host: config.Registry, Username: config.Username, Password: s.job.registryToken()}

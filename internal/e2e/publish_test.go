@@ -478,3 +478,21 @@ func removeEmulator(t *testing.T) {
 		t.Fatalf("taking the emulator away ended with %d, %v: %q", code, err, said)
 	}
 }
+
+// TestSlower refuses an image that starts much slower than the published one, which this machine starts just before, and takes
+// it where the gate allows that.
+func TestSlower(t *testing.T) {
+	w := newWorld(t)
+	const config = ".github/ghcr-publish.yml"
+	w.commit("compare", map[string]string{config: strings.Replace(w.read(config), "gates:\n", "gates:\n  regression: {startup: 50%}\n", 1)})
+	w.mustPublish(report.ExitDone)
+	before := w.tags("backend")
+	slow := strings.Replace(w.read("backend/Dockerfile"), `CMD ["httpd", `, `CMD ["sh", "-c", "sleep 3; exec \"$@\"", "--", "httpd", `, 1)
+	w.commit("start slower", map[string]string{"backend/Dockerfile": slow})
+	o := w.mustPublish(report.ExitRefused)
+	if reasons := strings.Join(o.Services[0].Verdict.Reasons, "\n"); !strings.Contains(reasons, "its startup rose from ") || !mapsEqual(before, w.tags("backend")) {
+		t.Errorf("reasons %q, tags %v, were %v", reasons, w.tags("backend"), before)
+	}
+	w.commit("compare no more", map[string]string{config: strings.Replace(w.read(config), "  regression: {startup: 50%}\n", "", 1)})
+	w.checkPublished(w.mustPublish(report.ExitDone), "main")
+}

@@ -136,8 +136,11 @@ func (s *Server) image(name string) (storedImage, error) {
 // behaviour is what Behave chose for an image's repository, with or without the registry's host.
 func (s *Server) behaviour(reference string) Behaviour {
 	name := repository(reference)
-	if b, ok := s.behaviours[name]; ok {
-		return b
+	_, pinned, _ := strings.Cut(reference, "/")
+	for _, key := range []string{pinned, name} {
+		if b, ok := s.behaviours[key]; ok {
+			return b
+		}
 	}
 	_, path, _ := strings.Cut(name, "/")
 	return s.behaviours[path]

@@ -98,7 +98,8 @@ func (s *Server) Close() {
 }
 
 // Behave chooses how containers of an image behave that are created from now on. The repository
-// is the image's name without tag and digest; it may leave the registry's host out.
+// is the image's name without tag and digest; it may leave the registry's host out, and with a digest
+// and without the host it is that image alone.
 func (s *Server) Behave(repository string, b Behaviour) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -108,16 +108,20 @@ func OfServices(run Run) ([]memory.Entry, error) {
 	return w.entries, w.err
 }
 
+// A build is an entry of that namespace, as far as it is read back.
+type build struct {
+	Service string             `json:"service"`
+	Action  string             `json:"action"`
+	Success bool               `json:"success"`
+	Seconds map[string]float64 `json:"seconds"`
+	Sizes   map[string]float64 `json:"sizes"` // bytes by platform
+}
+
 // Took returns the seconds that building and judging each service took lately: the median of its builds that went well.
 func Took(builds []memory.Entry) map[string]float64 {
 	all := map[string][]float64{}
 	for _, e := range builds {
-		var b struct {
-			Service string             `json:"service"`
-			Action  string             `json:"action"`
-			Success bool               `json:"success"`
-			Seconds map[string]float64 `json:"seconds"`
-		}
+		var b build
 		// What somebody else wrote is no build of ours.
 		if json.Unmarshal(e.Value, &b) == nil && b.Success && b.Action == "build" && b.Seconds["build"] > 0 && len(all[b.Service]) < lately {
 			all[b.Service] = append(all[b.Service], b.Seconds["build"]+b.Seconds["judge"])

@@ -94,7 +94,12 @@ func (p Publisher) join(ctx context.Context, r *Result, made plan.Plan, fragment
 			r.Seconds[step] = max(r.Seconds[step], seconds) // rows work at the same time
 		}
 	}
-	r.Evidence.Probe = verdict.Decisive(probes...)
+	r.Evidence.Probe, r.Evidence.Usual = verdict.Decisive(probes...), p.Usual[r.Plan.Name]
+	for _, part := range parts {
+		if b := part.Evidence.Before; b != nil && b.Platform == r.Evidence.Probe.Platform {
+			r.Evidence.Before = b
+		}
+	}
 	if !p.NoPush {
 		if r.Candidate.Image, r.Err = p.Index(ctx, r.Plan, digests); r.Err == nil {
 			r.Err = sameImages(r.Candidate.Image.Platforms, r.Evidence.Platforms)

@@ -45,8 +45,9 @@ type Publisher struct {
 	Tell    func(format string, args ...any)
 
 	Gates       service.Gates
-	Native      string // the engine's own platform, which is tried out
-	NoEngine    error  // why there is no engine; nil if there is
+	Usual       map[string]verdict.History // by service
+	Native      string                     // the engine's own platform, which is tried out
+	NoEngine    error                      // why there is no engine; nil if there is
 	MaxParallel int
 	PerService  bool // promote each service by itself
 	NoPush      bool // promote nothing
@@ -66,6 +67,15 @@ type Result struct {
 
 // Approved reports whether the service was judged and may be published.
 func (r Result) Approved() bool { return r.Err == nil && r.Verdict.Approved() }
+
+// Figures are what was measured of the service, beside what it was.
+func (r Result) Figures() []verdict.Figure {
+	figures := verdict.Figures(r.Evidence)
+	if seconds := r.Seconds[string(plan.Build)]; r.Approved() && seconds > 0 {
+		figures = append(figures, verdict.Figure{Name: verdict.BuildTime, Unit: verdict.Seconds, Now: seconds, Usual: r.Evidence.Usual[verdict.BuildTime]})
+	}
+	return figures
+}
 
 // Work builds and judges services, and moves no tag. A service that is made from another's image waits for that one; all
 // others work at the same time. One service's failure does not stop those that do not need it.
@@ -194,7 +204,7 @@ func summary(v verdict.Verdict) string {
 // gather collects all evidence on a candidate at the same time: each platform's findings and size,
 // and how it starts.
 func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verdict.Evidence {
-	evidence := verdict.Evidence{Candidate: c.Image.Ref, Wanted: s.Platforms, Part: s.Part}
+	evidence := verdict.Evidence{Candidate: c.Image.Ref, Wanted: s.Platforms, Part: s.Part, Usual: p.Usual[s.Name]}
 	published, err := p.published(ctx, s)
 	evidence.Unsized = text(err)
 	evidence.Platforms = make([]verdict.Platform, len(c.Image.Platforms))
@@ -208,7 +218,13 @@ func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verd
 			evidence.Platforms[i] = e
 		})
 	}
-	group.Go(func() { evidence.Probe = p.probe(ctx, s, c) })
+	group.Go(func() {
+		evidence.Probe = p.probe(ctx, s, c)
+		// One after the other, so that neither slows the other down.
+		if evidence.Probe.Healthy && p.Gates.Regression.Set() {
+			evidence.Before = p.before(ctx, s, c, published, evidence.Unsized)
+		}
+	})
 	group.Wait()
 	return evidence
 }
@@ -260,6 +276,19 @@ func (p Publisher) probe(ctx context.Context, s plan.Service, c Candidate) verdi
 		return p.Probe(ctx, image, platform.Platform, s.Definition, p.Gates.Startup.Within)
 	}
 	return verdict.Probe{Unavailable: fmt.Sprintf("none of its platforms is %s, which runs here", p.Native)}
+}
+
+// before tries out what is published, as the candidate was. Where that is the same image, or there is none, nothing is compared.
+func (p Publisher) before(ctx context.Context, s plan.Service, c Candidate, published map[string]registry.Platform, unread string) *verdict.Probe {
+	now, found := published[p.Native]
+	switch {
+	case unread != "":
+		return &verdict.Probe{Platform: p.Native, Unavailable: unread}
+	case !found || s.Digest == c.Image.Ref.DigestStr():
+		return nil
+	}
+	before := p.Probe(ctx, s.Image+"@"+now.Digest.String(), p.Native, s.Definition, p.Gates.Startup.Within)
+	return &before
 }
 
 // heldBack is why approved services wait for the rest of their release set.

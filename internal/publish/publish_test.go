@@ -302,7 +302,9 @@ func TestGrowthIsJudgedAgainstWhatIsPublished(t *testing.T) {
 	if results[0].Approved() || !strings.Contains(strings.Join(results[0].Verdict.Reasons, ""), "linux/arm64 grew") || !results[1].Approved() {
 		t.Errorf("reasons %q and %q", results[0].Verdict.Reasons, results[1].Verdict.Reasons)
 	}
-	s.Published = func(context.Context, string, string) (registry.Image, error) { return registry.Image{}, errors.New("gone") }
+	s.Published = func(context.Context, string, string) (registry.Image, error) {
+		return registry.Image{}, errors.New("gone")
+	}
 	const unknown = "its growth is not known, because the published image cannot be read: gone"
 	if r := s.run(t, made)[0]; r.Approved() || !strings.Contains(strings.Join(r.Verdict.Reasons, ""), unknown) {
 		t.Errorf("published sizes that cannot be read: approved %v, %q", r.Approved(), r.Verdict.Reasons)

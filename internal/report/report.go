@@ -70,6 +70,7 @@ type Service struct {
 	CPUSeconds      float64            `json:"cpu_seconds"`
 	UnpackedBytes   int64              `json:"unpacked_bytes"`
 	Route           string             `json:"route,omitempty"` // how the started container was reached
+	Compared        []Figure           `json:"compared"`        // with the image that was published, and with what is usual
 	Seconds         map[string]float64 `json:"seconds"`         // by part of the run
 	Steps           []Step             `json:"steps"`
 	CacheHitRate    float64            `json:"cache_hit_rate"` // of the Dockerfile's instructions, 0 to 1
@@ -106,6 +107,18 @@ type Moved struct {
 type Kept struct {
 	Tag string `json:"tag"`
 	Why string `json:"why"`
+}
+
+// A Figure is one measured quantity beside what it was. Less is better.
+type Figure struct {
+	Name      string  `json:"name"`
+	Unit      string  `json:"unit"` // seconds, bytes or count
+	Now       float64 `json:"now"`
+	Published float64 `json:"published,omitempty"` // of the image that was published before
+	Usual     float64 `json:"usual,omitempty"`     // median of earlier runs
+	Spread    float64 `json:"spread,omitempty"`    // how far they stray from it: a robust standard deviation
+	Runs      int     `json:"runs,omitempty"`
+	Change    float64 `json:"change"` // share of what it was by which it rose; 0 where it strays no further than usual
 }
 
 // A Step is one step of a build.
@@ -181,11 +194,20 @@ func newService(r publish.Result) Service {
 	}
 	rate, _ := buildx.HitRate(r.Candidate.Steps)
 	s.CacheHitRate = round(rate)
+	s.Compared = comparison(r)
 	s.addMoves(r)
 	if r.Err != nil {
 		s.Error = r.Err.Error()
 	}
 	return s
+}
+
+func comparison(r publish.Result) []Figure {
+	figures := []Figure{}
+	for _, f := range r.Figures() {
+		figures = append(figures, Figure{f.Name, f.Unit, round(f.Now), round(f.Published), round(f.Usual.Median), round(f.Usual.Spread), f.Usual.Runs, round(f.Change())})
+	}
+	return figures
 }
 
 func (s *Service) addMoves(r publish.Result) {

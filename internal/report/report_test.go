@@ -79,6 +79,17 @@ func skipped(name string) publish.Result {
 	return publish.Result{Plan: p, Seconds: map[string]float64{}}
 }
 
+// compared is a service that is published already, and was published often.
+func compared(name string) publish.Result {
+	r := judged(name, func(e *verdict.Evidence) {
+		e.Platforms[0].Published, e.Platforms[1].Published = 100e6, 110e6
+		e.Before = &verdict.Probe{Platform: "linux/amd64", Healthy: true, Started: 2 * time.Second, PeakMemory: 65 << 20}
+		e.Usual = verdict.History{verdict.Startup: {Median: 1.9, Spread: 0.1, Runs: 12}, verdict.BuildTime: {Median: 11, Spread: 2, Runs: 9}, verdict.Findings: {Runs: 12}}
+	})
+	r.Moves = []tags.Move{{Tag: "main", From: sha("b"), To: sha("a")}}
+	return r
+}
+
 func held(name, why string) publish.Result {
 	r := judged(name, nil)
 	r.Held = why
@@ -212,6 +223,8 @@ func TestServiceOfAReport(t *testing.T) {
 		Verdict: Verdict{"approved", []string{}, []string{}}, Moved: []Moved{{"sha-1234567", "", sha("a"), ""}, {"main", sha("b"), sha("a"), ""}}, Kept: []Kept{},
 		Healthy: true, StartupSeconds: 1.235, PeakMemoryBytes: 64 << 20, CPUSeconds: 0.25, UnpackedBytes: 300e6, Route: "container address",
 		Seconds: map[string]float64{"build": 12.346, "judge": 3}, CacheHitRate: 0.5,
+		Compared: []Figure{{Name: "startup", Unit: "seconds", Now: 1.235}, {Name: "peak memory", Unit: "bytes", Now: 64 << 20}, {Name: "size linux/amd64", Unit: "bytes", Now: 120e6},
+			{Name: "size linux/arm64", Unit: "bytes", Now: 110e6}, {Name: "findings", Unit: "count", Now: 2}, {Name: "build", Unit: "seconds", Now: 12.346}},
 		Steps: []Step{{"[linux/amd64 1/2] RUN make", 2.346, false}, {"[linux/arm64 1/2] RUN make", 0, true}},
 	}
 	if diff := cmp.Diff([]Service{want}, filled(true, published("api")).Services); diff != "" {

@@ -12,6 +12,7 @@ import (
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/verdict"
 )
 
 // Answer is the run in one sentence: what a person reads first.
@@ -138,8 +139,50 @@ func (s Service) writeDetails(b *strings.Builder) {
 	for _, k := range s.Kept {
 		fmt.Fprintf(b, "- kept `%s`: %s\n", cell(k.Tag), cell(k.Why))
 	}
+	s.writeComparison(b)
 	if len(s.Log) > 0 {
 		fmt.Fprintf(b, "\n<details><summary>last lines of %s</summary>\n\n<pre>%s</pre>\n</details>\n", cell(s.Name), html.EscapeString(strings.Join(s.Log, "\n")))
+	}
+}
+
+// writeComparison shows what there is something to compare with for.
+func (s Service) writeComparison(b *strings.Builder) {
+	known := slices.DeleteFunc(slices.Clone(s.Compared), func(f Figure) bool { return f.Published == 0 && f.Runs == 0 })
+	if len(known) == 0 {
+		return
+	}
+	b.WriteString("\n| figure | now | published | usual | change |\n|---|---|---|---|---|\n")
+	for _, f := range known {
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", cell(f.Name), f.text(f.Now), f.published(), f.usual(), f.arrow())
+	}
+}
+
+func (f Figure) text(value float64) string { return verdict.Figure{Unit: f.Unit}.Text(value) }
+
+func (f Figure) published() string {
+	if f.Published == 0 {
+		return "–"
+	}
+	return f.text(f.Published)
+}
+
+func (f Figure) usual() string {
+	if f.Runs == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%s ± %s in %d runs", f.text(f.Usual), f.text(f.Spread), f.Runs)
+}
+
+func (f Figure) arrow() string {
+	switch {
+	case f.Published == 0 && f.Usual == 0 && f.Now > 0:
+		return "▲ from none"
+	case f.Change >= 0.005:
+		return fmt.Sprintf("▲ %.0f%%", 100*f.Change)
+	case f.Change <= -0.005:
+		return fmt.Sprintf("▼ %.0f%%", -100*f.Change)
+	default:
+		return "＝"
 	}
 }
 

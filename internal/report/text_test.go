@@ -21,6 +21,7 @@ func TestSummary(t *testing.T) {
 	t.Parallel()
 	cases := map[string]Report{
 		"published":     filled(true, published("api"), skipped("web")),
+		"compared":      filled(true, compared("api")),
 		"refused":       filled(true, held("web", "another service was refused"), refused("api")),
 		"failed":        filled(true, failed("api"), brokenOff("web")),
 		"nothing-to-do": filled(true, skipped("api")),

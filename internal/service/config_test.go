@@ -290,6 +290,7 @@ func TestLoadReadsTheExample(t *testing.T) {
 			Vulnerabilities: VulnerabilityGate{Severity: []string{"CRITICAL", "HIGH"}, FailOn: "CRITICAL", OnUnavailable: "refuse"},
 			Startup:         StartupGate{Within: 30 * time.Second, OnUnavailable: "refuse"},
 			Size:            SizeGate{Max: 1_000_000_000, Growth: 0.1, OnUnavailable: OnUnavailableRefuse},
+			Regression:      DefaultGates().Regression,
 			NonRoot:         true,
 		},
 	}

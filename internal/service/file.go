@@ -334,14 +334,15 @@ func (r reader) size(into *int64) field {
 
 // percent reads "10%" as 0.1.
 func (r reader) percent(into *float64) field {
-	return r.parsed(func(v string) error {
-		n, err := strconv.ParseFloat(strings.TrimSuffix(v, "%"), 64)
-		if err != nil || !(n > 0 && n <= math.MaxInt64) || !strings.HasSuffix(v, "%") {
-			return fmt.Errorf("%q is no percentage", v)
-		}
-		*into = n / 100
-		return nil
-	}, "write it as 10%")
+	return r.parsed(func(v string) (err error) { *into, err = share(v); return err }, "write it as 10%")
+}
+
+func share(percent string) (float64, error) {
+	n, err := strconv.ParseFloat(strings.TrimSuffix(percent, "%"), 64)
+	if err != nil || !(n > 0 && n <= math.MaxInt64) || !strings.HasSuffix(percent, "%") {
+		return 0, fmt.Errorf("%q is no percentage", percent)
+	}
+	return n / 100, nil
 }
 
 func (r reader) enum(into *string, allowed ...string) field {

@@ -60,7 +60,7 @@ func TestFileMistakes(t *testing.T) {
 			at + `2:84: "1e30G" is no amount of memory; write it as 512M or 2G`, at + `2:97: "NaN" is no number of cores; write it as "0.5"`,
 			at + `2:103: unknown key "limit" (did you mean "limits"?)`}},
 		{"a gate's unknown key", minimal + "gates: {vulnerabilities: {fail-on: HIGH}, health: {}}\n", []string{
-			at + `3:27: unknown key "fail-on" (did you mean "fail_on"?)`, at + `3:43: unknown key "health"; the keys here are size, startup, user, vulnerabilities`}},
+			at + `3:27: unknown key "fail-on" (did you mean "fail_on"?)`, at + `3:43: unknown key "health"; the keys here are regression, size, startup, user, vulnerabilities`}},
 		{"severities", minimal + "gates: {vulnerabilities: {severity: [critical], fail_on: HIHG, ignore_unfixed: 'on', on_unavailable: pass}}\n", []string{
 			at + `3:38: "critical" is none of CRITICAL, HIGH, MEDIUM, LOW, UNKNOWN (did you mean "CRITICAL"?)`,
 			at + `3:58: "HIHG" is none of NONE, CRITICAL, HIGH, MEDIUM, LOW, UNKNOWN (did you mean "HIGH"?)`,
@@ -71,6 +71,8 @@ func TestFileMistakes(t *testing.T) {
 		{"thresholds that nothing reaches", minimal + "gates: {startup: {within: -1s}, size: {max: -1, growth: NaN%}}\n", []string{
 			at + `3:27: "-1s" is no duration; write it as 30s or 2m`, at + `3:45: "-1" is no size; write it as 500MB or 1GB`, at + `3:57: "NaN%" is no percentage; write it as 10%`}},
 		{"growth without end", minimal + "gates: {size: {growth: Inf%}}\n", []string{at + `3:24: "Inf%" is no percentage; write it as 10%`}},
+		{"slack that is none", minimal + "gates: {regression: {startup: some, peak_memory: -1%}}\n", []string{
+			at + `3:31: "some" is no percentage; write it as 10%, or auto`, at + `3:50: "-1%" is no percentage; write it as 10%, or auto`}},
 		{"a gate that is a text", minimal + "gates: strict\n", []string{at + "3:8: must be a mapping"}},
 		{"options", "services:\n  - {name: a, network: bridge, no_cache: maybe, provenance: all, sbom: 'a b', shm_size: big, ssh: [a b]}\n", []string{
 			at + `2:24: "bridge" is none of default, none, host`, at + `2:42: "maybe" is neither true nor false`, at + `2:61: "all" is none of max, min, false`,
@@ -167,11 +169,13 @@ func TestFileReadsAWholeService(t *testing.T) {
 
 func TestFileReadsGates(t *testing.T) {
 	t.Parallel()
-	const gates = "gates: {vulnerabilities: {severity: [LOW], fail_on: NONE, ignore_unfixed: TRUE, on_unavailable: warn}, startup: {within: 2m, on_unavailable: warn}, size: {max: 500MB, growth: 2.5%, on_unavailable: warn}, user: any}\n"
+	const gates = "gates: {vulnerabilities: {severity: [LOW], fail_on: NONE, ignore_unfixed: TRUE, on_unavailable: warn}, startup: {within: 2m, on_unavailable: warn}, size: {max: 500MB, growth: 2.5%, on_unavailable: warn}, " +
+		"regression: {startup: 25%, peak_memory: auto, on_unavailable: warn}, user: any}\n"
 	want := Gates{
 		Vulnerabilities: VulnerabilityGate{Severity: []string{"LOW"}, FailOn: FailOnNone, IgnoreUnfixed: true, OnUnavailable: OnUnavailableWarn},
 		Startup:         StartupGate{Within: 2 * time.Minute, OnUnavailable: OnUnavailableWarn},
 		Size:            SizeGate{Max: 500_000_000, Growth: 0.025, OnUnavailable: OnUnavailableWarn},
+		Regression:      RegressionGate{Startup: Slack{Share: 0.25}, PeakMemory: Slack{Auto: true}, OnUnavailable: OnUnavailableWarn},
 	}
 	if diff := cmp.Diff(want, mustLoad(t, workspace(gates+minimal)).Gates); diff != "" {
 		t.Errorf("gates (-want +got):\n%s", diff)

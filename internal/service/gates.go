@@ -13,6 +13,7 @@ type Gates struct {
 	Vulnerabilities VulnerabilityGate
 	Startup         StartupGate
 	Size            SizeGate
+	Regression      RegressionGate
 	NonRoot         bool // refuse an image whose user is root
 }
 
@@ -38,6 +39,24 @@ type SizeGate struct {
 	OnUnavailable string
 }
 
+// A RegressionGate refuses an image that starts slower than the published one, or takes more memory until it is healthy.
+type RegressionGate struct {
+	Startup, PeakMemory Slack
+	OnUnavailable       string
+}
+
+// Set reports whether anything is compared.
+func (g RegressionGate) Set() bool { return g.Startup.Set() || g.PeakMemory.Set() }
+
+// A Slack is by how much a figure may rise; the zero value sets no limit.
+type Slack struct {
+	Share float64 // of what it was: 0.1 is a tenth
+	Auto  bool    // as much as it strayed in earlier runs, instead
+}
+
+// Set reports whether there is a limit.
+func (s Slack) Set() bool { return s.Auto || s.Share > 0 }
+
 // What a gate does when it cannot be evaluated: refuse, or let pass with a note in the verdict.
 const (
 	OnUnavailableRefuse = "refuse"
@@ -56,6 +75,7 @@ func DefaultGates() Gates {
 		Vulnerabilities: VulnerabilityGate{Severity: []string{"CRITICAL", "HIGH"}, FailOn: "CRITICAL", OnUnavailable: OnUnavailableRefuse},
 		Startup:         StartupGate{Within: 30 * time.Second, OnUnavailable: OnUnavailableRefuse},
 		Size:            SizeGate{Max: 1_000_000_000, OnUnavailable: OnUnavailableRefuse},
+		Regression:      RegressionGate{OnUnavailable: OnUnavailableRefuse},
 	}
 }
 
@@ -75,12 +95,26 @@ func (r reader) gates(n *yaml.Node, g *Gates) {
 		"size": func(n *yaml.Node) {
 			r.mapping(n, map[string]field{"max": r.size(&g.Size.Max), "growth": r.percent(&g.Size.Growth), "on_unavailable": unavailable(&g.Size.OnUnavailable)})
 		},
+		"regression": func(n *yaml.Node) {
+			g := &g.Regression
+			r.mapping(n, map[string]field{"startup": r.slack(&g.Startup), "peak_memory": r.slack(&g.PeakMemory), "on_unavailable": unavailable(&g.OnUnavailable)})
+		},
 		"user": func(n *yaml.Node) {
 			var who string
 			r.enum(&who, "non-root", "any")(n)
 			g.NonRoot = who == "non-root"
 		},
 	})
+}
+
+// slack reads a percentage, or auto.
+func (r reader) slack(into *Slack) field {
+	return r.parsed(func(v string) (err error) {
+		if *into = (Slack{Auto: v == "auto"}); !into.Auto {
+			into.Share, err = share(v)
+		}
+		return err
+	}, "write it as 10%, or auto")
 }
 
 func (r reader) severities(into *[]string) field {

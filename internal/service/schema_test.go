@@ -159,6 +159,7 @@ func TestSchemaHasTheKeysThatAreRead(t *testing.T) {
 		minimal + "gates: {vulnerabilities: {HERE}}\n":               "$defs gates properties vulnerabilities properties",
 		minimal + "gates: {startup: {HERE}}\n":                       "$defs gates properties startup properties",
 		minimal + "gates: {size: {HERE}}\n":                          "$defs gates properties size properties",
+		minimal + "gates: {regression: {HERE}}\n":                    "$defs gates properties regression properties",
 	} {
 		at := any(schema)
 		for _, key := range strings.Fields(path) {
@@ -205,7 +206,7 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		"base: 1234567\ntags: [1]\nservices: [{name: 1, target: 2}, {name: b, depends_on: [1], run_once: [a], smoke: []}]\n",
 		"defaults: {network: host, no_cache: true, build_args: {A: 1}, ulimits: {nofile: 1024}}\n" + minimal,
 		"services: [{name: a, contexts: {b: docker-image://x, c: 'service:d'}, secrets: {npm: env:NPM, ca: file:ca.pem}, ssh: [default], extra_hosts: {h: '::1'}, shm_size: 1g, provenance: false, sbom: true, no_cache_filters: [x], cgroup_parent: y}, {name: d, dockerfile_inline: FROM scratch}]\n",
-		minimal + "gates: {startup: {within: .5s}, size: {max: 1.5e9, growth: 1e1%}}\n",
+		minimal + "gates: {startup: {within: .5s}, size: {max: 1.5e9, growth: 1e1%}, regression: {startup: auto, peak_memory: 20%}}\n",
 	}
 	for _, file := range []string{"../../.github/ghcr-publish.yml", "../../testdata/monorepo/.github/ghcr-publish.yml"} {
 		data, err := os.ReadFile(file)
@@ -219,7 +220,7 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		"services: [{name: a b}]\n", "services: [{name: a, port: 0}]\n", "services: [{name: a, health_endpoint: /}]\n", "services: [{name: a, port: 80, health_endpoint: x}]\n",
 		"services: [{name: a, platforms: []}]\n", "services: [{name: a, platforms: [linux]}]\n", "services: [{name: a, smoke: [a]}]\n", "services: [{name: a, paths: a}]\n",
 		"services: [{name: a, port: 80, run_once: [b]}]\n", "services: [{name: a, run_once: [b], smoke: [[c]]}]\n",
-		"services: [{name: a, resources: {limits: {cpus: 0}}}]\n", minimal + "gates: {size: {max: -1}}\n",
+		"services: [{name: a, resources: {limits: {cpus: 0}}}]\n", minimal + "gates: {size: {max: -1}}\n", minimal + "gates: {regression: {startup: some}}\n",
 		"services: [{name: a, network: bridge}]\n", "services: [{name: a, secrets: {npm: hunter2}}]\n", "services: [{name: a, ssh: default}]\n", "services: [{name: a, ulimits: {nofile: many}}]\n", minimal + "defaults: {name: x}\n"}
 	for ok, files := range map[bool][]string{true: right, false: wrong} {
 		for _, file := range files {
@@ -268,7 +269,7 @@ func TestSchemaHasTheGatesDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(DefaultGates(), mustLoad(t, workspace(minimal+string(file))).Gates); diff != "" || given != 9 {
+	if diff := cmp.Diff(DefaultGates(), mustLoad(t, workspace(minimal+string(file))).Gates); diff != "" || given != 10 {
 		t.Errorf("with the schema's %d defaults (-want +got):\n%s", given, diff)
 	}
 	for def, want := range map[string][]string{"severity": severities, "on_unavailable": {OnUnavailableRefuse, OnUnavailableWarn}} {

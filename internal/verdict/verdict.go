@@ -31,6 +31,9 @@ type Evidence struct {
 	Platforms []Platform  `json:"platforms"`
 	Unsized   string      `json:"unsized,omitempty"` // why it is not known how large the published image is
 	Probe     Probe       `json:"probe"`
+	// Before is the same trial of the image that is published now; nil where there is none, or nobody wants to compare.
+	Before *Probe  `json:"before,omitempty"`
+	Usual  History `json:"usual,omitempty"` // what earlier runs saw
 	// Part says that the image has further platforms, which are looked at elsewhere. What only all of them
 	// together tell is left open then, and no verdict gives a right to tag.
 	Part bool `json:"part,omitempty"`
@@ -84,6 +87,7 @@ func Judge(e Evidence, gates service.Gates) Verdict {
 		v.unavailable(gates.Size.OnUnavailable, "its growth is not known, because the published image cannot be read: %s (`on_unavailable: warn` in gates.size lets it pass)", e.Unsized)
 	}
 	v.judgeProbe(e, gates.Startup)
+	v.judgeRegression(e, gates.Regression)
 	return v
 }
 

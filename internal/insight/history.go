@@ -1,0 +1,91 @@
+package insight
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+
+	"github.com/org/ghcr-publish/internal/memory"
+	"github.com/org/ghcr-publish/internal/verdict"
+)
+
+// Usual returns what is usual of each service, from what runs wrote into the memory's namespaces of these names, the newest first.
+// What does not read as theirs is passed over.
+func Usual(builds, validations, scans []memory.Entry) map[string]verdict.History {
+	samples := map[string]map[string][]float64{}
+	add := func(service, figure string, value float64) {
+		if samples[service] == nil {
+			samples[service] = map[string][]float64{}
+		}
+		if of := samples[service]; len(of[figure]) < usualRuns && value >= 0 {
+			of[figure] = append(of[figure], value)
+		}
+	}
+	for _, e := range builds {
+		var b build
+		if json.Unmarshal(e.Value, &b) != nil || !b.Success {
+			continue
+		}
+		if b.Action == "build" && b.Seconds["build"] > 0 {
+			add(b.Service, verdict.BuildTime, b.Seconds["build"])
+		}
+		for platform, size := range b.Sizes {
+			add(b.Service, verdict.Size(platform), size)
+		}
+	}
+	for _, e := range validations {
+		var v struct {
+			Service string  `json:"service"`
+			Startup float64 `json:"startupSeconds"`
+			Memory  float64 `json:"peakMemory"`
+		}
+		if json.Unmarshal(e.Value, &v) == nil && v.Startup > 0 {
+			add(v.Service, verdict.Startup, v.Startup)
+			add(v.Service, verdict.PeakMemory, v.Memory)
+		}
+	}
+	for _, e := range scans {
+		var s struct {
+			Service  string             `json:"service"`
+			Findings map[string]float64 `json:"findings"`
+		}
+		if json.Unmarshal(e.Value, &s) == nil {
+			found := 0.0
+			for _, n := range s.Findings {
+				found += n
+			}
+			add(s.Service, verdict.Findings, found)
+		}
+	}
+	usual := map[string]verdict.History{}
+	for service, figures := range samples {
+		usual[service] = verdict.History{}
+		for figure, values := range figures {
+			usual[service][figure] = robust(values)
+		}
+	}
+	return usual
+}
+
+// usualRuns is of how many runs what is usual is told.
+const usualRuns = 20
+
+// robust sums values up by their median and the median absolute deviation from it, scaled to what is a standard deviation where
+// values stray normally.
+func robust(values []float64) verdict.Usual {
+	middle := median(values)
+	distances := make([]float64, len(values))
+	for i, v := range values {
+		distances[i] = math.Abs(v - middle)
+	}
+	return verdict.Usual{Median: middle, Spread: 1.4826 * median(distances), Runs: len(values)}
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	half := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[half]
+	}
+	return (sorted[half-1] + sorted[half]) / 2
+}
