@@ -3,7 +3,7 @@ package actions
 import "reflect"
 
 // Redacted returns a copy of a value in which every text has passed through redact: fields that are
-// exported, elements, and what they hold. Texts are redacted before they are written as JSON or
+// exported, elements, and what they hold or point to. Texts are redacted before they are written as JSON or
 // Markdown, because escaping would hide a secret that has quotes or angle brackets in it.
 func Redacted[T any](v T, redact func(string) string) T {
 	in := reflect.ValueOf(&v).Elem()
@@ -16,6 +16,11 @@ func redacted(in reflect.Value, redact func(string) string) reflect.Value {
 	switch in.Kind() {
 	case reflect.String:
 		out.SetString(redact(in.String()))
+	case reflect.Pointer:
+		if !in.IsNil() {
+			out.Set(reflect.New(in.Type().Elem()))
+			out.Elem().Set(redacted(in.Elem(), redact))
+		}
 	case reflect.Struct:
 		for i := range in.NumField() {
 			if in.Type().Field(i).IsExported() {
