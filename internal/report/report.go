@@ -60,6 +60,7 @@ type Service struct {
 	Reason          string             `json:"reason"`
 	Version         string             `json:"version"`
 	Digest          string             `json:"digest"`
+	Before          string             `json:"published_before,omitempty"` // digest under the tag that the service follows
 	Platforms       []Platform         `json:"platforms"`
 	Verdict         Verdict            `json:"verdict"`
 	Moved           []Moved            `json:"tags_moved"`
@@ -174,7 +175,7 @@ func outcome(results []publish.Result, promotes bool) (string, int) {
 func newService(r publish.Result) Service {
 	probe := r.Evidence.Probe
 	s := Service{
-		Name: r.Plan.Name, Image: r.Plan.Image, Action: string(r.Plan.Action), Reason: r.Plan.Reason, Version: r.Plan.Version,
+		Name: r.Plan.Name, Image: r.Plan.Image, Action: string(r.Plan.Action), Reason: r.Plan.Reason, Version: r.Plan.Version, Before: r.Plan.Digest,
 		Platforms: []Platform{}, Verdict: newVerdict(r), Moved: []Moved{}, Kept: []Kept{},
 		Healthy: probe.Healthy, StartupSeconds: round(probe.Started.Seconds()), PeakMemoryBytes: probe.PeakMemory,
 		CPUSeconds: round(probe.CPU.Seconds()), UnpackedBytes: probe.Unpacked, Route: probe.Route,

@@ -101,10 +101,15 @@ func pick(bad []string, green, red string) string {
 func (r Report) Summary() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s\n\n", cell(r.Answer()))
-	b.WriteString("| service | action | verdict | start | size | findings | cached | tags |\n|---|---|---|---|---|---|---|---|\n")
+	for _, s := range r.Services {
+		for _, problem := range s.problems() {
+			fmt.Fprintf(&b, "- ❌ **%s**: %s\n", cell(s.Name), cell(problem))
+		}
+	}
+	b.WriteString("\n| service | action | verdict | live now | start | size | findings | cached |\n|---|---|---|---|---|---|---|---|\n")
 	for _, s := range r.Services {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", cell(s.Name), cell(s.Action), s.Verdict.Outcome,
-			s.start(), s.sizes(), s.findings(r.Severities), s.cached(), cell(s.tags()))
+			cell(s.live()), s.start(), s.sizes(), s.findings(r.Severities), s.cached())
 	}
 	for _, s := range r.Services {
 		s.writeDetails(&b)
@@ -122,14 +127,8 @@ func (r Report) Summary() string {
 
 func (s Service) writeDetails(b *strings.Builder) {
 	fmt.Fprintf(b, "\n**%s**: %s\n", cell(s.Name), cell(s.Reason))
-	for _, reason := range s.Verdict.Reasons {
-		fmt.Fprintf(b, "- ❌ %s\n", cell(reason))
-	}
 	for _, note := range s.Verdict.Notes {
 		fmt.Fprintf(b, "- ⚠️ %s\n", cell(note))
-	}
-	if s.Error != "" {
-		fmt.Fprintf(b, "- ❌ %s\n", cell(s.Error))
 	}
 	for _, m := range s.Moved {
 		if m.Despite != "" {
@@ -223,13 +222,36 @@ func (s Service) cached() string {
 	return fmt.Sprintf("%.0f%%", s.CacheHitRate*100)
 }
 
-func (s Service) tags() string {
+// problems are what kept the service from being published.
+func (s Service) problems() []string {
+	problems := slices.Clone(s.Verdict.Reasons)
+	if s.Error != "" {
+		problems = append(problems, s.Error)
+	}
+	return problems
+}
+
+// live is what users pull after the run.
+func (s Service) live() string {
 	var tags []string
 	for _, m := range s.Moved {
 		tags = append(tags, m.Tag)
 	}
 	slices.Sort(tags)
-	return strings.Join(tags, ", ")
+	switch {
+	case len(tags) > 0:
+		return "new: " + strings.Join(tags, ", ")
+	case s.Before != "":
+		return "as before, " + short(s.Before)
+	default:
+		return "nothing known"
+	}
+}
+
+// short is enough of a digest to tell it from others.
+func short(digest string) string {
+	algorithm, hex, _ := strings.Cut(digest, ":")
+	return algorithm + ":" + hex[:min(12, len(hex))]
 }
 
 func seconds(s float64) string {
