@@ -19,6 +19,7 @@ import (
 	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/sign"
 	"github.com/org/ghcr-publish/internal/tags"
 )
 
@@ -28,8 +29,9 @@ type job struct {
 	Event     actions.Event
 	Rules     tags.Rules
 	Repo      git.Repo
-	Workspace string   // absolute
-	Environ   []string // what children inherit
+	Workspace string         // absolute
+	Environ   []string       // what children inherit
+	Key       *sign.Identity // that signs; nil where no key was given
 	// Astray says that what is checked out is not part of the ref that started the run; empty if it is.
 	Astray string
 }
@@ -61,6 +63,7 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	j.keepSecrets(p, log, &problems)
 	log.Mask(j.Config.Token)
 	log.Mask(j.Config.RegistryToken)
+	j.checkSigning(log, &problems)
 	var wrong service.Problems
 	if errors.As(err, &wrong) {
 		problems = append(problems, wrong...)

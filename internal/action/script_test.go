@@ -2,18 +2,26 @@ package action_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,9 +35,13 @@ import (
 	"github.com/org/ghcr-publish/internal/enginetest"
 	"github.com/org/ghcr-publish/internal/githubtest"
 	"github.com/org/ghcr-publish/internal/plan"
+	published "github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/resultstest"
 	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/sample"
+	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/sign"
+	"github.com/org/ghcr-publish/internal/verdict"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -66,7 +78,7 @@ func TestScript(t *testing.T) {
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "github-ref": setRef, "engine-empty": checkEngine,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
-			"services": checkServices,
+			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests,
 		},
 	})
 }
@@ -79,13 +91,34 @@ type stage struct {
 	results  *resultstest.Server
 	repo     *sample.Repo
 	seen     map[string]string // what tags pointed to when last looked at
+	refused  atomic.Pointer[regexp.Regexp]
+}
+
+// refusing makes a registry refuse what registry-refuses names.
+func (s *stage) refusing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refused := s.refused.Load(); refused != nil && refused.MatchString(r.Method+" "+r.URL.Path) {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprintln(w, `{"errors":[{"code":"DENIED","message":"storage quota exceeded"}]}`)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// registry-refuses [PATTERN] makes the registry refuse requests, "METHOD PATH", or none again.
+func refuseRequests(ts *testscript.TestScript, _ bool, args []string) {
+	stageOf(ts).refused.Store(nil)
+	if len(args) > 0 {
+		stageOf(ts).refused.Store(regexp.MustCompile(args[0]))
+	}
 }
 
 type stageKey struct{}
 
 func setup(env *testscript.Env) error {
-	s := &stage{registry: httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0)))),
-		engine: enginetest.Start(), github: githubtest.Start(scriptToken), results: resultstest.Start(), seen: map[string]string{}}
+	s := &stage{engine: enginetest.Start(), github: githubtest.Start(scriptToken), results: resultstest.Start(), seen: map[string]string{}}
+	s.registry = httptest.NewServer(s.refusing(registry.New(registry.Logger(log.New(io.Discard, "", 0)))))
 	env.Values[stageKey{}] = s
 	env.Defer(s.registry.Close)
 	env.Defer(s.engine.Close)
@@ -241,8 +274,10 @@ func readOutput(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("there is no output %s", args[1])
 }
 
+func (s *stage) host() string { return strings.TrimPrefix(s.registry.URL, "http://") }
+
 func (s *stage) repository(service string) string {
-	return strings.TrimPrefix(s.registry.URL, "http://") + "/" + strings.ToLower(sample.Owner) + "/" + sample.Images[service]
+	return s.host() + "/" + strings.ToLower(sample.Owner) + "/" + sample.Images[service]
 }
 
 // indexOf reads the index that a service's tag points to.
@@ -334,4 +369,38 @@ func answerUploads(ts *testscript.TestScript, _ bool, args []string) {
 	status, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	stageOf(ts).github.Fail(n, status, nil, fmt.Sprintf(`{"message":%q}`, args[2]))
+}
+
+// key NAME makes a private key in $WORK/NAME, and $NAME is its text.
+func makeKey(ts *testscript.TestScript, _ bool, args []string) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	ts.Check(err)
+	text := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	ts.Check(os.WriteFile(filepath.Join(ts.Getenv("WORK"), args[0]), []byte(text), 0o600))
+	ts.Setenv(args[0], text)
+}
+
+// signed SERVICE TAG KEY: the index that the tag points to, and each image in it, are signed by the key $KEY. With ! they are not.
+func checkSigned(ts *testscript.TestScript, neg bool, args []string) {
+	repo, err := name.NewRepository(stageOf(ts).repository(args[0]))
+	ts.Check(err)
+	evidence := verdict.Evidence{Candidate: repo.Digest(stageOf(ts).tag(args[0], args[1])), Probe: verdict.Probe{Healthy: true}}
+	for _, m := range indexOf(ts, args[0], args[1]).Manifests {
+		evidence.Wanted = append(evidence.Wanted, m.Platform.String())
+		evidence.Platforms = append(evidence.Platforms, verdict.Platform{Platform: m.Platform.String(), Digest: m.Digest.String(), User: "app"})
+	}
+	approval, err := verdict.Judge(evidence, service.DefaultGates()).Approval()
+	ts.Check(err)
+	identity, err := sign.ByKey(ts.Getenv(args[2]), "")
+	ts.Check(err)
+	has := (&published.Client{Host: stageOf(ts).host()}).Attached
+	signer := sign.Signer{Identity: func(context.Context) (*sign.Identity, error) { return identity, nil }, Attached: has,
+		Attach: func(context.Context, verdict.Approval, name.Digest, []published.Attachment) error {
+			return errors.New("it is not signed")
+		}}
+	if _, err := signer.Sign(context.Background(), approval); (err != nil) != neg {
+		ts.Fatalf("%s:%s: %v", args[0], args[1], err)
+	}
 }

@@ -127,6 +127,9 @@ func (s *session) publisher() publish.Publisher {
 		Tell:    s.log.Printf, Gates: config.Gates, Usual: s.usual, Native: s.native, NoEngine: s.noEngine,
 		MaxParallel: config.MaxParallel, PerService: config.Promote == "per-service", NoPush: !s.job.pushes(),
 	}
+	if s.job.Key != nil {
+		p.Sign = s.sign
+	}
 	login := engine.Credentials{Host: config.Registry, Username: config.Username, Password: s.job.registryToken()}
 	p.Probe = (&probe.Prober{Engine: s.engine, Login: login, Network: s.network, Every: 50 * time.Millisecond, SmokeTime: time.Minute}).Probe
 	return p

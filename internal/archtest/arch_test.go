@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"verdict", "tags"}, // rules in the words of service
 	{"run", "actions", "results", "registry", "github", "engine", "memory"},
 	{"git", "buildx", "trivy"},
-	{"discover", "plan", "scan", "probe", "insight"},
+	{"discover", "plan", "scan", "probe", "sign", "insight"},
 	{"publish", "promote"},
 	{"report"},
 	{"action"},

@@ -17,8 +17,10 @@ import (
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/scan"
 	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/sign"
 	"github.com/org/ghcr-publish/internal/tags"
 	"github.com/org/ghcr-publish/internal/verdict"
+	"golang.org/x/sync/errgroup"
 )
 
 // A Candidate is an image that has a digest and no tag.
@@ -40,7 +42,9 @@ type Publisher struct {
 	// Published reads the image that is published now, to compare with.
 	Published func(ctx context.Context, image, digest string) (registry.Image, error)
 	// Index makes one index of what rows have pushed, by their digests, and reads it whole.
-	Index   func(ctx context.Context, s plan.Service, digests []string) (registry.Image, error)
+	Index func(ctx context.Context, s plan.Service, digests []string) (registry.Image, error)
+	// Sign signs what is about to be promoted; nil where nothing is signed.
+	Sign    func(ctx context.Context, r Result, approval verdict.Approval) (sign.Record, error)
 	Promote func(ctx context.Context, s plan.Service, approval verdict.Approval) ([]tags.Move, error)
 	Tell    func(format string, args ...any)
 
@@ -59,6 +63,7 @@ type Result struct {
 	Candidate Candidate
 	Evidence  verdict.Evidence
 	Verdict   verdict.Verdict
+	Signed    sign.Record
 	Moves     []tags.Move
 	Err       error  // what kept the service from being judged or promoted
 	Held      string // why an approved service was not promoted
@@ -296,12 +301,10 @@ const heldBack = "another service of the release set was not approved"
 
 // Decide decides for the whole release set and then moves tags: none before every service of the set has its verdict.
 func (p Publisher) Decide(ctx context.Context, results []Result) {
-	complete := true
-	for _, r := range results {
-		if r.Plan.Action != plan.Skip && !r.Approved() {
-			complete = false
-		}
+	if !p.NoPush && p.Sign != nil && (p.PerService || isComplete(results)) {
+		p.sign(ctx, results) // what cannot be signed is approved no more
 	}
+	complete := isComplete(results)
 	for i := range results {
 		r := &results[i]
 		switch {
@@ -314,6 +317,33 @@ func (p Publisher) Decide(ctx context.Context, results []Result) {
 			p.promote(ctx, r)
 		}
 	}
+}
+
+// isComplete reports whether every service of the release set is approved.
+func isComplete(results []Result) bool {
+	return !slices.ContainsFunc(results, func(r Result) bool { return r.Plan.Action != plan.Skip && !r.Approved() })
+}
+
+// sign signs every approved service before any tag moves.
+func (p Publisher) sign(ctx context.Context, results []Result) {
+	var group errgroup.Group
+	group.SetLimit(p.MaxParallel)
+	for i := range results {
+		r := &results[i]
+		if r.Plan.Action == plan.Skip || !r.Approved() {
+			continue
+		}
+		group.Go(func() error {
+			begun := time.Now()
+			approval, err := r.Verdict.Approval()
+			if err == nil {
+				r.Signed, err = p.Sign(ctx, *r, approval)
+			}
+			r.Seconds["sign"], r.Err = time.Since(begun).Seconds(), err
+			return nil
+		})
+	}
+	_ = group.Wait() // each keeps its own error
 }
 
 func (p Publisher) promote(ctx context.Context, r *Result) {

@@ -20,6 +20,7 @@ import (
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/scan"
 	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/sign"
 	"github.com/org/ghcr-publish/internal/tags"
 	"github.com/org/ghcr-publish/internal/verdict"
 )
@@ -35,10 +36,11 @@ const (
 	unhealthy    outcome = "unhealthy"
 	large        outcome = "large"
 	incomplete   outcome = "incomplete"
+	signFails    outcome = "sign fails"
 	promoteFails outcome = "promote fails"
 )
 
-var outcomes = []outcome{good, buildFails, vulnerable, unscanned, unhealthy, large, incomplete, promoteFails}
+var outcomes = []outcome{good, buildFails, vulnerable, unscanned, unhealthy, large, incomplete, signFails, promoteFails}
 
 // A stage plays the steps of a run and writes down in which order they came.
 type stage struct {
@@ -53,7 +55,7 @@ type stage struct {
 
 func newStage() *stage {
 	s := &stage{outcomes: map[string]outcome{}}
-	s.Publisher = Publisher{Build: s.build, Reuse: s.reuse, Scan: s.scan, Probe: s.probe, Published: s.published, Promote: s.promote,
+	s.Publisher = Publisher{Build: s.build, Reuse: s.reuse, Scan: s.scan, Probe: s.probe, Published: s.published, Sign: s.sign, Promote: s.promote,
 		Tell: s.tell, Gates: service.DefaultGates(), Native: "linux/amd64", MaxParallel: 3}
 	return s
 }
@@ -160,6 +162,17 @@ func (s *stage) promote(_ context.Context, p plan.Service, approval verdict.Appr
 	return moves, nil
 }
 
+func (s *stage) sign(_ context.Context, r Result, approval verdict.Approval) (sign.Record, error) {
+	if _, err := approval.Candidate(); err != nil {
+		return sign.Record{}, err
+	}
+	if s.outcomes[r.Plan.Name] == signFails {
+		return sign.Record{}, errors.New("no certificate")
+	}
+	s.note("sign %s", r.Plan.Name)
+	return sign.Record{Identity: "me"}, nil
+}
+
 // did lists the events that begin with a word, without it.
 func (s *stage) did(word string) []string {
 	var did []string
@@ -228,6 +241,10 @@ func TestRun(t *testing.T) {
 			"a: approved true, moved 0, held \"this run pushes nothing\", error <nil>\nb: approved true, moved 0, held \"this run pushes nothing\", error <nil>\n", ""},
 		{"a run that pushes nothing, by service", func(s *stage) { s.NoPush, s.PerService = true, true },
 			"a: approved true, moved 0, held \"this run pushes nothing\", error <nil>\nb: approved true, moved 0, held \"this run pushes nothing\", error <nil>\n", ""},
+		{"what cannot be signed holds the set", func(s *stage) { s.outcomes["a"] = signFails },
+			"a: approved false, moved 0, held \"\", error no certificate\nb: approved true, moved 0, held \"another service of the release set was not approved\", error <nil>\n", ""},
+		{"what cannot be signed, by service", func(s *stage) { s.outcomes["a"], s.PerService = signFails, true },
+			"a: approved false, moved 0, held \"\", error no certificate\nb: approved true, moved 1, held \"\", error <nil>\n", "b"},
 		{"a promotion that breaks off keeps its moves", func(s *stage) { s.outcomes["a"] = promoteFails },
 			"a: approved false, moved 1, held \"\", error registry down\nb: approved true, moved 1, held \"\", error <nil>\n", "a b"},
 	}
@@ -287,7 +304,7 @@ func TestEvidence(t *testing.T) {
 	if diff := cmp.Diff(want, r.Evidence, cmp.Comparer(func(a, b name.Digest) bool { return a == b })); diff != "" {
 		t.Errorf("evidence (-want +got):\n%s", diff)
 	}
-	if r.Seconds["build"] != 1 || len(r.Seconds) != 3 || len(r.Candidate.Steps) != 1 {
+	if r.Seconds["build"] != 1 || len(r.Seconds) != 4 || len(r.Candidate.Steps) != 1 {
 		t.Errorf("seconds %v, steps %v", r.Seconds, r.Candidate.Steps)
 	}
 }
@@ -502,6 +519,12 @@ func TestNoTagWithoutAVerdict(t *testing.T) {
 	}
 }
 
+// signedFirst reports whether a service was signed before any tag moved.
+func (s *stage) signedFirst(service string) bool {
+	first := slices.IndexFunc(s.events, func(e string) bool { return strings.HasPrefix(e, "promote ") })
+	return slices.Contains(s.events[:first], "sign "+service)
+}
+
 // check holds a run against the promises that stand whatever happens.
 func check(s *stage, made plan.Plan, results []Result) string {
 	bad := func(name string) bool { return s.outcomes[name] != good && s.outcomes[name] != promoteFails }
@@ -515,6 +538,8 @@ func check(s *stage, made plan.Plan, results []Result) string {
 			return "results are not in the plan's order"
 		case did && !may:
 			return r.Plan.Name + " was promoted"
+		case did && (r.Signed.Identity == "" || !s.signedFirst(r.Plan.Name)):
+			return r.Plan.Name + " was promoted before all was signed"
 		case may && !did:
 			return r.Plan.Name + " was not promoted"
 		case work && !did && r.Approved() && r.Held == "":

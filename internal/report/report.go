@@ -15,6 +15,7 @@ import (
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
+	"github.com/org/ghcr-publish/internal/sign"
 	"github.com/org/ghcr-publish/internal/tags"
 	"github.com/org/ghcr-publish/internal/verdict"
 )
@@ -63,6 +64,7 @@ type Service struct {
 	Before          string             `json:"published_before,omitempty"` // digest under the tag that the service follows
 	Platforms       []Platform         `json:"platforms"`
 	Verdict         Verdict            `json:"verdict"`
+	Signature       *sign.Record       `json:"signature,omitempty"`
 	Moved           []Moved            `json:"tags_moved"`
 	Kept            []Kept             `json:"tags_kept"`
 	Healthy         bool               `json:"healthy"`
@@ -196,6 +198,9 @@ func newService(r publish.Result) Service {
 	rate, _ := buildx.HitRate(r.Candidate.Steps)
 	s.CacheHitRate = round(rate)
 	s.Compared = comparison(r)
+	if r.Signed.By() != "" {
+		s.Signature = &r.Signed
+	}
 	s.addMoves(r)
 	if r.Err != nil {
 		s.Error = r.Err.Error()

@@ -18,6 +18,7 @@ import (
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/sign"
 	"github.com/org/ghcr-publish/internal/tags"
 	"github.com/org/ghcr-publish/internal/verdict"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -87,6 +88,7 @@ func compared(name string) publish.Result {
 		e.Usual = verdict.History{verdict.Startup: {Median: 1.9, Spread: 0.1, Runs: 12}, verdict.BuildTime: {Median: 11, Spread: 2, Runs: 9}, verdict.Findings: {Runs: 12}}
 	})
 	r.Moves = []tags.Move{{Tag: "main", From: sha("b"), To: sha("a")}}
+	r.Signed = sign.Record{Identity: "https://github.com/octo/cards/.github/workflows/publish.yml@refs/heads/<a>", Issuer: "https://token.example", Verify: []string{"cosign verify --certificate-identity '<a>' x", "gh attestation verify x"}}
 	return r
 }
 

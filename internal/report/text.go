@@ -139,6 +139,9 @@ func (s Service) writeDetails(b *strings.Builder) {
 		fmt.Fprintf(b, "- kept `%s`: %s\n", cell(k.Tag), cell(k.Why))
 	}
 	s.writeComparison(b)
+	if s.Signature != nil {
+		fmt.Fprintf(b, "\nSigned by %s. Anybody can prove it:\n\n<pre>%s</pre>\n", cell(s.Signature.By()), html.EscapeString(strings.Join(s.Signature.Verify, "\n")))
+	}
 	if len(s.Log) > 0 {
 		fmt.Fprintf(b, "\n<details><summary>last lines of %s</summary>\n\n<pre>%s</pre>\n</details>\n", cell(s.Name), html.EscapeString(strings.Join(s.Log, "\n")))
 	}

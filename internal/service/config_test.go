@@ -101,6 +101,7 @@ func TestLoadFillsDefaults(t *testing.T) {
 		Platforms: []string{"linux/amd64", "linux/arm64"}, RefreshBase: "always", Push: "auto", Promote: "all-or-nothing", MaxParallel: 3, Emulation: "auto",
 		Split: "service", Runners: map[string]string{"linux/arm64": "ubuntu-24.04-arm"}, Handover: "auto", Artifact: "ghcr-publish",
 		BinfmtImage: defaultOf("binfmt-image"), Provenance: "max", SBOM: "false",
+		Sign:         "auto",
 		TrivyDB:      []string{"mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"},
 		CodeScanning: "auto", Memory: ".swarm/memory.db", PlanFile: "/tmp/run/plan.json", Report: "/tmp/run/report.json",
 	}
@@ -157,6 +158,7 @@ dry_run: true
 		Platforms: []string{"linux/arm64"}, Force: true, Base: "abc", RefreshBase: "never", Push: "false", Promote: "per-service", MaxParallel: 7,
 		Split: "platform", Runners: map[string]string{"linux/amd64": "big", "linux/arm64": "small"}, Handover: "registry", Artifact: "images",
 		Builder: "mine", BuilderConfig: "buildkitd.toml", Emulation: "off", BinfmtImage: "binfmt:1", Provenance: "min", SBOM: "scanner:1",
+		Sign:    "auto",
 		TrivyDB: []string{"one.example/db:2", "two.example/db:2"}, CodeScanning: "off", Memory: "off",
 		PlanFile: "plan.json", Report: "report.json", DryRun: true,
 	}

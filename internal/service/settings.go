@@ -50,6 +50,9 @@ type Settings struct {
 	BinfmtImage   string
 	Provenance    string
 	SBOM          string
+	Sign          string
+	SignKey       string
+	SignPassword  string
 	TrivyDB       []string
 	CodeScanning  string
 	Memory        string
@@ -154,6 +157,12 @@ func Table() []Setting {
 			Help: "How much build provenance to attach; `max` includes build arguments."},
 		{Name: "sbom", Default: "false", set: sbom,
 			Help: "Whether to attach a list of what each image holds, made by BuildKit's scanner, or the name of an image that makes it instead."},
+		{Name: "sign", Default: "auto", Allowed: []string{"auto", "key", "off"}, set: text(func(s *Settings) *string { return &s.Sign }),
+			Help: "Whether approved images are signed before any tag moves: by `key`, which sign-key gives; `auto` does so where there is one."},
+		{Name: "sign-key", Secret: true, set: text(func(s *Settings) *string { return &s.SignKey }),
+			Help: "Private key in PEM to sign with: ECDSA, Ed25519 or RSA, also as `cosign generate-key-pair` writes it."},
+		{Name: "sign-key-password", Secret: true, set: text(func(s *Settings) *string { return &s.SignPassword }),
+			Help: "Password of sign-key, where it is encrypted."},
 		{Name: "trivy-db", Default: "mirror.gcr.io/aquasec/trivy-db:2, ghcr.io/aquasecurity/trivy-db:2", List: true, set: list(func(s *Settings) *[]string { return &s.TrivyDB }),
 			Help: "Repositories of the vulnerability database, tried in order."},
 		{Name: "code-scanning", Default: "auto", Allowed: []string{"auto", "off"}, set: text(func(s *Settings) *string { return &s.CodeScanning }),

@@ -44,6 +44,7 @@ type Verdict struct {
 	candidate name.Digest
 	judged    bool
 	part      bool
+	platforms []name.Digest
 	Reasons   []string // why it is refused; none if it is approved
 	Notes     []string // what could not be checked and was let pass
 }
@@ -51,8 +52,11 @@ type Verdict struct {
 // Approved reports whether the candidate was judged and nothing spoke against it.
 func (v Verdict) Approved() bool { return v.judged && len(v.Reasons) == 0 }
 
-// An Approval is the right to tag one digest.
-type Approval struct{ candidate name.Digest }
+// An Approval is the right to tag one digest, and to sign it and those of its platforms.
+type Approval struct {
+	candidate name.Digest
+	platforms []name.Digest
+}
 
 // Approval returns the right to tag the candidate, or an error if the verdict does not give it.
 func (v Verdict) Approval() (Approval, error) {
@@ -62,7 +66,7 @@ func (v Verdict) Approval() (Approval, error) {
 	if v.part {
 		return Approval{}, fmt.Errorf("%s is a part of an image, and only the whole may be tagged", v.candidate)
 	}
-	return Approval{v.candidate}, nil
+	return Approval{v.candidate, v.platforms}, nil
 }
 
 // Candidate returns the digest that may be tagged. The zero Approval has none.
@@ -73,12 +77,22 @@ func (a Approval) Candidate() (name.Digest, error) {
 	return a.candidate, nil
 }
 
+// Images returns the images that were approved: each platform's, and last the index that holds them, or none.
+func (a Approval) Images() []name.Digest {
+	if a.candidate == (name.Digest{}) {
+		return nil
+	}
+	images := slices.DeleteFunc(slices.Clone(a.platforms), func(p name.Digest) bool { return p.DigestStr() == a.candidate.DigestStr() })
+	return append(images, a.candidate)
+}
+
 // Judge applies the gates to the evidence. A gate that cannot be evaluated refuses, unless its
 // on_unavailable says warn.
 func Judge(e Evidence, gates service.Gates) Verdict {
 	v := Verdict{candidate: e.Candidate, judged: true, part: e.Part}
 	v.judgeCompleteness(e)
 	for _, p := range e.Platforms {
+		v.platforms = append(v.platforms, e.Candidate.Digest(p.Digest))
 		v.judgeVulnerabilities(p, gates.Vulnerabilities)
 		v.judgeSize(p, gates.Size)
 		v.judgeUser(p, gates)
