@@ -30,6 +30,7 @@ type session struct {
 	job      job
 	process  Process
 	log      *actions.Log
+	begun    time.Time
 	private  *privateDir
 	memory   hidden
 	scanner  *scan.Scanner
@@ -62,7 +63,7 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 	if err != nil {
 		return nil, err
 	}
-	s := &session{job: j, process: p, log: log, private: dir, registry: j.registryClient(), usual: j.usual(ctx, p)}
+	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), usual: j.usual(ctx, p)}
 	if err := dir.login(j.Config.Registry, j.Config.Username, j.registryToken(), p.Getenv("HOME")); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}

@@ -36,6 +36,8 @@ type Event struct {
 	HeadSHA   string
 	ShortSHA  int      // digits of a commit in tags; the usual seven where it is 0
 	Levels    []string // what annotations go onto: manifest, index, manifest-descriptor, index-descriptor
+	Workflow  string   // file of the workflow, as owner/name/.github/workflows/x.yml@ref
+	Runner    string   // github-hosted or self-hosted
 	RunID     string
 	Attempt   int // of the run; 1 unless it was run again
 	ServerURL string
@@ -86,7 +88,7 @@ func ReadEvent(getenv func(string) string, problems *service.Problems) Event {
 	e := Event{
 		Name: context.EventName, Ref: context.Ref, SHA: context.SHA, TriggerSHA: context.SHA,
 		Repository: context.Repository, Owner: context.RepositoryOwner, Actor: context.Actor,
-		RunID: getenv("GITHUB_RUN_ID"), Attempt: 1,
+		Workflow: getenv("GITHUB_WORKFLOW_REF"), Runner: getenv("RUNNER_ENVIRONMENT"), RunID: getenv("GITHUB_RUN_ID"), Attempt: 1,
 		ServerURL: context.ServerURL, APIURL: context.APIURL, Workspace: context.Workspace, Temp: getenv("RUNNER_TEMP"),
 	}
 	if e.Owner == "" {

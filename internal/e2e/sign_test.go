@@ -16,6 +16,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/run"
+	"github.com/org/ghcr-publish/internal/sign"
 )
 
 // A verifier is who wants to prove what was published, with cosign and what is public.
@@ -125,9 +126,16 @@ func TestSignedByKey(t *testing.T) {
 				t.Fatalf("it is not signed:\n%s", o.log)
 			}
 			v.write("own.pub", s.Signature.PublicKey)
-			v.proven(t, s, "verify", "--key", v.path("own.pub"), "--insecure-ignore-tlog=true")
+			by := []string{"--insecure-ignore-tlog=true", "--key", v.path("own.pub")}
+			v.proven(t, s, "verify", by...)
+			for _, kind := range []string{sign.VerdictType, sign.ProvenanceType} {
+				v.proven(t, s, "verify-attestation", append(by, "--type", kind)...)
+			}
+			v.refused(t, s, "verify-attestation", append(by, "--type", "https://example.com/never")...)
 			if name != "cosign" {
-				v.refused(t, s, "verify", "--key", v.path("cosign.pub"), "--insecure-ignore-tlog=true")
+				by[2] = v.path("cosign.pub")
+				v.refused(t, s, "verify", by...)
+				v.refused(t, s, "verify-attestation", append(by, "--type", sign.VerdictType)...)
 			}
 			w.commit("next for "+name, map[string]string{"auth/www/auth/extra": name})
 		})

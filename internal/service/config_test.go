@@ -102,6 +102,7 @@ func TestLoadFillsDefaults(t *testing.T) {
 		Split: "service", Runners: map[string]string{"linux/arm64": "ubuntu-24.04-arm"}, Handover: "auto", Artifact: "ghcr-publish",
 		BinfmtImage: defaultOf("binfmt-image"), Provenance: "max", SBOM: "false",
 		Sign:         "auto",
+		Attest:       "auto",
 		TrivyDB:      []string{"mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"},
 		CodeScanning: "auto", Memory: ".swarm/memory.db", PlanFile: "/tmp/run/plan.json", Report: "/tmp/run/report.json",
 	}
@@ -148,6 +149,8 @@ provenance: min
 sbom: scanner:1
 trivy_db: [one.example/db:2, two.example/db:2]
 code_scanning: off
+sign: off
+attest: off
 memory: off
 plan_file: plan.json
 report: report.json
@@ -158,7 +161,7 @@ dry_run: true
 		Platforms: []string{"linux/arm64"}, Force: true, Base: "abc", RefreshBase: "never", Push: "false", Promote: "per-service", MaxParallel: 7,
 		Split: "platform", Runners: map[string]string{"linux/amd64": "big", "linux/arm64": "small"}, Handover: "registry", Artifact: "images",
 		Builder: "mine", BuilderConfig: "buildkitd.toml", Emulation: "off", BinfmtImage: "binfmt:1", Provenance: "min", SBOM: "scanner:1",
-		Sign:    "auto",
+		Sign: "off", Attest: "off",
 		TrivyDB: []string{"one.example/db:2", "two.example/db:2"}, CodeScanning: "off", Memory: "off",
 		PlanFile: "plan.json", Report: "report.json", DryRun: true,
 	}

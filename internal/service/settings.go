@@ -53,6 +53,7 @@ type Settings struct {
 	Sign          string
 	SignKey       string
 	SignPassword  string
+	Attest        string
 	TrivyDB       []string
 	CodeScanning  string
 	Memory        string
@@ -163,6 +164,8 @@ func Table() []Setting {
 			Help: "Private key in PEM to sign with: ECDSA, Ed25519 or RSA, also as `cosign generate-key-pair` writes it."},
 		{Name: "sign-key-password", Secret: true, set: text(func(s *Settings) *string { return &s.SignPassword }),
 			Help: "Password of sign-key, where it is encrypted."},
+		{Name: "attest", Default: "auto", Allowed: []string{"auto", "registry", "off"}, set: text(func(s *Settings) *string { return &s.Attest }),
+			Help: "Where whoever signs also attests the verdict on an image (what was checked, with what result, by which run) and, of one that was built, its provenance: beside it in the `registry`, which `auto` means, or nowhere."},
 		{Name: "trivy-db", Default: "mirror.gcr.io/aquasec/trivy-db:2, ghcr.io/aquasecurity/trivy-db:2", List: true, set: list(func(s *Settings) *[]string { return &s.TrivyDB }),
 			Help: "Repositories of the vulnerability database, tried in order."},
 		{Name: "code-scanning", Default: "auto", Allowed: []string{"auto", "off"}, set: text(func(s *Settings) *string { return &s.CodeScanning }),

@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	intoto "github.com/in-toto/attestation/go/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/sign"
@@ -29,7 +31,6 @@ type Identity struct {
 
 // sign makes a Sigstore bundle of a statement.
 func (i *Identity) sign(ctx context.Context, st statement) ([]byte, error) {
-	st.Type = statementVersion
 	data, err := json.Marshal(st)
 	if err != nil {
 		return nil, fmt.Errorf("writing a statement: %w", err)
@@ -43,40 +44,56 @@ func (i *Identity) sign(ctx context.Context, st statement) ([]byte, error) {
 	return protojson.Marshal(made)
 }
 
-// prove proves that a bundle is this identity's, is of a type and speaks of each of the images.
-func (i *Identity) prove(data []byte, predicateType string, images []name.Digest) error {
+// proves reports whether a bundle is this identity's, and claims as much of each of the images.
+func (i *Identity) proves(data []byte, claim Claim, images []name.Digest) bool {
+	for _, image := range images {
+		proven, err := i.prove(data, image)
+		if err != nil || proven.GetPredicateType() != claim.Type {
+			return false
+		}
+		predicate, err := protojson.Marshal(proven.GetPredicate())
+		if err != nil || claim.Covers != nil && !claim.Covers(predicate) {
+			return false
+		}
+	}
+	return true
+}
+
+// prove reads from a bundle what this identity says of an image.
+func (i *Identity) prove(data []byte, image name.Digest) (*intoto.Statement, error) {
 	var read bundle.Bundle
 	if err := read.UnmarshalJSON(data); err != nil {
-		return err
+		return nil, err
 	}
 	verifier, err := verify.NewVerifier(i.material, i.checks...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, image := range images {
-		algorithm, digits, _ := strings.Cut(image.DigestStr(), ":")
-		digest, err := hex.DecodeString(digits)
-		if err != nil {
-			return err
-		}
-		proven, err := verifier.Verify(&read, verify.NewPolicy(verify.WithArtifactDigest(algorithm, digest), i.policy))
-		if err != nil {
-			return err
-		}
-		if proven.Statement.GetPredicateType() != predicateType {
-			return fmt.Errorf("it is of type %q and not %q", proven.Statement.GetPredicateType(), predicateType)
-		}
+	algorithm, digits, _ := strings.Cut(image.DigestStr(), ":")
+	digest, err := hex.DecodeString(digits)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	proven, err := verifier.Verify(&read, verify.NewPolicy(verify.WithArtifactDigest(algorithm, digest), i.policy))
+	if err != nil {
+		return nil, err
+	}
+	return proven.Statement, nil
 }
 
 // record says how anybody can prove what this identity signs.
-func (i *Identity) record(image name.Digest) Record {
-	r := Record{Identity: i.name, Issuer: i.issuer, PublicKey: i.publicKey}
+func (i *Identity) record(image name.Digest, claims []Claim) Record {
+	r := Record{Identity: i.name, Issuer: i.issuer, PublicKey: i.publicKey, Attested: []string{}}
+	how := fmt.Sprintf("--certificate-identity %s --certificate-oidc-issuer %s", quote(i.name), quote(i.issuer))
 	if i.publicKey != "" {
-		r.Verify = []string{"cosign verify --key cosign.pub --insecure-ignore-tlog=true " + image.Name()}
-	} else {
-		r.Verify = []string{fmt.Sprintf("cosign verify --certificate-identity %s --certificate-oidc-issuer %s %s", quote(i.name), quote(i.issuer), image.Name())}
+		how = "--key cosign.pub --insecure-ignore-tlog=true"
+	}
+	r.Verify = []string{fmt.Sprintf("cosign verify %s %s", how, image.Name())}
+	for _, claim := range claims {
+		if !slices.Contains(r.Attested, claim.Type) {
+			r.Attested = append(r.Attested, claim.Type)
+			r.Verify = append(r.Verify, fmt.Sprintf("cosign verify-attestation --type %s %s %s", quote(claim.Type), how, claim.images([]name.Digest{image})[0].Name()))
+		}
 	}
 	return r
 }

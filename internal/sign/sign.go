@@ -4,13 +4,13 @@ package sign
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/verdict"
+	"golang.org/x/sync/errgroup"
 )
 
 // A Signer signs the images of a run.
@@ -28,6 +28,7 @@ type Record struct {
 	Issuer    string   `json:"issuer,omitempty"`     // of the token that the certificate was given for
 	PublicKey string   `json:"public_key,omitempty"` // in PEM; empty where a certificate was given
 	Before    bool     `json:"before,omitempty"`     // it was signed before, by the same identity
+	Attested  []string `json:"attested"`             // types of what was claimed of it beside
 	Verify    []string `json:"verify"`               // commands that prove it
 }
 
@@ -39,9 +40,9 @@ func (r Record) By() string {
 	return r.Identity
 }
 
-// Sign signs the approved images, one statement for all of them, and proves that the registry has it. What this identity
+// Sign signs the approved images, and what is claimed of them, and proves that the registry has it. What this identity
 // has signed before is not signed again.
-func (s *Signer) Sign(ctx context.Context, approval verdict.Approval) (Record, error) {
+func (s *Signer) Sign(ctx context.Context, approval verdict.Approval, claims ...Claim) (Record, error) {
 	candidate, err := approval.Candidate()
 	if err != nil {
 		return Record{}, fmt.Errorf("signing: %w", err)
@@ -50,14 +51,9 @@ func (s *Signer) Sign(ctx context.Context, approval verdict.Approval) (Record, e
 	if err != nil {
 		return Record{}, fmt.Errorf("signing %s: %w", candidate, err)
 	}
-	record := who.record(candidate)
-	if record.Before, err = s.attested(ctx, who, approval, signatureType); err != nil {
-		return Record{}, fmt.Errorf("signing %s: %w", candidate, err)
-	}
-	if !record.Before {
-		err = s.attest(ctx, who, approval, statement{Subject: subjects(approval), PredicateType: signatureType})
-	}
-	if err != nil {
+	one := &signing{s, who, approval}
+	record := who.record(candidate, claims)
+	if record.Before, err = one.sign(ctx, append(claims, Claim{Type: signatureType})); err != nil {
 		return Record{}, fmt.Errorf("signing %s: %w", candidate, err)
 	}
 	return record, nil
@@ -66,6 +62,39 @@ func (s *Signer) Sign(ctx context.Context, approval verdict.Approval) (Record, e
 // signatureType is the predicate of a statement that says no more than that its subjects are signed.
 // https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md
 const signatureType = "https://sigstore.dev/cosign/sign/v1"
+
+// A signing is that of one service.
+type signing struct {
+	*Signer
+	who      *Identity
+	approval verdict.Approval
+}
+
+// sign signs the claims that are not there yet, stores and proves them. It reports whether all of them were there.
+func (s *signing) sign(ctx context.Context, claims []Claim) (bool, error) {
+	missing, err := s.missing(ctx, claims)
+	if err != nil || len(missing) == 0 {
+		return err == nil, err
+	}
+	bundles := make([]registry.Attachment, len(missing))
+	group, each := errgroup.WithContext(ctx)
+	for i, claim := range missing {
+		group.Go(func() (err error) {
+			bundles[i], err = s.bundle(each, claim)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return false, err
+	}
+	if err := s.store(ctx, missing, bundles); err != nil {
+		return false, err
+	}
+	if missing, err = s.missing(ctx, missing); err == nil && len(missing) > 0 {
+		err = fmt.Errorf("the statement %s that was just signed cannot be proven from what the registry has", missing[0].Type)
+	}
+	return false, err
+}
 
 // bundleType is the media type of a Sigstore bundle, and the annotations say what is in it.
 // https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md
@@ -77,32 +106,39 @@ const (
 	statementType = "application/vnd.in-toto+json"
 )
 
-// attest signs a statement, puts it beside its subjects and reads it back. The index comes last: where it has the
-// statement, its platforms have it too.
-func (s *Signer) attest(ctx context.Context, who *Identity, approval verdict.Approval, st statement) error {
-	bundle, err := who.sign(ctx, st)
-	if err != nil {
-		return err
-	}
-	file := registry.Attachment{MediaType: bundleType, Data: bundle, Annotations: map[string]string{contentKey: dsseContent, predicateKey: st.PredicateType}}
-	for _, image := range approval.Images() {
-		if err := s.Attach(ctx, approval, image, []registry.Attachment{file}); err != nil {
+func (s *signing) bundle(ctx context.Context, claim Claim) (registry.Attachment, error) {
+	data, err := s.who.sign(ctx, claim.about(s.approval.Images()))
+	return registry.Attachment{MediaType: bundleType, Data: data, Annotations: map[string]string{contentKey: dsseContent, predicateKey: claim.Type}}, err
+}
+
+// store puts bundles beside the images that they speak of. The index comes last: what it has, its platforms have too.
+func (s *signing) store(ctx context.Context, claims []Claim, bundles []registry.Attachment) error {
+	for _, image := range s.approval.Images() {
+		var files []registry.Attachment
+		for i, claim := range claims {
+			if slices.Contains(claim.images(s.approval.Images()), image) {
+				files = append(files, bundles[i])
+			}
+		}
+		if err := s.Attach(ctx, s.approval, image, files); err != nil {
 			return err
 		}
 	}
-	found, err := s.attested(ctx, who, approval, st.PredicateType)
-	if err == nil && !found {
-		err = errors.New("the signature that was just made cannot be proven from what the registry has")
-	}
-	return err
+	return nil
 }
 
-// attested reports whether the images have a statement of a type that is proven to be of this identity.
-func (s *Signer) attested(ctx context.Context, who *Identity, approval verdict.Approval, predicateType string) (bool, error) {
-	images := approval.Images()
-	bundles, err := s.Attached(ctx, images[len(images)-1], bundleType, predicateKey, predicateType)
-	if err != nil {
-		return false, err
+// missing are the claims that the registry has no proven statement of.
+func (s *signing) missing(ctx context.Context, claims []Claim) ([]Claim, error) {
+	var missing []Claim
+	for _, claim := range claims {
+		images := claim.images(s.approval.Images())
+		bundles, err := s.Attached(ctx, images[len(images)-1], bundleType, predicateKey, claim.Type)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(bundles, func(bundle []byte) bool { return s.who.proves(bundle, claim, images) }) {
+			missing = append(missing, claim)
+		}
 	}
-	return slices.ContainsFunc(bundles, func(bundle []byte) bool { return who.prove(bundle, predicateType, images) == nil }), nil
+	return missing, nil
 }

@@ -47,6 +47,7 @@ type stage struct {
 
 	mu     sync.Mutex
 	writes int
+	listed int // writes of indexes of what refers to an image
 }
 
 func newStage(t *testing.T, key string) *stage {
@@ -57,6 +58,9 @@ func newStage(t *testing.T, key string) *stage {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			s.mu.Lock()
 			s.writes++
+			if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/sha256-") {
+				s.listed++
+			}
 			s.mu.Unlock()
 		}
 		store.ServeHTTP(w, r)
@@ -110,6 +114,9 @@ func ecKey(curve elliptic.Curve) string {
 	return pemOf("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(must(ecdsa.GenerateKey(curve, rand.Reader)))))
 }
 
+// signed is what every image is signed with.
+var signed = Claim{Type: signatureType}
+
 func TestEveryImageIsSignedByAnyKindOfKey(t *testing.T) {
 	t.Parallel()
 	_, ed, _ := ed25519.GenerateKey(rand.Reader)
@@ -129,17 +136,54 @@ func TestEveryImageIsSignedByAnyKindOfKey(t *testing.T) {
 			if record.Before || !strings.HasPrefix(record.PublicKey, "-----BEGIN PUBLIC KEY-----") || len(record.Verify) != 1 || !strings.Contains(record.Verify[0], "cosign verify --key") {
 				t.Errorf("record %+v", record)
 			}
-			who := must(s.Identity(t.Context()))
-			for _, image := range s.approval.Images() {
-				bundles, err := s.Attached(t.Context(), image, bundleType, predicateKey, signatureType)
-				if err != nil || len(bundles) != 1 {
-					t.Fatalf("%s has %d bundles, %v", image, len(bundles), err)
-				}
-				if err := who.prove(bundles[0], signatureType, s.approval.Images()); err != nil {
-					t.Errorf("%s: %v", image, err)
-				}
-			}
+			s.wantProven(t, signed, s.approval.Images()...)
 		})
+	}
+}
+
+// wantProven demands that each image has one bundle of a type, and that it is proven.
+func (s *stage) wantProven(t *testing.T, claim Claim, images ...name.Digest) {
+	t.Helper()
+	who := must(s.Identity(t.Context()))
+	for _, image := range images {
+		bundles, err := s.Attached(t.Context(), image, bundleType, predicateKey, claim.Type)
+		if err != nil || len(bundles) != 1 {
+			t.Fatalf("%s has %d bundles of type %s, %v", image, len(bundles), claim.Type, err)
+		}
+		if !who.proves(bundles[0], claim, images) {
+			t.Errorf("%s of %s is not proven", claim.Type, image)
+		}
+	}
+}
+
+func TestClaimsAreStoredAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, ecKey(elliptic.P256()))
+	images := s.approval.Images()
+	says := func(want string) func([]byte) bool { return func(p []byte) bool { return string(p) == want } }
+	one, some := Claim{Type: "https://example.com/one", Image: images[0], Predicate: map[string]string{"a": "b"}, Covers: says(`{"a":"b"}`)}, Claim{Type: "https://example.com/some", Predicate: map[string]int{"n": 1}}
+	record, err := s.Sign(t.Context(), s.approval, one, some)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.wantProven(t, one, images[0])
+	s.wantProven(t, some, images...)
+	s.wantProven(t, signed, images...)
+	if s.listed != len(images) {
+		t.Errorf("indexes of what refers to %d images were written %d times", len(images), s.listed)
+	}
+	if len(record.Attested) != 2 || len(record.Verify) != 3 || !strings.Contains(record.Verify[1], images[0].Name()) || !strings.HasPrefix(record.Verify[2], "cosign verify-attestation --type 'https://example.com/some'") {
+		t.Errorf("record %+v", record)
+	}
+
+	// The next time only what changed is signed.
+	s.writes, s.listed = 0, 0
+	if record, err = s.Sign(t.Context(), s.approval, one, some); err != nil || !record.Before || s.writes != 0 {
+		t.Errorf("the second time: record %+v, %d writes, %v", record, s.writes, err)
+	}
+	one.Predicate, one.Covers = map[string]string{"a": "c"}, says(`{"a":"c"}`)
+	if record, err = s.Sign(t.Context(), s.approval, one, some); err != nil || record.Before || s.listed != 1 {
+		t.Errorf("the third time: record %+v, %d writes, %v", record, s.writes, err)
 	}
 }
 
@@ -166,25 +210,24 @@ func TestProofRefuses(t *testing.T) {
 	s := newStage(t, ecKey(elliptic.P256()))
 	who, stranger := must(s.Identity(t.Context())), must(ByKey(ecKey(elliptic.P256()), ""))
 	images := s.approval.Images()
-	sound := must(who.sign(t.Context(), statement{Subject: subjects(s.approval), PredicateType: signatureType}))
-	if err := who.prove(sound, signatureType, images); err != nil {
-		t.Fatal(err)
+	sound := must(who.sign(t.Context(), signed.about(images)))
+	if !who.proves(sound, signed, images) {
+		t.Fatal("what is sound is not proven")
 	}
 	other := images[0].Digest("sha256:" + strings.Repeat("0", 64))
-	lesser := must(who.sign(t.Context(), statement{Subject: subjects(s.approval)[:1], PredicateType: signatureType}))
-	forged := must(stranger.sign(t.Context(), statement{Subject: subjects(s.approval), PredicateType: signatureType}))
-	for name, err := range map[string]error{
-		"another key":        stranger.prove(sound, signatureType, images),
-		"a stranger's":       who.prove(forged, signatureType, images),
-		"another type":       who.prove(sound, "https://example.com/verdict", images),
-		"another image":      who.prove(sound, signatureType, append(images, other)),
-		"some images only":   who.prove(lesser, signatureType, images),
-		"another payload":    who.prove(swap(t, sound, lesser), signatureType, images[:1]),
-		"no bundle":          who.prove([]byte("{}"), signatureType, images),
-		"no JSON":            who.prove([]byte("-"), signatureType, images),
-		"an older signature": who.prove(swap(t, lesser, sound), signatureType, images[:1]),
+	lesser := must(who.sign(t.Context(), signed.about(images[:1])))
+	for name, proven := range map[string]bool{
+		"another key":        stranger.proves(sound, signed, images),
+		"a stranger's":       who.proves(must(stranger.sign(t.Context(), signed.about(images))), signed, images),
+		"another type":       who.proves(sound, Claim{Type: "https://example.com/verdict"}, images),
+		"another image":      who.proves(sound, signed, append(images, other)),
+		"some images only":   who.proves(lesser, signed, images),
+		"another payload":    who.proves(swap(t, sound, lesser), signed, images[:1]),
+		"an older signature": who.proves(swap(t, lesser, sound), signed, images[:1]),
+		"no bundle":          who.proves([]byte("{}"), signed, images),
+		"no JSON":            who.proves([]byte("-"), signed, images),
 	} {
-		if err == nil {
+		if proven {
 			t.Errorf("%s was taken for proven", name)
 		}
 	}
@@ -218,7 +261,7 @@ func TestSignFails(t *testing.T) {
 		},
 		"the registry has another's": func(s *stage) {
 			s.Attached = func(context.Context, name.Digest, string, string, string) ([][]byte, error) {
-				return [][]byte{must(must(ByKey(ecKey(elliptic.P256()), "")).sign(context.Background(), statement{Subject: subjects(s.approval), PredicateType: signatureType}))}, nil
+				return [][]byte{must(must(ByKey(ecKey(elliptic.P256()), "")).sign(context.Background(), signed.about(s.approval.Images())))}, nil
 			}
 		},
 	} {

@@ -3,8 +3,34 @@ package sign
 import (
 	"strings"
 
-	"github.com/org/ghcr-publish/internal/verdict"
+	"github.com/google/go-containerregistry/pkg/name"
 )
+
+// A Claim is what is said of approved images.
+type Claim struct {
+	Type      string // of the predicate, a URL
+	Predicate any
+	Image     name.Digest // that it speaks of; all of them where it is none
+	// Covers reports whether a predicate that was signed before says the same; any does where it is nil.
+	Covers func(predicate []byte) bool
+}
+
+// images are those that a claim speaks of.
+func (c Claim) images(all []name.Digest) []name.Digest {
+	if c.Image == (name.Digest{}) {
+		return all
+	}
+	return []name.Digest{c.Image}
+}
+
+// about is the claim as a statement.
+func (c Claim) about(all []name.Digest) statement {
+	st := statement{Type: statementVersion, PredicateType: c.Type, Predicate: c.Predicate}
+	for _, image := range c.images(all) {
+		st.Subject = append(st.Subject, subject{Name: image.Context().Name(), Digest: digestSet(image.DigestStr())})
+	}
+	return st
+}
 
 // A statement says something of images.
 // https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
@@ -23,11 +49,8 @@ type subject struct {
 	Digest map[string]string `json:"digest"` // in hexadecimal, by algorithm
 }
 
-func subjects(approval verdict.Approval) []subject {
-	var all []subject
-	for _, image := range approval.Images() {
-		algorithm, digest, _ := strings.Cut(image.DigestStr(), ":")
-		all = append(all, subject{Name: image.Context().Name(), Digest: map[string]string{algorithm: digest}})
-	}
-	return all
+// digestSet is a digest, "sha256:…", as statements write it.
+func digestSet(digest string) map[string]string {
+	algorithm, digits, _ := strings.Cut(digest, ":")
+	return map[string]string{algorithm: digits}
 }
