@@ -19,7 +19,6 @@ import (
 	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/service"
-	"github.com/org/ghcr-publish/internal/sign"
 	"github.com/org/ghcr-publish/internal/tags"
 )
 
@@ -29,9 +28,9 @@ type job struct {
 	Event     actions.Event
 	Rules     tags.Rules
 	Repo      git.Repo
-	Workspace string         // absolute
-	Environ   []string       // what children inherit
-	Key       *sign.Identity // that signs; nil where no key was given
+	Workspace string   // absolute
+	Environ   []string // what children inherit
+	signers
 	// Astray says that what is checked out is not part of the ref that started the run; empty if it is.
 	Astray string
 }
@@ -63,7 +62,7 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	j.keepSecrets(p, log, &problems)
 	log.Mask(j.Config.Token)
 	log.Mask(j.Config.RegistryToken)
-	j.checkSigning(log, &problems)
+	j.checkSigning(p, log, &problems)
 	var wrong service.Problems
 	if errors.As(err, &wrong) {
 		problems = append(problems, wrong...)

@@ -41,6 +41,7 @@ import (
 	"github.com/org/ghcr-publish/internal/sample"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/sign"
+	"github.com/org/ghcr-publish/internal/sigstoretest"
 	"github.com/org/ghcr-publish/internal/verdict"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -78,7 +79,7 @@ func TestScript(t *testing.T) {
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "github-ref": setRef, "engine-empty": checkEngine,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
-			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests,
+			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob,
 		},
 	})
 }
@@ -92,6 +93,7 @@ type stage struct {
 	repo     *sample.Repo
 	seen     map[string]string // what tags pointed to when last looked at
 	refused  atomic.Pointer[regexp.Regexp]
+	sigstore *sigstoretest.Server // once a script wants one
 }
 
 // refusing makes a registry refuse what registry-refuses names.
@@ -140,6 +142,34 @@ func setup(env *testscript.Env) error {
 }
 
 func stageOf(ts *testscript.TestScript) *stage { return ts.Value(stageKey{}).(*stage) }
+
+// sigstore gives the job an identity, and a Sigstore that certifies it.
+func useSigstore(ts *testscript.TestScript, _ bool, _ []string) {
+	s := stageOf(ts)
+	s.sigstore = sigstoretest.Start()
+	ts.Defer(s.sigstore.Close)
+	for _, variable := range s.sigstore.Environ() {
+		name, value, _ := strings.Cut(variable, "=")
+		ts.Setenv(name, value)
+	}
+	for input, content := range map[string][]byte{"SIGNING-CONFIG": s.sigstore.SigningConfig(), "TRUSTED-ROOT": s.sigstore.TrustedRoot()} {
+		path := filepath.Join(ts.Getenv("WORK"), strings.ToLower(input)+".json")
+		ts.Check(os.WriteFile(path, content, 0o644))
+		ts.Setenv("INPUT_"+input, path)
+	}
+}
+
+// sigstore-fails PATH STATUS has what is asked for under a path be refused; STATUS 0 ends that.
+func failSigstore(ts *testscript.TestScript, _ bool, args []string) {
+	status, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	stageOf(ts).sigstore.Fail(args[0], status)
+}
+
+// sigstore-claim NAME VALUE has the job's tokens say something else.
+func claimOfJob(ts *testscript.TestScript, _ bool, args []string) {
+	stageOf(ts).sigstore.Claim(args[0], args[1])
+}
 
 // exits CODE PROGRAM ARGS... runs a program and demands its exit code.
 func exits(ts *testscript.TestScript, neg bool, args []string) {

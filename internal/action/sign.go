@@ -3,8 +3,14 @@ package action
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/service"
@@ -12,34 +18,133 @@ import (
 	"github.com/org/ghcr-publish/internal/verdict"
 )
 
-// checkSigning reads the key that signs, and keeps it out of the log.
-func (j *job) checkSigning(log *actions.Log, problems *service.Problems) {
-	log.Mask(j.Config.SignKey)
-	log.Mask(j.Config.SignPassword)
-	if j.Config.Sign == "off" {
+// signers are who may sign.
+type signers struct {
+	key      *sign.Identity // nil where none was given
+	instance *sign.Instance // a Sigstore of one's own; nil for the public one
+	identity bool           // the job may ask for a token of its identity
+}
+
+// checkSigning reads what signs, and keeps it out of the log. What will be missing is said before anything is built.
+func (j *job) checkSigning(p Process, log *actions.Log, problems *service.Problems) {
+	c := j.Config
+	log.Mask(c.SignKey)
+	log.Mask(c.SignPassword)
+	j.identity = actions.HasIdentity(p.Getenv)
+	finishes := j.pushes() && (c.Mode == "all" || c.Mode == "finalize")
+	switch {
+	case c.Sign == "off":
+		return
+	case c.Sign == "key" && c.SignKey == "":
+		problems.Add("sign", "give one as `sign-key`", "there is no key to sign with")
+	case c.Sign == "keyless" && finishes && !j.identity:
+		problems.Add("sign", "give the job `permissions: id-token: write`", "the job may not ask for a token of its identity, which signs")
+	}
+	if c.SignKey != "" && c.Sign != "keyless" {
+		var err error
+		if j.key, err = sign.ByKey(c.SignKey, c.SignPassword); err != nil {
+			problems.Add("sign-key", "give a private key in PEM, with sign-key-password where it is encrypted", "%v", err)
+		}
+	}
+	j.readInstance(problems)
+}
+
+// readInstance reads the files that describe a Sigstore of one's own.
+func (j *job) readInstance(problems *service.Problems) {
+	c := j.Config
+	if c.SigningConfig == "" && c.TrustedRoot == "" {
 		return
 	}
-	if j.Config.SignKey == "" {
-		if j.Config.Sign == "key" {
-			problems.Add("sign", "give one as `sign-key`", "there is no key to sign with")
+	var files [2][]byte
+	for i, path := range []string{c.SigningConfig, c.TrustedRoot} {
+		var err error
+		if files[i], err = os.ReadFile(j.path(path)); path == "" || err != nil {
+			problems.Add([]string{"signing-config", "trusted-root"}[i], "give both files", "%q cannot be read", path)
+			return
 		}
-		return
 	}
 	var err error
-	if j.Key, err = sign.ByKey(j.Config.SignKey, j.Config.SignPassword); err != nil {
-		problems.Add("sign-key", "give a private key in PEM, with sign-key-password where it is encrypted", "%v", err)
+	if j.instance, err = sign.NewInstance(files[0], files[1]); err != nil {
+		problems.Add("signing-config", "give files as cosign reads them", "%v", err)
 	}
 }
 
-// sign signs an approved image, and what is attested of it.
+// path is a file's that the workspace may hold.
+func (j job) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(j.Workspace, name)
+}
+
+// signTime bounds signing one service.
+const signTime = 3 * time.Minute
+
+// sign signs an approved image, and what is attested of it. It signs nothing, and says why, where nobody demands it and nobody can.
 func (s *session) sign(ctx context.Context, r publish.Result, approval verdict.Approval) (sign.Record, error) {
-	signer := sign.Signer{Identity: func(context.Context) (*sign.Identity, error) { return s.job.Key, nil },
-		Attach: s.registry.Attach, Attached: s.registry.Attached}
+	if s.job.Config.Sign == "auto" && s.job.key == nil && !s.job.identity {
+		s.leaveUnsigned("give the job `permissions: id-token: write` to sign as its workflow, or a key as `sign-key`; `sign: off` ends this notice")
+		return sign.Record{}, nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, signTime, fmt.Errorf("it was not signed within %s", signTime))
+	defer cancel()
+	signer := sign.Signer{Identity: s.identify, Attach: s.registry.Attach, Attached: s.registry.Attached}
 	record, err := signer.Sign(ctx, approval, s.claims(r)...)
+	if errors.Is(err, errPrivate) && s.job.Config.Sign == "auto" {
+		s.leaveUnsigned(errPrivate.Error())
+		return sign.Record{}, nil
+	}
 	if err == nil {
 		s.log.Printf("%s: signed by %s", r.Plan.Name, record.By())
 	}
 	return record, err
+}
+
+// leaveUnsigned has the report say why nothing is signed.
+func (s *session) leaveUnsigned(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsigned = "Nothing was signed: " + why + "."
+}
+
+// errPrivate keeps the names of private repositories out of a log that everybody reads.
+var errPrivate = errors.New("the repository is not public, and the public transparency log would tell its name and its workflows to everybody; give a key as `sign-key`, or a Sigstore of your own as `signing-config` and `trusted-root`")
+
+// identify is who signs: the key, or the workflow that the job is of.
+func (s *session) identify(ctx context.Context) (*sign.Identity, error) {
+	if s.job.key != nil {
+		return s.job.key, nil
+	}
+	client := github.Patient()
+	who, err := actions.AskIdentity(ctx, s.process.Getenv, client, "sigstore")
+	if err != nil {
+		return nil, err
+	}
+	s.log.Mask(who.Token)
+	if s.job.instance == nil && !who.Public() {
+		return nil, errPrivate
+	}
+	instance, err := s.certifier()
+	if err != nil {
+		return nil, err
+	}
+	return instance.Keyless(ctx, client, who.Token)
+}
+
+// certifier is the Sigstore that certifies. The public one is asked for what describes it once in a run.
+func (s *session) certifier() (*sign.Instance, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sigstore == nil {
+		s.sigstore = s.job.instance
+	}
+	if s.sigstore == nil {
+		var err error
+		if s.sigstore, err = sign.PublicInstance(filepath.Join(s.private.path, "sigstore")); err != nil {
+			return nil, err
+		}
+	}
+	return s.sigstore, nil
 }
 
 // claims are what is attested of an image. How it was built only the run knows that built it.

@@ -21,6 +21,7 @@ import (
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/scan"
+	"github.com/org/ghcr-publish/internal/sign"
 	"github.com/org/ghcr-publish/internal/trivy"
 	"github.com/org/ghcr-publish/internal/verdict"
 )
@@ -43,8 +44,10 @@ type session struct {
 	noEngine error
 	usual    map[string]verdict.History // of each service, as the memory has it
 
-	mu     sync.Mutex
-	loaded []string // images that this run put into the engine
+	mu       sync.Mutex
+	loaded   []string       // images that this run put into the engine
+	sigstore *sign.Instance // that certifies; nil until it is needed
+	unsigned string         // why nothing is signed, for a person
 }
 
 func (j job) registryClient() *registry.Client {
@@ -128,7 +131,7 @@ func (s *session) publisher() publish.Publisher {
 		Tell:    s.log.Printf, Gates: config.Gates, Usual: s.usual, Native: s.native, NoEngine: s.noEngine,
 		MaxParallel: config.MaxParallel, PerService: config.Promote == "per-service", NoPush: !s.job.pushes(),
 	}
-	if s.job.Key != nil {
+	if config.Sign != "off" {
 		p.Sign = s.sign
 	}
 	login := engine.Credentials{Host: config.Registry, Username: config.Username, Password: s.job.registryToken()}

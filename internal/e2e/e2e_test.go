@@ -116,6 +116,7 @@ type world struct {
 	temp  string // RUNNER_TEMP
 	token string
 	owner string
+	env   []string // more of what the runner tells
 	runs  int
 }
 
@@ -164,7 +165,7 @@ func (w *world) environ(job sample.Job) []string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return append(env, asProgram+"=1", "TRIVY_CACHE_DIR="+trivyCache)
+	return append(append(env, w.env...), asProgram+"=1", "TRIVY_CACHE_DIR="+trivyCache)
 }
 
 // An outcome is how one run ended.

@@ -1,22 +1,30 @@
 package e2e
 
 import (
+	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/sign"
+	"github.com/org/ghcr-publish/internal/sigstoretest"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
 )
 
 // A verifier is who wants to prove what was published, with cosign and what is public.
@@ -143,5 +151,126 @@ func TestSignedByKey(t *testing.T) {
 	t.Run("what nobody signed", func(t *testing.T) {
 		o := w.mustPublish(report.ExitDone, "--services", "auth")
 		v.refused(t, o.Services[0], "verify", "--key", v.path("cosign.pub"), "--insecure-ignore-tlog=true")
+	})
+}
+
+// freePort is one that nobody listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// startFulcio runs the real authority, with a root of its own, for the jobs that a Sigstore's issuer vouches for, and has
+// that Sigstore trust it.
+func startFulcio(t *testing.T, s *sigstoretest.Server) {
+	t.Helper()
+	dir, port := t.TempDir(), freePort(t)
+	config := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, "oidc-issuers:\n  %[1]s:\n    issuer-url: %[1]s\n    client-id: sigstore\n    type: github-workflow\n", s.URL), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var log bytes.Buffer
+	ended := make(chan error, 1)
+	go func() {
+		_, err := run.OS(ctx, run.Command{Argv: []string{"fulcio", "serve", "--ca", "ephemeralca", "--ct-log-url", "", "--config-path", config, "--host", "127.0.0.1", "--port", port,
+			"--grpc-host", "127.0.0.1", "--grpc-port", freePort(t), "--metrics-port", freePort(t), "--legacy-unix-domain-socket", filepath.Join(dir, "socket")},
+			Env: parts.Environ(os.Environ()), Stdout: &log, Stderr: &log})
+		ended <- err
+	}()
+	t.Cleanup(func() {
+		stop()
+		if <-ended; t.Failed() {
+			t.Logf("fulcio says:\n%s", log.String())
+		}
+	})
+	address := "http://127.0.0.1:" + port
+	s.Trust(address, trustBundle(t, address, ended)...)
+}
+
+// trustBundle waits for an authority to tell its certificates.
+func trustBundle(t *testing.T, address string, ended <-chan error) []*x509.Certificate {
+	t.Helper()
+	for range 300 {
+		select {
+		case err := <-ended:
+			t.Fatalf("fulcio has ended: %v", err)
+		case <-time.After(100 * time.Millisecond):
+		}
+		response, err := http.Get(address + "/api/v2/trustBundle")
+		if err != nil {
+			continue
+		}
+		var bundle struct {
+			Chains []struct{ Certificates []string }
+		}
+		err = json.NewDecoder(response.Body).Decode(&bundle)
+		response.Body.Close()
+		if err != nil || len(bundle.Chains) == 0 {
+			continue
+		}
+		chain, err := cryptoutils.UnmarshalCertificatesFromPEM([]byte(strings.Join(bundle.Chains[0].Certificates, "\n")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return chain
+	}
+	t.Fatal("fulcio does not answer")
+	return nil
+}
+
+// TestSignedKeyless has the real Fulcio certify a job, a log and a timestamp authority testify, and the real cosign prove it.
+func TestSignedKeyless(t *testing.T) {
+	w := newWorld(t)
+	v := newVerifier(w)
+	sigstore := sigstoretest.Start()
+	t.Cleanup(sigstore.Close)
+	startFulcio(t, sigstore)
+	v.write("root.json", string(sigstore.TrustedRoot()))
+	v.write("signing.json", string(sigstore.SigningConfig()))
+	w.env = sigstore.Environ()
+	args := []string{"--services", "auth", "--sign", "keyless", "--attest", "registry", "--signing-config", v.path("signing.json"), "--trusted-root", v.path("root.json")}
+
+	o := w.mustPublish(report.ExitDone, args...)
+	s := o.Services[0]
+	const identity = "https://github.com/octo-org/shared/.github/workflows/images.yml@refs/tags/v1"
+	if s.Signature == nil || s.Signature.Identity != identity || s.Signature.Issuer != sigstore.URL {
+		t.Fatalf("signature %+v\n%s", s.Signature, o.log)
+	}
+	for line := range strings.Lines(o.log) {
+		if strings.Contains(line, "eyJ") && !strings.HasPrefix(line, "::add-mask::") || strings.Contains(line, sigstore.RequestToken) {
+			t.Errorf("the log shows a token: %s", line)
+		}
+	}
+	by := []string{"--insecure-ignore-sct=true", "--certificate-oidc-issuer", sigstore.URL, "--certificate-identity", identity}
+	v.proven(t, s, "verify", by...)
+	for _, kind := range []string{sign.VerdictType, sign.ProvenanceType} {
+		v.proven(t, s, "verify-attestation", append(by, "--type", kind)...)
+	}
+	by[4] = strings.Replace(identity, "refs/tags/v1", "refs/heads/feature", 1)
+	v.refused(t, s, "verify", by...)
+	by[4], by[2] = identity, "https://token.actions.githubusercontent.com"
+	v.refused(t, s, "verify", by...)
+
+	t.Run("whom the authority does not know moves no tag", func(t *testing.T) {
+		w.commit("next", map[string]string{"auth/www/auth/extra": "x"})
+		before := w.tags("auth")
+		sigstore.Claim("iss", "https://token.example.com")
+		o := w.mustPublish(report.ExitFault, args...)
+		if !strings.Contains(o.Services[0].Error, "asking for a certificate: Fulcio returned 4") {
+			t.Errorf("error %q", o.Services[0].Error)
+		}
+		if now := w.tags("auth"); !mapsEqual(now, before) {
+			t.Errorf("tags moved from %v to %v", before, now)
+		}
 	})
 }

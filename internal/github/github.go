@@ -33,13 +33,13 @@ func New(apiURL, repository, token string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the API's address: %w", err)
 	}
-	api := github.NewClient(retrying()).WithAuthToken(token)
+	api := github.NewClient(Patient()).WithAuthToken(token)
 	api.BaseURL, api.UserAgent = base, "ghcr-publish"
 	return &Client{api: api, owner: owner, repo: repo}, nil
 }
 
-// retrying repeats what may succeed the next time: broken connections, 429 (after Retry-After) and 5xx.
-func retrying() *http.Client {
+// Patient repeats what may succeed the next time: broken connections, 429 (after Retry-After) and 5xx.
+func Patient() *http.Client {
 	client := retryablehttp.NewClient()
 	client.Logger = nil
 	client.RetryMax = 4

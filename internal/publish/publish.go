@@ -339,7 +339,9 @@ func (p Publisher) sign(ctx context.Context, results []Result) {
 			if err == nil {
 				r.Signed, err = p.Sign(ctx, *r, approval)
 			}
-			r.Seconds["sign"], r.Err = time.Since(begun).Seconds(), err
+			if r.Err = err; r.Signed.By() != "" {
+				r.Seconds["sign"] = time.Since(begun).Seconds()
+			}
 			return nil
 		})
 	}

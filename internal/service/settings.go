@@ -53,6 +53,8 @@ type Settings struct {
 	Sign          string
 	SignKey       string
 	SignPassword  string
+	SigningConfig string
+	TrustedRoot   string
 	Attest        string
 	TrivyDB       []string
 	CodeScanning  string
@@ -158,12 +160,16 @@ func Table() []Setting {
 			Help: "How much build provenance to attach; `max` includes build arguments."},
 		{Name: "sbom", Default: "false", set: sbom,
 			Help: "Whether to attach a list of what each image holds, made by BuildKit's scanner, or the name of an image that makes it instead."},
-		{Name: "sign", Default: "auto", Allowed: []string{"auto", "key", "off"}, set: text(func(s *Settings) *string { return &s.Sign }),
-			Help: "Whether approved images are signed before any tag moves: by `key`, which sign-key gives; `auto` does so where there is one."},
+		{Name: "sign", Default: "auto", Allowed: []string{"auto", "keyless", "key", "off"}, set: text(func(s *Settings) *string { return &s.Sign }),
+			Help: "Whether approved images are signed before any tag moves: by `key`, which sign-key gives, or `keyless`, by the job's identity (`permissions: id-token: write`). `auto` takes the key where there is one, the identity where the job has one and the repository is public, and signs nothing otherwise."},
 		{Name: "sign-key", Secret: true, set: text(func(s *Settings) *string { return &s.SignKey }),
 			Help: "Private key in PEM to sign with: ECDSA, Ed25519 or RSA, also as `cosign generate-key-pair` writes it."},
 		{Name: "sign-key-password", Secret: true, set: text(func(s *Settings) *string { return &s.SignPassword }),
 			Help: "Password of sign-key, where it is encrypted."},
+		{Name: "signing-config", set: text(func(s *Settings) *string { return &s.SigningConfig }),
+			Help: "File that describes a Sigstore of your own, as cosign's `--signing-config` reads it; keyless signatures are made by the public one by default, whose log everybody reads."},
+		{Name: "trusted-root", set: text(func(s *Settings) *string { return &s.TrustedRoot }),
+			Help: "File that says what the signatures of that Sigstore are proven by, as cosign's `--trusted-root` reads it."},
 		{Name: "attest", Default: "auto", Allowed: []string{"auto", "registry", "off"}, set: text(func(s *Settings) *string { return &s.Attest }),
 			Help: "Where whoever signs also attests the verdict on an image (what was checked, with what result, by which run) and, of one that was built, its provenance: beside it in the `registry`, which `auto` means, or nowhere."},
 		{Name: "trivy-db", Default: "mirror.gcr.io/aquasec/trivy-db:2, ghcr.io/aquasecurity/trivy-db:2", List: true, set: list(func(s *Settings) *[]string { return &s.TrivyDB }),

@@ -39,7 +39,7 @@ func (i *Identity) sign(ctx context.Context, st statement) ([]byte, error) {
 	options.Context = ctx
 	made, err := sign.Bundle(&sign.DSSEData{Data: data, PayloadType: statementType}, i.keypair, options)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("making a bundle of %s: %w", st.PredicateType, err)
 	}
 	return protojson.Marshal(made)
 }
