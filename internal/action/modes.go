@@ -236,10 +236,7 @@ func (s *session) conclude(ctx context.Context, begun time.Time, results []publi
 	e := s.job.Event
 	told := report.Report{Program: "ghcr-publish " + s.process.Version, Commit: e.SHA, Ref: e.Ref, Event: e.Name, RunURL: runURL(e),
 		StartedAt: begun.UTC().Truncate(time.Second), Severities: s.job.Config.Gates.Vulnerabilities.Severity}
-	told.Notices = append(slices.Clone(notices), s.Close()...)
-	if s.unsigned != "" {
-		told.Notices = append(told.Notices, s.unsigned)
-	}
+	told.Notices = slices.Concat(notices, s.notices, s.Close())
 	for _, line := range report.Lines(results, s.job.Config.Gates) {
 		s.log.Printf("%s", line)
 	}

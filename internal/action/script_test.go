@@ -79,7 +79,7 @@ func TestScript(t *testing.T) {
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "github-ref": setRef, "engine-empty": checkEngine,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
-			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob,
+			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations,
 		},
 	})
 }
@@ -169,6 +169,18 @@ func failSigstore(ts *testscript.TestScript, _ bool, args []string) {
 // sigstore-claim NAME VALUE has the job's tokens say something else.
 func claimOfJob(ts *testscript.TestScript, _ bool, args []string) {
 	stageOf(ts).sigstore.Claim(args[0], args[1])
+}
+
+// attestations N: GitHub's store has so many.
+func checkAttestations(ts *testscript.TestScript, _ bool, args []string) {
+	if got := stageOf(ts).github.Attestations(); fmt.Sprint(len(got)) != args[0] {
+		ts.Fatalf("%d attestations, want %s", len(got), args[0])
+	}
+}
+
+// attestations-withheld: the token may not write to GitHub's store. With ! it may.
+func withholdAttestations(ts *testscript.TestScript, neg bool, _ []string) {
+	stageOf(ts).github.WithholdAttestations(!neg)
 }
 
 // exits CODE PROGRAM ARGS... runs a program and demands its exit code.
@@ -426,7 +438,7 @@ func checkSigned(ts *testscript.TestScript, neg bool, args []string) {
 	identity, err := sign.ByKey(ts.Getenv(args[2]), "")
 	ts.Check(err)
 	has := (&published.Client{Host: stageOf(ts).host()}).Attached
-	signer := sign.Signer{Identity: func(context.Context) (*sign.Identity, error) { return identity, nil }, Attached: has,
+	signer := sign.Signer{Who: identity, Attached: has,
 		Attach: func(context.Context, verdict.Approval, name.Digest, []published.Attachment) error {
 			return errors.New("it is not signed")
 		}}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
@@ -39,6 +40,8 @@ func (j *job) checkSigning(p Process, log *actions.Log, problems *service.Proble
 		problems.Add("sign", "give one as `sign-key`", "there is no key to sign with")
 	case c.Sign == "keyless" && finishes && !j.identity:
 		problems.Add("sign", "give the job `permissions: id-token: write`", "the job may not ask for a token of its identity, which signs")
+	case c.Attest == "github" && c.SignKey != "" && c.Sign != "keyless":
+		problems.Add("attest", "attest to the `registry`, or sign keyless", "GitHub's store takes what a workflow has signed, and not what a key has")
 	}
 	if c.SignKey != "" && c.Sign != "keyless" {
 		var err error
@@ -88,11 +91,27 @@ func (s *session) sign(ctx context.Context, r publish.Result, approval verdict.A
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, signTime, fmt.Errorf("it was not signed within %s", signTime))
 	defer cancel()
-	signer := sign.Signer{Identity: s.identify, Attach: s.registry.Attach, Attached: s.registry.Attached}
-	record, err := signer.Sign(ctx, approval, s.claims(r)...)
+	who, public, err := s.identify(ctx)
 	if errors.Is(err, errPrivate) && s.job.Config.Sign == "auto" {
 		s.leaveUnsigned(errPrivate.Error())
 		return sign.Record{}, nil
+	}
+	if err != nil {
+		return sign.Record{}, fmt.Errorf("signing %s: %w", r.Candidate.Image.Ref, err)
+	}
+	signer := sign.Signer{Who: who, Attach: s.registry.Attach, Attached: s.registry.Attached, Repository: s.job.Event.Repository}
+	if attest := s.job.Config.Attest; attest == "github" || attest == "auto" && public {
+		api, err := github.New(s.job.Event.APIURL, s.job.Event.Repository, s.job.Config.Token)
+		if err != nil {
+			return sign.Record{}, err
+		}
+		signer.Store, signer.Stored = api.Attest, api.Attested
+	}
+	record, err := signer.Sign(ctx, approval, s.claims(r)...)
+	if errors.Is(err, github.ErrNoStore) && s.job.Config.Attest == "auto" {
+		s.note(fmt.Sprintf("Attestations went to the registry: %v; give the job `permissions: attestations: write`, or choose `attest: registry`.", github.ErrNoStore))
+		signer.Store = nil
+		record, err = signer.Sign(ctx, approval, s.claims(r)...)
 	}
 	if err == nil {
 		s.log.Printf("%s: signed by %s", r.Plan.Name, record.By())
@@ -101,34 +120,40 @@ func (s *session) sign(ctx context.Context, r publish.Result, approval verdict.A
 }
 
 // leaveUnsigned has the report say why nothing is signed.
-func (s *session) leaveUnsigned(why string) {
+func (s *session) leaveUnsigned(why string) { s.note("Nothing was signed: " + why + ".") }
+
+// note has the report tell something, once.
+func (s *session) note(notice string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unsigned = "Nothing was signed: " + why + "."
+	if !slices.Contains(s.notices, notice) {
+		s.notices = append(s.notices, notice)
+	}
 }
 
 // errPrivate keeps the names of private repositories out of a log that everybody reads.
 var errPrivate = errors.New("the repository is not public, and the public transparency log would tell its name and its workflows to everybody; give a key as `sign-key`, or a Sigstore of your own as `signing-config` and `trusted-root`")
 
-// identify is who signs: the key, or the workflow that the job is of.
-func (s *session) identify(ctx context.Context) (*sign.Identity, error) {
+// identify is who signs: the key, or the workflow that the job is of; and whether everybody may know of it.
+func (s *session) identify(ctx context.Context) (*sign.Identity, bool, error) {
 	if s.job.key != nil {
-		return s.job.key, nil
+		return s.job.key, false, nil
 	}
 	client := github.Patient()
 	who, err := actions.AskIdentity(ctx, s.process.Getenv, client, "sigstore")
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	s.log.Mask(who.Token)
 	if s.job.instance == nil && !who.Public() {
-		return nil, errPrivate
+		return nil, false, errPrivate
 	}
 	instance, err := s.certifier()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return instance.Keyless(ctx, client, who.Token)
+	identity, err := instance.Keyless(ctx, client, who.Token)
+	return identity, who.Public(), err
 }
 
 // certifier is the Sigstore that certifies. The public one is asked for what describes it once in a run.

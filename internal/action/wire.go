@@ -47,7 +47,7 @@ type session struct {
 	mu       sync.Mutex
 	loaded   []string       // images that this run put into the engine
 	sigstore *sign.Instance // that certifies; nil until it is needed
-	unsigned string         // why nothing is signed, for a person
+	notices  []string       // of what was let be, for a person
 }
 
 func (j job) registryClient() *registry.Client {

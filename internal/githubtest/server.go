@@ -1,5 +1,5 @@
 // Package githubtest is a GitHub API in this process, for tests and demonstrations. It serves
-// code scanning on a loopback port, so that another process can use it too, and is stricter
+// code scanning and attestations on a loopback port, so that another process can use it too, and is stricter
 // than GitHub: what GitHub would drop in silence, it refuses. Everything refused is recorded.
 package githubtest
 
@@ -31,6 +31,8 @@ type Server struct {
 
 	mu       sync.Mutex
 	uploads  []Upload
+	attested []Attestation
+	withheld bool // the right to attest
 	polls    map[string]int    // by upload: how often its status was asked for
 	refs     map[string]string // commits by ref, without refs/
 	problems []string
@@ -57,6 +59,8 @@ func Start(token string) *Server {
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/code-scanning/sarifs", s.upload)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/code-scanning/sarifs/{id}", s.status)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/commits/{ref...}", s.commit)
+	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/attestations", s.attest)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/attestations/{digest}", s.listAttestations)
 	mux.HandleFunc("/", s.unknown)
 	s.http = &http.Server{Handler: s.guard(mux), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.http.Serve(listener) }()

@@ -81,21 +81,34 @@ func (i *Identity) prove(data []byte, image name.Digest) (*intoto.Statement, err
 	return proven.Statement, nil
 }
 
-// record says how anybody can prove what this identity signs.
-func (i *Identity) record(image name.Digest, claims []Claim) Record {
-	r := Record{Identity: i.name, Issuer: i.issuer, PublicKey: i.publicKey, Attested: []string{}}
-	how := fmt.Sprintf("--certificate-identity %s --certificate-oidc-issuer %s", quote(i.name), quote(i.issuer))
-	if i.publicKey != "" {
+// record says how anybody can prove what is signed.
+func (s *Signer) record(image name.Digest, claims []Claim) Record {
+	who := s.Who
+	r := Record{Identity: who.name, Issuer: who.issuer, PublicKey: who.publicKey, Attested: []string{}}
+	how := fmt.Sprintf("--certificate-identity %s --certificate-oidc-issuer %s", quote(who.name), quote(who.issuer))
+	if who.publicKey != "" {
 		how = "--key cosign.pub --insecure-ignore-tlog=true"
 	}
 	r.Verify = []string{fmt.Sprintf("cosign verify %s %s", how, image.Name())}
 	for _, claim := range claims {
-		if !slices.Contains(r.Attested, claim.Type) {
-			r.Attested = append(r.Attested, claim.Type)
-			r.Verify = append(r.Verify, fmt.Sprintf("cosign verify-attestation --type %s %s %s", quote(claim.Type), how, claim.images([]name.Digest{image})[0].Name()))
+		if slices.Contains(r.Attested, claim.Type) {
+			continue
+		}
+		r.Attested = append(r.Attested, claim.Type)
+		of := claim.images([]name.Digest{image})[0].Name()
+		if s.Store == nil {
+			r.Verify = append(r.Verify, fmt.Sprintf("cosign verify-attestation --type %s %s %s", quote(claim.Type), how, of))
+		} else {
+			r.Verify = append(r.Verify, fmt.Sprintf("gh attestation verify oci://%s --repo %s --signer-workflow %s --predicate-type %s", of, quote(s.Repository), quote(who.workflow()), quote(claim.Type)))
 		}
 	}
 	return r
+}
+
+// workflow is the file of a workflow that signs, as host/owner/name/.github/workflows/x.yml.
+func (i *Identity) workflow() string {
+	file, _, _ := strings.Cut(strings.TrimPrefix(i.name, "https://"), "@")
+	return file
 }
 
 // quote makes a shell take text as it stands: a branch may be called by what a shell would run.

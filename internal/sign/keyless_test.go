@@ -3,22 +3,38 @@ package sign
 import (
 	"context"
 	"crypto/elliptic"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/org/ghcr-publish/internal/github"
+	"github.com/org/ghcr-publish/internal/githubtest"
 	"github.com/org/ghcr-publish/internal/sigstoretest"
 )
 
-// certify has an image be signed by whoever the token of a Sigstore is of.
-func (s *stage) certify(t *testing.T, of *sigstoretest.Server) {
-	t.Helper()
-	instance, err := NewInstance(of.SigningConfig(), of.TrustedRoot())
+// keyless asks one Sigstore to certify whoever a token of it is of, to be proven by what another one is proven by.
+func keyless(ctx context.Context, of, by *sigstoretest.Server, token string) (*Identity, error) {
+	instance, err := NewInstance(of.SigningConfig(), by.TrustedRoot())
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	s.Identity = func(ctx context.Context) (*Identity, error) {
-		return instance.Keyless(ctx, &http.Client{Transport: http.DefaultTransport}, of.Token("sigstore"))
+	return instance.Keyless(ctx, &http.Client{Transport: http.DefaultTransport}, token)
+}
+
+// certifiedStage is a stage on which whoever the token of a Sigstore is of signs.
+func certifiedStage(t *testing.T, world *sigstoretest.Server) *stage {
+	t.Helper()
+	s := newStage(t, ecKey(elliptic.P256()))
+	s.certify(t, world)
+	return s
+}
+
+func (s *stage) certify(t *testing.T, world *sigstoretest.Server) {
+	t.Helper()
+	var err error
+	if s.Who, err = keyless(t.Context(), world, world, world.Token("sigstore")); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -28,8 +44,7 @@ func TestKeyless(t *testing.T) {
 	t.Parallel()
 	world := sigstoretest.Start()
 	defer world.Close()
-	s := newStage(t, ecKey(elliptic.P256()))
-	s.certify(t, world)
+	s := certifiedStage(t, world)
 	claim := Claim{Type: "https://example.com/one", Predicate: map[string]string{"a": "b"}}
 	record, err := s.Sign(t.Context(), s.approval, claim)
 	if err != nil {
@@ -54,65 +69,109 @@ func TestKeyless(t *testing.T) {
 		t.Errorf("the second time: record %+v, %d entries, %v", record, world.Entries(), err)
 	}
 	world.Claim("job_workflow_ref", "octo-org/shared/.github/workflows/images.yml@refs/heads/feature")
+	s.certify(t, world)
 	if record, err = s.Sign(t.Context(), s.approval); err != nil || record.Before || world.Entries() != 3 {
 		t.Errorf("on another ref: record %+v, %d entries, %v", record, world.Entries(), err)
 	}
 }
 
-func TestKeylessFails(t *testing.T) {
+func TestNobodyIsCertified(t *testing.T) {
 	t.Parallel()
+	world := sigstoretest.Start()
+	defer world.Close()
+	ended, stop := context.WithCancel(t.Context())
+	stop()
 	for name, c := range map[string]struct {
-		change func(*testing.T, *stage, *sigstoretest.Server)
+		ctx         context.Context
+		token, want string
+	}{
+		"a token for somebody else": {t.Context(), world.Token("somebody else"), "asking for a certificate: Fulcio returned 401"},
+		"no token":                  {t.Context(), "hunter2", "asking for a certificate: "},
+		"the end of the run":        {ended, world.Token("sigstore"), "context canceled"},
+	} {
+		if who, err := keyless(c.ctx, world, world, c.token); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), c.token) {
+			t.Errorf("%s: certified %v, error %v, want one that says %q", name, who != nil, err, c.want)
+		}
+	}
+	world.Fail("/api/v2/signingCert", 403)
+	if _, err := keyless(t.Context(), world, world, world.Token("sigstore")); err == nil || !strings.Contains(err.Error(), "Fulcio returned 403") {
+		t.Errorf("an authority that is out of order: %v", err)
+	}
+}
+
+func TestNothingIsSignedWithoutAWitness(t *testing.T) {
+	t.Parallel()
+	for path, c := range map[string]struct {
+		status int
 		want   string
 	}{
-		"no certificate":   {func(_ *testing.T, _ *stage, w *sigstoretest.Server) { w.Fail("/api/v2/signingCert", 403) }, "asking for a certificate: Fulcio returned 403"},
-		"no log":           {func(_ *testing.T, _ *stage, w *sigstoretest.Server) { w.Fail("/api/v1/log", 400) }, "making a bundle of https://sigstore.dev/cosign/sign/v1: [POST /api/v1/log/entries][400]"},
-		"no timestamp":     {func(_ *testing.T, _ *stage, w *sigstoretest.Server) { w.Fail("/timestamp", 403) }, "timestamp authority returned 403"},
-		"an unknown token": {func(t *testing.T, s *stage, w *sigstoretest.Server) { s.present(t, w, w.Token("somebody else")) }, "Fulcio returned 401"},
-		"no token at all":  {func(t *testing.T, s *stage, w *sigstoretest.Server) { s.present(t, w, "token") }, "unable to get subject"},
-		"a stranger's root": {func(t *testing.T, s *stage, w *sigstoretest.Server) {
-			other := sigstoretest.Start()
-			t.Cleanup(other.Close)
-			instance := must(NewInstance(w.SigningConfig(), other.TrustedRoot()))
-			s.Identity = func(ctx context.Context) (*Identity, error) {
-				return instance.Keyless(ctx, &http.Client{Transport: http.DefaultTransport}, w.Token("sigstore"))
-			}
-		}, "cannot be proven"},
+		"/api/v1/log": {400, "making a bundle of https://sigstore.dev/cosign/sign/v1: [POST /api/v1/log/entries][400]"},
+		"/timestamp":  {403, "timestamp authority returned 403"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(path, func(t *testing.T) {
 			t.Parallel()
 			world := sigstoretest.Start()
 			defer world.Close()
-			s := newStage(t, ecKey(elliptic.P256()))
-			s.certify(t, world)
-			c.change(t, s, world)
-			record, err := s.Sign(t.Context(), s.approval)
-			if err == nil || !strings.Contains(err.Error(), c.want) || record.By() != "" {
-				t.Errorf("record %+v, error %v, want one that says %q", record, err, c.want)
+			s := certifiedStage(t, world)
+			world.Fail(path, c.status)
+			if record, err := s.Sign(t.Context(), s.approval); err == nil || !strings.Contains(err.Error(), c.want) || record.By() != "" || s.writes != 0 {
+				t.Errorf("record %+v, %d writes, error %v, want one that says %q", record, s.writes, err, c.want)
 			}
 		})
 	}
 }
 
-// present shows a token of a test's own.
-func (s *stage) present(t *testing.T, to *sigstoretest.Server, token string) {
-	t.Helper()
-	instance := must(NewInstance(to.SigningConfig(), to.TrustedRoot()))
-	s.Identity = func(ctx context.Context) (*Identity, error) {
-		return instance.Keyless(ctx, &http.Client{Transport: http.DefaultTransport}, token)
+func TestAStrangersCertificateProvesNothing(t *testing.T) {
+	t.Parallel()
+	world, stranger := sigstoretest.Start(), sigstoretest.Start()
+	defer world.Close()
+	defer stranger.Close()
+	s := certifiedStage(t, world)
+	var err error
+	if s.Who, err = keyless(t.Context(), stranger, world, stranger.Token("sigstore")); err != nil {
+		t.Fatal(err)
+	}
+	if record, err := s.Sign(t.Context(), s.approval); err == nil || !strings.Contains(err.Error(), "cannot be proven") || s.writes != 0 {
+		t.Errorf("record %+v, %d writes, error %v", record, s.writes, err)
 	}
 }
 
-func TestSigningEndsWithItsContext(t *testing.T) {
+func TestClaimsGoToGitHub(t *testing.T) {
 	t.Parallel()
 	world := sigstoretest.Start()
 	defer world.Close()
-	s := newStage(t, ecKey(elliptic.P256()))
+	s := certifiedStage(t, world)
+	api := githubtest.Start("token")
+	defer api.Close()
+	client := must(github.New(api.URL, "octo-org/cards", "token"))
+	s.Store, s.Stored, s.Repository = client.Attest, client.Attested, "octo-org/cards"
+	claims := []Claim{{Type: "https://example.com/all", Predicate: map[string]int{"n": 1}}, {Type: "https://example.com/one", Predicate: map[string]int{"n": 2}, Image: s.approval.Images()[0]}}
+	record, err := s.Sign(t.Context(), s.approval, claims...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := api.Attestations()
+	if len(stored) != 2 || len(stored[0].Subjects) != 3 || len(stored[1].Subjects) != 1 || s.listed != 3 {
+		t.Errorf("stored %+v, and %d indexes written", stored, s.listed)
+	}
+	candidate, _ := s.approval.Candidate()
+	want := "gh attestation verify oci://" + candidate.Name() + " --repo 'octo-org/cards' --signer-workflow 'github.com/octo-org/shared/.github/workflows/images.yml' --predicate-type 'https://example.com/all'"
+	if len(record.Verify) != 3 || record.Verify[1] != want {
+		t.Errorf("it is proven by %q, want %q", record.Verify, want)
+	}
+	s.wantProven(t, signed, s.approval.Images()...)
+	if record, err = s.Sign(t.Context(), s.approval, claims...); err != nil || !record.Before || len(api.Attestations()) != 2 {
+		t.Errorf("the second time: record %+v, %d stored, %v", record, len(api.Attestations()), err)
+	}
+
+	// Where GitHub takes none, nothing is said of the image anywhere.
+	s.writes = 0
 	s.certify(t, world)
-	ctx, stop := context.WithCancel(t.Context())
-	stop()
-	if _, err := s.Identity(ctx); err == nil || !strings.Contains(err.Error(), "context canceled") {
-		t.Errorf("a certificate was asked for after the end: %v", err)
+	api.Fail(1, http.StatusNotFound, nil, "")
+	api.Fail(1, http.StatusNotFound, nil, "")
+	api.Fail(1, http.StatusForbidden, nil, `{"message":"Resource not accessible by integration"}`)
+	if _, err = s.Sign(t.Context(), s.approval, claims...); !errors.Is(err, github.ErrNoStore) || !strings.Contains(err.Error(), "attestations: write") || s.writes != 0 {
+		t.Errorf("%d writes, %v", s.writes, err)
 	}
 }
 

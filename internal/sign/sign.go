@@ -15,11 +15,14 @@ import (
 
 // A Signer signs the images of a run.
 type Signer struct {
-	// Identity is who signs. It is asked for anew for each service, because what proves it may be short-lived.
-	Identity func(context.Context) (*Identity, error)
-	// Attach and Attached are the registry's: see registry.Client.
+	Who *Identity
+	// Attach and Attached are the registry's, which signatures go to: see registry.Client.
 	Attach   func(ctx context.Context, approval verdict.Approval, image name.Digest, files []registry.Attachment) error
 	Attached func(ctx context.Context, image name.Digest, mediaType, key, value string) ([][]byte, error)
+	// Store and Stored are Attest and Attested of a github.Client, where claims are to go there and not to the registry.
+	Store      func(ctx context.Context, bundle []byte) error
+	Stored     func(ctx context.Context, digest, predicateType string) ([][]byte, error)
+	Repository string // owner/name whose attestations they are then
 }
 
 // A Record is who signed an image, and how anybody can prove it. The zero Record stands for an image that nobody signed.
@@ -40,19 +43,15 @@ func (r Record) By() string {
 	return r.Identity
 }
 
-// Sign signs the approved images, and what is claimed of them, and proves that the registry has it. What this identity
-// has signed before is not signed again.
+// Sign signs the approved images, and what is claimed of them, and proves all of it. What this identity has signed before
+// is not signed again.
 func (s *Signer) Sign(ctx context.Context, approval verdict.Approval, claims ...Claim) (Record, error) {
 	candidate, err := approval.Candidate()
 	if err != nil {
 		return Record{}, fmt.Errorf("signing: %w", err)
 	}
-	who, err := s.Identity(ctx)
-	if err != nil {
-		return Record{}, fmt.Errorf("signing %s: %w", candidate, err)
-	}
-	one := &signing{s, who, approval}
-	record := who.record(candidate, claims)
+	record := s.record(candidate, claims)
+	one := &signing{s, approval}
 	if record.Before, err = one.sign(ctx, append(claims, Claim{Type: signatureType})); err != nil {
 		return Record{}, fmt.Errorf("signing %s: %w", candidate, err)
 	}
@@ -66,7 +65,6 @@ const signatureType = "https://sigstore.dev/cosign/sign/v1"
 // A signing is that of one service.
 type signing struct {
 	*Signer
-	who      *Identity
 	approval verdict.Approval
 }
 
@@ -90,11 +88,15 @@ func (s *signing) sign(ctx context.Context, claims []Claim) (bool, error) {
 	if err := s.store(ctx, missing, bundles); err != nil {
 		return false, err
 	}
-	if missing, err = s.missing(ctx, missing); err == nil && len(missing) > 0 {
+	// What is listed of GitHub's store may be seconds old, so the registry alone is read back.
+	if missing, err = s.missing(ctx, slices.DeleteFunc(missing, s.elsewhere)); err == nil && len(missing) > 0 {
 		err = fmt.Errorf("the statement %s that was just signed cannot be proven from what the registry has", missing[0].Type)
 	}
 	return false, err
 }
+
+// elsewhere reports whether a claim goes to GitHub's store. A signature goes beside the image, where whoever pulls it looks.
+func (s *signing) elsewhere(c Claim) bool { return s.Store != nil && c.Type != signatureType }
 
 // bundleType is the media type of a Sigstore bundle, and the annotations say what is in it.
 // https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md
@@ -106,19 +108,34 @@ const (
 	statementType = "application/vnd.in-toto+json"
 )
 
+// bundle signs a claim, and proves it.
 func (s *signing) bundle(ctx context.Context, claim Claim) (registry.Attachment, error) {
-	data, err := s.who.sign(ctx, claim.about(s.approval.Images()))
+	data, err := s.Who.sign(ctx, claim.about(s.approval.Images()))
+	if err == nil && !s.Who.proves(data, claim, claim.images(s.approval.Images())) {
+		err = fmt.Errorf("the statement %s that was just signed cannot be proven", claim.Type)
+	}
 	return registry.Attachment{MediaType: bundleType, Data: data, Annotations: map[string]string{contentKey: dsseContent, predicateKey: claim.Type}}, err
 }
 
-// store puts bundles beside the images that they speak of. The index comes last: what it has, its platforms have too.
+// store puts bundles beside the images that they speak of, or into GitHub's store. The index comes last: what it has, its
+// platforms have too.
 func (s *signing) store(ctx context.Context, claims []Claim, bundles []registry.Attachment) error {
+	for i, claim := range claims {
+		if s.elsewhere(claim) {
+			if err := s.Store(ctx, bundles[i].Data); err != nil {
+				return err
+			}
+		}
+	}
 	for _, image := range s.approval.Images() {
 		var files []registry.Attachment
 		for i, claim := range claims {
-			if slices.Contains(claim.images(s.approval.Images()), image) {
+			if !s.elsewhere(claim) && slices.Contains(claim.images(s.approval.Images()), image) {
 				files = append(files, bundles[i])
 			}
+		}
+		if len(files) == 0 {
+			continue
 		}
 		if err := s.Attach(ctx, s.approval, image, files); err != nil {
 			return err
@@ -127,18 +144,26 @@ func (s *signing) store(ctx context.Context, claims []Claim, bundles []registry.
 	return nil
 }
 
-// missing are the claims that the registry has no proven statement of.
+// missing are the claims that there is no proven statement of.
 func (s *signing) missing(ctx context.Context, claims []Claim) ([]Claim, error) {
 	var missing []Claim
 	for _, claim := range claims {
 		images := claim.images(s.approval.Images())
-		bundles, err := s.Attached(ctx, images[len(images)-1], bundleType, predicateKey, claim.Type)
+		bundles, err := s.before(ctx, claim, images[len(images)-1])
 		if err != nil {
 			return nil, err
 		}
-		if !slices.ContainsFunc(bundles, func(bundle []byte) bool { return s.who.proves(bundle, claim, images) }) {
+		if !slices.ContainsFunc(bundles, func(bundle []byte) bool { return s.Who.proves(bundle, claim, images) }) {
 			missing = append(missing, claim)
 		}
 	}
 	return missing, nil
+}
+
+// before reads what was claimed of an image so far, proven or not.
+func (s *signing) before(ctx context.Context, claim Claim, image name.Digest) ([][]byte, error) {
+	if s.elsewhere(claim) {
+		return s.Stored(ctx, image.DigestStr(), claim.Type)
+	}
+	return s.Attached(ctx, image, bundleType, predicateKey, claim.Type)
 }

@@ -71,6 +71,7 @@ func newStage(t *testing.T, key string) *stage {
 	client := &registry.Client{Host: host}
 	s.Attach, s.Attached = client.Attach, client.Attached
 	s.by(t, key)
+	s.writes, s.listed = 0, 0
 	return s
 }
 
@@ -81,7 +82,7 @@ func (s *stage) by(t *testing.T, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Identity = func(context.Context) (*Identity, error) { return identity, nil }
+	s.Who = identity
 }
 
 // approve pushes an image of two platforms and gives the right to tag it.
@@ -144,13 +145,12 @@ func TestEveryImageIsSignedByAnyKindOfKey(t *testing.T) {
 // wantProven demands that each image has one bundle of a type, and that it is proven.
 func (s *stage) wantProven(t *testing.T, claim Claim, images ...name.Digest) {
 	t.Helper()
-	who := must(s.Identity(t.Context()))
 	for _, image := range images {
 		bundles, err := s.Attached(t.Context(), image, bundleType, predicateKey, claim.Type)
 		if err != nil || len(bundles) != 1 {
 			t.Fatalf("%s has %d bundles of type %s, %v", image, len(bundles), claim.Type, err)
 		}
-		if !who.proves(bundles[0], claim, images) {
+		if !s.Who.proves(bundles[0], claim, images) {
 			t.Errorf("%s of %s is not proven", claim.Type, image)
 		}
 	}
@@ -208,7 +208,7 @@ func TestSigningAgainWritesNothing(t *testing.T) {
 func TestProofRefuses(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, ecKey(elliptic.P256()))
-	who, stranger := must(s.Identity(t.Context())), must(ByKey(ecKey(elliptic.P256()), ""))
+	who, stranger := s.Who, must(ByKey(ecKey(elliptic.P256()), ""))
 	images := s.approval.Images()
 	sound := must(who.sign(t.Context(), signed.about(images)))
 	if !who.proves(sound, signed, images) {
@@ -249,7 +249,6 @@ func TestSignFails(t *testing.T) {
 	refused := errors.New("no")
 	for name, change := range map[string]func(*stage){
 		"nothing was approved": func(s *stage) { s.approval = verdict.Approval{} },
-		"nobody is there":      func(s *stage) { s.Identity = func(context.Context) (*Identity, error) { return nil, refused } },
 		"the registry refuses": func(s *stage) {
 			s.Attach = func(context.Context, verdict.Approval, name.Digest, []registry.Attachment) error { return refused }
 		},
