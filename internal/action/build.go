@@ -165,8 +165,14 @@ func (s *session) build(ctx context.Context, service plan.Service, made map[stri
 	return publish.Candidate{Image: image, Steps: progress.Steps()}, err
 }
 
-// hint adds to a build's failure what its own words do not say.
+// hint adds to a failure what its own words do not say.
 func hint(err error) error {
+	if err == nil {
+		return nil
+	}
+	if advice := registry.Advice(err.Error()); advice != "" {
+		return fmt.Errorf("%w\n%s", err, advice)
+	}
 	if strings.Contains(err.Error(), "exec format error") {
 		return fmt.Errorf("%w\nno emulator runs this platform here: mount binfmt_misc on the host, so that a registered one stays, or build on a machine of that platform", err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/scan"
 	"github.com/org/ghcr-publish/internal/sign"
+	"github.com/org/ghcr-publish/internal/tags"
 	"github.com/org/ghcr-publish/internal/trivy"
 	"github.com/org/ghcr-publish/internal/verdict"
 )
@@ -127,8 +128,11 @@ func (s *session) publisher() publish.Publisher {
 	config := s.job.Config
 	p := publish.Publisher{
 		Build: s.build, Reuse: s.reuse, Published: s.published, Index: s.index,
-		Promote: s.promoter().Promote,
-		Tell:    s.log.Printf, Gates: config.Gates, Usual: s.usual, Native: s.native, NoEngine: s.noEngine,
+		Promote: func(ctx context.Context, service plan.Service, approval verdict.Approval) ([]tags.Move, error) {
+			moves, err := s.promoter().Promote(ctx, service, approval)
+			return moves, hint(err)
+		},
+		Tell: s.log.Printf, Gates: config.Gates, Usual: s.usual, Native: s.native, NoEngine: s.noEngine,
 		MaxParallel: config.MaxParallel, PerService: config.Promote == "per-service", NoPush: !s.job.pushes(),
 	}
 	if config.Sign != "off" {

@@ -71,20 +71,33 @@ func (c *Client) Platforms(ctx context.Context, builder string) ([]string, error
 	return platforms, nil
 }
 
-// Build builds, telling progress as it goes, and returns the digest of the pushed image index.
+// Build builds, telling progress as it goes, and returns the digest of the pushed image index. Where the registry fails for a
+// reason that passes, it is done again: what was built is in the builder's cache by then.
 func (c *Client) Build(ctx context.Context, b Build, progress *Progress) (digest string, err error) {
 	if err := os.MkdirAll(filepath.Dir(b.Metadata), 0o700); err != nil {
 		return "", fmt.Errorf("building: %w", err)
 	}
-	_, err = c.Run(ctx, run.Command{Argv: append(slices.Clone(c.Argv), b.Args()...), Env: c.Env, Stderr: progress})
-	progress.end()
+	err = c.build(ctx, b, progress)
+	for try := 0; err != nil && try < run.Tries && run.Passes(err.Error()) && run.Pause(ctx, try); try++ {
+		progress.tell("the registry failed, so this is done again")
+		err = c.build(ctx, b, &Progress{Tell: progress.Tell}) // what the steps took is known from the first time
+	}
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
 	if err != nil {
-		if ctx.Err() != nil {
-			return "", context.Cause(ctx)
-		}
-		return "", fmt.Errorf("building with buildx: %s", cmp.Or(progress.Explanation(), err.Error()))
+		return "", err
 	}
 	return readDigest(b.Metadata)
+}
+
+func (c *Client) build(ctx context.Context, b Build, progress *Progress) error {
+	_, err := c.Run(ctx, run.Command{Argv: append(slices.Clone(c.Argv), b.Args()...), Env: c.Env, Stderr: progress})
+	progress.end()
+	if err != nil {
+		return fmt.Errorf("building with buildx: %s", cmp.Or(progress.Explanation(), err.Error()))
+	}
+	return nil
 }
 
 // readDigest reads the index's digest from buildx's metadata file.

@@ -71,8 +71,30 @@ func (e *Engine) Platform(ctx context.Context) (string, error) {
 // Credentials are a registry's user and password, sent to the engine for one pull.
 type Credentials struct{ Host, Username, Password string }
 
-// Pull brings an image into the engine's store. The reference may be a tag or a digest.
+// Pull brings an image into the engine's store. The reference may be a tag or a digest. Unless the registry knows of no such
+// image, or refuses it, a failure is tried again.
 func (e *Engine) Pull(ctx context.Context, image, platform string, login Credentials) error {
+	err := e.pull(ctx, image, platform, login)
+	for try := 0; err != nil && try < pulls && !isFinal(err); try++ {
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Second << try):
+		}
+		err = e.pull(ctx, image, platform, login)
+	}
+	return err
+}
+
+// pulls is how often a failed pull is repeated.
+const pulls = 3
+
+func isFinal(err error) bool {
+	return errdefs.IsNotFound(err) || errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err) || errdefs.IsInvalidArgument(err) ||
+		strings.Contains(err.Error(), "unauthorized") || strings.Contains(err.Error(), "denied") || strings.Contains(err.Error(), "manifest unknown")
+}
+
+func (e *Engine) pull(ctx context.Context, image, platform string, login Credentials) error {
 	options := client.ImagePullOptions{}
 	if platform != "" {
 		p, err := ociPlatform(platform)

@@ -100,7 +100,7 @@ type artifactManifest struct {
 // put writes a manifest, and reports whether the answer names the subject that it refers to. The library's own writing hides
 // that, and writes the index of what refers to an image anew for each.
 func (c *Client) put(ctx context.Context, ref name.Digest, manifest []byte, subject string) (bool, error) {
-	carrier, err := c.carrier(ctx, ref.Repository)
+	authorized, err := c.authorized(ctx, ref.Repository)
 	if err != nil {
 		return false, err
 	}
@@ -110,7 +110,7 @@ func (c *Client) put(ctx context.Context, ref name.Digest, manifest []byte, subj
 		return false, err
 	}
 	request.Header.Set("Content-Type", string(types.OCIManifestSchema1))
-	answer, err := carrier.RoundTrip(request)
+	answer, err := authorized.RoundTrip(request)
 	if err != nil {
 		return false, err
 	}
@@ -118,18 +118,13 @@ func (c *Client) put(ctx context.Context, ref name.Digest, manifest []byte, subj
 	return answer.Header.Get("OCI-Subject") == subject, transport.CheckError(answer, http.StatusCreated)
 }
 
-// carrier carries requests that write to a repository, with its login, and repeats what may succeed the next time.
-func (c *Client) carrier(ctx context.Context, repo name.Repository) (http.RoundTripper, error) {
-	login, base := authn.Anonymous, c.Transport
+// authorized carries requests that write to a repository, with its login.
+func (c *Client) authorized(ctx context.Context, repo name.Repository) (http.RoundTripper, error) {
+	login := authn.Anonymous
 	if c.Password != "" && c.holds(repo) {
 		login = &authn.Basic{Username: c.Username, Password: c.Password}
 	}
-	if base == nil {
-		base = remote.DefaultTransport
-	}
-	base = transport.NewUserAgent(transport.NewRetry(base, transport.WithRetryStatusCodes(http.StatusRequestTimeout, http.StatusTooManyRequests,
-		http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout)), "ghcr-publish")
-	return transport.NewWithContext(ctx, repo.Registry, login, base, []string{repo.Scope(transport.PushScope)})
+	return transport.NewWithContext(ctx, repo.Registry, login, transport.NewUserAgent(c.carrier(), "ghcr-publish"), []string{repo.Scope(transport.PushScope)})
 }
 
 // lists reports whether the registry itself lists what refers to an image, though it did not say so.

@@ -53,10 +53,7 @@ type Image struct {
 }
 
 func (c *Client) options(ctx context.Context, repo name.Repository) []remote.Option {
-	options := []remote.Option{remote.WithContext(ctx), remote.WithUserAgent("ghcr-publish")}
-	if c.Transport != nil {
-		options = append(options, remote.WithTransport(c.Transport))
-	}
+	options := []remote.Option{remote.WithContext(ctx), remote.WithUserAgent("ghcr-publish"), remote.WithTransport(c.carrier()), remote.WithRetryStatusCodes()}
 	if c.Password != "" && c.holds(repo) {
 		options = append(options, remote.WithAuth(&authn.Basic{Username: c.Username, Password: c.Password}))
 	}

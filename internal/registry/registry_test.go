@@ -581,7 +581,7 @@ func TestFaultsThatPass(t *testing.T) {
 		{"503 twice, then all is well", []int{503, 503, ok}, 3, true, false},
 		{"429, then all is well", []int{429, ok}, 2, true, false},
 		{"a broken connection, then all is well", []int{0, ok}, 2, true, false},
-		{"500 for good", []int{500, 500, 500, 500, 500, 500}, 3, false, true},
+		{"500 for good", []int{500, 500, 500, 500, 500, 500, 500}, 6, false, true},
 		{"401 is not repeated", []int{401}, 1, false, true},
 		{"403 is not repeated", []int{403}, 1, false, true},
 		{"404 is an answer", []int{404}, 1, false, false},

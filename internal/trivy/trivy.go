@@ -81,7 +81,7 @@ func (c *Client) Scan(ctx context.Context, image, layout, platform string) ([]Vu
 	} else {
 		args = append(args, "--image-src", "remote", "--", image)
 	}
-	out, err := c.Run(ctx, run.Command{Argv: args, Dir: c.Dir, Env: c.Env})
+	out, err := run.Patient(c.Run)(ctx, run.Command{Argv: args, Dir: c.Dir, Env: c.Env})
 	if err != nil {
 		return nil, fmt.Errorf("scanning %s for %s: %w", cmp.Or(image, layout), platform, err)
 	}

@@ -1,0 +1,189 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// What may be different the next time, whoever it is asked of.
+var passing = []int{http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, 499, // which proxies say of a client that gave up
+	http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
+
+const (
+	repeats     = 5 // with the pauses between them about ten seconds
+	firstPause  = 300 * time.Millisecond
+	longest     = 15 * time.Second
+	mostRefused = 3 // how often a refusal is asked about again that may be the registry's own mistake
+
+	// patience is how long an answer may take of which little is expected.
+	patience = 30 * time.Second
+	// little is how many bytes of an answer are read at once and proven, so that a broken one is asked for again.
+	little = 8 << 20
+)
+
+// A patient transport repeats what may succeed the next time. What it hands on of small answers is whole, and is what its
+// digest says.
+type patient struct {
+	base http.RoundTripper
+}
+
+func (p patient) RoundTrip(request *http.Request) (*http.Response, error) {
+	one := &attempt{request: request}
+	client := &retryablehttp.Client{
+		HTTPClient: &http.Client{Transport: proving{p.base, patience}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		RetryMax:   repeats, RetryWaitMin: firstPause, RetryWaitMax: longest, CheckRetry: one.again, Backoff: backoff, ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+	return (&retryablehttp.RoundTripper{Client: client}).RoundTrip(request)
+}
+
+// backoff waits as the registry asks, as long as that is not for ever.
+func backoff(least, most time.Duration, n int, answer *http.Response) time.Duration {
+	return min(retryablehttp.DefaultBackoff(least, most, n, answer), 2*most)
+}
+
+// An attempt is one request with its repetitions.
+type attempt struct {
+	request *http.Request
+	refused int
+}
+
+// again reports whether a request is repeated.
+func (a *attempt) again(ctx context.Context, answer *http.Response, err error) (bool, error) {
+	switch {
+	case ctx.Err() != nil:
+		return false, context.Cause(ctx)
+	case isUpload(a.request):
+		return false, nil // which begins anew as a whole
+	case err != nil && (isNobodyThere(err) || strings.Contains(err.Error(), http.ErrSchemeMismatch.Error())):
+		return false, nil
+	case err != nil:
+		return retryablehttp.DefaultRetryPolicy(ctx, nil, err)
+	case slices.Contains(passing, answer.StatusCode):
+		return true, nil
+	case answer.StatusCode == http.StatusForbidden && a.mayBeMistaken(answer):
+		a.refused++
+		return a.refused <= mostRefused, nil
+	}
+	return false, nil
+}
+
+// isNobodyThere reports whether a connection was refused, or its host is not known: that does not pass in seconds.
+func isNobodyThere(err error) bool {
+	var failed *net.OpError
+	return errors.As(err, &failed) && (failed.Op == "dial" || failed.Op == "proxyconnect") && !failed.Timeout()
+}
+
+// isUpload reports whether a request sends a part of a blob: the registry keeps count of what has come.
+func isUpload(r *http.Request) bool {
+	return (r.Method == http.MethodPatch || r.Method == http.MethodPut) && strings.Contains(r.URL.Path, "/blobs/uploads/")
+}
+
+// mayBeMistaken reports whether a refusal is of the kind that ghcr.io is known to give by mistake: of a token, or of an
+// upload without a word why.
+func (a *attempt) mayBeMistaken(answer *http.Response) bool {
+	if !strings.HasPrefix(a.request.URL.Path, "/v2/") {
+		return true
+	}
+	if !strings.Contains(a.request.URL.Path, "/blobs/uploads/") {
+		return false
+	}
+	said, _ := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
+	answer.Body = io.NopCloser(io.MultiReader(bytes.NewReader(said), answer.Body))
+	var refusal transport.Error
+	return json.Unmarshal(said, &refusal) != nil || len(refusal.Errors) == 0
+}
+
+// A proving transport bounds the time until an answer begins, and reads a small one to its end: it must be whole, and be what
+// its digest says. Larger ones are proven by whoever reads them.
+type proving struct {
+	base     http.RoundTripper
+	patience time.Duration
+}
+
+var errSlow = errors.New("no answer in time")
+
+func (p proving) RoundTrip(request *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(request.Context())
+	timer := time.AfterFunc(p.patience, func() { cancel(fmt.Errorf("%w (%s)", errSlow, p.patience)) })
+	answer, err := p.base.RoundTrip(request.WithContext(ctx))
+	if err == nil && (answer.ContentLength > little || answer.StatusCode >= http.StatusMultipleChoices) {
+		timer.Stop()
+		answer.Body = closing{answer.Body, cancel}
+		return answer, nil
+	}
+	if err == nil {
+		err = prove(request, answer)
+	}
+	timer.Stop()
+	if slow := context.Cause(ctx); err != nil && errors.Is(slow, errSlow) {
+		err = slow
+	}
+	cancel(nil)
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// closing ends a request's context with its answer.
+type closing struct {
+	io.ReadCloser
+	cancel context.CancelCauseFunc
+}
+
+func (c closing) Close() error {
+	defer c.cancel(nil)
+	return c.ReadCloser.Close()
+}
+
+// named finds the digest that a path ends with.
+var named = regexp.MustCompile(`/(?:manifests|blobs)/(sha256:[0-9a-f]{64})$`)
+
+// prove reads an answer's body and compares it with the digest that was asked for, or that the registry names.
+func prove(request *http.Request, answer *http.Response) error {
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, fileLimit+1))
+	if err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	if len(body) > fileLimit {
+		return fmt.Errorf("the answer is larger than %d bytes", fileLimit)
+	}
+	answer.Body = io.NopCloser(bytes.NewReader(body))
+	want := ""
+	if m := named.FindStringSubmatch(request.URL.Path); m != nil {
+		want = m[1]
+	} else if strings.Contains(request.URL.Path, "/manifests/") {
+		want = answer.Header.Get("Docker-Content-Digest")
+	}
+	if want == "" || request.Method != http.MethodGet || answer.StatusCode != http.StatusOK {
+		return nil
+	}
+	if got, _, err := v1.SHA256(bytes.NewReader(body)); err != nil || got.String() != want && strings.HasPrefix(want, "sha256:") {
+		return fmt.Errorf("the answer is %s and not %s", got, want)
+	}
+	return nil
+}
+
+// transport carries all requests of the client.
+func (c *Client) carrier() http.RoundTripper {
+	if c.Transport != nil {
+		return patient{c.Transport}
+	}
+	return patient{remote.DefaultTransport}
+}
