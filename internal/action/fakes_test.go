@@ -181,9 +181,15 @@ func progress(step string, cached bool, failure string) {
 	fmt.Fprintf(os.Stderr, `{"vertexes":[%s],"logs":[{"vertex":%q,"stream":1,"data":%q}]}`+"\n", vertex, step, log)
 }
 
+// digestOf is the digest in an image's name, as a file's name.
+func digestOf(image string) string {
+	_, digest, _ := strings.Cut(image, "@")
+	return strings.ReplaceAll(digest, ":", "-")
+}
+
 // fakeTrivy stands for Trivy. FINDINGS is a folder; a file in it named by platform (linux-arm64)
-// holds "ID SEVERITY" lines, which every image of that platform then has. A file named "down" makes
-// the database unreachable.
+// holds "ID SEVERITY" lines, which every image of that platform then has, and one named by digest (sha256-…) those that
+// one image has. A file named "down" makes the database unreachable.
 func fakeTrivy() {
 	note()
 	for _, name := range []string{"trivy.yaml", ".trivyignore"} {
@@ -209,7 +215,10 @@ func fakeTrivy() {
 	}
 	type vulnerability struct{ VulnerabilityID, PkgName, InstalledVersion, FixedVersion, Severity string }
 	found := []vulnerability{}
-	data, _ := os.ReadFile(filepath.Join(folder, strings.ReplaceAll(option("--platform")[0], "/", "-")))
+	data, err := os.ReadFile(filepath.Join(folder, digestOf(os.Args[len(os.Args)-1])))
+	if err != nil {
+		data, _ = os.ReadFile(filepath.Join(folder, strings.ReplaceAll(option("--platform")[0], "/", "-")))
+	}
 	for line := range strings.Lines(string(data)) {
 		if fields := strings.Fields(line); len(fields) == 2 {
 			found = append(found, vulnerability{fields[0], "libfoo", "1.0", "1.1", fields[1]})

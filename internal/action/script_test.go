@@ -78,7 +78,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "github-ref": setRef, "engine-empty": checkEngine,
-			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
+			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
 			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations,
 		},
 	})
@@ -341,6 +341,16 @@ func checkPlatforms(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if !slices.Equal(got, args[2:]) {
 		ts.Fatalf("platforms %q, want %q", got, args[2:])
+	}
+}
+
+// has SERVICE TAG PLATFORM FILE: a scan of the image that is published there finds what the file lists.
+func setFindings(ts *testscript.TestScript, _ bool, args []string) {
+	for _, m := range indexOf(ts, args[0], args[1]).Manifests {
+		if m.Platform.String() == args[2] {
+			name := filepath.Join(ts.Getenv("FINDINGS"), strings.ReplaceAll(m.Digest.String(), ":", "-"))
+			ts.Check(os.WriteFile(name, []byte(ts.ReadFile(args[3])), 0o644))
+		}
 	}
 }
 

@@ -218,8 +218,9 @@ func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verd
 		group.Go(func() {
 			e := verdict.Platform{Platform: platform.Platform, Digest: platform.Digest.String(),
 				Compressed: platform.Compressed, Published: published[platform.Platform].Compressed, User: platform.User}
-			findings, err := p.Scan(ctx, scan.Target{Image: platformRef(c, platform), Layout: c.Layouts[platform.Platform], Platform: platform.Platform})
-			e.Findings, e.Unscanned = findings, text(err)
+			var before scan.Target
+			before, e.Uncompared = p.counterpart(s, platform.Platform, published, evidence.Unsized)
+			p.scan(ctx, &e, scan.Target{Image: platformRef(c, platform), Layout: c.Layouts[platform.Platform], Platform: platform.Platform}, before)
 			evidence.Platforms[i] = e
 		})
 	}

@@ -341,6 +341,71 @@ func TestGrowthIsJudgedAgainstWhatIsPublished(t *testing.T) {
 	}
 }
 
+// TestOnlyNewFindingsRefuse compares with the published image of the same platform, and with no other.
+func TestOnlyNewFindingsRefuse(t *testing.T) {
+	t.Parallel()
+	old, fresh := verdict.Finding{ID: "CVE-1", Package: "p", Installed: "1", Severity: "CRITICAL"}, verdict.Finding{ID: "CVE-1", Package: "q", Severity: "CRITICAL"}
+	unread := errors.New("registry down")
+	cases := []struct {
+		name      string
+		published []verdict.Finding // on each platform
+		missing   bool              // the published image has no arm64
+		err       error
+		found     verdict.Finding
+		never     bool // the service was never published
+		same      bool // what was built is what is published
+		scans     int
+		want      string // part of the reasons; empty: approved
+	}{
+		{"the published image has it too", []verdict.Finding{old}, false, nil, verdict.Finding{ID: "CVE-1", Package: "p", Installed: "2", Severity: "CRITICAL"}, false, false, 4, ""},
+		{"in another package", []verdict.Finding{old}, false, nil, fresh, false, false, 4, "linux/amd64 has 1 finding"},
+		{"the published image is sound", nil, false, nil, old, false, false, 4, "linux/amd64 has 1 finding"},
+		{"the published image lacks the platform", []verdict.Finding{old}, true, nil, old, false, false, 3, "linux/arm64 has 1 finding"},
+		{"the published image cannot be read", []verdict.Finding{old}, false, unread, old, false, false, 2, "linux/amd64 has 1 finding"},
+		{"nothing is published", nil, false, nil, old, true, false, 2, "linux/amd64 has 1 finding"},
+		{"it is the published image", nil, false, nil, old, false, true, 2, ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage()
+			s.Gates.Vulnerabilities.OnlyNew = true
+			planned := planned("a", plan.Build)
+			if planned.Digest = "sha256:" + strings.Repeat("c", 64); c.never {
+				planned.Digest = ""
+			}
+			s.Publisher.Published = func(context.Context, string, string) (registry.Image, error) {
+				image := s.image(planned, "c")
+				for i := range image.Platforms {
+					if !c.same {
+						image.Platforms[i].Digest.Hex = strings.Repeat(fmt.Sprint(8+i), 64)
+					}
+				}
+				if c.missing {
+					image.Platforms = image.Platforms[:1]
+				}
+				return image, c.err
+			}
+			s.Publisher.Scan = func(_ context.Context, target scan.Target) ([]verdict.Finding, error) {
+				s.note("scan %s", target.Image)
+				if strings.Contains(target.Image, "8888") || strings.Contains(target.Image, "9999") {
+					return slices.Clone(c.published), nil
+				}
+				return []verdict.Finding{c.found}, nil
+			}
+			r := s.Work(t.Context(), []plan.Service{planned})[0]
+			reasons := strings.Join(r.Verdict.Reasons, "\n")
+			if r.Approved() != (c.want == "") || !strings.Contains(reasons, c.want) || len(s.did("scan")) != c.scans {
+				t.Errorf("approved %v after the scans %q: %s", r.Approved(), s.did("scan"), reasons)
+			}
+			notes := strings.Join(r.Verdict.Notes, "\n")
+			if uncompared := c.missing || c.err != nil; uncompared != strings.Contains(notes, "counts as new") {
+				t.Errorf("notes %q", notes)
+			}
+		})
+	}
+}
+
 func TestReuseIsJudgedAgain(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []outcome{good, vulnerable, buildFails} {

@@ -207,8 +207,12 @@ func (s Service) findings(shown []string) string {
 	var found []string
 	for _, p := range s.Platforms {
 		for _, severity := range shown {
-			if n := p.Counts[severity]; n > 0 {
+			n, known := p.Counts[severity], p.Known[severity]
+			if n > 0 {
 				found = append(found, fmt.Sprintf("%d %s on %s", n, severity, p.Platform))
+			}
+			if known > 0 {
+				found[len(found)-1] += fmt.Sprintf(" (%d known)", known)
 			}
 		}
 	}

@@ -22,6 +22,7 @@ type VulnerabilityGate struct {
 	Severity      []string // severities that are reported, upper case
 	FailOn        string   // least severity that refuses; "NONE" never refuses
 	IgnoreUnfixed bool     // leave out findings that have no fixed version
+	OnlyNew       bool     // leave out findings that the published image has too
 	OnUnavailable string   // OnUnavailableRefuse or OnUnavailableWarn
 }
 
@@ -86,7 +87,7 @@ func (r reader) gates(n *yaml.Node, g *Gates) {
 			v := &g.Vulnerabilities
 			r.mapping(n, map[string]field{
 				"severity": r.severities(&v.Severity), "fail_on": r.enum(&v.FailOn, append([]string{FailOnNone}, severities...)...),
-				"ignore_unfixed": r.boolean(&v.IgnoreUnfixed), "on_unavailable": unavailable(&v.OnUnavailable),
+				"ignore_unfixed": r.boolean(&v.IgnoreUnfixed), "only_new": r.boolean(&v.OnlyNew), "on_unavailable": unavailable(&v.OnUnavailable),
 			})
 		},
 		"startup": func(n *yaml.Node) {

@@ -19,6 +19,14 @@ type Finding struct {
 	URL       string `json:"url,omitempty"`
 	Target    string `json:"target,omitempty"` // what in the image it was found in
 	Score     string `json:"score,omitempty"`  // CVSS base score, 0.0 to 10.0
+	Known     bool   `json:"known,omitempty"`  // the published image has it too; unknown where nobody compared
+}
+
+// MarkKnown says which findings others have too: the same fault in the same package, whichever version of it.
+func MarkKnown(findings, published []Finding) {
+	for i, f := range findings {
+		findings[i].Known = slices.ContainsFunc(published, func(p Finding) bool { return p.ID == f.ID && p.Package == f.Package })
+	}
 }
 
 // Rank orders severities: 4 for CRITICAL down to 0 for UNKNOWN and anything else.
@@ -34,17 +42,24 @@ func (v *Verdict) judgeVulnerabilities(p Platform, gate service.VulnerabilityGat
 	if gate.FailOn == service.FailOnNone {
 		return
 	}
-	var bad []string
+	var bad, known []string
 	for _, f := range p.Findings {
-		if gate.IgnoreUnfixed && f.Fixed == "" {
-			continue
-		}
-		if Rank(f.Severity) >= Rank(gate.FailOn) {
+		switch {
+		case Rank(f.Severity) < Rank(gate.FailOn) || gate.IgnoreUnfixed && f.Fixed == "":
+		case gate.OnlyNew && f.Known:
+			known = append(known, describe(f))
+		default:
 			bad = append(bad, describe(f))
 		}
 	}
 	if len(bad) > 0 {
 		v.refuse("%s has %s of severity %s or worse: %s", p.Platform, count(len(bad), "finding"), gate.FailOn, shorten(bad, 3))
+		if gate.OnlyNew && p.Uncompared != "" {
+			v.note("every finding on %s counts as new, because there is nothing to compare with: %s", p.Platform, p.Uncompared)
+		}
+	}
+	if len(known) > 0 {
+		v.note("%s has %s of severity %s or worse that the published image has too: %s", p.Platform, count(len(known), "finding"), gate.FailOn, shorten(known, 3))
 	}
 }
 

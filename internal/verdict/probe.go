@@ -26,7 +26,7 @@ type Probe struct {
 func (v *Verdict) judgeProbe(e Evidence, gate service.StartupGate) {
 	p := e.Probe
 	if p.Left != "" {
-		v.Notes = append(v.Notes, "the trial left something behind: "+p.Left)
+		v.note("the trial left something behind: %s", p.Left)
 	}
 	switch {
 	case e.Part && p.Platform == "" && p.Failure == "": // another part is tried out where its platform runs

@@ -112,7 +112,7 @@ func (v *Verdict) judgeRegression(e Evidence, gate service.RegressionGate) {
 	case !gate.Set() || !e.Probe.Healthy || e.Before == nil:
 		return
 	case e.Before.Failure != "":
-		v.Notes = append(v.Notes, "there is nothing to compare with: the published image does not start as this one is to: "+e.Before.Failure)
+		v.note("there is nothing to compare with: the published image does not start as this one is to: %s", e.Before.Failure)
 		return
 	case !e.Before.Healthy:
 		v.unavailable(gate.OnUnavailable, "whether it became slower is not known, because the published image could not be tried out: %s (`on_unavailable: warn` in gates.regression lets it pass)", e.Before.Unavailable)

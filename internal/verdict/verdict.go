@@ -21,6 +21,8 @@ type Platform struct {
 	User       string    `json:"user"`                // the user it runs as
 	Findings   []Finding `json:"findings"`
 	Unscanned  string    `json:"unscanned,omitempty"` // why it could not be scanned; empty if it was
+	// Uncompared is why it is not known which findings the published image has too; empty where nobody asked.
+	Uncompared string `json:"uncompared,omitempty"`
 }
 
 // Evidence is all that a candidate is judged by. It is plain data: what was seen on one machine may be
@@ -46,7 +48,7 @@ type Verdict struct {
 	part      bool
 	platforms []name.Digest
 	Reasons   []string // why it is refused; none if it is approved
-	Notes     []string // what could not be checked and was let pass
+	Notes     []string // what was let pass, and why
 }
 
 // Approved reports whether the candidate was judged and nothing spoke against it.
@@ -109,10 +111,14 @@ func (v *Verdict) refuse(format string, args ...any) {
 	v.Reasons = append(v.Reasons, fmt.Sprintf(format, args...))
 }
 
+func (v *Verdict) note(format string, args ...any) {
+	v.Notes = append(v.Notes, fmt.Sprintf(format, args...))
+}
+
 // unavailable refuses or notes, as the gate says.
 func (v *Verdict) unavailable(policy, format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); policy == service.OnUnavailableWarn {
-		v.Notes = append(v.Notes, text)
+		v.note("%s", text)
 	} else {
 		v.Reasons = append(v.Reasons, text)
 	}
