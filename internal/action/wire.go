@@ -132,7 +132,7 @@ func (s *session) publisher() publish.Publisher {
 			moves, err := s.promoter().Promote(ctx, service, approval)
 			return moves, hint(err)
 		},
-		Tell: s.log.Printf, Gates: config.Gates, Usual: s.usual, Native: s.native, NoEngine: s.noEngine,
+		Tell: s.log.Printf, Now: s.process.Now, Gates: config.Gates, Usual: s.usual, Native: s.native, NoEngine: s.noEngine,
 		MaxParallel: config.MaxParallel, PerService: config.Promote == "per-service", NoPush: !s.job.pushes(),
 	}
 	if config.Sign != "off" {

@@ -109,8 +109,7 @@ func (p Publisher) join(ctx context.Context, r *Result, made plan.Plan, fragment
 		}
 		r.Evidence.Candidate = r.Candidate.Image.Ref
 	}
-	r.Verdict = verdict.Judge(r.Evidence, p.Gates)
-	p.Tell("%s: %s", r.Plan.Name, summary(r.Verdict))
+	p.judge(r)
 }
 
 // partsOf collects the parts of a service, one from each of its rows.

@@ -47,6 +47,7 @@ type Publisher struct {
 	Sign    func(ctx context.Context, r Result, approval verdict.Approval) (sign.Record, error)
 	Promote func(ctx context.Context, s plan.Service, approval verdict.Approval) ([]tags.Move, error)
 	Tell    func(format string, args ...any)
+	Now     func() time.Time // which says what exceptions hold
 
 	Gates       service.Gates
 	Usual       map[string]verdict.History // by service
@@ -195,8 +196,14 @@ func (p Publisher) candidate(ctx context.Context, r *Result, bases map[string]Ca
 		r.Err = context.Cause(ctx)
 		return
 	}
+	p.judge(r)
+}
+
+// judge gives the verdict of today.
+func (p Publisher) judge(r *Result) {
+	r.Evidence.Except(r.Plan.Name, p.Gates.Exceptions, p.Now())
 	r.Verdict = verdict.Judge(r.Evidence, p.Gates)
-	p.Tell("%s: %s", s.Name, summary(r.Verdict))
+	p.Tell("%s: %s", r.Plan.Name, summary(r.Verdict))
 }
 
 func summary(v verdict.Verdict) string {

@@ -56,7 +56,7 @@ type stage struct {
 func newStage() *stage {
 	s := &stage{outcomes: map[string]outcome{}}
 	s.Publisher = Publisher{Build: s.build, Reuse: s.reuse, Scan: s.scan, Probe: s.probe, Published: s.published, Sign: s.sign, Promote: s.promote,
-		Tell: s.tell, Gates: service.DefaultGates(), Native: "linux/amd64", MaxParallel: 3}
+		Tell: s.tell, Now: time.Now, Gates: service.DefaultGates(), Native: "linux/amd64", MaxParallel: 3}
 	return s
 }
 

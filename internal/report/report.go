@@ -88,7 +88,6 @@ type Platform struct {
 	CompressedBytes int64             `json:"compressed_bytes"`
 	Scanned         bool              `json:"scanned"`
 	Counts          map[string]int    `json:"findings"` // by severity
-	Known           map[string]int    `json:"known"`    // those among them that the published image has too; none where nobody compared
 	Findings        []verdict.Finding `json:"details"`
 }
 
@@ -260,15 +259,12 @@ func newVerdict(r publish.Result) Verdict {
 
 func newPlatform(p verdict.Platform) Platform {
 	out := Platform{Platform: p.Platform, Digest: p.Digest, CompressedBytes: p.Compressed, Scanned: p.Unscanned == "",
-		Counts: map[string]int{}, Known: map[string]int{}, Findings: notNil(p.Findings)}
+		Counts: map[string]int{}, Findings: notNil(p.Findings)}
 	for _, severity := range severities {
 		out.Counts[severity] = 0
 	}
 	for _, f := range p.Findings {
 		out.Counts[f.Severity]++
-		if f.Known {
-			out.Known[f.Severity]++
-		}
 	}
 	return out
 }

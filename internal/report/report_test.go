@@ -218,8 +218,8 @@ func TestServiceOfAReport(t *testing.T) {
 		Name: "api", Image: "ghcr.io/octo/api", Action: "build", Reason: "changed since 1234567: api/main.go", Version: "main", Digest: sha("a"),
 		Platforms: []Platform{
 			{Platform: "linux/amd64", Digest: sha("1"), CompressedBytes: 120e6, Scanned: true, Findings: []verdict.Finding{},
-				Counts: map[string]int{"CRITICAL": 0, "HIGH": 0, "MEDIUM": 0, "LOW": 0, "UNKNOWN": 0}, Known: map[string]int{}},
-			{Platform: "linux/arm64", Digest: sha("2"), CompressedBytes: 110e6, Scanned: true, Counts: map[string]int{"CRITICAL": 0, "HIGH": 1, "MEDIUM": 0, "LOW": 1, "UNKNOWN": 0}, Known: map[string]int{},
+				Counts: map[string]int{"CRITICAL": 0, "HIGH": 0, "MEDIUM": 0, "LOW": 0, "UNKNOWN": 0}},
+			{Platform: "linux/arm64", Digest: sha("2"), CompressedBytes: 110e6, Scanned: true, Counts: map[string]int{"CRITICAL": 0, "HIGH": 1, "MEDIUM": 0, "LOW": 1, "UNKNOWN": 0},
 				Findings: []verdict.Finding{{Platform: "linux/arm64", ID: "CVE-2", Severity: "HIGH", Package: "zlib", Installed: "1"}, {Platform: "linux/arm64", ID: "CVE-3", Severity: "LOW", Package: "zlib", Installed: "1"}}},
 		},
 		Verdict: Verdict{"approved", []string{}, []string{}}, Moved: []Moved{{"sha-1234567", "", sha("a"), ""}, {"main", sha("b"), sha("a"), ""}}, Kept: []Kept{},

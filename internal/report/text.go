@@ -207,12 +207,8 @@ func (s Service) findings(shown []string) string {
 	var found []string
 	for _, p := range s.Platforms {
 		for _, severity := range shown {
-			n, known := p.Counts[severity], p.Known[severity]
-			if n > 0 {
-				found = append(found, fmt.Sprintf("%d %s on %s", n, severity, p.Platform))
-			}
-			if known > 0 {
-				found[len(found)-1] += fmt.Sprintf(" (%d known)", known)
+			if n := p.Counts[severity]; n > 0 {
+				found = append(found, fmt.Sprintf("%d %s on %s%s", n, severity, p.Platform, p.ofThem(severity)))
 			}
 		}
 	}
@@ -220,6 +216,31 @@ func (s Service) findings(shown []string) string {
 		return "none of note"
 	}
 	return cell(strings.Join(found, ", "))
+}
+
+// ofThem says how many findings of a severity are no news.
+func (p Platform) ofThem(severity string) string {
+	known, excepted := 0, 0
+	for _, f := range p.Findings {
+		switch {
+		case f.Severity != severity:
+		case f.Exception.Holds():
+			excepted++
+		case f.Known:
+			known++
+		}
+	}
+	var parts []string
+	if known > 0 {
+		parts = append(parts, fmt.Sprintf("%d known", known))
+	}
+	if excepted > 0 {
+		parts = append(parts, fmt.Sprintf("%d excepted", excepted))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 func (s Service) cached() string {

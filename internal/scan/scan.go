@@ -60,7 +60,7 @@ func (s *Scanner) Scan(ctx context.Context, t Target) ([]verdict.Finding, error)
 	findings := make([]verdict.Finding, len(seen))
 	for i, v := range seen {
 		findings[i] = verdict.Finding{Platform: t.Platform, ID: v.ID, Severity: v.Severity, Package: v.Package,
-			Installed: v.Installed, Fixed: v.Fixed, Title: v.Title, URL: v.URL, Target: v.Target, Score: score(v.Score())}
+			Installed: v.Installed, Fixed: v.Fixed, Title: v.Title, URL: v.URL, Target: v.Target, PURL: v.Identifier.PURL, Score: score(v.Score())}
 	}
 	return findings, nil
 }

@@ -41,6 +41,15 @@ func readFile(src Sources, file string, asked bool, problems *Problems) *documen
 
 func readDocument(file string, data []byte, problems *Problems) *document {
 	d := &document{name: file, keys: map[string]*yaml.Node{}}
+	root, ok := parseYAML(file, data, problems)
+	if d.broken = !ok; root != nil {
+		d.readTop(root, problems)
+	}
+	return d
+}
+
+// parseYAML returns the top of the one document that there is to be; nil for an empty one. It is not ok where the file is ill-formed.
+func parseYAML(file string, data []byte, problems *Problems) (top *yaml.Node, ok bool) {
 	var root, more yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	err := decoder.Decode(&root)
@@ -50,16 +59,15 @@ func readDocument(file string, data []byte, problems *Problems) *document {
 	if err == nil {
 		reader{file, problems}.add(&more, "keep one", "there is more than one YAML document")
 	} else if !errors.Is(err, io.EOF) {
-		d.broken = true
 		where, what := syntaxError(file, err)
 		problems.Add(where, "", "%s", what)
-		return d
+		return nil, false
 	}
-	if len(root.Content) > 0 {
-		resolve(&root)
-		d.readTop(root.Content[0], problems)
+	if len(root.Content) == 0 {
+		return nil, true
 	}
-	return d
+	resolve(&root)
+	return root.Content[0], true
 }
 
 // syntaxError says where the YAML is ill-formed, as far as the parser tells.
@@ -345,6 +353,11 @@ func share(percent string) (float64, error) {
 	return n / 100, nil
 }
 
+// path reads one that stays inside the workspace.
+func (r reader) path(into *string) field {
+	return r.parsed(func(v string) (err error) { *into, err = insidePath(v); return err }, pathFix)
+}
+
 func (r reader) enum(into *string, allowed ...string) field {
 	return r.parsed(func(v string) error {
 		if !slices.Contains(allowed, v) {
@@ -357,9 +370,6 @@ func (r reader) enum(into *string, allowed ...string) field {
 
 func (r reader) service(n *yaml.Node) Service {
 	s := Service{At: r.where(n), Context: "."}
-	path := func(into *string) field {
-		return r.parsed(func(v string) (err error) { *into, err = insidePath(v); return err }, pathFix)
-	}
 	fields := r.options(&s.Options)
 	maps.Copy(fields, map[string]field{
 		"name": r.parsed(func(v string) error {
@@ -368,7 +378,7 @@ func (r reader) service(n *yaml.Node) Service {
 			}
 			return nil
 		}, nameFix),
-		"image": r.text(&s.Image), "context": path(&s.Context), "dockerfile": path(&s.Dockerfile), "dockerfile_inline": r.text(&s.Inline), "target": r.text(&s.Target),
+		"image": r.text(&s.Image), "context": r.path(&s.Context), "dockerfile": r.path(&s.Dockerfile), "dockerfile_inline": r.text(&s.Inline), "target": r.text(&s.Target),
 		"build_args": r.textMap(&s.BuildArgs), "labels": r.textMap(&s.Labels), "annotations": r.textMap(&s.Annotations), "env": r.textMap(&s.Env),
 		"platforms": r.platforms(&s.Platforms), "paths": r.patterns(&s.Paths), "depends_on": r.texts(&s.DependsOn),
 		"port": r.port(&s.Port), "health_endpoint": r.endpoint(&s.HealthEndpoint),

@@ -15,6 +15,8 @@ type Gates struct {
 	Size            SizeGate
 	Regression      RegressionGate
 	NonRoot         bool // refuse an image whose user is root
+	Exceptions      []Exception
+	IgnoreFile      string // where some of the exceptions are kept; empty if there is no such file
 }
 
 // A VulnerabilityGate refuses an image with findings of FailOn or worse.
@@ -88,6 +90,7 @@ func (r reader) gates(n *yaml.Node, g *Gates) {
 			r.mapping(n, map[string]field{
 				"severity": r.severities(&v.Severity), "fail_on": r.enum(&v.FailOn, append([]string{FailOnNone}, severities...)...),
 				"ignore_unfixed": r.boolean(&v.IgnoreUnfixed), "only_new": r.boolean(&v.OnlyNew), "on_unavailable": unavailable(&v.OnUnavailable),
+				"exceptions": r.ownExceptions(&g.Exceptions), "ignore_file": r.path(&g.IgnoreFile),
 			})
 		},
 		"startup": func(n *yaml.Node) {

@@ -149,17 +149,18 @@ func TestSchemaHasTheKeysThatAreRead(t *testing.T) {
 	t.Parallel()
 	schema := readSchema(t)
 	for file, path := range map[string]string{
-		minimal + "HERE\n":                                           "properties",
-		"services: [{name: a, HERE}]\n":                              "$defs service properties",
-		minimal + "defaults: {HERE}\n":                               "$defs defaults properties",
-		"services: [{name: a, resources: {HERE}}]\n":                 "$defs service properties resources properties",
-		"services: [{name: a, resources: {limits: {HERE}}}]\n":       "$defs resources properties",
-		"services: [{name: a, resources: {reservations: {HERE}}}]\n": "$defs resources properties",
-		minimal + "gates: {HERE}\n":                                  "$defs gates properties",
-		minimal + "gates: {vulnerabilities: {HERE}}\n":               "$defs gates properties vulnerabilities properties",
-		minimal + "gates: {startup: {HERE}}\n":                       "$defs gates properties startup properties",
-		minimal + "gates: {size: {HERE}}\n":                          "$defs gates properties size properties",
-		minimal + "gates: {regression: {HERE}}\n":                    "$defs gates properties regression properties",
+		minimal + "HERE\n":                                             "properties",
+		"services: [{name: a, HERE}]\n":                                "$defs service properties",
+		minimal + "defaults: {HERE}\n":                                 "$defs defaults properties",
+		"services: [{name: a, resources: {HERE}}]\n":                   "$defs service properties resources properties",
+		"services: [{name: a, resources: {limits: {HERE}}}]\n":         "$defs resources properties",
+		"services: [{name: a, resources: {reservations: {HERE}}}]\n":   "$defs resources properties",
+		minimal + "gates: {HERE}\n":                                    "$defs gates properties",
+		minimal + "gates: {vulnerabilities: {HERE}}\n":                 "$defs gates properties vulnerabilities properties",
+		minimal + "gates: {vulnerabilities: {exceptions: [{HERE}]}}\n": "$defs exception properties",
+		minimal + "gates: {startup: {HERE}}\n":                         "$defs gates properties startup properties",
+		minimal + "gates: {size: {HERE}}\n":                            "$defs gates properties size properties",
+		minimal + "gates: {regression: {HERE}}\n":                      "$defs gates properties regression properties",
 	} {
 		at := any(schema)
 		for _, key := range strings.Fields(path) {

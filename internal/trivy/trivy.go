@@ -28,16 +28,22 @@ type Client struct {
 // A Vulnerability is one entry of Trivy's report.
 // https://trivy.dev/v0.69/docs/configuration/reporting/#json
 type Vulnerability struct {
-	ID        string          `json:"VulnerabilityID"`
-	Package   string          `json:"PkgName"`
-	Path      string          `json:"PkgPath"`
-	Installed string          `json:"InstalledVersion"`
-	Fixed     string          `json:"FixedVersion"`
-	Severity  string          `json:"Severity"`
-	Title     string          `json:"Title"`
-	URL       string          `json:"PrimaryURL"`
-	CVSS      map[string]CVSS `json:"CVSS"`
-	Target    string          `json:"-"` // the part of the image it was found in
+	ID         string          `json:"VulnerabilityID"`
+	Package    string          `json:"PkgName"`
+	Path       string          `json:"PkgPath"`
+	Installed  string          `json:"InstalledVersion"`
+	Fixed      string          `json:"FixedVersion"`
+	Severity   string          `json:"Severity"`
+	Title      string          `json:"Title"`
+	URL        string          `json:"PrimaryURL"`
+	CVSS       map[string]CVSS `json:"CVSS"`
+	Identifier Identifier      `json:"PkgIdentifier"`
+	Target     string          `json:"-"` // the part of the image it was found in
+}
+
+// An Identifier says which package it is.
+type Identifier struct {
+	PURL string // https://github.com/package-url/purl-spec
 }
 
 // A CVSS is one source's score.

@@ -19,7 +19,10 @@ type Finding struct {
 	URL       string `json:"url,omitempty"`
 	Target    string `json:"target,omitempty"` // what in the image it was found in
 	Score     string `json:"score,omitempty"`  // CVSS base score, 0.0 to 10.0
+	PURL      string `json:"purl,omitempty"`   // of the package: https://github.com/package-url/purl-spec
 	Known     bool   `json:"known,omitempty"`  // the published image has it too; unknown where nobody compared
+	// Exception is what lets it pass, or did until lately; nil where there is none.
+	Exception *Exception `json:"exception,omitempty"`
 }
 
 // MarkKnown says which findings others have too: the same fault in the same package, whichever version of it.
@@ -42,10 +45,13 @@ func (v *Verdict) judgeVulnerabilities(p Platform, gate service.VulnerabilityGat
 	if gate.FailOn == service.FailOnNone {
 		return
 	}
-	var bad, known []string
+	var bad, known, excepted []string
 	for _, f := range p.Findings {
 		switch {
 		case Rank(f.Severity) < Rank(gate.FailOn) || gate.IgnoreUnfixed && f.Fixed == "":
+		case f.Exception.Holds():
+			excepted = append(excepted, fmt.Sprintf("%s, until %s (%s)", describe(f), f.Exception.Until, f.Exception.Reason))
+			v.endsSoon(f)
 		case gate.OnlyNew && f.Known:
 			known = append(known, describe(f))
 		default:
@@ -58,6 +64,9 @@ func (v *Verdict) judgeVulnerabilities(p Platform, gate service.VulnerabilityGat
 			v.note("every finding on %s counts as new, because there is nothing to compare with: %s", p.Platform, p.Uncompared)
 		}
 	}
+	if len(excepted) > 0 {
+		v.note("%s has %s of severity %s or worse that may pass for now: %s", p.Platform, count(len(excepted), "finding"), gate.FailOn, shorten(excepted, 3))
+	}
 	if len(known) > 0 {
 		v.note("%s has %s of severity %s or worse that the published image has too: %s", p.Platform, count(len(known), "finding"), gate.FailOn, shorten(known, 3))
 	}
@@ -66,7 +75,12 @@ func (v *Verdict) judgeVulnerabilities(p Platform, gate service.VulnerabilityGat
 func describe(f Finding) string {
 	text := fmt.Sprintf("%s in %s %s", f.ID, f.Package, f.Installed)
 	if f.Fixed != "" {
-		return text + ", fixed in " + f.Fixed
+		text += ", fixed in " + f.Fixed
+	} else {
+		text += ", not fixed yet"
 	}
-	return text + ", not fixed yet"
+	if f.Exception != nil && !f.Exception.Holds() {
+		text += fmt.Sprintf(" (its exception until %s, at %s, is over)", f.Exception.Until, f.Exception.At)
+	}
+	return text
 }

@@ -1,0 +1,114 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/action"
+	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/run"
+	"github.com/org/ghcr-publish/internal/sample"
+	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/verdict"
+)
+
+// one is the configuration of backend alone, with these gates.
+func one(gates string) string {
+	return "services:\n  - {name: backend, image: prompt-card-backend, dockerfile: backend/Dockerfile, port: 3001, health_endpoint: /health}\ngates: " + gates + "\n"
+}
+
+// publishAt runs the program in this process, at a time of its own and without a Docker Engine: what is published is judged again.
+func (w *world) publishAt(now time.Time) outcome {
+	w.t.Helper()
+	_ = os.Remove(w.reportFile())
+	var log bytes.Buffer
+	env := slices.DeleteFunc(w.environ(sample.Job{}), func(entry string) bool { return strings.HasPrefix(entry, "DOCKER_HOST=") })
+	o := outcome{code: action.Main(w.t.Context(), action.Process{Args: w.args(), Environ: append(env, "DOCKER_HOST=tcp://127.0.0.1:1"), Dir: w.repo.Dir,
+		Stdout: &log, Stderr: &log, Run: run.OS, Now: func() time.Time { return now }, Version: "e2e"})}
+	o.log = log.String()
+	data, err := os.ReadFile(w.reportFile())
+	if err != nil {
+		w.t.Fatalf("exit code %d and no report: %v\n%s", o.code, err, o.log)
+	}
+	checkSchema(w.t, data)
+	if err := json.Unmarshal(data, &o.Report); err != nil {
+		w.t.Fatal(err)
+	}
+	return o
+}
+
+// found is what a report says of a finding on a platform.
+func (o outcome) found(t *testing.T, platform, id string) verdict.Finding {
+	t.Helper()
+	for _, p := range o.Services[0].Platforms {
+		for _, f := range p.Findings {
+			if p.Platform == platform && f.ID == id {
+				return f
+			}
+		}
+	}
+	t.Fatalf("%s was not found on %s: %+v", id, platform, o.Services[0].Platforms)
+	return verdict.Finding{}
+}
+
+// TestExceptionEnds publishes an image with a finding that is excepted, and judges it again when the exception is over.
+func TestExceptionEnds(t *testing.T) {
+	w := newWorld(t)
+	until := time.Now().UTC().AddDate(0, 0, 1)
+	w.commit("a known fault", map[string]string{"backend/Dockerfile": sample.Weaken(w.read("backend/Dockerfile")), ".github/ghcr-publish.yml": one("{startup: {on_unavailable: warn}}"),
+		".trivyignore": "# no untrusted arguments\nCVE-2021-44906 exp:" + until.Format(service.Day) + "\n"})
+	first := w.mustPublish(report.ExitDone)
+	if f := first.found(t, "linux/arm64", "CVE-2021-44906"); !f.Exception.Holds() || f.Exception.Reason != "no untrusted arguments" {
+		t.Errorf("exception %+v", f.Exception)
+	}
+	if notes := strings.Join(first.Services[0].Verdict.Notes, "\n"); !strings.Contains(notes, "ends after "+until.Format(service.Day)) {
+		t.Errorf("notes %q", notes)
+	}
+	before := w.tags("backend")
+	if before["main"] != first.Services[0].Digest {
+		t.Errorf("tags %v", before)
+	}
+	w.commit("words", map[string]string{"notes.txt": "x"})
+	second := w.publishAt(until.AddDate(0, 0, 1))
+	if reasons := strings.Join(second.Services[0].Verdict.Reasons, "\n"); second.code != report.ExitRefused || !strings.Contains(reasons, "(its exception until "+until.Format(service.Day)+", at .trivyignore:2, is over)") {
+		t.Errorf("exit code %d, reasons %q\n%s", second.code, reasons, second.log)
+	}
+	if now := w.tags("backend"); !mapsEqual(now, before) {
+		t.Errorf("tags moved from %v to %v", before, now)
+	}
+	if third := w.publishAt(until); third.code != report.ExitDone || w.tags("backend")["main"] != first.Services[0].Digest {
+		t.Errorf("on its last day: exit code %d\n%s", third.code, third.log)
+	}
+}
+
+// TestOnlyNew lets pass what is published already, and refuses what a change brings.
+func TestOnlyNew(t *testing.T) {
+	w := newWorld(t)
+	weak := sample.Weaken(w.read("backend/Dockerfile"))
+	w.commit("an old library on arm64", map[string]string{"backend/Dockerfile": weak, ".github/ghcr-publish.yml": one("{vulnerabilities: {fail_on: NONE}}")})
+	w.mustPublish(report.ExitDone)
+	w.commit("only new ones refuse", map[string]string{".github/ghcr-publish.yml": one("{vulnerabilities: {only_new: true}}"), "backend/www/new": "1"})
+	second := w.mustPublish(report.ExitDone)
+	if f := second.found(t, "linux/arm64", "CVE-2021-44906"); !f.Known || second.Services[0].Action != "build" {
+		t.Errorf("%s: %+v", second.Services[0].Action, f)
+	}
+	before := w.tags("backend")
+	worse := strings.Replace(weak, "    fi\n", "    fi; mkdir -p /app/node_modules/lodash && echo '{\"name\": \"lodash\", \"version\": \"4.17.4\"}' >/app/node_modules/lodash/package.json\n", 1)
+	w.commit("another old library, on both", map[string]string{"backend/Dockerfile": worse})
+	third := w.mustPublish(report.ExitRefused)
+	reasons := third.Services[0].Verdict.Reasons
+	if len(reasons) != 2 || !strings.Contains(reasons[1], "linux/arm64 has 1 finding of severity CRITICAL or worse: CVE-2019-10744 in lodash 4.17.4") {
+		t.Errorf("reasons %q", reasons)
+	}
+	if third.found(t, "linux/arm64", "CVE-2019-10744").Known || !third.found(t, "linux/arm64", "CVE-2021-44906").Known {
+		t.Error("new and old are not told apart")
+	}
+	if now := w.tags("backend"); !mapsEqual(now, before) {
+		t.Errorf("tags moved from %v to %v", before, now)
+	}
+}
