@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/registry"
+	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/tags"
 	"github.com/org/ghcr-publish/internal/verdict"
 )
@@ -53,7 +54,22 @@ func (p Promoter) Promote(ctx context.Context, s plan.Service, approval verdict.
 		}
 		one.moves = append(one.moves, move)
 	}
-	return one.moves, nil
+	return one.moves, one.confirm(ctx)
+}
+
+// confirm looks once more at the tags that were moved and that other runs move too: an older run may have decided on one before
+// this run moved it, and have moved it after.
+func (p *promotion) confirm(ctx context.Context) error {
+	p.branch = nil // which may have gone on
+	for i, tag := range inOrder(p.service.TagSet.Tags) {
+		if p.moves[i].Kept != "" || tag.Kind != tags.Release && tag.Kind != tags.Branch {
+			continue
+		}
+		if _, err := p.settle(ctx, tag); err != nil {
+			return fmt.Errorf("promoting %s: %w", p.service.Image, err)
+		}
+	}
+	return nil
 }
 
 func inOrder(set []tags.Tag) []tags.Tag {
@@ -78,16 +94,26 @@ type promotion struct {
 const attempts = 5
 
 // settle moves a tag or decides that it stays. Where another run moves it meanwhile, what that run
-// published is looked at as if it had been there before.
+// published is looked at as if it had been there before; and so it is where nobody knows whether a move has happened.
 func (p *promotion) settle(ctx context.Context, tag tags.Tag) (move tags.Move, err error) {
-	for range attempts {
+	unsure := tags.Move{}
+	for try := range attempts {
 		move, err = p.move(ctx, tag)
-		if !errors.Is(err, registry.ErrMoved) {
-			break
+		switch {
+		case errors.Is(err, registry.ErrUnsure) && run.Pause(ctx, try):
+			unsure = move
+		case errors.Is(err, registry.ErrMoved):
+		case err == nil && unsure.To != "" && move.Kept == inPlace:
+			return unsure, nil // it was this run that moved it
+		default:
+			return move, err
 		}
 	}
 	return move, err
 }
+
+// inPlace is why a tag is not moved that points to the approved digest already.
+const inPlace = "it is there already"
 
 // move reads where the tag points just before it decides.
 func (p *promotion) move(ctx context.Context, tag tags.Tag) (tags.Move, error) {
@@ -101,7 +127,7 @@ func (p *promotion) move(ctx context.Context, tag tags.Tag) (tags.Move, error) {
 	}
 	switch {
 	case move.From == p.to:
-		move.Kept = "it is there already"
+		move.Kept = inPlace
 	case tag.Kind == tags.Version && found:
 		p.taken = tag.Name
 		move.Kept = "another image is published as this version, and a version never changes"

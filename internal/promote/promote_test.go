@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -50,6 +51,11 @@ type shelf struct {
 	asked  []string
 	// meanwhile is done once, between the look at a tag and its move.
 	meanwhile func()
+	// afterwards is done once, after a move.
+	afterwards func()
+	// lost is how many moves fail on their way; with arrived they are made all the same.
+	lost    int
+	arrived bool
 
 	tip    string            // of the branch, at the remote
 	noTip  error             // why the remote does not tell
@@ -82,7 +88,17 @@ func (s *shelf) tag(_ context.Context, approval verdict.Approval, tag, from stri
 	if at != from {
 		return fmt.Errorf("%s: %w", tag, registry.ErrMoved)
 	}
-	s.tags[tag] = registry.Image{Ref: ref}
+	if s.lost--; s.lost >= 0 && !s.arrived {
+		return fmt.Errorf("%s: %w", tag, registry.ErrUnsure)
+	}
+	s.tags[tag] = registry.Image{Ref: ref, Revision: strings.Repeat("c", 40)}
+	if s.lost >= 0 {
+		return fmt.Errorf("%s: %w", tag, registry.ErrUnsure)
+	}
+	if s.afterwards != nil {
+		s.afterwards()
+		s.afterwards = nil
+	}
 	return nil
 }
 
@@ -333,6 +349,43 @@ func TestAnotherRunAtTheSameTime(t *testing.T) {
 	}
 }
 
+// TestAMoveThatNobodyKnowsOf looks again, and tells of it as of any other.
+func TestAMoveThatNobodyKnowsOf(t *testing.T) {
+	t.Parallel()
+	for _, arrived := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &shelf{tags: map[string]registry.Image{"main": *revision("b")}, tip: at("c"), lost: 2, arrived: arrived}
+			moves, err := s.promote(t, tags.Tag{Name: "main", Kind: tags.Branch})
+			want := []tags.Move{{Tag: "main", From: theirs.DigestStr(), To: ours.DigestStr()}}
+			if diff := cmp.Diff(want, moves); diff != "" || err != nil || s.tags["main"].Ref != ours {
+				t.Errorf("arrived %v: error %v, moves (-want +got):\n%s", arrived, err, diff)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{tags: map[string]registry.Image{}, tip: at("c"), lost: 99}
+		if _, err := s.promote(t, tags.Tag{Name: "main", Kind: tags.Branch}); !errors.Is(err, registry.ErrUnsure) {
+			t.Errorf("a tag that is never moved: %v", err)
+		}
+	})
+}
+
+// TestAnOlderRunComesAfter puts a newer run's tag back where an older one, that had decided before, took it away.
+func TestAnOlderRunComesAfter(t *testing.T) {
+	t.Parallel()
+	for theirs, back := range map[string]bool{"b": true, "d": false} {
+		s := &shelf{tags: map[string]registry.Image{}, tip: at("c")}
+		s.afterwards = func() { s.tags["main"] = *revision(theirs) }
+		moves, err := s.promote(t, tags.Tag{Name: "main", Kind: tags.Branch}, tags.Tag{Name: "edge", Kind: tags.Branch})
+		if err != nil || len(moves) != 2 {
+			t.Errorf("moves %+v, %v", moves, err)
+		}
+		if is := s.tags["main"].Ref == ours; is != back {
+			t.Errorf("after another run put %s there, main is ours: %v", theirs, is)
+		}
+	}
+}
+
 func release() []tags.Tag {
 	return []tags.Tag{{Name: "main", Kind: tags.Branch}, {Name: "latest", Kind: tags.Release, Release: "1.2.3"},
 		{Name: "1.2.3", Kind: tags.Version, Release: "1.2.3"}, {Name: "edge", Kind: tags.Branch},
@@ -351,6 +404,7 @@ func TestBranchTagsMoveLast(t *testing.T) {
 	for _, tag := range []string{"1.2.3", "sha-abc", "latest", "1.2", "main", "edge"} {
 		want = append(want, "read "+tag, "move "+tag) // each is read just before it moves
 	}
+	want = append(want, "read latest", "read 1.2", "read main", "read edge") // what other runs move too is looked at once more
 	if diff := cmp.Diff(want, s.asked); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}

@@ -127,9 +127,13 @@ func (c *Client) Tags(ctx context.Context, image string) ([]string, error) {
 // ErrMoved tells that a tag points elsewhere than it did when its move was decided.
 var ErrMoved = errors.New("another run moved it")
 
+// ErrUnsure tells that a tag may have been moved or not: the request failed on its way, or its answer did.
+var ErrUnsure = errors.New("it may have been moved or not")
+
 // Tag points a tag at the digest that was approved, and reads it back. From is the digest that the tag
 // pointed to when that was decided, empty for a new one. Registries cannot compare and set, so the
-// tag is looked at right before and right after; where it is found to have gone elsewhere, the error is ErrMoved.
+// tag is looked at right before and right after; where it is found to have gone elsewhere, the error is ErrMoved. The move itself is
+// not repeated by itself, since another run may have moved the tag meanwhile: the error is ErrUnsure then.
 func (c *Client) Tag(ctx context.Context, approval verdict.Approval, tag, from string) error {
 	ref, err := approval.Candidate()
 	if err != nil {
@@ -144,7 +148,11 @@ func (c *Client) Tag(ctx context.Context, approval verdict.Approval, tag, from s
 	if err := pointsTo(to, from, options); err != nil {
 		return err
 	}
-	if err := remote.Tag(to, desc, options...); err != nil {
+	err = remote.Tag(to, desc, append(options, remote.WithTransport(c.once()), remote.WithRetryPredicate(never))...)
+	if err != nil && mayPass(err) {
+		return fmt.Errorf("tagging %s: %w: %w", to, ErrUnsure, err)
+	}
+	if err != nil {
 		return fmt.Errorf("tagging %s: %w", to, err)
 	}
 	return pointsTo(to, ref.DigestStr(), options)

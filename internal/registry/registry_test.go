@@ -380,6 +380,28 @@ func TestTagSeesAnotherRunAfterwards(t *testing.T) {
 	}
 }
 
+// TestTagIsNotRepeatedBlindly leaves it to the caller to look again where a move failed on its way.
+func TestTagIsNotRepeatedBlindly(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	ref := s.push(attested(t, nil), "other")
+	for _, fault := range []string{"busy", "broken"} {
+		client, puts := s.client(), 0
+		client.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.Method != http.MethodPut {
+				return http.DefaultTransport.RoundTrip(r)
+			}
+			if puts++; fault == "broken" {
+				return nil, io.ErrUnexpectedEOF
+			}
+			return &http.Response{StatusCode: http.StatusServiceUnavailable, Body: http.NoBody, Request: r}, nil
+		})
+		if err := client.Tag(t.Context(), approve(t, ref), "main", ""); !errors.Is(err, ErrUnsure) || puts != 1 {
+			t.Errorf("%s: Tag() = %v after %d tries", fault, err, puts)
+		}
+	}
+}
+
 func TestTagFails(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodHead} {

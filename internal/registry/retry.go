@@ -180,10 +180,26 @@ func prove(request *http.Request, answer *http.Response) error {
 	return nil
 }
 
-// transport carries all requests of the client.
-func (c *Client) carrier() http.RoundTripper {
+// carrier carries all requests of the client.
+func (c *Client) carrier() http.RoundTripper { return patient{c.wire()} }
+
+// once carries requests that must not be repeated without a new look at what they change.
+func (c *Client) once() http.RoundTripper { return proving{c.wire(), patience} }
+
+func (c *Client) wire() http.RoundTripper {
 	if c.Transport != nil {
-		return patient{c.Transport}
+		return c.Transport
 	}
-	return patient{remote.DefaultTransport}
+	return remote.DefaultTransport
+}
+
+func never(error) bool { return false }
+
+// mayPass reports whether a request that failed may succeed the next time.
+func mayPass(err error) bool {
+	var refused *transport.Error
+	if errors.As(err, &refused) {
+		return slices.Contains(passing, refused.StatusCode)
+	}
+	return !errors.Is(err, context.Canceled) && !isNobodyThere(err)
 }
