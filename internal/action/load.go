@@ -172,7 +172,7 @@ func (j job) astray(ctx context.Context) string {
 	if is, err := j.Repo.IsAncestor(ctx, e.SHA, e.TriggerSHA); err == nil && is {
 		return ""
 	}
-	if tip, err := j.tip(ctx); err == nil {
+	if tip, err := j.tip(j.Event.Ref)(ctx); err == nil {
 		if is, err := j.Repo.IsAncestor(ctx, e.SHA, tip); err == nil && is {
 			return ""
 		}
@@ -183,27 +183,29 @@ func (j job) astray(ctx context.Context) string {
 // tipTime bounds the question and the fetch that may follow.
 const tipTime = time.Minute
 
-// tip asks origin for the commit that the run's ref is at now, or GitHub where the clone has no right
-// to ask, and brings it into the clone where it can.
-func (j job) tip(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, tipTime, fmt.Errorf("no answer within %s", tipTime))
-	defer cancel()
-	sha, err := j.Repo.Tip(ctx, j.Event.Ref)
-	if err != nil && j.Config.Token != "" && j.Event.Repository != "" && j.Event.Name != "local" {
-		api, unusable := github.New(j.Event.APIURL, j.Event.Repository, j.Config.Token)
-		if unusable != nil {
-			return "", errors.Join(err, unusable)
+// tip asks origin for the commit that a ref is at now, or GitHub where the clone has no right to ask, and brings it into
+// the clone where it can.
+func (j job) tip(ref string) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		ctx, cancel := context.WithTimeoutCause(ctx, tipTime, fmt.Errorf("no answer within %s", tipTime))
+		defer cancel()
+		sha, err := j.Repo.Tip(ctx, ref)
+		if err != nil && j.Config.Token != "" && j.Event.Repository != "" && j.Event.Name != "local" {
+			api, unusable := github.New(j.Event.APIURL, j.Event.Repository, j.Config.Token)
+			if unusable != nil {
+				return "", errors.Join(err, unusable)
+			}
+			var refused error
+			if sha, refused = api.Tip(ctx, ref); refused != nil {
+				return "", errors.Join(err, refused)
+			}
+			err = nil
 		}
-		var refused error
-		if sha, refused = api.Tip(ctx, j.Event.Ref); refused != nil {
-			return "", errors.Join(err, refused)
+		if err == nil {
+			_ = j.Repo.Fetch(ctx, sha)
 		}
-		err = nil
+		return sha, err
 	}
-	if err == nil {
-		_ = j.Repo.Fetch(ctx, sha)
-	}
-	return sha, err
 }
 
 // locate finds the clone and, off a runner, reads from it what a runner would have told.

@@ -43,6 +43,7 @@ type session struct {
 	builder  string
 	native   string // the engine's platform
 	noEngine error
+	opened   time.Time
 	usual    map[string]verdict.History // of each service, as the memory has it
 
 	mu       sync.Mutex
@@ -67,7 +68,7 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 	if err != nil {
 		return nil, err
 	}
-	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), usual: j.usual(ctx, p)}
+	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), usual: j.usual(ctx, p), opened: p.Now()}
 	if err := dir.login(j.Config.Registry, j.Config.Username, j.registryToken(), p.Getenv("HOME")); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
@@ -138,6 +139,7 @@ func (s *session) publisher() publish.Publisher {
 	if config.Sign != "off" {
 		p.Sign = s.sign
 	}
+	s.keepJournal(&p)
 	login := engine.Credentials{Host: config.Registry, Username: config.Username, Password: s.job.registryToken()}
 	p.Probe = (&probe.Prober{Engine: s.engine, Login: login, Network: s.network, Every: 50 * time.Millisecond, SmokeTime: time.Minute}).Probe
 	return p
@@ -147,13 +149,16 @@ func (s *session) publisher() publish.Publisher {
 func (s *session) startScanner(ctx context.Context) *scan.Scanner {
 	env := slices.DeleteFunc(s.environ(), func(entry string) bool { return strings.HasPrefix(entry, "TRIVY_") })
 	client := &trivy.Client{Run: s.process.Run, Env: env, Dir: s.private.path, CacheDir: s.trivyCache(), PlainHTTP: s.job.plainHTTP()}
+	if s.scanner != nil {
+		return s.scanner // what is to be scanned comes in several lots
+	}
 	s.scanner = scan.Start(ctx, client, s.job.Config.TrivyDB)
 	return s.scanner
 }
 
 func (s *session) promoter() promote.Promoter {
 	return promote.Promoter{Resolve: s.registry.Resolve, Tag: s.registry.Tag, Tags: s.registry.Tags, Versions: s.job.Rules.Published,
-		Commit: s.job.Event.SHA, IsAncestor: s.job.Repo.IsAncestor, Tip: s.job.tip, InputsAt: s.job.planner().InputsAt, Force: s.job.Config.ForceMove}
+		Commit: s.job.Event.SHA, IsAncestor: s.job.Repo.IsAncestor, Tip: s.job.tip(s.job.Event.Ref), InputsAt: s.job.planner().InputsAt, Force: s.job.Config.ForceMove}
 }
 
 // trivyCache keeps the database between runs on one machine.

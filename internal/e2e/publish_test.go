@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/org/ghcr-publish/internal/engine"
 	"github.com/org/ghcr-publish/internal/memory"
+	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/sample"
 )
@@ -47,6 +48,9 @@ func (w *world) tags(service string) map[string]string {
 	}
 	at := map[string]string{}
 	for _, tag := range names {
+		if !registry.IsUserTag(tag) {
+			continue
+		}
 		desc, err := remote.Head(repository.Tag(tag), w.auth())
 		if err != nil {
 			w.t.Fatal(err)

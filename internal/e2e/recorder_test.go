@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/registry"
+	published "github.com/org/ghcr-publish/internal/registry"
 )
 
 // A request is one that the registry answered with success.
@@ -134,7 +135,7 @@ func (r *recorder) of(owner string) []request {
 	return mine
 }
 
-// moved reports whether a request pointed a tag at a manifest.
+// moved reports whether a request pointed a tag that people pull by at a manifest.
 func (q request) moved() bool {
-	return q.method == http.MethodPut && q.kind == "manifests" && !strings.HasPrefix(q.reference, "sha256:")
+	return q.method == http.MethodPut && q.kind == "manifests" && !strings.HasPrefix(q.reference, "sha256:") && published.IsUserTag(q.reference)
 }

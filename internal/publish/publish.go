@@ -46,8 +46,11 @@ type Publisher struct {
 	// Sign signs what is about to be promoted; nil where nothing is signed.
 	Sign    func(ctx context.Context, r Result, approval verdict.Approval) (sign.Record, error)
 	Promote func(ctx context.Context, s plan.Service, approval verdict.Approval) ([]tags.Move, error)
-	Tell    func(format string, args ...any)
-	Now     func() time.Time // which says what exceptions hold
+	// Begin writes down which tags are about to move, and End that all of them have; nil where nobody needs to know.
+	Begin func(context.Context, []*Result) error
+	End   func(context.Context) error
+	Tell  func(format string, args ...any)
+	Now   func() time.Time // which says what exceptions hold
 
 	Gates       service.Gates
 	Usual       map[string]verdict.History // by service
@@ -313,6 +316,7 @@ func (p Publisher) Decide(ctx context.Context, results []Result) {
 		p.sign(ctx, results) // what cannot be signed is approved no more
 	}
 	complete := isComplete(results)
+	var set []*Result // to promote
 	for i := range results {
 		r := &results[i]
 		switch {
@@ -322,9 +326,41 @@ func (p Publisher) Decide(ctx context.Context, results []Result) {
 		case !complete && !p.PerService:
 			r.Held = heldBack
 		default:
-			p.promote(ctx, r)
+			set = append(set, r)
 		}
 	}
+	p.promoteSet(ctx, set)
+}
+
+// promoteSet moves the tags of approved services. What is about to move is written down before the first does, and struck when the
+// last has: what a killed run leaves is finished by the next one.
+func (p Publisher) promoteSet(ctx context.Context, set []*Result) {
+	if err := p.begin(ctx, set); err != nil {
+		for _, r := range set {
+			r.Err = err
+		}
+		return
+	}
+	whole := true
+	for _, r := range set {
+		p.promote(ctx, r)
+		whole = whole && r.Err == nil
+	}
+	if whole && p.End != nil && len(set) > 0 {
+		if err := p.End(ctx); err != nil {
+			p.Tell("%v; the next run does", err)
+		}
+	}
+}
+
+func (p Publisher) begin(ctx context.Context, set []*Result) error {
+	if p.Begin == nil || len(set) == 0 {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return p.Begin(ctx, set)
 }
 
 // isComplete reports whether every service of the release set is approved.

@@ -664,3 +664,44 @@ func TestAnImageIsBuiltAfterWhatItIsMadeFrom(t *testing.T) {
 		t.Errorf("base: %v", results[2].Err)
 	}
 }
+
+// TestWhatIsToMoveIsWrittenDownBefore strikes it only when all has moved, and moves nothing where it cannot be written.
+func TestWhatIsToMoveIsWrittenDownBefore(t *testing.T) {
+	t.Parallel()
+	services := []plan.Service{planned("a", plan.Build), planned("b", plan.Build), planned("c", plan.Skip)}
+	cases := map[string]struct {
+		b     outcome
+		begin error
+		want  []string
+	}{
+		"all is well":        {good, nil, []string{"begin a b", "promote a", "promote b", "end"}},
+		"one breaks off":     {promoteFails, nil, []string{"begin a b", "promote a", "promote b"}},
+		"one is refused":     {vulnerable, nil, nil},
+		"nobody writes down": {good, errors.New("registry down"), []string{"begin a b"}},
+	}
+	for name, c := range cases {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage()
+			s.Sign = nil
+			s.outcomes["b"] = c.b
+			s.Begin = func(_ context.Context, set []*Result) error {
+				names := ""
+				for _, r := range set {
+					names += " " + r.Plan.Name
+				}
+				s.note("begin%s", names)
+				return c.begin
+			}
+			s.End = func(context.Context) error { s.note("end"); return nil }
+			results := s.Work(t.Context(), services)
+			s.events = nil
+			s.Decide(t.Context(), results)
+			if diff := cmp.Diff(c.want, s.events); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+			if c.begin != nil && (results[0].Err == nil || results[1].Err == nil) {
+				t.Errorf("%s: the errors are %v and %v", name, results[0].Err, results[1].Err)
+			}
+		})
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -108,7 +109,7 @@ func (c *Client) Read(ctx context.Context, ref name.Digest) (Image, error) {
 	return img, nil
 }
 
-// Tags lists the tags of an image; none where there is no such image yet.
+// Tags lists the tags of an image that people pull by; none where there is no such image yet.
 func (c *Client) Tags(ctx context.Context, image string) ([]string, error) {
 	repo, err := name.NewRepository(image, c.nameOptions()...)
 	if err != nil {
@@ -121,7 +122,7 @@ func (c *Client) Tags(ctx context.Context, image string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the tags of %s: %w", repo, err)
 	}
-	return names, nil
+	return slices.DeleteFunc(names, func(tag string) bool { return !IsUserTag(tag) }), nil
 }
 
 // ErrMoved tells that a tag points elsewhere than it did when its move was decided.

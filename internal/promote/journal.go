@@ -1,0 +1,111 @@
+package promote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/org/ghcr-publish/internal/registry"
+	"github.com/org/ghcr-publish/internal/tags"
+)
+
+// A Journal says in the registry what runs are about to move, so that the next run finishes what a killed one has begun.
+// Registries cannot compare and set, so another run may overwrite an entry at the same moment. That is safe: what is lost is
+// only not finished by a run that has nothing else to do with it, and what comes back is found to be done. Nothing is tagged
+// because it is written here: whoever finishes an entry judges its images anew.
+type Journal struct {
+	Read  func(context.Context) ([]byte, error) // nil where there is none
+	Write func(context.Context, []byte) error
+	Run   string // of whoever writes: its ID and attempt
+}
+
+// An Entry is one run's promotion.
+type Entry struct {
+	Run     string   `json:"run"`
+	Commit  string   `json:"commit"`
+	Ref     string   `json:"ref"`
+	Intents []Intent `json:"services"`
+}
+
+// An Intent is what is to become of one service's tags.
+type Intent struct {
+	Service   string     `json:"service"`
+	Image     string     `json:"image"`
+	Digest    string     `json:"digest"`
+	Platforms []string   `json:"platforms"`
+	Tags      []tags.Tag `json:"tags"`
+}
+
+// Begin writes down what this run is about to move.
+func (j Journal) Begin(ctx context.Context, e Entry) error {
+	for _, intent := range e.Intents {
+		if slices.ContainsFunc(intent.Tags, func(t tags.Tag) bool { return t.Name == registry.JournalTag }) {
+			return fmt.Errorf("%s is no tag for an image: this program keeps its journal there", registry.JournalTag)
+		}
+	}
+	e.Run = j.Run
+	err := j.change(ctx, func(entries []Entry) []Entry { return append(without(entries, j.Run), e) })
+	if err != nil {
+		return fmt.Errorf("writing down which tags are to move: %w", err)
+	}
+	return nil
+}
+
+// End strikes what runs have moved.
+func (j Journal) End(ctx context.Context, runs ...string) error {
+	err := j.change(ctx, func(entries []Entry) []Entry { return without(entries, runs...) })
+	if err != nil {
+		return fmt.Errorf("writing down that the tags have moved: %w", err)
+	}
+	return nil
+}
+
+// Left returns what other runs have begun, the oldest first. One of them may still be at it.
+func (j Journal) Left(ctx context.Context) ([]Entry, error) {
+	entries, err := j.read(ctx)
+	return without(entries, j.Run), err
+}
+
+func without(entries []Entry, runs ...string) []Entry {
+	return slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool { return slices.Contains(runs, e.Run) })
+}
+
+// change reads, changes and writes until the change is there.
+func (j Journal) change(ctx context.Context, change func([]Entry) []Entry) error {
+	for range attempts {
+		entries, err := j.read(ctx)
+		if err != nil {
+			return err
+		}
+		changed := change(entries)
+		if len(entries)+len(changed) == 0 || reflect.DeepEqual(entries, changed) {
+			return nil
+		}
+		data, err := json.Marshal(map[string]any{"entries": changed})
+		if err != nil {
+			return err
+		}
+		if err := j.Write(ctx, data); err != nil {
+			return err
+		}
+	}
+	return errors.New("other runs write the journal all the time; run this one again")
+}
+
+// read returns the entries. What is no journal has none, and is overwritten.
+func (j Journal) read(ctx context.Context) ([]Entry, error) {
+	data, err := j.Read(ctx)
+	if err != nil || data == nil {
+		return nil, err
+	}
+	var read struct {
+		Entries []Entry `json:"entries"`
+	}
+	if json.Unmarshal(data, &read) != nil {
+		return nil, nil
+	}
+	return read.Entries, nil
+}

@@ -1,0 +1,52 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// JournalTag names the artifact that says which tags are about to move. It stands beside an image, holds none, and is no tag
+// that anybody pulls.
+const JournalTag = "ghcr-publish-journal"
+
+// IsUserTag reports whether a tag is one that people pull by: not the journal's, and not one that lists what refers to an image.
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
+func IsUserTag(tag string) bool { return tag != JournalTag && !referring.MatchString(tag) }
+
+var referring = regexp.MustCompile(`^[a-z0-9]+-[0-9a-f]{32,}(\.[a-z]+)?$`)
+
+const journalType = "application/vnd.ghcr-publish.journal.v1+json"
+
+// ReadJournal returns what was written beside an image last; nil where nothing was.
+func (c *Client) ReadJournal(ctx context.Context, image string) ([]byte, error) {
+	at, found, err := c.Resolve(ctx, image, JournalTag)
+	if err != nil || !found {
+		return nil, err
+	}
+	return c.Fetch(ctx, at.Ref.Name(), journalType)
+}
+
+// WriteJournal replaces what is written beside an image.
+func (c *Client) WriteJournal(ctx context.Context, image string, data []byte) error {
+	ref, err := c.Keep(ctx, image, journalType, data)
+	if err != nil {
+		return err
+	}
+	options := c.options(ctx, ref.Repository)
+	desc, err := remote.Get(ref, options...)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", ref, err)
+	}
+	tag, err := name.NewTag(image+":"+JournalTag, c.nameOptions()...)
+	if err != nil {
+		return err
+	}
+	if err := remote.Tag(tag, desc, options...); err != nil {
+		return fmt.Errorf("writing %s: %w", tag, err)
+	}
+	return nil
+}
