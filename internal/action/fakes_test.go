@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -181,6 +182,19 @@ func progress(step string, cached bool, failure string) {
 	fmt.Fprintf(os.Stderr, `{"vertexes":[%s],"logs":[{"vertex":%q,"stream":1,"data":%q}]}`+"\n", vertex, step, log)
 }
 
+// keepDatabase leaves in the cache what tells of a database that was made just now, or when the file "made" says.
+func keepDatabase(folder string) {
+	made, err := os.ReadFile(filepath.Join(folder, "made"))
+	if err != nil {
+		made = []byte(time.Now().UTC().Format(time.RFC3339))
+	}
+	dir := filepath.Join(option("--cache-dir")[0], "db")
+	check(os.MkdirAll(dir, 0o755))
+	text := fmt.Sprintf(`{"Version": 2, "UpdatedAt": %[1]q, "DownloadedAt": %[1]q}`, strings.TrimSpace(string(made)))
+	check(os.WriteFile(filepath.Join(dir, "metadata.json"), []byte(text), 0o644))
+	check(os.WriteFile(filepath.Join(dir, "trivy.db"), nil, 0o644))
+}
+
 // digestOf is the digest in an image's name, as a file's name.
 func digestOf(image string) string {
 	_, digest, _ := strings.Cut(image, "@")
@@ -189,7 +203,7 @@ func digestOf(image string) string {
 
 // fakeTrivy stands for Trivy. FINDINGS is a folder; a file in it named by platform (linux-arm64)
 // holds "ID SEVERITY" lines, which every image of that platform then has, and one named by digest (sha256-…) those that
-// one image has. A file named "down" makes the database unreachable.
+// one image has. A file named "down" makes the database unreachable, one named "made" says of when it is.
 func fakeTrivy() {
 	note()
 	for _, name := range []string{"trivy.yaml", ".trivyignore"} {
@@ -208,6 +222,7 @@ func fakeTrivy() {
 			fmt.Fprintln(os.Stderr, "FATAL download error: TOOMANYREQUESTS")
 			os.Exit(1)
 		}
+		keepDatabase(folder)
 		return
 	}
 	if len(option("--platform")) != 1 {

@@ -221,7 +221,8 @@ func (s *session) work(ctx context.Context, services []plan.Service) []publish.R
 		return publisher.Work(ctx, services)
 	}
 	defer s.log.Group(fmt.Sprintf("Build and judge %d services", len(work)))()
-	publisher.Scan = s.startScanner(ctx).Scan
+	scanner := s.startScanner(ctx)
+	publisher.Scan, publisher.Database = scanner.Scan, scanner.Database
 	if len(builds) > 0 {
 		if err := s.startBuilder(ctx, builds); err != nil {
 			// What needs no builder is judged all the same.
@@ -239,6 +240,9 @@ func (s *session) conclude(ctx context.Context, begun time.Time, results []publi
 	told := report.Report{Program: "ghcr-publish " + s.process.Version, Commit: e.SHA, Ref: e.Ref, Event: e.Name, RunURL: runURL(e),
 		StartedAt: begun.UTC().Truncate(time.Second), Severities: s.job.Config.Gates.Vulnerabilities.Severity}
 	told.Notices = slices.Concat(notices, s.notices, s.Close())
+	if database := report.Database(results); !database.Updated.IsZero() {
+		s.log.Printf("vulnerability database of %s", database)
+	}
 	for _, line := range report.Lines(results, s.job.Config.Gates) {
 		s.log.Printf("%s", line)
 	}

@@ -152,7 +152,7 @@ func (s *session) startScanner(ctx context.Context) *scan.Scanner {
 	if s.scanner != nil {
 		return s.scanner // what is to be scanned comes in several lots
 	}
-	s.scanner = scan.Start(ctx, client, s.job.Config.TrivyDB)
+	s.scanner = scan.Start(ctx, client, s.job.Config.TrivyDB, s.process.Now)
 	return s.scanner
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,12 +24,12 @@ func one(gates string) string {
 }
 
 // publishAt runs the program in this process, at a time of its own and without a Docker Engine: what is published is judged again.
-func (w *world) publishAt(now time.Time) outcome {
+func (w *world) publishAt(now time.Time, more ...string) outcome {
 	w.t.Helper()
 	_ = os.Remove(w.reportFile())
 	var log bytes.Buffer
 	env := slices.DeleteFunc(w.environ(sample.Job{}), func(entry string) bool { return strings.HasPrefix(entry, "DOCKER_HOST=") })
-	o := outcome{code: action.Main(w.t.Context(), action.Process{Args: w.args(), Environ: append(env, "DOCKER_HOST=tcp://127.0.0.1:1"), Dir: w.repo.Dir,
+	o := outcome{code: action.Main(w.t.Context(), action.Process{Args: w.args(more...), Environ: append(env, "DOCKER_HOST=tcp://127.0.0.1:1"), Dir: w.repo.Dir,
 		Stdout: &log, Stderr: &log, Run: run.OS, Now: func() time.Time { return now }, Version: "e2e"})}
 	o.log = log.String()
 	data, err := os.ReadFile(w.reportFile())
@@ -111,4 +112,56 @@ func TestOnlyNew(t *testing.T) {
 	if now := w.tags("backend"); !mapsEqual(now, before) {
 		t.Errorf("tags moved from %v to %v", before, now)
 	}
+}
+
+// TestDatabaseAge judges by a database that is too old, and by one of an earlier run where nobody gives a newer one.
+func TestDatabaseAge(t *testing.T) {
+	w := newWorld(t)
+	w.commit("backend alone", map[string]string{".github/ghcr-publish.yml": one("{startup: {on_unavailable: warn}}")})
+	first := w.mustPublish(report.ExitDone)
+	if first.Database == nil || first.Database.AgeSeconds <= 0 || first.Database.Kept != "" {
+		t.Errorf("database %+v", first.Database)
+	}
+	w.commit("words", map[string]string{"notes.txt": "x"})
+	old := w.publishAt(time.Now().AddDate(0, 0, 4))
+	if reasons := strings.Join(old.Services[0].Verdict.Reasons, "\n"); old.code != report.ExitRefused || !strings.Contains(reasons, "the vulnerability database is too old to judge by") {
+		t.Errorf("exit code %d, reasons %q\n%s", old.code, reasons, old.log)
+	}
+	defer func(before string) { trivyCache = before }(trivyCache)
+	trivyCache = agedCache(t, 10*time.Hour)
+	kept := w.publishAt(time.Now(), "--trivy-db", "127.0.0.1:1/aquasec/trivy-db:2")
+	if notes := strings.Join(kept.Services[0].Verdict.Notes, "\n"); kept.code != report.ExitDone || !strings.Contains(notes, "10h0m0s old; no newer one could be fetched: ") {
+		t.Errorf("exit code %d, notes %q\n%s", kept.code, notes, kept.log)
+	}
+	if f := kept.Services[0].Platforms; len(f) != 2 || !f[0].Scanned || !f[1].Scanned {
+		t.Errorf("not scanned: %+v", f)
+	}
+}
+
+// agedCache is a copy of Trivy's cache whose database Trivy would renew.
+func agedCache(t *testing.T, age time.Duration) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(trivyCache)); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "db", "metadata.json")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var metadata map[string]any
+	if err := json.Unmarshal(data, &metadata); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"UpdatedAt", "NextUpdate", "DownloadedAt"} {
+		metadata[key] = time.Now().Add(-age).UTC()
+	}
+	if data, err = json.Marshal(metadata); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

@@ -87,6 +87,7 @@ func (p Publisher) join(ctx context.Context, r *Result, made plan.Plan, fragment
 	var probes []verdict.Probe
 	for _, part := range parts {
 		r.Evidence.Platforms = append(r.Evidence.Platforms, part.Evidence.Platforms...)
+		r.Evidence.Database = verdict.Oldest(r.Evidence.Database, part.Evidence.Database)
 		r.Evidence.Unsized = cmp.Or(r.Evidence.Unsized, part.Evidence.Unsized)
 		r.Candidate.Steps = append(r.Candidate.Steps, part.Steps...)
 		probes, digests = append(probes, part.Evidence.Probe), append(digests, part.Candidate)

@@ -38,7 +38,9 @@ type Publisher struct {
 	Build func(context.Context, plan.Service, map[string]Candidate) (Candidate, error)
 	Reuse func(context.Context, plan.Service, map[string]Candidate) (Candidate, error)
 	Scan  func(context.Context, scan.Target) ([]verdict.Finding, error)
-	Probe func(ctx context.Context, image, platform string, s service.Service, within time.Duration) verdict.Probe
+	// Database tells what the scans have been made by.
+	Database func() verdict.Database
+	Probe    func(ctx context.Context, image, platform string, s service.Service, within time.Duration) verdict.Probe
 	// Published reads the image that is published now, to compare with.
 	Published func(ctx context.Context, image, digest string) (registry.Image, error)
 	// Index makes one index of what rows have pushed, by their digests, and reads it whole.
@@ -242,6 +244,7 @@ func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verd
 		}
 	})
 	group.Wait()
+	evidence.Database = p.Database()
 	return evidence
 }
 

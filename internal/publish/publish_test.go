@@ -55,7 +55,7 @@ type stage struct {
 
 func newStage() *stage {
 	s := &stage{outcomes: map[string]outcome{}}
-	s.Publisher = Publisher{Build: s.build, Reuse: s.reuse, Scan: s.scan, Probe: s.probe, Published: s.published, Sign: s.sign, Promote: s.promote,
+	s.Publisher = Publisher{Build: s.build, Reuse: s.reuse, Scan: s.scan, Database: s.database, Probe: s.probe, Published: s.published, Sign: s.sign, Promote: s.promote,
 		Tell: s.tell, Now: time.Now, Gates: service.DefaultGates(), Native: "linux/amd64", MaxParallel: 3}
 	return s
 }
@@ -134,6 +134,10 @@ func (s *stage) scan(_ context.Context, t scan.Target) ([]verdict.Finding, error
 		return nil, errors.New("no database")
 	}
 	return nil, nil
+}
+
+func (s *stage) database() verdict.Database {
+	return verdict.Database{Updated: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Age: time.Hour}
 }
 
 func (s *stage) probe(_ context.Context, image, platform string, d service.Service, within time.Duration) verdict.Probe {
@@ -297,7 +301,7 @@ func TestEvidence(t *testing.T) {
 	if diff := cmp.Diff([]string{"ghcr.io/octo/a@" + made.Services[0].Digest}, s.did("published")); diff != "" {
 		t.Errorf("published (-want +got):\n%s", diff)
 	}
-	want := verdict.Evidence{Candidate: digest("ghcr.io/octo/a", "a"), Wanted: []string{"linux/amd64", "linux/arm64"}, Platforms: []verdict.Platform{
+	want := verdict.Evidence{Database: s.database(), Candidate: digest("ghcr.io/octo/a", "a"), Wanted: []string{"linux/amd64", "linux/arm64"}, Platforms: []verdict.Platform{
 		{Platform: "linux/amd64", Digest: "sha256:" + strings.Repeat("0", 64), Compressed: 1000, Published: 1000, User: "app"},
 		{Platform: "linux/arm64", Digest: "sha256:" + strings.Repeat("1", 64), Compressed: 1000, Published: 100, User: "app"},
 	}, Probe: verdict.Probe{Platform: "linux/amd64", Healthy: true, Started: time.Second}}

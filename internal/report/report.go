@@ -46,11 +46,19 @@ type Report struct {
 	Seconds       float64      `json:"seconds"`
 	Outcome       string       `json:"outcome"` // published, kept, nothing-to-do, approved, refused or failed
 	ExitCode      int          `json:"exit_code"`
+	Database      *Scanned     `json:"vulnerability_database,omitempty"` // nil where nothing was scanned
 	Services      []Service    `json:"services"`
 	Notices       []string     `json:"notices"`
 	MemoryStats   memory.Stats `json:"memory_stats"`
 	// Severities are those that the summary shows; the report itself lists every finding.
 	Severities []string `json:"-"`
+}
+
+// Scanned is the vulnerability database that images were scanned by.
+type Scanned struct {
+	Updated    time.Time `json:"updated_at"`
+	AgeSeconds float64   `json:"age_seconds"`
+	Kept       string    `json:"kept,omitempty"` // why no newer one could be fetched
 }
 
 // A Service is what became of one service.
@@ -138,6 +146,9 @@ var severities = [...]string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"}
 func (r *Report) Fill(results []publish.Result, promotes bool) {
 	r.SchemaVersion = 1
 	r.Services = []Service{}
+	if d := Database(results); !d.Updated.IsZero() {
+		r.Database = &Scanned{d.Updated, math.Round(d.Age.Seconds()), d.Kept}
+	}
 	for _, result := range results {
 		r.Services = append(r.Services, newService(result))
 	}
@@ -145,6 +156,15 @@ func (r *Report) Fill(results []publish.Result, promotes bool) {
 		r.Notices = []string{}
 	}
 	r.Outcome, r.ExitCode = outcome(results, promotes)
+}
+
+// Database is the oldest that any of the services was scanned by; the zero value where none was.
+func Database(results []publish.Result) verdict.Database {
+	var oldest verdict.Database
+	for _, r := range results {
+		oldest = verdict.Oldest(oldest, r.Evidence.Database)
+	}
+	return oldest
 }
 
 // outcome sums up: a fault outweighs a refusal, because it leaves open what the verdict would be.

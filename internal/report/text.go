@@ -114,6 +114,9 @@ func (r Report) Summary() string {
 	for _, s := range r.Services {
 		s.writeDetails(&b)
 	}
+	if d := r.Database; d != nil {
+		fmt.Fprintf(&b, "\nVulnerability database of %s.\n", verdict.Database{Updated: d.Updated, Age: time.Duration(d.AgeSeconds) * time.Second})
+	}
 	for _, n := range r.Notices {
 		fmt.Fprintf(&b, "\n> %s\n", cell(n))
 	}

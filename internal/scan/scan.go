@@ -3,8 +3,10 @@
 package scan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/org/ghcr-publish/internal/trivy"
 	"github.com/org/ghcr-publish/internal/verdict"
@@ -22,19 +24,36 @@ type Scanner struct {
 	trivy   *trivy.Client
 	stop    context.CancelFunc
 	fetched chan struct{}
-	err     error // of fetching; read after fetched is closed
+	// What follows is read after fetched is closed.
+	database verdict.Database
+	err      error // why there is none
 }
 
-// Start begins to fetch the database from the first repository that gives it and returns at once;
-// scans wait for it. The caller closes the scanner.
-func Start(ctx context.Context, client *trivy.Client, repositories []string) *Scanner {
+// Start begins to fetch the database from the first repository that gives it and returns at once; scans wait for it. Where
+// none gives it, that of an earlier run has to do. The caller closes the scanner.
+func Start(ctx context.Context, client *trivy.Client, repositories []string, now func() time.Time) *Scanner {
 	ctx, stop := context.WithCancel(ctx)
 	s := &Scanner{trivy: client, stop: stop, fetched: make(chan struct{})}
 	go func() {
 		defer close(s.fetched)
-		s.err = client.Fetch(ctx, repositories)
+		unfetched := client.Fetch(ctx, repositories)
+		database, err := client.Database()
+		if err != nil {
+			s.err = cmp.Or(unfetched, err)
+			return
+		}
+		s.database = verdict.Database{Updated: database.UpdatedAt, Age: now().Sub(database.UpdatedAt)}
+		if unfetched != nil {
+			s.database.Kept = unfetched.Error()
+		}
 	}()
 	return s
+}
+
+// Database is what is scanned by, once it is there; the zero value where there is none.
+func (s *Scanner) Database() verdict.Database {
+	<-s.fetched
+	return s.database
 }
 
 // Close ends a fetch that nobody waits for any more, and returns when it has ended.

@@ -3,6 +3,9 @@ package scan
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -45,10 +48,28 @@ const answer = `{"SchemaVersion": 2, "Results": [
 // fetches reports whether a command fetches the database.
 func fetches(c run.Command) bool { return slices.Contains(c.Argv, "--download-db-only") }
 
+// cached is a cache directory with a database of a day ago.
+func cached(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, "db", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "db"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dayAgo := time.Now().Add(-24 * time.Hour).UTC().Format(time.RFC3339Nano)
+	write("metadata.json", fmt.Sprintf(`{"Version": 2, "NextUpdate": %[1]q, "UpdatedAt": %[1]q, "DownloadedAt": %[1]q}`, dayAgo))
+	write("trivy.db", "")
+	return dir
+}
+
 func TestScanGivesFindings(t *testing.T) {
 	t.Parallel()
-	client := &trivy.Client{Run: func(_ context.Context, c run.Command) ([]byte, error) { return []byte(answer), nil }}
-	got, err := Start(t.Context(), client, []string{"db"}).Scan(t.Context(), Target{Image: "api@sha256:a", Platform: "linux/arm64"})
+	client := &trivy.Client{CacheDir: cached(t), Run: func(_ context.Context, c run.Command) ([]byte, error) { return []byte(answer), nil }}
+	got, err := Start(t.Context(), client, []string{"db"}, time.Now).Scan(t.Context(), Target{Image: "api@sha256:a", Platform: "linux/arm64"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,13 +98,13 @@ func TestScanPassesOnWhatItScans(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			got := ""
-			client := &trivy.Client{Run: func(_ context.Context, command run.Command) ([]byte, error) {
+			client := &trivy.Client{CacheDir: cached(t), Run: func(_ context.Context, command run.Command) ([]byte, error) {
 				if !fetches(command) {
 					got = strings.Join(command.Argv, " ")
 				}
 				return []byte(`{"SchemaVersion": 2}`), nil
 			}}
-			findings, err := Start(t.Context(), client, []string{"db"}).Scan(t.Context(), c.target)
+			findings, err := Start(t.Context(), client, []string{"db"}, time.Now).Scan(t.Context(), c.target)
 			if err != nil || findings == nil || len(findings) > 0 || !strings.HasSuffix(got, c.want) {
 				t.Errorf("findings %v, error %v, arguments %q; want none and %q", findings, err, got, c.want)
 			}
@@ -95,7 +116,7 @@ func TestScanWaitsForTheDatabase(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		fetched := false
-		client := &trivy.Client{Run: func(_ context.Context, c run.Command) ([]byte, error) {
+		client := &trivy.Client{CacheDir: cached(t), Run: func(_ context.Context, c run.Command) ([]byte, error) {
 			if fetches(c) {
 				time.Sleep(time.Minute)
 				fetched = true
@@ -105,7 +126,7 @@ func TestScanWaitsForTheDatabase(t *testing.T) {
 			return []byte(answer), nil
 		}}
 		begun := time.Now()
-		scanner := Start(t.Context(), client, []string{"db"})
+		scanner := Start(t.Context(), client, []string{"db"}, time.Now)
 		if time.Since(begun) > 0 {
 			t.Error("Start waited")
 		}
@@ -135,7 +156,7 @@ func TestCloseEndsTheFetch(t *testing.T) {
 			ended = true
 			return nil, ctx.Err()
 		}}
-		scanner := Start(t.Context(), client, []string{"one", "two"})
+		scanner := Start(t.Context(), client, []string{"one", "two"}, time.Now)
 		scanner.Close()
 		if !ended {
 			t.Error("Close returned before the fetch had ended")
@@ -157,7 +178,7 @@ func TestDatabaseThatCannotBeFetched(t *testing.T) {
 		asked = append(asked, c.Argv[len(c.Argv)-1])
 		return nil, down
 	}}
-	scanner := Start(t.Context(), client, []string{"one", "two"})
+	scanner := Start(t.Context(), client, []string{"one", "two"}, time.Now)
 	for range 3 {
 		if findings, err := scanner.Scan(t.Context(), Target{}); !errors.Is(err, down) || findings != nil {
 			t.Errorf("Scan() = %v, %v; want the reason each time", findings, err)
@@ -166,17 +187,60 @@ func TestDatabaseThatCannotBeFetched(t *testing.T) {
 	if diff := cmp.Diff([]string{"one", "two"}, asked); diff != "" {
 		t.Errorf("repositories (-want +got):\n%s", diff)
 	}
+	if database := scanner.Database(); database != (verdict.Database{}) {
+		t.Errorf("database %+v", database)
+	}
+}
+
+// TestEarlierDatabaseHasToDo where nobody gives a newer one, and says why.
+func TestEarlierDatabaseHasToDo(t *testing.T) {
+	t.Parallel()
+	for _, fetched := range []error{nil, errors.New("registry down")} {
+		client := &trivy.Client{CacheDir: cached(t), Run: func(_ context.Context, c run.Command) ([]byte, error) {
+			if fetches(c) {
+				return nil, fetched
+			}
+			return []byte(answer), nil
+		}}
+		scanner := Start(t.Context(), client, []string{"one"}, time.Now)
+		if findings, err := scanner.Scan(t.Context(), Target{}); len(findings) != 3 || err != nil {
+			t.Errorf("Scan() = %v, %v", findings, err)
+		}
+		database := scanner.Database()
+		if database.Age.Round(time.Hour) != 24*time.Hour || database.Updated.IsZero() || (database.Kept != "") != (fetched != nil) || fetched != nil && !strings.Contains(database.Kept, "one: registry down") {
+			t.Errorf("after fetching with %v: %+v", fetched, database)
+		}
+	}
+}
+
+// TestDatabaseOfUnknownAge is none, for nobody could say whether it is stale.
+func TestDatabaseOfUnknownAge(t *testing.T) {
+	t.Parallel()
+	for file, text := range map[string]string{"metadata.json": "{", "db/metadata.json": `{"UpdatedAt": "2026-01-01T00:00:00Z"}`, "trivy.db": ""} {
+		client := &trivy.Client{CacheDir: cached(t), Run: func(context.Context, run.Command) ([]byte, error) { return []byte(answer), nil }}
+		path := filepath.Join(client.CacheDir, "db", filepath.Base(file))
+		err := os.WriteFile(path, []byte(text), 0o600)
+		if text == "" {
+			err = os.Remove(path)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if findings, err := Start(t.Context(), client, []string{"one"}, time.Now).Scan(t.Context(), Target{}); err == nil || !strings.HasPrefix(err.Error(), "reading of which day the vulnerability database is: ") {
+			t.Errorf("with %s %q: %v, %v", file, text, findings, err)
+		}
+	}
 }
 
 func TestSecondRepositoryHelps(t *testing.T) {
 	t.Parallel()
-	client := &trivy.Client{Run: func(_ context.Context, c run.Command) ([]byte, error) {
+	client := &trivy.Client{CacheDir: cached(t), Run: func(_ context.Context, c run.Command) ([]byte, error) {
 		if fetches(c) && slices.Contains(c.Argv, "one") {
 			return nil, errors.New("429")
 		}
 		return []byte(answer), nil
 	}}
-	if _, err := Start(t.Context(), client, []string{"one", "two"}).Scan(t.Context(), Target{}); err != nil {
+	if _, err := Start(t.Context(), client, []string{"one", "two"}, time.Now).Scan(t.Context(), Target{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -184,19 +248,19 @@ func TestSecondRepositoryHelps(t *testing.T) {
 func TestFailedScan(t *testing.T) {
 	t.Parallel()
 	for _, output := range []string{"", "not JSON", `{"SchemaVersion": 1}`} {
-		client := &trivy.Client{Run: func(_ context.Context, c run.Command) ([]byte, error) { return []byte(output), nil }}
-		if findings, err := Start(t.Context(), client, []string{"db"}).Scan(t.Context(), Target{}); err == nil || findings != nil {
+		client := &trivy.Client{CacheDir: cached(t), Run: func(_ context.Context, c run.Command) ([]byte, error) { return []byte(output), nil }}
+		if findings, err := Start(t.Context(), client, []string{"db"}, time.Now).Scan(t.Context(), Target{}); err == nil || findings != nil {
 			t.Errorf("a report of %q gives %v, %v; want an error, not a clean image", output, findings, err)
 		}
 	}
 	down := errors.New("exit code 1")
-	client := &trivy.Client{Run: func(_ context.Context, c run.Command) ([]byte, error) {
+	client := &trivy.Client{CacheDir: cached(t), Run: func(_ context.Context, c run.Command) ([]byte, error) {
 		if fetches(c) {
 			return nil, nil
 		}
 		return nil, down
 	}}
-	if _, err := Start(t.Context(), client, []string{"db"}).Scan(t.Context(), Target{}); !errors.Is(err, down) {
+	if _, err := Start(t.Context(), client, []string{"db"}, time.Now).Scan(t.Context(), Target{}); !errors.Is(err, down) {
 		t.Errorf("Scan() = %v", err)
 	}
 }
@@ -206,11 +270,11 @@ func TestScanEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stopped := errors.New("stopped by hand")
 		ctx, cancel := context.WithCancelCause(t.Context())
-		client := &trivy.Client{Run: func(ctx context.Context, _ run.Command) ([]byte, error) {
+		client := &trivy.Client{CacheDir: cached(t), Run: func(ctx context.Context, _ run.Command) ([]byte, error) {
 			<-ctx.Done()
 			return nil, context.Cause(ctx)
 		}}
-		scanner := Start(ctx, client, []string{"one", "two"})
+		scanner := Start(ctx, client, []string{"one", "two"}, time.Now)
 		done := make(chan error)
 		go func() {
 			_, err := scanner.Scan(ctx, Target{})

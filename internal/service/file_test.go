@@ -169,10 +169,10 @@ func TestFileReadsAWholeService(t *testing.T) {
 
 func TestFileReadsGates(t *testing.T) {
 	t.Parallel()
-	const gates = "gates: {vulnerabilities: {severity: [LOW], fail_on: NONE, ignore_unfixed: TRUE, on_unavailable: warn}, startup: {within: 2m, on_unavailable: warn}, size: {max: 500MB, growth: 2.5%, on_unavailable: warn}, " +
+	const gates = "gates: {vulnerabilities: {severity: [LOW], fail_on: NONE, ignore_unfixed: TRUE, only_new: true, max_age: 48h, on_unavailable: warn}, startup: {within: 2m, on_unavailable: warn}, size: {max: 500MB, growth: 2.5%, on_unavailable: warn}, " +
 		"regression: {startup: 25%, peak_memory: auto, on_unavailable: warn}, user: any}\n"
 	want := Gates{
-		Vulnerabilities: VulnerabilityGate{Severity: []string{"LOW"}, FailOn: FailOnNone, IgnoreUnfixed: true, OnUnavailable: OnUnavailableWarn},
+		Vulnerabilities: VulnerabilityGate{Severity: []string{"LOW"}, FailOn: FailOnNone, MaxAge: 48 * time.Hour, IgnoreUnfixed: true, OnlyNew: true, OnUnavailable: OnUnavailableWarn},
 		Startup:         StartupGate{Within: 2 * time.Minute, OnUnavailable: OnUnavailableWarn},
 		Size:            SizeGate{Max: 500_000_000, Growth: 0.025, OnUnavailable: OnUnavailableWarn},
 		Regression:      RegressionGate{Startup: Slack{Share: 0.25}, PeakMemory: Slack{Auto: true}, OnUnavailable: OnUnavailableWarn},

@@ -21,11 +21,12 @@ type Gates struct {
 
 // A VulnerabilityGate refuses an image with findings of FailOn or worse.
 type VulnerabilityGate struct {
-	Severity      []string // severities that are reported, upper case
-	FailOn        string   // least severity that refuses; "NONE" never refuses
-	IgnoreUnfixed bool     // leave out findings that have no fixed version
-	OnlyNew       bool     // leave out findings that the published image has too
-	OnUnavailable string   // OnUnavailableRefuse or OnUnavailableWarn
+	Severity      []string      // severities that are reported, upper case
+	FailOn        string        // least severity that refuses; "NONE" never refuses
+	IgnoreUnfixed bool          // leave out findings that have no fixed version
+	OnlyNew       bool          // leave out findings that the published image has too
+	MaxAge        time.Duration // of the database that is scanned by
+	OnUnavailable string        // OnUnavailableRefuse or OnUnavailableWarn
 }
 
 // A StartupGate refuses an image that is not healthy in time.
@@ -75,7 +76,7 @@ var severities = []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"}
 // DefaultGates apply where the configuration is silent.
 func DefaultGates() Gates {
 	return Gates{
-		Vulnerabilities: VulnerabilityGate{Severity: []string{"CRITICAL", "HIGH"}, FailOn: "CRITICAL", OnUnavailable: OnUnavailableRefuse},
+		Vulnerabilities: VulnerabilityGate{Severity: []string{"CRITICAL", "HIGH"}, FailOn: "CRITICAL", MaxAge: 72 * time.Hour, OnUnavailable: OnUnavailableRefuse},
 		Startup:         StartupGate{Within: 30 * time.Second, OnUnavailable: OnUnavailableRefuse},
 		Size:            SizeGate{Max: 1_000_000_000, OnUnavailable: OnUnavailableRefuse},
 		Regression:      RegressionGate{OnUnavailable: OnUnavailableRefuse},
@@ -90,7 +91,7 @@ func (r reader) gates(n *yaml.Node, g *Gates) {
 			r.mapping(n, map[string]field{
 				"severity": r.severities(&v.Severity), "fail_on": r.enum(&v.FailOn, append([]string{FailOnNone}, severities...)...),
 				"ignore_unfixed": r.boolean(&v.IgnoreUnfixed), "only_new": r.boolean(&v.OnlyNew), "on_unavailable": unavailable(&v.OnUnavailable),
-				"exceptions": r.ownExceptions(&g.Exceptions), "ignore_file": r.path(&g.IgnoreFile),
+				"exceptions": r.ownExceptions(&g.Exceptions), "ignore_file": r.path(&g.IgnoreFile), "max_age": r.duration(&v.MaxAge),
 			})
 		},
 		"startup": func(n *yaml.Node) {

@@ -32,6 +32,7 @@ type Evidence struct {
 	Wanted    []string    `json:"wanted"` // platforms that were asked for
 	Platforms []Platform  `json:"platforms"`
 	Unsized   string      `json:"unsized,omitempty"` // why it is not known how large the published image is
+	Database  Database    `json:"database,omitzero"` // that was scanned by; zero where nothing was
 	Probe     Probe       `json:"probe"`
 	// Before is the same trial of the image that is published now; nil where there is none, or nobody wants to compare.
 	Before *Probe  `json:"before,omitempty"`
@@ -93,6 +94,7 @@ func (a Approval) Images() []name.Digest {
 func Judge(e Evidence, gates service.Gates) Verdict {
 	v := Verdict{candidate: e.Candidate, judged: true, part: e.Part}
 	v.judgeCompleteness(e)
+	v.judgeDatabase(e.Database, gates.Vulnerabilities)
 	for _, p := range e.Platforms {
 		v.platforms = append(v.platforms, e.Candidate.Digest(p.Digest))
 		v.judgeVulnerabilities(p, gates.Vulnerabilities)

@@ -140,3 +140,40 @@ func TestDecisive(t *testing.T) {
 		}
 	}
 }
+
+func TestAgeOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	made := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, c := range []struct {
+		database     Database
+		policy       string
+		refuse, note string
+	}{
+		{Database{}, service.OnUnavailableRefuse, "", ""}, // nothing was scanned
+		{Database{Updated: made, Age: 72 * time.Hour}, service.OnUnavailableRefuse, "", ""},
+		{Database{Updated: made, Age: 72 * time.Hour, Kept: "down"}, service.OnUnavailableRefuse, "", "of 2026-01-02 03:04 UTC, 72h0m0s old; no newer one could be fetched: down"},
+		{Database{Updated: made, Age: 73 * time.Hour}, service.OnUnavailableRefuse, "too old to judge by: it is of 2026-01-02 03:04 UTC, 73h0m0s old, and max_age", ""},
+		{Database{Updated: made, Age: 73 * time.Hour, Kept: "down"}, service.OnUnavailableRefuse, "no newer one could be fetched: down", ""},
+		{Database{Updated: made, Age: 73 * time.Hour, Kept: "down"}, service.OnUnavailableWarn, "", "too old to judge by"},
+	} {
+		evidence, gates := sound(), strict()
+		evidence.Database, gates.Vulnerabilities.OnUnavailable = c.database, c.policy
+		v := Judge(evidence, gates)
+		reasons, notes := strings.Join(v.Reasons, "\n"), strings.Join(v.Notes, "\n")
+		if v.Approved() != (c.refuse == "") || !strings.Contains(reasons, c.refuse) || (notes != "") != (c.note != "") || !strings.Contains(notes, c.note) {
+			t.Errorf("by %+v, %s: reasons %q, notes %q", c.database, c.policy, reasons, notes)
+		}
+	}
+}
+
+func TestOldest(t *testing.T) {
+	t.Parallel()
+	day := func(n int) Database {
+		return Database{Updated: time.Date(2026, 1, n, 0, 0, 0, 0, time.UTC), Age: time.Duration(10-n) * 24 * time.Hour}
+	}
+	for _, c := range [][3]Database{{{}, {}, {}}, {{}, day(2), day(2)}, {day(2), {}, day(2)}, {day(2), day(3), day(2)}, {day(3), day(2), day(2)}} {
+		if got := Oldest(c[0], c[1]); got != c[2] {
+			t.Errorf("Oldest(%v, %v) = %v", c[0], c[1], got)
+		}
+	}
+}
