@@ -27,6 +27,7 @@ type reader struct {
 type stage struct {
 	index    int
 	line     int
+	source   string // the FROM instruction
 	base     *stage // the stage that it is FROM
 	image    *Image // else the image
 	contexts []string
@@ -38,6 +39,18 @@ type stage struct {
 }
 
 func (r *reader) read(text []byte, target string) error {
+	if err := r.parse(text, target); err != nil {
+		return err
+	}
+	s, err := r.target(target)
+	if err != nil {
+		return err
+	}
+	return r.visit(s)
+}
+
+// parse reads the stages, and what each begins with.
+func (r *reader) parse(text []byte, target string) error {
 	file, err := parser.Parse(bytes.NewReader(text))
 	if err != nil {
 		return placed(err)
@@ -58,7 +71,7 @@ func (r *reader) read(text []byte, target string) error {
 			return at(lineOf(s.Location), err)
 		}
 	}
-	return r.visitTarget(target)
+	return nil
 }
 
 // targetStage is what TARGETSTAGE says.
@@ -84,7 +97,7 @@ func (r *reader) addStage(parsed instructions.Stage) error {
 	if err != nil {
 		return err
 	}
-	s.index, s.line, s.commands = len(r.order), lineOf(parsed.Location), parsed.Commands
+	s.index, s.line, s.source, s.commands = len(r.order), lineOf(parsed.Location), parsed.SourceCode, parsed.Commands
 	r.order = append(r.order, s)
 	if parsed.Name != "" {
 		r.stages[strings.ToLower(parsed.Name)] = s
@@ -139,15 +152,15 @@ func (r *reader) start(name string) (*stage, error) {
 	return &stage{image: &Image{Name: name, Ref: reference.TagNameOnly(named).String()}}, nil
 }
 
-func (r *reader) visitTarget(target string) error {
-	if target == "" {
-		return r.visit(r.order[len(r.order)-1])
+func (r *reader) target(name string) (*stage, error) {
+	if name == "" {
+		return r.order[len(r.order)-1], nil
 	}
-	s := r.stages[strings.ToLower(target)]
+	s := r.stages[strings.ToLower(name)]
 	if s == nil {
-		return fmt.Errorf("there is no stage %q", target)
+		return nil, fmt.Errorf("there is no stage %q", name)
 	}
-	return r.visit(s)
+	return s, nil
 }
 
 // visit counts what a stage uses, once.
