@@ -11,74 +11,13 @@ import (
 
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/buildx"
-	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/report"
-	"github.com/org/ghcr-publish/internal/scan"
 	"github.com/org/ghcr-publish/internal/verdict"
 )
-
-// uploadFindings hands what the scans found to code scanning. It returns what a person should know
-// where that did not work; it never fails a run.
-func (s *session) uploadFindings(ctx context.Context, results []publish.Result) []string {
-	var analyses []scan.Analysis
-	for _, r := range results {
-		for _, p := range r.Evidence.Platforms {
-			if p.Unscanned == "" {
-				analyses = append(analyses, scan.Analysis{Service: r.Plan.Name, Platform: p.Platform, Dockerfile: r.Plan.Definition.Dockerfile, Findings: p.Findings})
-			}
-		}
-	}
-	e := s.job.Event
-	if len(analyses) == 0 || s.job.Config.CodeScanning == "off" || s.job.Config.Token == "" || e.Repository == "" || e.Name == "local" {
-		return nil
-	}
-	if e.Fork {
-		return []string{"Findings were not uploaded to code scanning: a fork's token may not."}
-	}
-	if s.job.Astray != "" {
-		return []string{"Findings were not uploaded to code scanning: " + s.job.Astray + "."}
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, uploadTime, fmt.Errorf("GitHub did not take them within %s", uploadTime))
-	defer cancel()
-	if err := s.upload(ctx, analyses); err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		s.log.Warning(actions.Annotation{Title: "Code scanning", Message: err.Error()})
-		return []string{"Findings were not uploaded: " + err.Error()}
-	}
-	s.log.Printf("uploaded the findings of %d images to code scanning", len(analyses))
-	return nil
-}
-
-// uploadTime bounds what is not worth failing, or waiting, for.
-const uploadTime = 2 * time.Minute
-
-func (s *session) upload(ctx context.Context, analyses []scan.Analysis) error {
-	files, err := scan.SARIF(analyses)
-	if err != nil {
-		return err
-	}
-	e := s.job.Event
-	api, err := github.New(e.APIURL, e.Repository, s.job.Config.Token)
-	if err != nil {
-		return err
-	}
-	ref := e.Ref
-	if pull, merge := strings.CutSuffix(ref, "/merge"); merge && e.SHA != e.TriggerSHA {
-		ref = pull + "/head" // checked out instead of the merge commit that the event names
-	}
-	for _, file := range files {
-		if err := api.UploadSARIF(ctx, e.SHA, ref, file); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // record keeps what the run learnt and tells of the run. Losing insights costs time, never safety.
 func (s *session) record(ctx context.Context, told report.Report, learnt []memory.Entry, err error) (int, error) {

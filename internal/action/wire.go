@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -153,7 +154,18 @@ func (s *session) startScanner(ctx context.Context) *scan.Scanner {
 		return s.scanner // what is to be scanned comes in several lots
 	}
 	s.scanner = scan.Start(ctx, client, s.job.Config.TrivyDB, s.process.Now)
+	s.scanner.ReadFile = s.readFile
 	return s.scanner
+}
+
+// readFile reads a file of the workspace, and none outside it.
+func (s *session) readFile(name string) ([]byte, error) {
+	root, err := os.OpenRoot(s.job.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return root.ReadFile(name)
 }
 
 func (s *session) promoter() promote.Promoter {

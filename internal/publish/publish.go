@@ -232,7 +232,7 @@ func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verd
 				Compressed: platform.Compressed, Published: published[platform.Platform].Compressed, User: platform.User}
 			var before scan.Target
 			before, e.Uncompared = p.counterpart(s, platform.Platform, published, evidence.Unsized)
-			p.scan(ctx, &e, scan.Target{Image: platformRef(c, platform), Layout: c.Layouts[platform.Platform], Platform: platform.Platform}, before)
+			p.scan(ctx, &e, scan.Target{Image: platformRef(c, platform), Layout: c.Layouts[platform.Platform], Platform: platform.Platform, Service: s.Definition}, before)
 			evidence.Platforms[i] = e
 		})
 	}

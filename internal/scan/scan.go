@@ -6,8 +6,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/org/ghcr-publish/internal/dockerfile"
+	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/trivy"
 	"github.com/org/ghcr-publish/internal/verdict"
 )
@@ -17,10 +21,14 @@ type Target struct {
 	Image    string // reference by digest
 	Layout   string // path; empty for an image in a registry
 	Platform string
+	Service  service.Service // what the image was built from
 }
 
 // A Scanner scans many images with one database.
 type Scanner struct {
+	// ReadFile reads a Dockerfile, by its path in the workspace. Without it nobody knows what brought a finding in.
+	ReadFile func(name string) ([]byte, error)
+
 	trivy   *trivy.Client
 	stop    context.CancelFunc
 	fetched chan struct{}
@@ -76,12 +84,33 @@ func (s *Scanner) Scan(ctx context.Context, t Target) ([]verdict.Finding, error)
 	if err != nil {
 		return nil, err
 	}
-	findings := make([]verdict.Finding, len(seen))
-	for i, v := range seen {
+	origins := s.origins(t, seen.History)
+	findings := make([]verdict.Finding, len(seen.Vulnerabilities))
+	for i, v := range seen.Vulnerabilities {
 		findings[i] = verdict.Finding{Platform: t.Platform, ID: v.ID, Severity: v.Severity, Package: v.Package,
-			Installed: v.Installed, Fixed: v.Fixed, Title: v.Title, URL: v.URL, Target: v.Target, PURL: v.Identifier.PURL, Score: score(v.Score())}
+			Installed: v.Installed, Fixed: v.Fixed, Title: v.Title, URL: v.URL, Target: v.Target, PURL: v.Identifier.PURL, Score: score(v.Score()),
+			Line: origins[v.Step].Line, Origin: origins[v.Step].Instruction}
 	}
 	return findings, nil
+}
+
+// origins finds the lines of the Dockerfile that made each step of an image's history, from step 1. What cannot be read tells
+// nothing, which is no reason not to scan.
+func (s *Scanner) origins(t Target, history []string) map[int]dockerfile.Origin {
+	text := []byte(t.Service.Inline)
+	if len(text) == 0 && s.ReadFile != nil {
+		text, _ = s.ReadFile(t.Service.Dockerfile)
+	}
+	read, err := dockerfile.ReadOrigins(text, dockerfile.Options{Target: t.Service.Target, Args: t.Service.BuildArgs,
+		Platforms: []string{t.Platform}, Contexts: slices.Sorted(maps.Keys(t.Service.Contexts))})
+	if err != nil {
+		return nil
+	}
+	steps := map[int]dockerfile.Origin{}
+	for i, origin := range read.Of(history) {
+		steps[i+1] = origin
+	}
+	return steps
 }
 
 func score(v float64) string {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/run"
+	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/trivy"
 	"github.com/org/ghcr-publish/internal/verdict"
 )
@@ -29,20 +30,21 @@ func upload(t *testing.T, address string, analyses []Analysis) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range files {
+	for _, file := range files.Texts {
 		if err := client.UploadSARIF(t.Context(), strings.Repeat("a", 40), "refs/heads/main", file); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-const answer = `{"SchemaVersion": 2, "Results": [
-	{"Target": "api (debian 12)", "Vulnerabilities": [
+const answer = `{"SchemaVersion": 2, "Metadata": {"ImageConfig": {"rootfs": {"diff_ids": ["sha256:a", "sha256:b"]},
+		"history": [{"created_by": "ADD rootfs.tar /"}, {"created_by": "ENV A=b", "empty_layer": true}, {"created_by": "RUN /bin/sh -c npm ci # buildkit"}]}}, "Results": [
+	{"Target": "api (debian 12)", "Class": "os-pkgs", "Type": "debian", "Vulnerabilities": [
 		{"VulnerabilityID": "CVE-2", "PkgName": "zlib", "InstalledVersion": "1", "Severity": "LOW", "Title": "t", "PrimaryURL": "https://x/2"},
-		{"VulnerabilityID": "CVE-1", "PkgName": "openssl", "InstalledVersion": "1", "FixedVersion": "2", "Severity": "CRITICAL",
+		{"VulnerabilityID": "CVE-1", "PkgName": "openssl", "InstalledVersion": "1", "FixedVersion": "2", "Severity": "CRITICAL", "Layer": {"DiffID": "sha256:a"},
 			"CVSS": {"nvd": {"V3Score": 9.8}, "redhat": {"V3Score": 7.4}}}]},
 	{"Target": "Node.js", "Vulnerabilities": [
-		{"VulnerabilityID": "CVE-3", "PkgName": "left-pad", "PkgPath": "app/package.json", "InstalledVersion": "1", "Severity": "HIGH"}]},
+		{"VulnerabilityID": "CVE-3", "PkgName": "left-pad", "PkgPath": "app/package.json", "Layer": {"DiffID": "sha256:b"}, "InstalledVersion": "1", "Severity": "HIGH"}]},
 	{"Target": "clean"}]}`
 
 // fetches reports whether a command fetches the database.
@@ -69,18 +71,55 @@ func cached(t *testing.T) string {
 func TestScanGivesFindings(t *testing.T) {
 	t.Parallel()
 	client := &trivy.Client{CacheDir: cached(t), Run: func(_ context.Context, c run.Command) ([]byte, error) { return []byte(answer), nil }}
-	got, err := Start(t.Context(), client, []string{"db"}, time.Now).Scan(t.Context(), Target{Image: "api@sha256:a", Platform: "linux/arm64"})
+	scanner := Start(t.Context(), client, []string{"db"}, time.Now)
+	scanner.ReadFile = func(name string) ([]byte, error) {
+		return []byte("# of " + name + "\nFROM a\nENV A=b\nRUN npm ci\n"), nil
+	}
+	got, err := scanner.Scan(t.Context(), Target{Image: "api@sha256:a", Platform: "linux/arm64", Service: service.Service{Dockerfile: "api/Dockerfile"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	const on = "linux/arm64"
 	want := []verdict.Finding{
-		{Platform: on, ID: "CVE-1", Severity: "CRITICAL", Package: "openssl", Installed: "1", Fixed: "2", Target: "api (debian 12)", Score: "9.8"},
-		{Platform: on, ID: "CVE-3", Severity: "HIGH", Package: "left-pad", Installed: "1", Target: "app/package.json"},
-		{Platform: on, ID: "CVE-2", Severity: "LOW", Package: "zlib", Installed: "1", Title: "t", URL: "https://x/2", Target: "api (debian 12)"},
+		{Platform: on, ID: "CVE-1", Severity: "CRITICAL", Package: "openssl", Installed: "1", Fixed: "2", Target: "debian", Score: "9.8", Line: 2, Origin: "FROM a"},
+		{Platform: on, ID: "CVE-3", Severity: "HIGH", Package: "left-pad", Installed: "1", Target: "app/package.json", Line: 4, Origin: "RUN npm ci"},
+		{Platform: on, ID: "CVE-2", Severity: "LOW", Package: "zlib", Installed: "1", Title: "t", URL: "https://x/2", Target: "debian"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatBroughtAFindingIn(t *testing.T) {
+	t.Parallel()
+	client := &trivy.Client{CacheDir: cached(t), Run: func(_ context.Context, c run.Command) ([]byte, error) { return []byte(answer), nil }}
+	cases := []struct {
+		name    string
+		service service.Service
+		text    string // of the Dockerfile; empty where it cannot be read
+		want    int    // line of what npm ci brought
+	}{
+		{"a file that cannot be read", service.Service{Dockerfile: "gone"}, "", 0},
+		{"a file that is none", service.Service{Dockerfile: "Dockerfile"}, "npm ci", 0},
+		{"of another version", service.Service{Dockerfile: "Dockerfile"}, "FROM a\nENV A=b\nRUN npm install\n", 0},
+		{"a text in the configuration", service.Service{Inline: "FROM a\nENV A=b\nRUN npm ci\n"}, "", 3},
+		{"a target", service.Service{Dockerfile: "Dockerfile", Target: "x"}, "FROM a AS x\nENV A=b\nRUN npm ci\nFROM x\nRUN y\n", 3},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			scanner := Start(t.Context(), client, []string{"db"}, time.Now)
+			scanner.ReadFile = func(string) ([]byte, error) {
+				if c.text == "" {
+					return nil, os.ErrNotExist
+				}
+				return []byte(c.text), nil
+			}
+			got, err := scanner.Scan(t.Context(), Target{Platform: "linux/amd64", Service: c.service})
+			if err != nil || got[1].Line != c.want {
+				t.Errorf("findings %+v, %v; want line %d", got, err, c.want)
+			}
+		})
 	}
 }
 

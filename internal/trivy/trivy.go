@@ -38,7 +38,15 @@ type Vulnerability struct {
 	URL        string          `json:"PrimaryURL"`
 	CVSS       map[string]CVSS `json:"CVSS"`
 	Identifier Identifier      `json:"PkgIdentifier"`
-	Target     string          `json:"-"` // the part of the image it was found in
+	Layer      Layer           `json:"Layer"`
+	// Step is where in the image's history the layer was made that holds it: 1 for the first, 0 where that is not known.
+	Step   int    `json:"-"`
+	Target string `json:"-"` // the part of the image it was found in: a file, or for what the system's package manager installed its name, "debian"
+}
+
+// A Layer is where in an image something was found.
+type Layer struct {
+	DiffID string `json:"DiffID"`
 }
 
 // An Identifier says which package it is.
@@ -78,8 +86,8 @@ func (c *Client) Fetch(ctx context.Context, repositories []string) error {
 }
 
 // Scan looks for vulnerabilities in one platform's image: a reference in a registry, or the path of
-// an OCI image layout. Findings come worst first.
-func (c *Client) Scan(ctx context.Context, image, layout, platform string) ([]Vulnerability, error) {
+// an OCI image layout.
+func (c *Client) Scan(ctx context.Context, image, layout, platform string) (Report, error) {
 	// The platform is always named: Trivy would take linux/amd64 whatever the image holds.
 	args := c.common("image", "--format", "json", "--scanners", "vuln", "--skip-db-update", "--skip-version-check", "--platform", platform)
 	if layout != "" {
@@ -89,7 +97,7 @@ func (c *Client) Scan(ctx context.Context, image, layout, platform string) ([]Vu
 	}
 	out, err := run.Patient(c.Run)(ctx, run.Command{Argv: args, Dir: c.Dir, Env: c.Env})
 	if err != nil {
-		return nil, fmt.Errorf("scanning %s for %s: %w", cmp.Or(image, layout), platform, err)
+		return Report{}, fmt.Errorf("scanning %s for %s: %w", cmp.Or(image, layout), platform, err)
 	}
 	return parse(out)
 }
@@ -104,24 +112,68 @@ func (c *Client) common(command string, args ...string) []string {
 	return append(argv, args...)
 }
 
-func parse(report []byte) ([]Vulnerability, error) {
+// A Report is what Trivy says of one platform's image.
+type Report struct {
+	Vulnerabilities []Vulnerability // worst first
+	History         []string        // what each step of the image's history says it was created by
+}
+
+// An imageConfig is the part of an image's configuration that tells how it was made.
+// https://github.com/opencontainers/image-spec/blob/main/config.md
+type imageConfig struct {
+	History []struct {
+		CreatedBy  string `json:"created_by"`
+		EmptyLayer bool   `json:"empty_layer"`
+	} `json:"history"`
+	RootFS struct {
+		DiffIDs []string `json:"diff_ids"`
+	} `json:"rootfs"`
+}
+
+// steps tells which step of the history made each layer; nothing where the history leaves some out.
+func (c imageConfig) steps() (history []string, steps map[string]int) {
+	steps = map[string]int{}
+	layers := c.RootFS.DiffIDs
+	for i, h := range c.History {
+		history = append(history, h.CreatedBy)
+		if h.EmptyLayer {
+			continue
+		}
+		if len(layers) == 0 {
+			return nil, nil
+		}
+		steps[layers[0]], layers = i+1, layers[1:]
+	}
+	if len(layers) > 0 {
+		return nil, nil
+	}
+	return history, steps
+}
+
+func parse(report []byte) (Report, error) {
 	var read struct {
 		SchemaVersion int
+		Metadata      struct{ ImageConfig imageConfig }
 		Results       []struct {
-			Target          string
-			Vulnerabilities []Vulnerability
+			Target, Class, Type string
+			Vulnerabilities     []Vulnerability
 		}
 	}
 	if err := json.Unmarshal(report, &read); err != nil {
-		return nil, fmt.Errorf("reading Trivy's report: %w", err)
+		return Report{}, fmt.Errorf("reading Trivy's report: %w", err)
 	}
 	if read.SchemaVersion != 2 {
-		return nil, fmt.Errorf("reading Trivy's report: schema version %d is not 2", read.SchemaVersion)
+		return Report{}, fmt.Errorf("reading Trivy's report: schema version %d is not 2", read.SchemaVersion)
 	}
+	history, steps := read.Metadata.ImageConfig.steps()
 	var found []Vulnerability
 	for _, result := range read.Results {
+		target := result.Target
+		if result.Class == "os-pkgs" {
+			target = result.Type // the target names the image, by a digest that no other build has
+		}
 		for _, v := range result.Vulnerabilities {
-			v.Target = cmp.Or(v.Path, result.Target)
+			v.Target, v.Step = cmp.Or(v.Path, target), steps[v.Layer.DiffID]
 			found = append(found, v)
 		}
 	}
@@ -130,5 +182,5 @@ func parse(report []byte) ([]Vulnerability, error) {
 	slices.SortStableFunc(found, func(a, b Vulnerability) int {
 		return cmp.Or(cmp.Compare(rank(b), rank(a)), strings.Compare(a.ID, b.ID), strings.Compare(a.Package, b.Package))
 	})
-	return found, nil
+	return Report{found, history}, nil
 }

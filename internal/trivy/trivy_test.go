@@ -3,6 +3,7 @@ package trivy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -31,15 +32,16 @@ func answering(out []byte, err error, calls *[]run.Command) *Client {
 
 func TestParse(t *testing.T) {
 	t.Parallel()
-	got, err := parse(report(t))
-	const os, node = "ghcr.io/octo/backend@sha256:0a10e22808ac (debian 12.5)", "usr/src/app/node_modules/lodash/package.json"
+	read, err := parse(report(t))
+	got := read.Vulnerabilities
+	const os, node = "debian", "usr/src/app/node_modules/lodash/package.json"
 	want := []Vulnerability{
 		{ID: "CVE-2019-10744", Package: "lodash", Path: node, Target: node, Installed: "4.17.15", Fixed: "4.17.21, 5.0.0", Severity: "CRITICAL",
 			Title: "nodejs-lodash: prototype pollution", URL: "https://avd.aquasec.com/nvd/cve-2019-10744", CVSS: map[string]CVSS{"ghsa": {9.1}}},
 		{ID: "CVE-2021-23337", Package: "lodash", Path: node, Target: node, Installed: "4.17.15", Fixed: "4.17.21", Severity: "HIGH"},
 		{ID: "CVE-2023-0286", Package: "openssl", Target: os, Installed: "3.0.7-1", Fixed: "3.0.8-1", Severity: "HIGH",
 			Title: "openssl: X.400 address type confusion in X.509 GeneralName", URL: "https://avd.aquasec.com/nvd/cve-2023-0286", CVSS: map[string]CVSS{"nvd": {7.4}, "ghsa": {}}},
-		{ID: "CVE-2024-0727", Package: "openssl", Target: os, Installed: "3.0.7-1", Fixed: "3.0.13-1~deb12u1", Severity: "MEDIUM", Identifier: Identifier{"pkg:deb/debian/openssl@3.0.7-1?arch=arm64&distro=debian-12.5"},
+		{ID: "CVE-2024-0727", Package: "openssl", Target: os, Layer: Layer{"sha256:1f00ff2013e1"}, Step: 1, Installed: "3.0.7-1", Fixed: "3.0.13-1~deb12u1", Severity: "MEDIUM", Identifier: Identifier{"pkg:deb/debian/openssl@3.0.7-1?arch=arm64&distro=debian-12.5"},
 			Title: "openssl: denial of service via null dereference", URL: "https://avd.aquasec.com/nvd/cve-2024-0727", CVSS: map[string]CVSS{"nvd": {5.5}, "redhat": {5.6}}},
 		{ID: "CVE-2011-3374", Package: "apt", Target: os, Installed: "2.6.1", Severity: "LOW"},
 		{ID: "CVE-2005-2541", Package: "tar", Target: os, Installed: "1.34", Severity: "UNKNOWN"},
@@ -56,14 +58,38 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestStepOfALayer finds the step that made a layer, and none where the history does not tell of each layer.
+func TestStepOfALayer(t *testing.T) {
+	t.Parallel()
+	const whole = `[{"created_by": "ADD x"}, {"created_by": "ENV y", "empty_layer": true}, {"created_by": "RUN z"}]`
+	for name, c := range map[string]struct {
+		history, layers, of string
+		want                int
+	}{
+		"the first":         {whole, `["a", "b"]`, "a", 1},
+		"after an empty":    {whole, `["a", "b"]`, "b", 3},
+		"another's":         {whole, `["a", "b"]`, "c", 0},
+		"no layer is named": {whole, `["a", "b"]`, "", 0},
+		"a layer too many":  {whole, `["a", "b", "c"]`, "b", 0},
+		"a layer too few":   {whole, `["a"]`, "a", 0},
+		"no history":        {`null`, `["a"]`, "a", 0},
+	} {
+		read, err := parse(fmt.Appendf(nil, `{"SchemaVersion": 2, "Metadata": {"ImageConfig": {"history": %s, "rootfs": {"diff_ids": %s}}},
+			"Results": [{"Vulnerabilities": [{"VulnerabilityID": "CVE-1", "Layer": {"DiffID": %q}}]}]}`, c.history, c.layers, c.of))
+		if err != nil || read.Vulnerabilities[0].Step != c.want || c.want > 0 && read.History[2] != "RUN z" {
+			t.Errorf("%s: %+v, %v; want step %d", name, read, err, c.want)
+		}
+	}
+}
+
 func TestParseOrder(t *testing.T) {
 	t.Parallel()
-	got, err := parse([]byte(`{"SchemaVersion": 2, "Results": [{"Vulnerabilities": [
+	read, err := parse([]byte(`{"SchemaVersion": 2, "Results": [{"Vulnerabilities": [
 		{"VulnerabilityID": "c", "Severity": "NEGLIGIBLE"}, {"VulnerabilityID": "b", "Severity": ""}, {"VulnerabilityID": "a", "Severity": "UNKNOWN"},
 		{"VulnerabilityID": "z", "Severity": "LOW"}, {"VulnerabilityID": "b", "PkgName": "q", "Severity": "CRITICAL"}]},
 		{"Vulnerabilities": [{"VulnerabilityID": "b", "PkgName": "p", "Severity": "CRITICAL"}, {"VulnerabilityID": "a", "Severity": "CRITICAL"}]}]}`))
 	var order []string
-	for _, v := range got {
+	for _, v := range read.Vulnerabilities {
 		order = append(order, v.Severity+" "+v.ID+v.Package)
 	}
 	want := []string{"CRITICAL a", "CRITICAL bp", "CRITICAL bq", "LOW z", "UNKNOWN a", " b", "NEGLIGIBLE c"}
@@ -90,7 +116,7 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("parse(%q) = %v, %v; want %q", text, got, err, want)
 		}
 	}
-	if got, err := parse([]byte(`{"SchemaVersion": 2}`)); got != nil || err != nil {
+	if got, err := parse([]byte(`{"SchemaVersion": 2}`)); got.Vulnerabilities != nil || err != nil {
 		t.Errorf("a clean image gives %v, %v", got, err)
 	}
 }
@@ -117,8 +143,8 @@ func TestScanArguments(t *testing.T) {
 			client := answering(report(t), nil, &calls)
 			client.PlainHTTP = c.plain
 			found, err := client.Scan(t.Context(), c.image, c.layout, "linux/arm64")
-			if len(found) != 6 || err != nil {
-				t.Errorf("Scan() = %d findings, %v", len(found), err)
+			if len(found.Vulnerabilities) != 6 || err != nil {
+				t.Errorf("Scan() = %d findings, %v", len(found.Vulnerabilities), err)
 			}
 			if diff := cmp.Diff([]run.Command{{Argv: strings.Fields(c.want), Env: []string{"A=1"}}}, calls); diff != "" {
 				t.Errorf("commands (-want +got):\n%s", diff)
@@ -196,7 +222,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(report(f))
 	f.Add([]byte(`{"SchemaVersion": 2, "Results": [{"Target": "t", "Vulnerabilities": [{"VulnerabilityID": "a", "Severity": "x", "CVSS": {"nvd": {"V3Score": -1}}}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		found, err := parse(data)
+		read, err := parse(data)
+		found := read.Vulnerabilities
 		if err != nil && (found != nil || !strings.HasPrefix(err.Error(), "reading Trivy's report: ")) {
 			t.Errorf("parse() = %v, %v", found, err)
 		}

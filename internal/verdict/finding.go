@@ -21,6 +21,8 @@ type Finding struct {
 	Score     string `json:"score,omitempty"`  // CVSS base score, 0.0 to 10.0
 	PURL      string `json:"purl,omitempty"`   // of the package: https://github.com/package-url/purl-spec
 	Known     bool   `json:"known,omitempty"`  // the published image has it too; unknown where nobody compared
+	Line      int    `json:"line,omitempty"`   // of the Dockerfile, that brought it into the image; 0 where that is not known
+	Origin    string `json:"origin,omitempty"` // what stands there: "RUN apk add curl"
 	// Exception is what lets it pass, or did until lately; nil where there is none.
 	Exception *Exception `json:"exception,omitempty"`
 }
