@@ -32,7 +32,7 @@ type Server struct {
 	mu       sync.Mutex
 	uploads  []Upload
 	attested []Attestation
-	withheld bool // the right to attest
+	withheld bool              // the right to attest
 	polls    map[string]int    // by upload: how often its status was asked for
 	refs     map[string]string // commits by ref, without refs/
 	problems []string
@@ -62,7 +62,7 @@ func Start(token string) *Server {
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/attestations", s.attest)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/attestations/{digest}", s.listAttestations)
 	mux.HandleFunc("/", s.unknown)
-	s.http = &http.Server{Handler: s.guard(mux), ReadHeaderTimeout: 10 * time.Second}
+	s.http = &http.Server{Handler: s.guard(s.hold(mux)), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.http.Serve(listener) }()
 	return s
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"regexp"
 	"time"
 )
 
@@ -40,29 +39,9 @@ type body struct {
 	Validate    bool       `json:"validate"`
 }
 
-// check holds the fields against the patterns GitHub documents for them.
-func (b body) check() *refusal {
-	for _, field := range []struct {
-		name, value string
-		pattern     *regexp.Regexp
-	}{
-		{"commit_sha", b.CommitSHA, regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)},
-		{"ref", b.Ref, regexp.MustCompile(`^refs/(heads|tags|pull)/.+$`)},
-		{"sarif", b.SARIF, regexp.MustCompile(`.`)},
-	} {
-		if !field.pattern.MatchString(field.value) {
-			return &refusal{http.StatusUnprocessableEntity, fmt.Sprintf("Invalid request.\n\nFor 'properties/%s', %q does not match /%s/.", field.name, field.value, field.pattern)}
-		}
-	}
-	return nil
-}
-
 // read takes an upload out of its request, or says why it is refused.
 func read(r *http.Request) (Upload, *refusal) {
 	b, why := readBody(r)
-	if why == nil {
-		why = b.check()
-	}
 	if why != nil {
 		return Upload{}, why
 	}

@@ -1,0 +1,22 @@
+# Keeps of GitHub's OpenAPI description the operations that the program uses, without what only people read.
+# From package/generated/api.github.com.deref.json of the npm package @octokit/openapi 23.0.2 (MIT license, https://github.com/octokit/openapi):
+#   npm pack @octokit/openapi@23.0.2 && tar xzf octokit-openapi-23.0.2.tgz
+#   jq --sort-keys --compact-output -f prune.jq package/generated/api.github.com.deref.json > openapi.json
+{
+  openapi, info: {title: .info.title, version: .info.version},
+  paths: {
+    "/repos/{owner}/{repo}/code-scanning/sarifs": (.paths["/repos/{owner}/{repo}/code-scanning/sarifs"] | {post}),
+    "/repos/{owner}/{repo}/code-scanning/sarifs/{sarif_id}": (.paths["/repos/{owner}/{repo}/code-scanning/sarifs/{sarif_id}"] | {get}),
+    "/repos/{owner}/{repo}/commits/{ref}": (.paths["/repos/{owner}/{repo}/commits/{ref}"] | {get}),
+    "/repos/{owner}/{repo}/attestations": (.paths["/repos/{owner}/{repo}/attestations"] | {post}),
+    "/repos/{owner}/{repo}/attestations/{subject_digest}": (.paths["/repos/{owner}/{repo}/attestations/{subject_digest}"] | {get}),
+    "/repos/{owner}/{repo}/issues": (.paths["/repos/{owner}/{repo}/issues"] | {get, post}),
+    "/repos/{owner}/{repo}/issues/{issue_number}": (.paths["/repos/{owner}/{repo}/issues/{issue_number}"] | {patch})
+  }
+}
+| walk(if type == "object"
+    then with_entries(select((.key | IN("examples", "example", "externalDocs", "x-github", "headers") | not) and ((.key | IN("description", "title", "summary") | not) or (.value | type) != "string")))
+    else . end)
+| .info.title = "GitHub REST API, in part"
+# A description of an answer is required by OpenAPI.
+| .paths[][].responses[] |= (.description = "")
