@@ -202,7 +202,8 @@ func digestOf(image string) string {
 }
 
 // fakeTrivy stands for Trivy. FINDINGS is a folder; a file in it named by platform (linux-arm64)
-// holds "ID SEVERITY" lines, which every image of that platform then has, and one named by digest (sha256-…) those that
+// holds "ID SEVERITY" lines, which every image of that platform then has ("ID SEVERITY SCANNER" where that scanner is asked
+// for, with a secret told as Trivy tells it), and one named by digest (sha256-…) those that
 // one image has. A file named "down" makes the database unreachable, one named "made" says of when it is.
 func fakeTrivy() {
 	note()
@@ -228,6 +229,7 @@ func fakeTrivy() {
 	if len(option("--platform")) != 1 {
 		check(fmt.Errorf("no platform is named"))
 	}
+	others := map[string][]any{}
 	type vulnerability struct{ VulnerabilityID, PkgName, InstalledVersion, FixedVersion, Severity string }
 	found := []vulnerability{}
 	data, err := os.ReadFile(filepath.Join(folder, digestOf(os.Args[len(os.Args)-1])))
@@ -235,10 +237,17 @@ func fakeTrivy() {
 		data, _ = os.ReadFile(filepath.Join(folder, strings.ReplaceAll(option("--platform")[0], "/", "-")))
 	}
 	for line := range strings.Lines(string(data)) {
-		if fields := strings.Fields(line); len(fields) == 2 {
+		switch fields := strings.Fields(line); len(fields) {
+		case 2:
 			found = append(found, vulnerability{fields[0], "libfoo", "1.0", "1.1", fields[1]})
+		case 3:
+			if slices.Contains(strings.Split(option("--scanners")[0], ","), fields[2]) {
+				others[fields[2]] = append(others[fields[2]], map[string]any{"ID": fields[0], "RuleID": fields[0], "Name": fields[0], "Severity": fields[1], "Title": "t",
+					"PkgName": "libfoo", "Match": "hunter2hunter2", "Code": map[string]any{"Lines": []any{map[string]string{"Content": "hunter2hunter2"}}}})
+			}
 		}
 	}
 	check(json.NewEncoder(os.Stdout).Encode(map[string]any{"SchemaVersion": 2,
-		"Results": []any{map[string]any{"Target": "app", "Vulnerabilities": found}}}))
+		"Results": []any{map[string]any{"Target": "/app", "Vulnerabilities": found,
+			"Secrets": others["secret"], "Misconfigurations": others["misconfig"], "Licenses": others["license"]}}}))
 }

@@ -149,7 +149,8 @@ func (s *session) publisher() publish.Publisher {
 // startScanner fetches the database while the builds run.
 func (s *session) startScanner(ctx context.Context) *scan.Scanner {
 	env := slices.DeleteFunc(s.environ(), func(entry string) bool { return strings.HasPrefix(entry, "TRIVY_") })
-	client := &trivy.Client{Run: s.process.Run, Env: env, Dir: s.private.path, CacheDir: s.trivyCache(), PlainHTTP: s.job.plainHTTP()}
+	client := &trivy.Client{Run: s.process.Run, Env: env, Dir: s.private.path, CacheDir: s.trivyCache(), PlainHTTP: s.job.plainHTTP(),
+		Scanners: scan.Scanners(s.job.Config.Gates)}
 	if s.scanner != nil {
 		return s.scanner // what is to be scanned comes in several lots
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -164,4 +165,33 @@ func agedCache(t *testing.T, age time.Duration) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// TestSecretInAnImage is found, and told to nobody.
+func TestSecretInAnImage(t *testing.T) {
+	w := newWorld(t)
+	const secret = "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345"
+	healthless := regexp.MustCompile(`(?s)HEALTHCHECK.*?200 '\n`).ReplaceAllString(w.read("backend/Dockerfile"), "")
+	w.commit("a secret", map[string]string{"backend/Dockerfile": healthless, "backend/www/deploy.sh": "export GITHUB_TOKEN=" + secret + "\n",
+		".github/ghcr-publish.yml": one("{secrets: {fail_on: HIGH}, misconfiguration: {fail_on: NONE}, licences: {fail_on: NONE}}")})
+	o := w.mustPublish(report.ExitRefused)
+	if reasons := strings.Join(o.Services[0].Verdict.Reasons, "\n"); !strings.Contains(reasons, "linux/arm64 has 1 secret of severity HIGH or worse: github-pat in www/deploy.sh") {
+		t.Errorf("reasons %q", reasons)
+	}
+	o.found(t, "linux/amd64", "DS-0026") // no HEALTHCHECK
+	data, err := os.ReadFile(w.reportFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	uploads, err := json.Marshal(w.api.SARIFs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for where, text := range map[string]string{"log": o.log, "report": string(data), "SARIF": string(uploads)} {
+		if strings.Contains(text, secret) || !strings.Contains(text, "github-pat") {
+			t.Errorf("the %s tells the secret, or not where it is:\n%s", where, text)
+		}
+	}
+	w.commit("without it", map[string]string{"backend/www/deploy.sh": ""})
+	w.mustPublish(report.ExitDone)
 }

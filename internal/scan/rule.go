@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/verdict"
 	"github.com/owenrumney/go-sarif/v2/sarif"
 )
@@ -40,7 +41,7 @@ func (r rule) describe() *sarif.ReportingDescriptor {
 	described := sarif.NewRule(ruleID(worst)).WithName("Vulnerability").WithShortDescription(title).WithFullDescription(title).
 		WithHelp(sarif.NewMultiformatMessageString(text).WithMarkdown(markdown)).
 		// GitHub's critical, high, medium and low come from this number, not from the level.
-		WithProperties(sarif.Properties{"security-severity": severityScore(worst), "precision": "very-high", "tags": []string{"security", "vulnerability", cmp.Or(worst.Severity, "UNKNOWN")}}).
+		WithProperties(sarif.Properties{"security-severity": severityScore(worst), "precision": "very-high", "tags": []string{"security", cmp.Or(worst.Kind, service.Vulnerability), cmp.Or(worst.Severity, "UNKNOWN")}}).
 		WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel(level(worst.Severity)))
 	if worst.URL != "" && isAddress(worst.URL) {
 		described.WithHelpURI(worst.URL)
@@ -95,6 +96,10 @@ func (a Analysis) message(f verdict.Finding) string {
 func remedy(f verdict.Finding) string {
 	base := strings.HasPrefix(strings.ToUpper(f.Origin), "FROM ")
 	switch {
+	case f.Kind == service.Secret:
+		return "Keep it out of the image, and have it replaced by a new one: whoever pulls the image has it."
+	case f.Kind == service.Misconfiguration || f.Kind == service.Licence:
+		return f.Title + "."
 	case f.Fixed == "" && base:
 		return "There is no fixed version yet; another base image may do without it."
 	case f.Fixed == "":

@@ -87,7 +87,7 @@ func (s *Scanner) Scan(ctx context.Context, t Target) ([]verdict.Finding, error)
 	origins := s.origins(t, seen.History)
 	findings := make([]verdict.Finding, len(seen.Vulnerabilities))
 	for i, v := range seen.Vulnerabilities {
-		findings[i] = verdict.Finding{Platform: t.Platform, ID: v.ID, Severity: v.Severity, Package: v.Package,
+		findings[i] = verdict.Finding{Platform: t.Platform, Kind: kinds[v.Kind], ID: v.ID, Severity: v.Severity, Package: v.Package,
 			Installed: v.Installed, Fixed: v.Fixed, Title: v.Title, URL: v.URL, Target: v.Target, PURL: v.Identifier.PURL, Score: score(v.Score()),
 			Line: origins[v.Step].Line, Origin: origins[v.Step].Instruction}
 	}
@@ -111,6 +111,21 @@ func (s *Scanner) origins(t Target, history []string) map[int]dockerfile.Origin 
 		steps[i+1] = origin
 	}
 	return steps
+}
+
+// kinds of findings, by the scanner that finds them.
+var kinds = map[string]string{trivy.Vulnerabilities: service.Vulnerability, trivy.Secrets: service.Secret,
+	trivy.Misconfigurations: service.Misconfiguration, trivy.Licences: service.Licence}
+
+// Scanners are those that the gates have need of, beside that for vulnerabilities.
+func Scanners(gates service.Gates) []string {
+	var scanners []string
+	for _, s := range []string{trivy.Secrets, trivy.Misconfigurations, trivy.Licences} {
+		if gates.Of(kinds[s]).FailOn != "" {
+			scanners = append(scanners, s)
+		}
+	}
+	return scanners
 }
 
 func score(v float64) string {

@@ -81,9 +81,9 @@ func TestScanGivesFindings(t *testing.T) {
 	}
 	const on = "linux/arm64"
 	want := []verdict.Finding{
-		{Platform: on, ID: "CVE-1", Severity: "CRITICAL", Package: "openssl", Installed: "1", Fixed: "2", Target: "debian", Score: "9.8", Line: 2, Origin: "FROM a"},
-		{Platform: on, ID: "CVE-3", Severity: "HIGH", Package: "left-pad", Installed: "1", Target: "app/package.json", Line: 4, Origin: "RUN npm ci"},
-		{Platform: on, ID: "CVE-2", Severity: "LOW", Package: "zlib", Installed: "1", Title: "t", URL: "https://x/2", Target: "debian"},
+		{Platform: on, Kind: "vulnerability", ID: "CVE-1", Severity: "CRITICAL", Package: "openssl", Installed: "1", Fixed: "2", Target: "debian", Score: "9.8", Line: 2, Origin: "FROM a"},
+		{Platform: on, Kind: "vulnerability", ID: "CVE-3", Severity: "HIGH", Package: "left-pad", Installed: "1", Target: "app/package.json", Line: 4, Origin: "RUN npm ci"},
+		{Platform: on, Kind: "vulnerability", ID: "CVE-2", Severity: "LOW", Package: "zlib", Installed: "1", Title: "t", URL: "https://x/2", Target: "debian"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)

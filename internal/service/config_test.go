@@ -294,6 +294,7 @@ func TestLoadReadsTheExample(t *testing.T) {
 		},
 		Tags: "type=ref,event=branch\ntype=semver,pattern={{version}}\n",
 		Gates: Gates{
+			Secrets: FindingGate{OnUnavailable: "refuse"}, Misconfiguration: FindingGate{OnUnavailable: "refuse"}, Licences: FindingGate{OnUnavailable: "refuse"},
 			Vulnerabilities: VulnerabilityGate{Severity: []string{"CRITICAL", "HIGH"}, FailOn: "CRITICAL", MaxAge: 72 * time.Hour, OnUnavailable: "refuse"},
 			Startup:         StartupGate{Within: 30 * time.Second, OnUnavailable: "refuse"},
 			Size:            SizeGate{Max: 1_000_000_000, Growth: 0.1, OnUnavailable: OnUnavailableRefuse},

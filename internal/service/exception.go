@@ -30,7 +30,10 @@ type Exception struct {
 
 // Kinds of findings.
 const (
-	Vulnerability = "vulnerability"
+	Vulnerability    = "vulnerability"
+	Secret           = "secret"
+	Misconfiguration = "misconfiguration"
+	Licence          = "licence"
 )
 
 const (
@@ -134,9 +137,8 @@ func readIgnoredYAML(name string, data []byte, problems *Problems) []Exception {
 				"expired_at": r.day(&e.Until), "statement": r.text(&e.Reason)}
 		}, "id", "expired_at")
 	}
-	r.mapping(root, map[string]field{"vulnerabilities": section(Vulnerability),
-		// Nothing else is scanned for.
-		"misconfigurations": func(*yaml.Node) {}, "secrets": func(*yaml.Node) {}, "licenses": func(*yaml.Node) {}})
+	r.mapping(root, map[string]field{"vulnerabilities": section(Vulnerability), "misconfigurations": section(Misconfiguration),
+		"secrets": section(Secret), "licenses": section(Licence)})
 	return all
 }
 

@@ -11,12 +11,14 @@ import (
 // Gates are the checks an image must pass before it gets a tag.
 type Gates struct {
 	Vulnerabilities VulnerabilityGate
-	Startup         StartupGate
-	Size            SizeGate
-	Regression      RegressionGate
-	NonRoot         bool // refuse an image whose user is root
-	Exceptions      []Exception
-	IgnoreFile      string // where some of the exceptions are kept; empty if there is no such file
+	// What else an image is scanned for, where it is.
+	Secrets, Misconfiguration, Licences FindingGate
+	Startup                             StartupGate
+	Size                                SizeGate
+	Regression                          RegressionGate
+	NonRoot                             bool // refuse an image whose user is root
+	Exceptions                          []Exception
+	IgnoreFile                          string // where some of the exceptions are kept; empty if there is no such file
 }
 
 // A VulnerabilityGate refuses an image with findings of FailOn or worse.
@@ -27,6 +29,26 @@ type VulnerabilityGate struct {
 	OnlyNew       bool          // leave out findings that the published image has too
 	MaxAge        time.Duration // of the database that is scanned by
 	OnUnavailable string        // OnUnavailableRefuse or OnUnavailableWarn
+}
+
+// A FindingGate refuses an image with findings of FailOn or worse. Without FailOn nobody looks for any.
+type FindingGate struct {
+	FailOn        string // severity, or "NONE" to report them alone
+	OnUnavailable string
+}
+
+// Of returns the gate for a kind of findings.
+func (g Gates) Of(kind string) FindingGate {
+	switch kind {
+	case Secret:
+		return g.Secrets
+	case Misconfiguration:
+		return g.Misconfiguration
+	case Licence:
+		return g.Licences
+	default:
+		return FindingGate{g.Vulnerabilities.FailOn, g.Vulnerabilities.OnUnavailable}
+	}
 }
 
 // A StartupGate refuses an image that is not healthy in time.
@@ -75,7 +97,9 @@ var severities = []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"}
 
 // DefaultGates apply where the configuration is silent.
 func DefaultGates() Gates {
+	off := FindingGate{OnUnavailable: OnUnavailableRefuse}
 	return Gates{
+		Secrets: off, Misconfiguration: off, Licences: off,
 		Vulnerabilities: VulnerabilityGate{Severity: []string{"CRITICAL", "HIGH"}, FailOn: "CRITICAL", MaxAge: 72 * time.Hour, OnUnavailable: OnUnavailableRefuse},
 		Startup:         StartupGate{Within: 30 * time.Second, OnUnavailable: OnUnavailableRefuse},
 		Size:            SizeGate{Max: 1_000_000_000, OnUnavailable: OnUnavailableRefuse},
@@ -84,12 +108,19 @@ func DefaultGates() Gates {
 }
 
 func (r reader) gates(n *yaml.Node, g *Gates) {
+	failOn := func(into *string) field { return r.enum(into, append([]string{FailOnNone}, severities...)...) }
 	unavailable := func(into *string) field { return r.enum(into, OnUnavailableRefuse, OnUnavailableWarn) }
+	findings := func(into *FindingGate) field {
+		return func(n *yaml.Node) {
+			r.mapping(n, map[string]field{"fail_on": failOn(&into.FailOn), "on_unavailable": unavailable(&into.OnUnavailable)})
+		}
+	}
 	r.mapping(n, map[string]field{
+		"secrets": findings(&g.Secrets), "misconfiguration": findings(&g.Misconfiguration), "licences": findings(&g.Licences),
 		"vulnerabilities": func(n *yaml.Node) {
 			v := &g.Vulnerabilities
 			r.mapping(n, map[string]field{
-				"severity": r.severities(&v.Severity), "fail_on": r.enum(&v.FailOn, append([]string{FailOnNone}, severities...)...),
+				"severity": r.severities(&v.Severity), "fail_on": failOn(&v.FailOn),
 				"ignore_unfixed": r.boolean(&v.IgnoreUnfixed), "only_new": r.boolean(&v.OnlyNew), "on_unavailable": unavailable(&v.OnUnavailable),
 				"exceptions": r.ownExceptions(&g.Exceptions), "ignore_file": r.path(&g.IgnoreFile), "max_age": r.duration(&v.MaxAge),
 			})

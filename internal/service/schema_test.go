@@ -149,14 +149,15 @@ func TestSchemaHasTheKeysThatAreRead(t *testing.T) {
 	t.Parallel()
 	schema := readSchema(t)
 	for file, path := range map[string]string{
-		minimal + "HERE\n":                                             "properties",
-		"services: [{name: a, HERE}]\n":                                "$defs service properties",
-		minimal + "defaults: {HERE}\n":                                 "$defs defaults properties",
-		"services: [{name: a, resources: {HERE}}]\n":                   "$defs service properties resources properties",
-		"services: [{name: a, resources: {limits: {HERE}}}]\n":         "$defs resources properties",
-		"services: [{name: a, resources: {reservations: {HERE}}}]\n":   "$defs resources properties",
-		minimal + "gates: {HERE}\n":                                    "$defs gates properties",
-		minimal + "gates: {vulnerabilities: {HERE}}\n":                 "$defs gates properties vulnerabilities properties",
+		minimal + "HERE\n":                                           "properties",
+		"services: [{name: a, HERE}]\n":                              "$defs service properties",
+		minimal + "defaults: {HERE}\n":                               "$defs defaults properties",
+		"services: [{name: a, resources: {HERE}}]\n":                 "$defs service properties resources properties",
+		"services: [{name: a, resources: {limits: {HERE}}}]\n":       "$defs resources properties",
+		"services: [{name: a, resources: {reservations: {HERE}}}]\n": "$defs resources properties",
+		minimal + "gates: {HERE}\n":                                  "$defs gates properties",
+		minimal + "gates: {vulnerabilities: {HERE}}\n":               "$defs gates properties vulnerabilities properties",
+		minimal + "gates: {secrets: {HERE}}\n":                       "$defs gates properties secrets properties", minimal + "gates: {misconfiguration: {HERE}}\n": "$defs gates properties misconfiguration properties", minimal + "gates: {licences: {HERE}}\n": "$defs gates properties licences properties",
 		minimal + "gates: {vulnerabilities: {exceptions: [{HERE}]}}\n": "$defs exception properties",
 		minimal + "gates: {startup: {HERE}}\n":                         "$defs gates properties startup properties",
 		minimal + "gates: {size: {HERE}}\n":                            "$defs gates properties size properties",
@@ -270,7 +271,7 @@ func TestSchemaHasTheGatesDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(DefaultGates(), mustLoad(t, workspace(minimal+string(file))).Gates); diff != "" || given != 12 {
+	if diff := cmp.Diff(DefaultGates(), mustLoad(t, workspace(minimal+string(file))).Gates); diff != "" || given != 15 {
 		t.Errorf("with the schema's %d defaults (-want +got):\n%s", given, diff)
 	}
 	for def, want := range map[string][]string{"severity": severities, "on_unavailable": {OnUnavailableRefuse, OnUnavailableWarn}} {

@@ -23,12 +23,14 @@ type Client struct {
 	// that a repository can write to: what is scanned must not say how.
 	Dir       string
 	PlainHTTP bool
+	Scanners  []string // beside that for vulnerabilities
 }
 
-// A Vulnerability is one entry of Trivy's report.
+// A Vulnerability is one entry of Trivy's report; what another scanner found is told in the same words.
 // https://trivy.dev/v0.69/docs/configuration/reporting/#json
 type Vulnerability struct {
 	ID         string          `json:"VulnerabilityID"`
+	Kind       string          `json:"-"` // scanner that found it
 	Package    string          `json:"PkgName"`
 	Path       string          `json:"PkgPath"`
 	Installed  string          `json:"InstalledVersion"`
@@ -85,11 +87,12 @@ func (c *Client) Fetch(ctx context.Context, repositories []string) error {
 	return fmt.Errorf("fetching the vulnerability database: %w", errors.Join(failures...))
 }
 
-// Scan looks for vulnerabilities in one platform's image: a reference in a registry, or the path of
+// Scan looks for what is wrong with one platform's image: a reference in a registry, or the path of
 // an OCI image layout.
 func (c *Client) Scan(ctx context.Context, image, layout, platform string) (Report, error) {
 	// The platform is always named: Trivy would take linux/amd64 whatever the image holds.
-	args := c.common("image", "--format", "json", "--scanners", "vuln", "--skip-db-update", "--skip-version-check", "--platform", platform)
+	args := append(c.common("image", "--format", "json"), scanning(c.Scanners)...)
+	args = append(args, "--skip-db-update", "--skip-version-check", "--platform", platform)
 	if layout != "" {
 		args = append(args, "--input", layout)
 	} else {
@@ -153,10 +156,12 @@ func (c imageConfig) steps() (history []string, steps map[string]int) {
 func parse(report []byte) (Report, error) {
 	var read struct {
 		SchemaVersion int
+		ArtifactName  string
 		Metadata      struct{ ImageConfig imageConfig }
 		Results       []struct {
 			Target, Class, Type string
 			Vulnerabilities     []Vulnerability
+			others
 		}
 	}
 	if err := json.Unmarshal(report, &read); err != nil {
@@ -173,9 +178,16 @@ func parse(report []byte) (Report, error) {
 			target = result.Type // the target names the image, by a digest that no other build has
 		}
 		for _, v := range result.Vulnerabilities {
-			v.Target, v.Step = cmp.Or(v.Path, target), steps[v.Layer.DiffID]
+			v.Kind, v.Target = Vulnerabilities, cmp.Or(v.Path, target)
 			found = append(found, v)
 		}
+		if target == read.ArtifactName {
+			target = inConfiguration
+		}
+		found = append(found, result.others.findings(target)...)
+	}
+	for i := range found {
+		found[i].Step = steps[found[i].Layer.DiffID]
 	}
 	rising := []string{"LOW", "MEDIUM", "HIGH", "CRITICAL"} // and before them UNKNOWN and whatever else
 	rank := func(v Vulnerability) int { return slices.Index(rising, v.Severity) }

@@ -36,15 +36,15 @@ func TestParse(t *testing.T) {
 	got := read.Vulnerabilities
 	const os, node = "debian", "usr/src/app/node_modules/lodash/package.json"
 	want := []Vulnerability{
-		{ID: "CVE-2019-10744", Package: "lodash", Path: node, Target: node, Installed: "4.17.15", Fixed: "4.17.21, 5.0.0", Severity: "CRITICAL",
+		{Kind: Vulnerabilities, ID: "CVE-2019-10744", Package: "lodash", Path: node, Target: node, Installed: "4.17.15", Fixed: "4.17.21, 5.0.0", Severity: "CRITICAL",
 			Title: "nodejs-lodash: prototype pollution", URL: "https://avd.aquasec.com/nvd/cve-2019-10744", CVSS: map[string]CVSS{"ghsa": {9.1}}},
-		{ID: "CVE-2021-23337", Package: "lodash", Path: node, Target: node, Installed: "4.17.15", Fixed: "4.17.21", Severity: "HIGH"},
-		{ID: "CVE-2023-0286", Package: "openssl", Target: os, Installed: "3.0.7-1", Fixed: "3.0.8-1", Severity: "HIGH",
+		{Kind: Vulnerabilities, ID: "CVE-2021-23337", Package: "lodash", Path: node, Target: node, Installed: "4.17.15", Fixed: "4.17.21", Severity: "HIGH"},
+		{Kind: Vulnerabilities, ID: "CVE-2023-0286", Package: "openssl", Target: os, Installed: "3.0.7-1", Fixed: "3.0.8-1", Severity: "HIGH",
 			Title: "openssl: X.400 address type confusion in X.509 GeneralName", URL: "https://avd.aquasec.com/nvd/cve-2023-0286", CVSS: map[string]CVSS{"nvd": {7.4}, "ghsa": {}}},
-		{ID: "CVE-2024-0727", Package: "openssl", Target: os, Layer: Layer{"sha256:1f00ff2013e1"}, Step: 1, Installed: "3.0.7-1", Fixed: "3.0.13-1~deb12u1", Severity: "MEDIUM", Identifier: Identifier{"pkg:deb/debian/openssl@3.0.7-1?arch=arm64&distro=debian-12.5"},
+		{Kind: Vulnerabilities, ID: "CVE-2024-0727", Package: "openssl", Target: os, Layer: Layer{"sha256:1f00ff2013e1"}, Step: 1, Installed: "3.0.7-1", Fixed: "3.0.13-1~deb12u1", Severity: "MEDIUM", Identifier: Identifier{"pkg:deb/debian/openssl@3.0.7-1?arch=arm64&distro=debian-12.5"},
 			Title: "openssl: denial of service via null dereference", URL: "https://avd.aquasec.com/nvd/cve-2024-0727", CVSS: map[string]CVSS{"nvd": {5.5}, "redhat": {5.6}}},
-		{ID: "CVE-2011-3374", Package: "apt", Target: os, Installed: "2.6.1", Severity: "LOW"},
-		{ID: "CVE-2005-2541", Package: "tar", Target: os, Installed: "1.34", Severity: "UNKNOWN"},
+		{Kind: Vulnerabilities, ID: "CVE-2011-3374", Package: "apt", Target: os, Installed: "2.6.1", Severity: "LOW"},
+		{Kind: Vulnerabilities, ID: "CVE-2005-2541", Package: "tar", Target: os, Installed: "1.34", Severity: "UNKNOWN"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Fatalf("%v, vulnerabilities (-want +got):\n%s", err, diff)

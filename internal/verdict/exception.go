@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -52,9 +53,16 @@ func (f Finding) except(name string, exceptions []service.Exception, today time.
 
 // falls reports whether a finding in a service's image falls under an exception.
 func (f Finding) falls(name string, e service.Exception) bool {
-	return f.ID == e.ID && (e.Kind == "" || e.Kind == service.Vulnerability) && (e.Service == "" || e.Service == name) && (e.Package == "" || e.Package == f.Package) &&
-		(len(e.Paths) == 0 || slices.ContainsFunc(e.Paths, func(pattern string) bool { return doublestar.MatchUnvalidated(pattern, f.Target) })) &&
+	return f.named(e) && (e.Kind == "" || f.is(e.Kind)) && (e.Service == "" || e.Service == name) && (e.Package == "" || e.Package == f.Package) &&
+		(len(e.Paths) == 0 || slices.ContainsFunc(e.Paths, func(pattern string) bool {
+			return doublestar.MatchUnvalidated(strings.TrimPrefix(pattern, "/"), f.Target)
+		})) &&
 		(len(e.PURLs) == 0 || slices.ContainsFunc(e.PURLs, func(purl string) bool { return isOfPackage(f.PURL, purl) }))
+}
+
+// named reports whether an exception is for what a finding is called. Misconfigurations were called AVD-DS-0002 once.
+func (f Finding) named(e service.Exception) bool {
+	return f.ID == e.ID || f.is(service.Misconfiguration) && "AVD-"+f.ID == e.ID
 }
 
 // isOfPackage reports whether a package URL says all that another one says.

@@ -1,18 +1,20 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
 	"github.com/org/ghcr-publish/internal/service"
 )
 
-// A Finding is one vulnerability that a scan saw on one platform.
+// A Finding is one thing that a scan found wrong with one platform's image. What it tells of a secret is where it is.
 type Finding struct {
 	Platform  string `json:"platform"`
-	ID        string `json:"id"`       // "CVE-2023-0286"
-	Severity  string `json:"severity"` // CRITICAL, HIGH, MEDIUM, LOW or UNKNOWN
-	Package   string `json:"package"`
+	Kind      string `json:"kind,omitempty"` // one of service's; a vulnerability where it is empty
+	ID        string `json:"id"`             // "CVE-2023-0286"
+	Severity  string `json:"severity"`       // CRITICAL, HIGH, MEDIUM, LOW or UNKNOWN
+	Package   string `json:"package"`        // or the place where it is
 	Installed string `json:"installed"`
 	Fixed     string `json:"fixed,omitempty"` // version that mends it; empty where there is none
 	Title     string `json:"title,omitempty"`
@@ -27,10 +29,14 @@ type Finding struct {
 	Exception *Exception `json:"exception,omitempty"`
 }
 
+func (f Finding) is(kind string) bool { return cmp.Or(f.Kind, service.Vulnerability) == kind }
+
 // MarkKnown says which findings others have too: the same fault in the same package, whichever version of it.
 func MarkKnown(findings, published []Finding) {
 	for i, f := range findings {
-		findings[i].Known = slices.ContainsFunc(published, func(p Finding) bool { return p.ID == f.ID && p.Package == f.Package })
+		findings[i].Known = slices.ContainsFunc(published, func(p Finding) bool {
+			return p.is(cmp.Or(f.Kind, service.Vulnerability)) && p.ID == f.ID && p.Package == f.Package
+		})
 	}
 }
 
@@ -39,47 +45,75 @@ func Rank(severity string) int {
 	return 1 + slices.Index([]string{"LOW", "MEDIUM", "HIGH", "CRITICAL"}, severity)
 }
 
-func (v *Verdict) judgeVulnerabilities(p Platform, gate service.VulnerabilityGate) {
+// nouns are what findings of the kinds that are scanned for are called, in the order they are told in.
+var nouns = [...]struct{ kind, noun string }{{service.Vulnerability, "finding"}, {service.Secret, "secret"}, {service.Misconfiguration, "misconfiguration"}, {service.Licence, "licence"}}
+
+func (v *Verdict) judgeFindings(p Platform, gates service.Gates) {
 	if p.Unscanned != "" {
-		v.unavailable(gate.OnUnavailable, "%s could not be scanned: %s", p.Platform, p.Unscanned)
+		v.judgeUnscanned(p, gates)
 		return
 	}
-	if gate.FailOn == service.FailOnNone {
-		return
+	for _, k := range nouns {
+		if failOn := gates.Of(k.kind).FailOn; failOn != "" && failOn != service.FailOnNone {
+			v.weigh(p, k.kind, k.noun, gates)
+		}
+	}
+}
+
+// weigh refuses for a platform's findings of one kind, but for those that may pass.
+func (v *Verdict) weigh(p Platform, kind, noun string, gates service.Gates) {
+	failOn, lenient := gates.Of(kind).FailOn, service.VulnerabilityGate{}
+	if kind == service.Vulnerability {
+		lenient = gates.Vulnerabilities
 	}
 	var bad, known, excepted []string
 	for _, f := range p.Findings {
 		switch {
-		case Rank(f.Severity) < Rank(gate.FailOn) || gate.IgnoreUnfixed && f.Fixed == "":
+		case !f.is(kind) || Rank(f.Severity) < Rank(failOn) || lenient.IgnoreUnfixed && f.Fixed == "":
 		case f.Exception.Holds():
 			excepted = append(excepted, fmt.Sprintf("%s, until %s (%s)", describe(f), f.Exception.Until, f.Exception.Reason))
 			v.endsSoon(f)
-		case gate.OnlyNew && f.Known:
+		case lenient.OnlyNew && f.Known:
 			known = append(known, describe(f))
 		default:
 			bad = append(bad, describe(f))
 		}
 	}
+	text := func(found []string, which string) string {
+		return fmt.Sprintf("%s has %s of severity %s or worse%s: %s", p.Platform, count(len(found), noun), failOn, which, shorten(found, 3))
+	}
 	if len(bad) > 0 {
-		v.refuse("%s has %s of severity %s or worse: %s", p.Platform, count(len(bad), "finding"), gate.FailOn, shorten(bad, 3))
-		if gate.OnlyNew && p.Uncompared != "" {
-			v.note("every finding on %s counts as new, because there is nothing to compare with: %s", p.Platform, p.Uncompared)
-		}
+		v.refuse("%s", text(bad, ""))
+	}
+	if len(bad) > 0 && lenient.OnlyNew && p.Uncompared != "" {
+		v.note("every finding on %s counts as new, because there is nothing to compare with: %s", p.Platform, p.Uncompared)
 	}
 	if len(excepted) > 0 {
-		v.note("%s has %s of severity %s or worse that may pass for now: %s", p.Platform, count(len(excepted), "finding"), gate.FailOn, shorten(excepted, 3))
+		v.note("%s", text(excepted, " that may pass for now"))
 	}
 	if len(known) > 0 {
-		v.note("%s has %s of severity %s or worse that the published image has too: %s", p.Platform, count(len(known), "finding"), gate.FailOn, shorten(known, 3))
+		v.note("%s", text(known, " that the published image has too"))
 	}
 }
 
+// judgeUnscanned leaves it to the strictest of the gates that there was something to scan for.
+func (v *Verdict) judgeUnscanned(p Platform, gates service.Gates) {
+	policy := gates.Vulnerabilities.OnUnavailable
+	for _, k := range nouns {
+		if gate := gates.Of(k.kind); gate.FailOn != "" && gate.OnUnavailable == service.OnUnavailableRefuse {
+			policy = service.OnUnavailableRefuse
+		}
+	}
+	v.unavailable(policy, "%s could not be scanned: %s", p.Platform, p.Unscanned)
+}
 func describe(f Finding) string {
-	text := fmt.Sprintf("%s in %s %s", f.ID, f.Package, f.Installed)
-	if f.Fixed != "" {
-		text += ", fixed in " + f.Fixed
-	} else {
-		text += ", not fixed yet"
+	text := fmt.Sprintf("%s in %s", f.ID, f.Package)
+	switch {
+	case !f.is(service.Vulnerability):
+	case f.Fixed != "":
+		text += fmt.Sprintf(" %s, fixed in %s", f.Installed, f.Fixed)
+	default:
+		text += fmt.Sprintf(" %s, not fixed yet", f.Installed)
 	}
 	if f.Exception != nil && !f.Exception.Holds() {
 		text += fmt.Sprintf(" (its exception until %s, at %s, is over)", f.Exception.Until, f.Exception.At)

@@ -97,7 +97,7 @@ func Judge(e Evidence, gates service.Gates) Verdict {
 	v.judgeDatabase(e.Database, gates.Vulnerabilities)
 	for _, p := range e.Platforms {
 		v.platforms = append(v.platforms, e.Candidate.Digest(p.Digest))
-		v.judgeVulnerabilities(p, gates.Vulnerabilities)
+		v.judgeFindings(p, gates)
 		v.judgeSize(p, gates.Size)
 		v.judgeUser(p, gates)
 	}

@@ -177,3 +177,55 @@ func TestOldest(t *testing.T) {
 		}
 	}
 }
+
+func TestEachKindHasItsGate(t *testing.T) {
+	t.Parallel()
+	secret := Finding{Kind: service.Secret, ID: "github-pat", Severity: "CRITICAL", Package: "app/x", Known: true}
+	for name, c := range map[string]struct {
+		finding Finding
+		change  func(*service.Gates)
+		want    string
+	}{
+		"not looked for":   {secret, func(*service.Gates) {}, ""},
+		"reported alone":   {secret, func(g *service.Gates) { g.Secrets.FailOn = service.FailOnNone }, ""},
+		"refused":          {secret, func(g *service.Gates) { g.Secrets.FailOn = "HIGH" }, "linux/arm64 has 1 secret of severity HIGH or worse: github-pat in app/x"},
+		"another's gate":   {secret, func(g *service.Gates) { g.Licences.FailOn, g.Misconfiguration.FailOn = "LOW", "LOW" }, ""},
+		"not bad enough":   {Finding{Kind: service.Licence, Severity: "LOW"}, func(g *service.Gates) { g.Licences.FailOn = "HIGH" }, ""},
+		"a licence":        {Finding{Kind: service.Licence, ID: "GPL-3.0-only", Package: "bash", Severity: "HIGH"}, func(g *service.Gates) { g.Licences.FailOn = "HIGH" }, "1 licence of severity HIGH or worse: GPL-3.0-only in bash"},
+		"misconfiguration": {Finding{Kind: service.Misconfiguration, ID: "DS-0002", Package: "x", Severity: "HIGH"}, func(g *service.Gates) { g.Misconfiguration.FailOn = "HIGH" }, "1 misconfiguration of severity HIGH or worse: DS-0002 in x"},
+		"vulnerabilities alone may be old, or without a fix": {secret, func(g *service.Gates) {
+			g.Secrets.FailOn, g.Vulnerabilities.OnlyNew, g.Vulnerabilities.IgnoreUnfixed = "HIGH", true, true
+		}, "1 secret of severity HIGH"},
+	} {
+		evidence, gates := sound(), strict()
+		evidence.Platforms[1].Findings = []Finding{c.finding}
+		c.change(&gates)
+		v := Judge(evidence, gates)
+		if reasons := strings.Join(v.Reasons, "\n"); v.Approved() != (c.want == "") || !strings.Contains(reasons, c.want) {
+			t.Errorf("%s: approved %v, reasons %q", name, v.Approved(), reasons)
+		}
+	}
+}
+
+// TestTheStrictestGateDecides what becomes of an image that could not be scanned.
+func TestTheStrictestGateDecides(t *testing.T) {
+	t.Parallel()
+	warn := service.FindingGate{FailOn: "HIGH", OnUnavailable: service.OnUnavailableWarn}
+	strictest := service.FindingGate{FailOn: "HIGH", OnUnavailable: service.OnUnavailableRefuse}
+	off := service.FindingGate{OnUnavailable: service.OnUnavailableRefuse}
+	for _, c := range []struct {
+		vulnerabilities string
+		secrets         service.FindingGate
+		want            bool
+	}{
+		{service.OnUnavailableWarn, off, true}, {service.OnUnavailableWarn, warn, true},
+		{service.OnUnavailableWarn, strictest, false}, {service.OnUnavailableRefuse, warn, false},
+	} {
+		evidence, gates := sound(), strict()
+		evidence.Platforms[0].Unscanned = "no database"
+		gates.Vulnerabilities.OnUnavailable, gates.Secrets = c.vulnerabilities, c.secrets
+		if v := Judge(evidence, gates); v.Approved() != c.want || len(v.Reasons)+len(v.Notes) != 1 {
+			t.Errorf("%+v: approved %v, %q %q", c, v.Approved(), v.Reasons, v.Notes)
+		}
+	}
+}
