@@ -2,7 +2,10 @@ package action
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,68 +14,161 @@ import (
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/publish"
+	"github.com/org/ghcr-publish/internal/results"
 	"github.com/org/ghcr-publish/internal/scan"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/verdict"
 )
 
-// uploadFindings hands what the scans found to code scanning. It returns what a person should know
-// where that did not work; it never fails a run.
-func (s *session) uploadFindings(ctx context.Context, results []publish.Result) []string {
+// uploadFindings writes what the scans found beside the report, and hands it to code scanning. It returns what a person should
+// know where that did not work; it never fails a run.
+func (s *session) uploadFindings(ctx context.Context, judged []publish.Result) []string {
 	var analyses []scan.Analysis
-	for _, r := range results {
+	for _, r := range judged {
 		for _, p := range r.Evidence.Platforms {
 			if p.Unscanned == "" {
 				analyses = append(analyses, analysis(r.Plan.Definition, p))
 			}
 		}
 	}
-	e := s.job.Event
-	if len(analyses) == 0 || s.job.Config.CodeScanning == "off" || s.job.Config.Token == "" || e.Repository == "" || e.Name == "local" {
+	if len(analyses) == 0 {
 		return nil
 	}
-	if e.Fork {
-		return []string{"Findings were not uploaded to code scanning: a fork's token may not."}
+	files, err := s.writeSARIF(ctx, analyses)
+	if err != nil {
+		return []string{"Findings were not written as SARIF: " + err.Error()}
 	}
-	if s.job.Astray != "" {
-		return []string{"Findings were not uploaded to code scanning: " + s.job.Astray + "."}
+	e := s.job.Event
+	if s.job.Config.CodeScanning == "off" || s.job.Config.Token == "" || e.Repository == "" || e.Name == "local" {
+		return nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, uploadTime, fmt.Errorf("GitHub did not take them within %s", uploadTime))
+	uploading, cancel := context.WithTimeoutCause(ctx, uploadTime, fmt.Errorf("GitHub did not take them within %s", uploadTime))
 	defer cancel()
-	if err := s.upload(ctx, analyses); err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		s.log.Warning(actions.Annotation{Title: "Code scanning", Message: err.Error()})
-		return []string{"Findings were not uploaded: " + err.Error()}
+	err = s.upload(uploading, files.Texts)
+	if err != nil && uploading.Err() != nil {
+		err = context.Cause(uploading)
 	}
-	s.log.Printf("uploaded the findings of %d images to code scanning", len(analyses))
-	return nil
+	if err == nil {
+		s.log.Printf("uploaded the findings of %d images to code scanning", len(analyses))
+		return files.Dropped
+	}
+	s.log.Warning(actions.Annotation{Title: "Code scanning", Message: err.Error()})
+	if errors.Is(err, github.ErrPending) {
+		return append(files.Dropped, "Findings were uploaded, but "+err.Error()+"; they will show up in code scanning when it has.")
+	}
+	return []string{"Findings were not uploaded to code scanning: " + err.Error() + ". " + s.keepSARIF(ctx, files.Texts)}
 }
 
-// uploadTime bounds what is not worth failing, or waiting, for.
-const uploadTime = 2 * time.Minute
+// uploadTime bounds what is not worth failing, or waiting, for: as long as GitHub's own action waits.
+const uploadTime = 160 * time.Second
 
-func (s *session) upload(ctx context.Context, analyses []scan.Analysis) error {
+// sarifDir is where the files are, as GitHub's own upload action takes them.
+func (j job) sarifDir() string { return filepath.Join(filepath.Dir(j.Config.Report), "sarif") }
+
+// writeSARIF renders the findings and leaves them for later steps.
+func (s *session) writeSARIF(ctx context.Context, analyses []scan.Analysis) (scan.Files, error) {
 	files, err := scan.SARIF(analyses)
+	if err != nil {
+		return files, err
+	}
+	old, err := filepath.Glob(filepath.Join(s.job.sarifDir(), "findings-*.sarif"))
+	if err != nil {
+		return files, err
+	}
+	for _, file := range old {
+		if err := os.Remove(file); err != nil {
+			return files, err
+		}
+	}
+	for i, text := range files.Texts {
+		files.Texts[i] = []byte(s.log.Redact(string(text)))
+		if err := writeFile(filepath.Join(s.job.sarifDir(), sarifName(i)), files.Texts[i]); err != nil {
+			return files, err
+		}
+	}
+	return files, writeOutputs(s.process, [][2]string{{"sarif", hostPath(ctx, s.process, s.job.sarifDir())}})
+}
+
+func sarifName(i int) string { return fmt.Sprintf("findings-%d.sarif", i+1) }
+
+// keepSARIF keeps files that GitHub did not take with the run, where it keeps artifacts, and says where they are.
+func (s *session) keepSARIF(ctx context.Context, texts [][]byte) string {
+	here := fmt.Sprintf("They are in %s (output `sarif`).", s.job.sarifDir())
+	address, token := s.process.Getenv("ACTIONS_RESULTS_URL"), s.process.Getenv("ACTIONS_RUNTIME_TOKEN")
+	if address == "" || token == "" || onPremises(s.job.Event.ServerURL) {
+		return here
+	}
+	ctx, cancel := context.WithTimeout(ctx, keepTime)
+	defer cancel()
+	client, err := results.New(address, token)
+	var names []string
+	for i, text := range texts {
+		name := fmt.Sprintf("%s-sarif-%d-%d", s.job.Config.Artifact, s.job.Event.Attempt, i+1)
+		if err == nil {
+			err = client.Upload(ctx, name, sarifName(i), text)
+		}
+		names = append(names, name)
+	}
+	if err != nil {
+		return here
+	}
+	return "They are kept as artifact " + strings.Join(names, ", ") + "."
+}
+
+// keepTime bounds keeping the files.
+const keepTime = 30 * time.Second
+
+// upload hands files to code scanning and waits until GitHub has processed them.
+func (s *session) upload(ctx context.Context, texts [][]byte) error {
+	e := s.job.Event
+	ref, err := s.job.findingsRef(ctx)
 	if err != nil {
 		return err
 	}
-	e := s.job.Event
 	api, err := github.New(e.APIURL, e.Repository, s.job.Config.Token)
 	if err != nil {
 		return err
 	}
-	ref := e.Ref
-	if pull, merge := strings.CutSuffix(ref, "/merge"); merge && e.SHA != e.TriggerSHA {
-		ref = pull + "/head" // checked out instead of the merge commit that the event names
+	var ids []string
+	for _, text := range texts {
+		id, err := api.UploadSARIF(ctx, e.SHA, ref, text)
+		if err != nil {
+			return err
+		}
+		ids = append(ids, id)
 	}
-	for _, file := range files.Texts {
-		if err := api.UploadSARIF(ctx, e.SHA, ref, file); err != nil {
+	for _, id := range ids {
+		if err := api.Processed(ctx, id); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// findingsRef is the ref that findings belong to, or why they belong to none.
+//
+// GitHub shows a tag's findings to nobody who does not ask for the tag. Those of the commit that the default branch is at are
+// therefore the branch's; those of an older one are not, as they would replace what is known of the newer. A merge queue's commit
+// has a branch of its own. What pull_request_target builds may come from anybody, and its ref is the branch that it is for.
+// https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/uploading-a-sarif-file-to-github
+func (j job) findingsRef(ctx context.Context) (string, error) {
+	e := j.Event
+	pull, merge := strings.CutSuffix(e.Ref, "/merge")
+	switch {
+	case e.Fork:
+		return "", errors.New("a fork's token may not")
+	case e.Name == "pull_request_target":
+		return "", errors.New("a run by `pull_request_target` is no run of " + e.Ref + "; use `pull_request`")
+	case j.Astray != "":
+		return "", errors.New(j.Astray)
+	case merge && e.SHA != e.TriggerSHA:
+		return pull + "/head", nil // checked out instead of the merge commit that the event names
+	case strings.HasPrefix(e.Ref, "refs/tags/") && e.DefaultBranch != "":
+		if tip, err := j.Repo.Commit(ctx, "refs/remotes/origin/"+e.DefaultBranch); err == nil && tip == e.SHA {
+			return "refs/heads/" + e.DefaultBranch, nil
+		}
+	}
+	return e.Ref, nil
 }
 
 // analysis is what was found in one platform's image, shown at the Dockerfile, or at the configuration that holds its text.

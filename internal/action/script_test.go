@@ -77,7 +77,7 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved,
-			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "github-ref": setRef, "engine-empty": checkEngine,
+			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
 			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations,
 		},
@@ -455,5 +455,21 @@ func checkSigned(ts *testscript.TestScript, neg bool, args []string) {
 		}}
 	if _, err := signer.Sign(context.Background(), approval); (err != nil) != neg {
 		ts.Fatalf("%s:%s: %v", args[0], args[1], err)
+	}
+}
+
+// uploads-fail MESSAGE has GitHub find every upload wrong that it took.
+func failUploads(ts *testscript.TestScript, _ bool, args []string) {
+	stageOf(ts).github.Process(0, args[0])
+}
+
+// uploaded REF SHA: the last upload was for this commit of this ref.
+func checkUploaded(ts *testscript.TestScript, _ bool, args []string) {
+	all := stageOf(ts).github.SARIFs()
+	if len(all) == 0 {
+		ts.Fatalf("nothing was uploaded")
+	}
+	if last := all[len(all)-1]; last.Ref != args[0] || last.CommitSHA != args[1] {
+		ts.Fatalf("uploaded for %s of %s", last.CommitSHA, last.Ref)
 	}
 }

@@ -2,14 +2,11 @@
 package github
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +18,8 @@ import (
 type Client struct {
 	api         *github.Client
 	owner, repo string
+	// pause waits; tests do not.
+	pause func(context.Context, time.Duration) error
 }
 
 // New returns a client for repository "owner/name" at apiURL, which is GITHUB_API_URL.
@@ -35,18 +34,58 @@ func New(apiURL, repository, token string) (*Client, error) {
 	}
 	api := github.NewClient(Patient()).WithAuthToken(token)
 	api.BaseURL, api.UserAgent = base, "ghcr-publish"
-	return &Client{api: api, owner: owner, repo: repo}, nil
+	return &Client{api: api, owner: owner, repo: repo, pause: pause}, nil
 }
 
-// Patient repeats what may succeed the next time: broken connections, 429 (after Retry-After) and 5xx.
+// Patient repeats what may succeed the next time: broken connections, 5xx, and what came too often, after as long as GitHub says.
+// What would have to wait longer than the request may take is not waited for.
+// https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately
 func Patient() *http.Client {
 	client := retryablehttp.NewClient()
 	client.Logger = nil
 	client.RetryMax = 4
 	client.RetryWaitMax = 30 * time.Second
+	client.CheckRetry, client.Backoff = worthWaiting, backoff
 	// The last answer says more than "giving up after 5 attempts".
 	client.ErrorHandler = retryablehttp.PassthroughErrorHandler
 	return client.StandardClient()
+}
+
+// longestWait is how long is waited for GitHub's budget where the request itself has no end.
+const longestWait = time.Minute
+
+func worthWaiting(ctx context.Context, response *http.Response, err error) (bool, error) {
+	wait, told := demandedWait(response)
+	if !told {
+		return retryablehttp.DefaultRetryPolicy(ctx, response, err)
+	}
+	most := longestWait
+	if end, bounded := ctx.Deadline(); bounded {
+		most = time.Until(end)
+	}
+	return ctx.Err() == nil && wait < most, ctx.Err()
+}
+
+func backoff(least, most time.Duration, attempt int, response *http.Response) time.Duration {
+	if wait, told := demandedWait(response); told {
+		return wait
+	}
+	return retryablehttp.DefaultBackoff(least, most, attempt, response)
+}
+
+// demandedWait reads from a refusal how long to wait: Retry-After, or until the hour's budget begins anew.
+func demandedWait(response *http.Response) (time.Duration, bool) {
+	if response == nil || response.StatusCode != http.StatusForbidden && response.StatusCode != http.StatusTooManyRequests {
+		return 0, false
+	}
+	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil {
+		return time.Duration(max(seconds, 0)) * time.Second, true
+	}
+	reset, err := strconv.ParseInt(response.Header.Get("X-Ratelimit-Reset"), 10, 64)
+	if err != nil || response.Header.Get("X-Ratelimit-Remaining") != "0" {
+		return 0, false
+	}
+	return max(time.Until(time.Unix(reset, 0)), 0) + time.Second, true
 }
 
 // Tip returns the commit that a ref, "refs/heads/main", is at now.
@@ -57,46 +96,4 @@ func (c *Client) Tip(ctx context.Context, ref string) (string, error) {
 		return "", fmt.Errorf("asking GitHub for the commit of %s: %w", ref, err)
 	}
 	return sha, nil
-}
-
-// ErrUnavailable marks code scanning that this run cannot use: switched off, or the token may not.
-// It is no fault of the images.
-var ErrUnavailable = errors.New("code scanning is not available to this run")
-
-// UploadSARIF hands a SARIF file to code scanning for a commit of a ref.
-// https://docs.github.com/en/rest/code-scanning/code-scanning#upload-an-analysis-as-sarif-data
-func (c *Client) UploadSARIF(ctx context.Context, sha, ref string, sarif []byte) error {
-	var zipped bytes.Buffer
-	w := gzip.NewWriter(&zipped)
-	if _, err := w.Write(sarif); err != nil {
-		return fmt.Errorf("packing the SARIF file: %w", err)
-	}
-	if err := w.Close(); err != nil {
-		return fmt.Errorf("packing the SARIF file: %w", err)
-	}
-	_, _, err := c.api.CodeScanning.UploadSarif(ctx, c.owner, c.repo, &github.SarifAnalysis{
-		CommitSHA: &sha, Ref: &ref, ToolName: github.String("ghcr-publish"),
-		Sarif: github.String(base64.StdEncoding.EncodeToString(zipped.Bytes())),
-	})
-	return explain(err)
-}
-
-// explain turns GitHub's refusals into what a person can act on.
-func explain(err error) error {
-	var refused *github.ErrorResponse
-	if !errors.As(err, &refused) {
-		if err != nil {
-			return fmt.Errorf("uploading to code scanning: %w", err)
-		}
-		return nil
-	}
-	message := refused.Message
-	switch status := refused.Response.StatusCode; {
-	case status == http.StatusForbidden && strings.Contains(message, "not accessible by integration"):
-		return fmt.Errorf("%w: the token lacks `security-events: write`", ErrUnavailable)
-	case status == http.StatusForbidden || status == http.StatusNotFound:
-		return fmt.Errorf("%w: %s", ErrUnavailable, message)
-	default:
-		return fmt.Errorf("uploading to code scanning: GitHub answered %d: %s", status, message)
-	}
 }

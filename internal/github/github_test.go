@@ -1,10 +1,14 @@
 package github
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/org/ghcr-publish/internal/githubtest"
 )
@@ -28,7 +32,7 @@ func TestUploadSARIF(t *testing.T) {
 	t.Parallel()
 	server := githubtest.Start(token)
 	defer server.Close()
-	if err := open(t, server).UploadSARIF(t.Context(), sha, "refs/heads/main", []byte(sarif)); err != nil {
+	if _, err := open(t, server).UploadSARIF(t.Context(), sha, "refs/heads/main", []byte(sarif)); err != nil {
 		t.Fatal(err)
 	}
 	uploads := server.SARIFs()
@@ -63,7 +67,8 @@ func TestUploadSARIFExplainsRefusals(t *testing.T) {
 		want        string
 	}{
 		{"a token without the permission", 403, "Resource not accessible by integration", true, "the token lacks `security-events: write`"},
-		{"switched off", 403, "Code scanning is not enabled for this repository.", true, "Code scanning is not enabled"},
+		{"switched off", 403, "Code scanning is not enabled for this repository.", true, "Code scanning is not enabled for this repository. Switch it on in the repository's settings"},
+		{"archived", 403, "Repository was archived so is read-only.", true, "archived"},
 		{"not there", 404, "Not Found", true, "Not Found"},
 		{"a file it will not take", 400, "Invalid SARIF", false, "GitHub answered 400: Invalid SARIF"},
 	}
@@ -73,7 +78,7 @@ func TestUploadSARIFExplainsRefusals(t *testing.T) {
 			server := githubtest.Start(token)
 			defer server.Close()
 			server.Fail(1, c.status, nil, `{"message":"`+c.message+`"}`)
-			err := open(t, server).UploadSARIF(t.Context(), sha, "refs/heads/main", []byte(sarif))
+			_, err := open(t, server).UploadSARIF(t.Context(), sha, "refs/heads/main", []byte(sarif))
 			if err == nil || errors.Is(err, ErrUnavailable) != c.unavailable || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("UploadSARIF() = %v; want %q, unavailable %v", err, c.want, c.unavailable)
 			}
@@ -98,7 +103,7 @@ func TestUploadSARIFTriesAgain(t *testing.T) {
 			server := githubtest.Start(token)
 			defer server.Close()
 			server.Fail(1, answer.status, answer.header, "")
-			if err := open(t, server).UploadSARIF(t.Context(), sha, "refs/heads/main", []byte(sarif)); err != nil || len(server.SARIFs()) != 1 {
+			if _, err := open(t, server).UploadSARIF(t.Context(), sha, "refs/heads/main", []byte(sarif)); err != nil || len(server.SARIFs()) != 1 {
 				t.Errorf("UploadSARIF() = %v with %d uploads", err, len(server.SARIFs()))
 			}
 		})
@@ -111,5 +116,100 @@ func TestNewWantsARepository(t *testing.T) {
 		if _, err := New("https://api.github.com", repository, token); err == nil {
 			t.Errorf("New(%q) gave no error", repository)
 		}
+	}
+}
+
+func TestProcessed(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name    string
+		pending int
+		errors  []string
+		waits   []time.Duration
+		want    string // part of the error; empty for none
+	}{
+		{"at once", 0, nil, nil, ""},
+		{"after a while", 2, nil, []time.Duration{5 * time.Second, 10 * time.Second}, ""},
+		{"too late", 9, nil, []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second}, ErrPending.Error()},
+		{"with errors", 1, []string{"rule 7 has no id", "and no name"}, []time.Duration{5 * time.Second}, "GitHub says: rule 7 has no id; and no name"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			server := githubtest.Start(token)
+			defer server.Close()
+			server.Process(c.pending, c.errors...)
+			client := open(t, server)
+			var waits []time.Duration
+			client.pause = func(_ context.Context, d time.Duration) error { waits = append(waits, d); return nil }
+			id, err := client.UploadSARIF(t.Context(), sha, "refs/heads/main", []byte(sarif))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = client.Processed(t.Context(), id)
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || !slices.Equal(waits, c.waits) {
+				t.Errorf("Processed() = %v after %v; want %q after %v", err, waits, c.want, c.waits)
+			}
+		})
+	}
+}
+
+func TestProcessedEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	server := githubtest.Start(token)
+	defer server.Close()
+	server.Process(9)
+	client := open(t, server)
+	id, err := client.UploadSARIF(t.Context(), sha, "refs/heads/main", []byte(sarif))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	late := errors.New("too late")
+	client.pause = func(ctx context.Context, _ time.Duration) error { cancel(late); return pause(ctx, time.Hour) }
+	if err := client.Processed(ctx, id); !errors.Is(err, late) {
+		t.Errorf("Processed() = %v", err)
+	}
+}
+
+// TestWaitsNoLongerThanTheRequestMayTake has GitHub ask for a wait of an hour: that is told at once.
+func TestWaitsNoLongerThanTheRequestMayTake(t *testing.T) {
+	t.Parallel()
+	inAnHour := fmt.Sprint(time.Now().Add(time.Hour).Unix())
+	for name, c := range map[string]struct {
+		status int
+		header http.Header
+		want   string
+	}{
+		"429":                   {429, http.Header{"Retry-After": {"3600"}}, "GitHub is asked too often"},
+		"403":                   {403, http.Header{"Retry-After": {"3600"}}, "not available"},
+		"the budget is used up": {403, http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {inAnHour}, "X-Ratelimit-Limit": {"1000"}}, "used up until"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := githubtest.Start(token)
+			defer server.Close()
+			server.Fail(9, c.status, c.header, "")
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
+			defer cancel()
+			_, err := open(t, server).UploadSARIF(ctx, sha, "refs/heads/main", []byte(sarif))
+			if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), c.want) || server.Requests() != 1 {
+				t.Errorf("UploadSARIF() = %v after %d requests", err, server.Requests())
+			}
+		})
+	}
+	for name, header := range map[string]http.Header{
+		"a moment":             {"Retry-After": {"0"}},
+		"the budget is coming": {"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := githubtest.Start(token)
+			defer server.Close()
+			server.Fail(1, http.StatusForbidden, header, "")
+			if _, err := open(t, server).UploadSARIF(t.Context(), sha, "refs/heads/main", []byte(sarif)); err != nil || len(server.SARIFs()) != 1 {
+				t.Errorf("UploadSARIF() = %v", err)
+			}
+		})
 	}
 }

@@ -33,6 +33,8 @@ type Server struct {
 	uploads  []Upload
 	attested []Attestation
 	withheld bool              // the right to attest
+	pending  int               // how often an upload is pending
+	errors   []string          // what is wrong with every upload
 	polls    map[string]int    // by upload: how often its status was asked for
 	refs     map[string]string // commits by ref, without refs/
 	problems []string
@@ -231,7 +233,14 @@ func (s *Server) sarifURL(repository string) string {
 	return s.URL + "/repos/" + repository + "/code-scanning/sarifs"
 }
 
-// status tells how an upload fares: pending at first, complete when asked again.
+// Process says how uploads fare: they are pending so often, and then complete, or failed where there are errors.
+func (s *Server) Process(pending int, errors ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending, s.errors = pending, errors
+}
+
+// status tells how an upload fares.
 // https://docs.github.com/rest/code-scanning/code-scanning#get-information-about-a-sarif-upload
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	repository, id := repository(r), r.PathValue("id")
@@ -240,12 +249,15 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	if known {
 		s.polls[repository+" "+id]++
 	}
+	pending, errors := s.pending, s.errors
 	s.mu.Unlock()
 	switch {
 	case !known:
 		s.unknown(w, r)
-	case polls == 0:
+	case polls < pending:
 		writeJSON(w, http.StatusOK, map[string]string{"processing_status": "pending"})
+	case errors != nil:
+		writeJSON(w, http.StatusOK, map[string]any{"processing_status": "failed", "errors": errors})
 	default:
 		analyses := strings.TrimSuffix(s.sarifURL(repository), "sarifs") + "analyses?sarif_id=" + id
 		writeJSON(w, http.StatusOK, map[string]string{"processing_status": "complete", "analyses_url": analyses})

@@ -80,6 +80,7 @@ func TestUpload(t *testing.T) {
 		t.Errorf("SARIFs() differs (-want +got):\n%s", diff)
 	}
 
+	s.Process(1)
 	for _, want := range []string{"pending", "complete", "complete"} {
 		got, _, err := c.CodeScanning.GetSARIF(t.Context(), "o", "r", id)
 		if err != nil || got.GetProcessingStatus() != want {

@@ -31,7 +31,7 @@ func upload(t *testing.T, address string, analyses []Analysis) {
 		t.Fatal(err)
 	}
 	for _, file := range files.Texts {
-		if err := client.UploadSARIF(t.Context(), strings.Repeat("a", 40), "refs/heads/main", file); err != nil {
+		if _, err := client.UploadSARIF(t.Context(), strings.Repeat("a", 40), "refs/heads/main", file); err != nil {
 			t.Error(err)
 		}
 	}

@@ -1,0 +1,133 @@
+package github
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/go-github/v62/github"
+)
+
+// ErrUnavailable marks code scanning that this run cannot use: switched off, or the token may not.
+// It is no fault of the images.
+var ErrUnavailable = errors.New("code scanning is not available to this run")
+
+// UploadSARIF hands a SARIF file to code scanning for a commit of a ref, and returns the upload's id.
+// https://docs.github.com/en/rest/code-scanning/code-scanning#upload-an-analysis-as-sarif-data
+func (c *Client) UploadSARIF(ctx context.Context, sha, ref string, sarif []byte) (string, error) {
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	if _, err := w.Write(sarif); err != nil {
+		return "", fmt.Errorf("packing the SARIF file: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return "", fmt.Errorf("packing the SARIF file: %w", err)
+	}
+	taken, _, err := c.api.CodeScanning.UploadSarif(ctx, c.owner, c.repo, &github.SarifAnalysis{
+		CommitSHA: &sha, Ref: &ref, ToolName: github.String("ghcr-publish"),
+		Sarif: github.String(base64.StdEncoding.EncodeToString(zipped.Bytes())),
+	})
+	return taken.GetID(), explain(err)
+}
+
+// polls is how often an upload is asked after, with twice the pause each time from firstPause on, as GitHub's own action does:
+// https://github.com/github/codeql-action/blob/main/src/upload-lib.ts
+const (
+	polls      = 5
+	firstPause = 5 * time.Second
+)
+
+// ErrPending tells that GitHub has taken an upload and not come to processing it.
+var ErrPending = errors.New("GitHub has not processed them yet")
+
+// Processed waits until GitHub has processed an upload, and tells what it found wrong with it.
+// https://docs.github.com/en/rest/code-scanning/code-scanning#get-information-about-a-sarif-upload
+func (c *Client) Processed(ctx context.Context, id string) error {
+	wait := firstPause
+	for range polls {
+		status, err := c.status(ctx, id)
+		if err != nil {
+			return err
+		}
+		switch status.Status {
+		case "complete":
+			return nil
+		case "failed":
+			return fmt.Errorf("processing the findings, GitHub says: %s", cmp.Or(strings.Join(status.Errors, "; "), "no reason"))
+		}
+		if err := c.pause(ctx, wait); err != nil {
+			return err
+		}
+		wait *= 2
+	}
+	return ErrPending
+}
+
+type processing struct {
+	Status string   `json:"processing_status"`
+	Errors []string `json:"errors"`
+}
+
+func (c *Client) status(ctx context.Context, id string) (processing, error) {
+	var status processing
+	request, err := c.api.NewRequest(http.MethodGet, fmt.Sprintf("repos/%s/%s/code-scanning/sarifs/%s", c.owner, c.repo, id), nil)
+	if err == nil {
+		_, err = c.api.Do(ctx, request, &status)
+	}
+	return status, explain(err)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// explain turns GitHub's refusals into what a person can act on.
+func explain(err error) error {
+	var refused *github.ErrorResponse
+	var spent *github.RateLimitError
+	var often *github.AbuseRateLimitError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &spent):
+		return fmt.Errorf("%w: the token's requests of this hour are used up until %s; re-run the job then", ErrUnavailable, spent.Rate.Reset.UTC().Format("15:04 MST"))
+	case errors.As(err, &often):
+		return tooOften(often.Message)
+	case !errors.As(err, &refused):
+		return fmt.Errorf("uploading to code scanning: %w", err)
+	}
+	return explainRefusal(refused.Response.StatusCode, refused.Message)
+}
+
+func tooOften(message string) error {
+	return fmt.Errorf("%w: GitHub is asked too often (%s); re-run the job later", ErrUnavailable, message)
+}
+
+func explainRefusal(status int, message string) error {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return tooOften(message)
+	case status != http.StatusForbidden && status != http.StatusNotFound:
+		return fmt.Errorf("uploading to code scanning: GitHub answered %d: %s", status, message)
+	case strings.Contains(message, "not accessible by integration"):
+		return fmt.Errorf("%w: the token lacks `security-events: write`; give it to the job under `permissions`, in a private repository with `actions: read`", ErrUnavailable)
+	case strings.Contains(message, "enabled"):
+		return fmt.Errorf("%w: %s Switch it on in the repository's settings, under Advanced Security, or set `code-scanning: off`", ErrUnavailable, message)
+	default:
+		return fmt.Errorf("%w: %s", ErrUnavailable, message)
+	}
+}
