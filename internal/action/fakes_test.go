@@ -247,7 +247,19 @@ func fakeTrivy() {
 			}
 		}
 	}
+	modified := []any{}
+	found = slices.DeleteFunc(found, func(v vulnerability) bool {
+		for _, path := range option("--vex") {
+			document, err := os.ReadFile(path)
+			check(err)
+			if strings.Contains(string(document), fmt.Sprintf("%q", v.VulnerabilityID)) {
+				modified = append(modified, map[string]any{"Type": "vulnerability", "Status": "not_affected", "Statement": "component_not_present", "Source": path, "Finding": v})
+				return true
+			}
+		}
+		return false
+	})
 	check(json.NewEncoder(os.Stdout).Encode(map[string]any{"SchemaVersion": 2,
 		"Results": []any{map[string]any{"Target": "/app", "Vulnerabilities": found,
-			"Secrets": others["secret"], "Misconfigurations": others["misconfig"], "Licenses": others["license"]}}}))
+			"ExperimentalModifiedFindings": modified, "Secrets": others["secret"], "Misconfigurations": others["misconfig"], "Licenses": others["license"]}}}))
 }

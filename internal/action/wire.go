@@ -30,22 +30,23 @@ import (
 
 // A session has the parts of one run, wired.
 type session struct {
-	job      job
-	process  Process
-	log      *actions.Log
-	begun    time.Time
-	private  *privateDir
-	memory   hidden
-	scanner  *scan.Scanner
-	registry *registry.Client
-	buildx   *buildx.Client
-	engine   *engine.Engine
-	network  string // that this program's own container is in
-	builder  string
-	native   string // the engine's platform
-	noEngine error
-	opened   time.Time
-	usual    map[string]verdict.History // of each service, as the memory has it
+	job       job
+	process   Process
+	log       *actions.Log
+	begun     time.Time
+	private   *privateDir
+	memory    hidden
+	documents []trivy.Document // VEX
+	scanner   *scan.Scanner
+	registry  *registry.Client
+	buildx    *buildx.Client
+	engine    *engine.Engine
+	network   string // that this program's own container is in
+	builder   string
+	native    string // the engine's platform
+	noEngine  error
+	opened    time.Time
+	usual     map[string]verdict.History // of each service, as the memory has it
 
 	mu       sync.Mutex
 	loaded   []string       // images that this run put into the engine
@@ -71,6 +72,9 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 	}
 	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), usual: j.usual(ctx, p), opened: p.Now()}
 	if err := dir.login(j.Config.Registry, j.Config.Username, j.registryToken(), p.Getenv("HOME")); err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	if s.documents, err = s.keepDocuments(); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
 	if s.memory, err = hide(j.memoryPath(), dir.path); err != nil {
@@ -150,7 +154,7 @@ func (s *session) publisher() publish.Publisher {
 func (s *session) startScanner(ctx context.Context) *scan.Scanner {
 	env := slices.DeleteFunc(s.environ(), func(entry string) bool { return strings.HasPrefix(entry, "TRIVY_") })
 	client := &trivy.Client{Run: s.process.Run, Env: env, Dir: s.private.path, CacheDir: s.trivyCache(), PlainHTTP: s.job.plainHTTP(),
-		Scanners: scan.Scanners(s.job.Config.Gates)}
+		Scanners: scan.Scanners(s.job.Config.Gates), VEX: s.documents}
 	if s.scanner != nil {
 		return s.scanner // what is to be scanned comes in several lots
 	}

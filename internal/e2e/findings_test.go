@@ -195,3 +195,22 @@ func TestSecretInAnImage(t *testing.T) {
 	w.commit("without it", map[string]string{"backend/www/deploy.sh": ""})
 	w.mustPublish(report.ExitDone)
 }
+
+// TestVEX lets pass what a document says does no harm, and nothing else.
+func TestVEX(t *testing.T) {
+	w := newWorld(t)
+	document := func(purl string) string {
+		return `{"@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://example.org/vex/1", "author": "octo", "timestamp": "2026-01-01T00:00:00Z", "version": 1, "statements": [
+			{"vulnerability": {"name": "CVE-2021-44906"}, "products": [{"@id": "` + purl + `"}], "status": "not_affected", "justification": "vulnerable_code_not_in_execute_path"}]}`
+	}
+	w.commit("a fault that does no harm", map[string]string{"backend/Dockerfile": sample.Weaken(w.read("backend/Dockerfile")),
+		".github/ghcr-publish.yml": one("{vulnerabilities: {vex: [vex.json]}}"), "vex.json": document("pkg:npm/minimist@0.0.8")})
+	o := w.mustPublish(report.ExitDone)
+	arm := o.Services[0].Platforms[1]
+	if len(arm.Harmless) != 1 || *arm.Harmless[0].Harmless != (verdict.Statement{Status: "not_affected", Why: "vulnerable_code_not_in_execute_path", Document: "vex.json"}) || arm.Counts["CRITICAL"] != 0 {
+		t.Errorf("%s: %+v", arm.Platform, arm)
+	}
+	w.commit("of another package", map[string]string{"vex.json": document("pkg:npm/minimist@0.0.9")})
+	refused := w.mustPublish(report.ExitRefused)
+	refused.found(t, "linux/arm64", "CVE-2021-44906")
+}

@@ -29,7 +29,14 @@ func (p Publisher) scan(ctx context.Context, e *verdict.Platform, now, published
 	if unknown != nil {
 		e.Uncompared = unknown.Error()
 	}
-	e.Findings, e.Unscanned = found, text(err)
+	e.Unscanned = text(err)
+	for _, f := range found {
+		if f.Harmless != nil {
+			e.Harmless = append(e.Harmless, f)
+		} else {
+			e.Findings = append(e.Findings, f)
+		}
+	}
 	verdict.MarkKnown(e.Findings, known)
 }
 

@@ -97,6 +97,7 @@ type Platform struct {
 	Scanned         bool              `json:"scanned"`
 	Counts          map[string]int    `json:"findings"` // by severity
 	Findings        []verdict.Finding `json:"details"`
+	Harmless        []verdict.Finding `json:"harmless,omitempty"` // what VEX documents say does no harm; not counted
 }
 
 // A Verdict is what judging came to.
@@ -279,7 +280,7 @@ func newVerdict(r publish.Result) Verdict {
 
 func newPlatform(p verdict.Platform) Platform {
 	out := Platform{Platform: p.Platform, Digest: p.Digest, CompressedBytes: p.Compressed, Scanned: p.Unscanned == "",
-		Counts: map[string]int{}, Findings: notNil(p.Findings)}
+		Counts: map[string]int{}, Findings: notNil(p.Findings), Harmless: p.Harmless}
 	for _, severity := range severities {
 		out.Counts[severity] = 0
 	}

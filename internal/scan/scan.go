@@ -90,6 +90,9 @@ func (s *Scanner) Scan(ctx context.Context, t Target) ([]verdict.Finding, error)
 		findings[i] = verdict.Finding{Platform: t.Platform, Kind: kinds[v.Kind], ID: v.ID, Severity: v.Severity, Package: v.Package,
 			Installed: v.Installed, Fixed: v.Fixed, Title: v.Title, URL: v.URL, Target: v.Target, PURL: v.Identifier.PURL, Score: score(v.Score()),
 			Line: origins[v.Step].Line, Origin: origins[v.Step].Instruction}
+		if h := v.Harmless; h != nil {
+			findings[i].Harmless = &verdict.Statement{Status: h.Status, Why: h.Why, Document: h.Document}
+		}
 	}
 	return findings, nil
 }

@@ -358,6 +358,17 @@ func (r reader) path(into *string) field {
 	return r.parsed(func(v string) (err error) { *into, err = insidePath(v); return err }, pathFix)
 }
 
+func (r reader) paths(into *[]string) field {
+	return func(n *yaml.Node) {
+		if r.texts(into)(n); n.Kind != yaml.SequenceNode {
+			return
+		}
+		for i := range *into {
+			r.path(&(*into)[i])(n.Content[i])
+		}
+	}
+}
+
 func (r reader) enum(into *string, allowed ...string) field {
 	return r.parsed(func(v string) error {
 		if !slices.Contains(allowed, v) {

@@ -26,6 +26,7 @@ type VulnerabilityGate struct {
 	Severity      []string      // severities that are reported, upper case
 	FailOn        string        // least severity that refuses; "NONE" never refuses
 	IgnoreUnfixed bool          // leave out findings that have no fixed version
+	VEX           []string      // documents, by their paths in the workspace
 	OnlyNew       bool          // leave out findings that the published image has too
 	MaxAge        time.Duration // of the database that is scanned by
 	OnUnavailable string        // OnUnavailableRefuse or OnUnavailableWarn
@@ -122,7 +123,7 @@ func (r reader) gates(n *yaml.Node, g *Gates) {
 			r.mapping(n, map[string]field{
 				"severity": r.severities(&v.Severity), "fail_on": failOn(&v.FailOn),
 				"ignore_unfixed": r.boolean(&v.IgnoreUnfixed), "only_new": r.boolean(&v.OnlyNew), "on_unavailable": unavailable(&v.OnUnavailable),
-				"exceptions": r.ownExceptions(&g.Exceptions), "ignore_file": r.path(&g.IgnoreFile), "max_age": r.duration(&v.MaxAge),
+				"exceptions": r.ownExceptions(&g.Exceptions), "ignore_file": r.path(&g.IgnoreFile), "vex": r.paths(&v.VEX), "max_age": r.duration(&v.MaxAge),
 			})
 		},
 		"startup": func(n *yaml.Node) {

@@ -217,7 +217,9 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		}
 		right = append(right, string(data))
 	}
-	wrong := []string{"", "services: []\n", "services: [{image: a}]\n", "services: [a]\n", minimal + "platfroms: [linux/amd64]\n", minimal + "push: maybe\n", minimal + "max_parallel: 0\n", minimal + "max_parallel: \"0\"\n",
+	right = append(right, minimal+"gates: {vulnerabilities: {only_new: true, max_age: 48h, exceptions: [{id: CVE-1, until: 2027-01-31, reason: r}]}, secrets: {fail_on: HIGH}, licences: {fail_on: NONE, on_unavailable: warn}}\n")
+	wrong := []string{minimal + "gates: {vulnerabilities: {exceptions: [{id: CVE-1, until: 2027-01-31}]}}\n", minimal + "gates: {vulnerabilities: {exceptions: [{id: CVE-1, until: soon, reason: r}]}}\n",
+		minimal + "gates: {vulnerabilities: {vex: a.json}}\n", minimal + "gates: {secrets: {fail_on: ANY}}\n", "", "services: []\n", "services: [{image: a}]\n", "services: [a]\n", minimal + "platfroms: [linux/amd64]\n", minimal + "push: maybe\n", minimal + "max_parallel: 0\n", minimal + "max_parallel: \"0\"\n",
 		minimal + "token: ghp_secret\n", minimal + "mode: plan\n", minimal + "gates: {user: root}\n", minimal + "gates: {size: {growth: 0.1}}\n", minimal + "gates: {startup: {within: 30}}\n",
 		"services: [{name: a b}]\n", "services: [{name: a, port: 0}]\n", "services: [{name: a, health_endpoint: /}]\n", "services: [{name: a, port: 80, health_endpoint: x}]\n",
 		"services: [{name: a, platforms: []}]\n", "services: [{name: a, platforms: [linux]}]\n", "services: [{name: a, smoke: [a]}]\n", "services: [{name: a, paths: a}]\n",

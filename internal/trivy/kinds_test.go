@@ -18,7 +18,7 @@ func TestKinds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := parse(data)
+	read, err := (&Client{}).parse(data)
 	found := read.Vulnerabilities
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ type Client struct {
 	Dir       string
 	PlainHTTP bool
 	Scanners  []string // beside that for vulnerabilities
+	VEX       []Document
 }
 
 // A Vulnerability is one entry of Trivy's report; what another scanner found is told in the same words.
@@ -41,6 +42,8 @@ type Vulnerability struct {
 	CVSS       map[string]CVSS `json:"CVSS"`
 	Identifier Identifier      `json:"PkgIdentifier"`
 	Layer      Layer           `json:"Layer"`
+	// Harmless is why it does no harm, as a VEX document says; nil where none does.
+	Harmless *Statement `json:"-"`
 	// Step is where in the image's history the layer was made that holds it: 1 for the first, 0 where that is not known.
 	Step   int    `json:"-"`
 	Target string `json:"-"` // the part of the image it was found in: a file, or for what the system's package manager installed its name, "debian"
@@ -91,7 +94,7 @@ func (c *Client) Fetch(ctx context.Context, repositories []string) error {
 // an OCI image layout.
 func (c *Client) Scan(ctx context.Context, image, layout, platform string) (Report, error) {
 	// The platform is always named: Trivy would take linux/amd64 whatever the image holds.
-	args := append(c.common("image", "--format", "json"), scanning(c.Scanners)...)
+	args := append(c.common("image", "--format", "json"), slices.Concat(scanning(c.Scanners), c.documents())...)
 	args = append(args, "--skip-db-update", "--skip-version-check", "--platform", platform)
 	if layout != "" {
 		args = append(args, "--input", layout)
@@ -102,7 +105,7 @@ func (c *Client) Scan(ctx context.Context, image, layout, platform string) (Repo
 	if err != nil {
 		return Report{}, fmt.Errorf("scanning %s for %s: %w", cmp.Or(image, layout), platform, err)
 	}
-	return parse(out)
+	return c.parse(out)
 }
 
 // common are the arguments of every call. The scan cache stays in memory: on disk it is locked by
@@ -153,7 +156,7 @@ func (c imageConfig) steps() (history []string, steps map[string]int) {
 	return history, steps
 }
 
-func parse(report []byte) (Report, error) {
+func (c *Client) parse(report []byte) (Report, error) {
 	var read struct {
 		SchemaVersion int
 		ArtifactName  string
@@ -162,6 +165,7 @@ func parse(report []byte) (Report, error) {
 			Target, Class, Type string
 			Vulnerabilities     []Vulnerability
 			others
+			Modified []modified `json:"ExperimentalModifiedFindings"`
 		}
 	}
 	if err := json.Unmarshal(report, &read); err != nil {
@@ -181,6 +185,7 @@ func parse(report []byte) (Report, error) {
 			v.Kind, v.Target = Vulnerabilities, cmp.Or(v.Path, target)
 			found = append(found, v)
 		}
+		found = append(found, unmodified(result.Modified, target, c.VEX)...)
 		if target == read.ArtifactName {
 			target = inConfiguration
 		}

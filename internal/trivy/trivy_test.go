@@ -32,7 +32,7 @@ func answering(out []byte, err error, calls *[]run.Command) *Client {
 
 func TestParse(t *testing.T) {
 	t.Parallel()
-	read, err := parse(report(t))
+	read, err := (&Client{}).parse(report(t))
 	got := read.Vulnerabilities
 	const os, node = "debian", "usr/src/app/node_modules/lodash/package.json"
 	want := []Vulnerability{
@@ -74,7 +74,7 @@ func TestStepOfALayer(t *testing.T) {
 		"a layer too few":   {whole, `["a"]`, "a", 0},
 		"no history":        {`null`, `["a"]`, "a", 0},
 	} {
-		read, err := parse(fmt.Appendf(nil, `{"SchemaVersion": 2, "Metadata": {"ImageConfig": {"history": %s, "rootfs": {"diff_ids": %s}}},
+		read, err := (&Client{}).parse(fmt.Appendf(nil, `{"SchemaVersion": 2, "Metadata": {"ImageConfig": {"history": %s, "rootfs": {"diff_ids": %s}}},
 			"Results": [{"Vulnerabilities": [{"VulnerabilityID": "CVE-1", "Layer": {"DiffID": %q}}]}]}`, c.history, c.layers, c.of))
 		if err != nil || read.Vulnerabilities[0].Step != c.want || c.want > 0 && read.History[2] != "RUN z" {
 			t.Errorf("%s: %+v, %v; want step %d", name, read, err, c.want)
@@ -84,7 +84,7 @@ func TestStepOfALayer(t *testing.T) {
 
 func TestParseOrder(t *testing.T) {
 	t.Parallel()
-	read, err := parse([]byte(`{"SchemaVersion": 2, "Results": [{"Vulnerabilities": [
+	read, err := (&Client{}).parse([]byte(`{"SchemaVersion": 2, "Results": [{"Vulnerabilities": [
 		{"VulnerabilityID": "c", "Severity": "NEGLIGIBLE"}, {"VulnerabilityID": "b", "Severity": ""}, {"VulnerabilityID": "a", "Severity": "UNKNOWN"},
 		{"VulnerabilityID": "z", "Severity": "LOW"}, {"VulnerabilityID": "b", "PkgName": "q", "Severity": "CRITICAL"}]},
 		{"Vulnerabilities": [{"VulnerabilityID": "b", "PkgName": "p", "Severity": "CRITICAL"}, {"VulnerabilityID": "a", "Severity": "CRITICAL"}]}]}`))
@@ -112,11 +112,11 @@ func TestParseRefuses(t *testing.T) {
 		`{"SchemaVersion": 2, "Results": ` + `[{"Vulnerabilities": "none"}]}`: "cannot unmarshal",
 		"2026-11-24 INFO Scanning...\n{}":                                     "invalid character",
 	} {
-		if got, err := parse([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), "reading Trivy's report: ") || !strings.Contains(err.Error(), want) {
+		if got, err := (&Client{}).parse([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), "reading Trivy's report: ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("parse(%q) = %v, %v; want %q", text, got, err, want)
 		}
 	}
-	if got, err := parse([]byte(`{"SchemaVersion": 2}`)); got.Vulnerabilities != nil || err != nil {
+	if got, err := (&Client{}).parse([]byte(`{"SchemaVersion": 2}`)); got.Vulnerabilities != nil || err != nil {
 		t.Errorf("a clean image gives %v, %v", got, err)
 	}
 }
@@ -222,7 +222,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(report(f))
 	f.Add([]byte(`{"SchemaVersion": 2, "Results": [{"Target": "t", "Vulnerabilities": [{"VulnerabilityID": "a", "Severity": "x", "CVSS": {"nvd": {"V3Score": -1}}}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		read, err := parse(data)
+		read, err := (&Client{}).parse(data)
 		found := read.Vulnerabilities
 		if err != nil && (found != nil || !strings.HasPrefix(err.Error(), "reading Trivy's report: ")) {
 			t.Errorf("parse() = %v, %v", found, err)

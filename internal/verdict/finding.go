@@ -25,8 +25,21 @@ type Finding struct {
 	Known     bool   `json:"known,omitempty"`  // the published image has it too; unknown where nobody compared
 	Line      int    `json:"line,omitempty"`   // of the Dockerfile, that brought it into the image; 0 where that is not known
 	Origin    string `json:"origin,omitempty"` // what stands there: "RUN apk add curl"
+	// Harmless is why it does no harm, as a VEX document says; nil where none does.
+	Harmless *Statement `json:"vex,omitempty"`
 	// Exception is what lets it pass, or did until lately; nil where there is none.
 	Exception *Exception `json:"exception,omitempty"`
+}
+
+// A Statement is what a VEX document says of a vulnerability that does no harm.
+type Statement struct {
+	Status   string `json:"status"`        // not_affected or fixed
+	Why      string `json:"why,omitempty"` // justification, where it gives one
+	Document string `json:"document"`      // file in the repository
+}
+
+func (s Statement) String() string {
+	return fmt.Sprintf("%s (%s)", cmp.Or(s.Why, s.Status), s.Document)
 }
 
 func (f Finding) is(kind string) bool { return cmp.Or(f.Kind, service.Vulnerability) == kind }
@@ -53,9 +66,19 @@ func (v *Verdict) judgeFindings(p Platform, gates service.Gates) {
 		v.judgeUnscanned(p, gates)
 		return
 	}
+	v.noteHarmless(p, gates.Vulnerabilities.FailOn)
 	for _, k := range nouns {
 		if failOn := gates.Of(k.kind).FailOn; failOn != "" && failOn != service.FailOnNone {
 			v.weigh(p, k.kind, k.noun, gates)
+		}
+	}
+}
+
+// noteHarmless tells what would have refused, were it not for a VEX document.
+func (v *Verdict) noteHarmless(p Platform, failOn string) {
+	for _, f := range p.Harmless {
+		if failOn != service.FailOnNone && Rank(f.Severity) >= Rank(failOn) {
+			v.note("%s on %s does no harm: %s", describe(f), p.Platform, f.Harmless)
 		}
 	}
 }

@@ -1,0 +1,26 @@
+package action
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/org/ghcr-publish/internal/trivy"
+)
+
+// keepDocuments copies the VEX documents that the configuration names to where nobody else writes.
+func (s *session) keepDocuments() ([]trivy.Document, error) {
+	var kept []trivy.Document
+	for i, name := range s.job.Config.Gates.Vulnerabilities.VEX {
+		data, err := s.readFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading the VEX document %s: %w", name, err)
+		}
+		path := filepath.Join(s.private.path, fmt.Sprintf("vex-%d.json", i))
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			return nil, fmt.Errorf("keeping the VEX document %s: %w", name, err)
+		}
+		kept = append(kept, trivy.Document{Path: path, Name: name})
+	}
+	return kept, nil
+}
