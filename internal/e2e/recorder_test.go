@@ -33,18 +33,81 @@ type recorder struct {
 	tokens   map[string]string // by owner
 	refused  map[string]bool   // repositories that take nothing now
 	requests []request
+	conns    map[net.Conn]bool
+	outage   outage
+	over     chan struct{} // closed when the outage is
 }
+
+// An outage is how a registry is out of reach.
+type outage int
+
+const (
+	none   outage = iota
+	dark          // it has no power: every connection breaks
+	silent        // the network is cut: nothing comes back
+)
 
 func startRecorder() (*recorder, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("starting the registry: %w", err)
 	}
-	r := &recorder{addr: listener.Addr().String(), tokens: map[string]string{}, refused: map[string]bool{}}
+	r := &recorder{addr: listener.Addr().String(), tokens: map[string]string{}, refused: map[string]bool{}, conns: map[net.Conn]bool{}}
 	quiet := registry.Logger(log.New(io.Discard, "", 0))
-	r.server = &http.Server{Handler: r.record(registry.New(quiet))}
+	r.server = &http.Server{Handler: r.failing(r.record(registry.New(quiet))), ConnState: r.track}
 	go func() { _ = r.server.Serve(listener) }()
 	return r, nil
+}
+
+func (r *recorder) track(c net.Conn, state http.ConnState) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case state == http.StateClosed || state == http.StateHijacked:
+		delete(r.conns, c)
+	case r.outage == dark:
+		c.Close()
+	default:
+		r.conns[c] = true
+	}
+}
+
+// fail puts the registry out of reach until the func that it returns is called.
+func (r *recorder) fail(how outage) (restore func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outage, r.over = how, make(chan struct{})
+	if how == dark {
+		for c := range r.conns {
+			c.Close()
+		}
+	}
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.outage = none
+		close(r.over)
+	}
+}
+
+// failing holds back every answer of a registry whose network is cut, and breaks the connection when that is over.
+func (r *recorder) failing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		r.mu.Lock()
+		how, over := r.outage, r.over
+		r.mu.Unlock()
+		if how == none {
+			next.ServeHTTP(w, q)
+			return
+		}
+		if how == silent {
+			select {
+			case <-over:
+			case <-q.Context().Done():
+			}
+		}
+		panic(http.ErrAbortHandler)
+	})
 }
 
 func (r *recorder) close() { _ = r.server.Shutdown(context.Background()) }

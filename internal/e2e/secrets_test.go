@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -245,7 +246,7 @@ func TestContextWithCredentialsIsRefused(t *testing.T) {
 // TestKilledRunLeavesNoLogin kills a run while it holds its login, and lets the next one clear it away.
 func TestKilledRunLeavesNoLogin(t *testing.T) {
 	w := newWorld(t)
-	w.kill(1500 * time.Millisecond)
+	w.befall(accident{name: "killed", signal: syscall.SIGKILL}, 1500*time.Millisecond)
 	w.mustPublish(report.ExitDone)
 	w.searchFiles(w.temp)
 	if left, _ := filepath.Glob(filepath.Join(w.temp, "ghcr-publish-private-*")); len(left) > 0 {
