@@ -118,6 +118,8 @@ type world struct {
 	owner string
 	env   []string // more of what the runner tells
 	runs  int
+	// registry and apiURL are where the program finds the two.
+	registry, apiURL string
 }
 
 func newWorld(t testing.TB) *world {
@@ -139,6 +141,7 @@ func newWorld(t testing.TB) *world {
 	}, w.owner)
 	w.api = githubtest.Start(w.token)
 	t.Cleanup(w.api.Close)
+	w.registry, w.apiURL = hub.addr, w.api.URL
 	hub.demand(w.owner, w.token)
 	if err := os.MkdirAll(w.temp, 0o755); err != nil {
 		t.Fatal(err)
@@ -148,7 +151,7 @@ func newWorld(t testing.TB) *world {
 
 // args are the program's arguments for this laboratory.
 func (w *world) args(more ...string) []string {
-	args := []string{"all", "--registry", hub.addr, "--owner", w.owner, "--builder", builder}
+	args := []string{"all", "--registry", w.registry, "--owner", w.owner, "--builder", builder}
 	for flag, value := range map[string]string{"--builder-config": parts.BuildkitConfig, "--trivy-db": strings.Join(parts.TrivyDB, ","), "--binfmt-image": parts.BinfmtImage} {
 		if value != "" {
 			args = append(args, flag, value)
@@ -160,7 +163,7 @@ func (w *world) args(more ...string) []string {
 func (w *world) environ(job sample.Job) []string {
 	w.t.Helper()
 	w.runs++
-	job.ID, job.API, job.Token, job.Temp = fmt.Sprint(w.runs), w.api.URL, w.token, w.temp
+	job.ID, job.API, job.Token, job.Temp = fmt.Sprint(w.runs), w.apiURL, w.token, w.temp
 	env, err := w.repo.Environ(parts.Environ(os.Environ()), job)
 	if err != nil {
 		w.t.Fatal(err)

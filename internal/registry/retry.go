@@ -121,7 +121,7 @@ func (p proving) RoundTrip(request *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(request.Context())
 	timer := time.AfterFunc(p.patience, func() { cancel(fmt.Errorf("%w (%s)", errSlow, p.patience)) })
 	answer, err := p.base.RoundTrip(request.WithContext(ctx))
-	if err == nil && (answer.ContentLength > little || answer.StatusCode >= http.StatusMultipleChoices) {
+	if err == nil && answer.ContentLength > little && request.Method != http.MethodHead {
 		timer.Stop()
 		answer.Body = closing{answer.Body, cancel}
 		return answer, nil

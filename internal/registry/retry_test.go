@@ -68,6 +68,7 @@ func TestRepeats(t *testing.T) {
 		{"the rest of them", "PUT", manifest, []scripted{{status: 500}, {status: 503}, {status: 504}, {status: 201}}, 4, ""},
 		{"down for good", "GET", manifest, []scripted{{status: 503}, {status: 503}, {status: 503}, {status: 503}, {status: 503}, {status: 503, body: "down"}, ok}, 6, "down"},
 		{"an answer in pieces", "GET", manifest, []scripted{{status: 200, body: "{}", cut: true}, ok}, 2, "{}"},
+		{"a refusal in pieces", "GET", manifest, []scripted{{status: 404, body: "{\"errors\":[]}", cut: true}, {status: 404, body: "{}"}}, 2, "{}"},
 		{"a blob that is another", "GET", blob, []scripted{{status: 200, body: "{ }"}, ok}, 2, "{}"},
 		{"a manifest that is not what the registry says", "GET", manifest, []scripted{{status: 200, body: "{ }", header: http.Header{"Docker-Content-Digest": {emptyDigest}}}, ok}, 2, "{}"},
 		{"what refers to an image is not the image", "GET", "/v2/octo/backend/referrers/" + emptyDigest, []scripted{{status: 200, body: "[]"}}, 1, "[]"},

@@ -16,7 +16,9 @@ func TestPasses(t *testing.T) {
 		`failed to do request: Head "http://localhost:5000/v2/": read tcp 127.0.0.1:1->127.0.0.1:2: read: connection reset by peer`: true,
 		`failed to authorize: failed to fetch oauth token: denied: denied`:                                                          true,
 		`FATAL Fatal error run error: image scan error: GET http://localhost:5000/v2/a/b: unexpected status code 502 Bad Gateway`:   true,
-		`net/http: TLS handshake timeout`:                             true,
+		`net/http: TLS handshake timeout`: true,
+		`failed to push localhost:5000/a/b: unexpected status from HEAD request to http://localhost:5000/v2/a/b/manifests/sha256:0: 401 Unauthorized`: true,
+		`failed to authorize: failed to fetch oauth token: unexpected status from GET request to https://ghcr.io/token: 401 Unauthorized`:             false,
 		`denied: permission_denied: write_package`:                    false,
 		`dockerfile parse error on line 3: unknown instruction: FORM`: false,
 		`RUN curl https://example.com: process "/bin/sh -c curl" did not complete successfully: exit code: 22
