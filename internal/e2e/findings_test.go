@@ -123,6 +123,9 @@ func TestDatabaseAge(t *testing.T) {
 	if first.Database == nil || first.Database.AgeSeconds <= 0 || first.Database.Kept != "" {
 		t.Errorf("database %+v", first.Database)
 	}
+	if info, err := os.Stat(filepath.Join(trivyCache, "db", "trivy.db")); err != nil || info.Mode().Perm()&0o004 == 0 {
+		t.Errorf("the database cannot be kept by another step: %v, %v", info, err)
+	}
 	w.commit("words", map[string]string{"notes.txt": "x"})
 	old := w.publishAt(time.Now().AddDate(0, 0, 4))
 	if reasons := strings.Join(old.Services[0].Verdict.Reasons, "\n"); old.code != report.ExitRefused || !strings.Contains(reasons, "the vulnerability database is too old to judge by") {

@@ -9,6 +9,21 @@ import (
 	"time"
 )
 
+// share lets everybody read the database, who may be the next step of the job and put it into a cache. It is no secret. Where
+// that fails the database is as good.
+func (c *Client) share() {
+	dir := filepath.Join(c.CacheDir, "db")
+	for _, folder := range []string{c.CacheDir, dir} {
+		_ = os.Chmod(folder, 0o755)
+	}
+	for _, file := range databaseFiles {
+		_ = os.Chmod(filepath.Join(dir, file), 0o644)
+	}
+}
+
+// databaseFiles are what a database consists of.
+var databaseFiles = [...]string{"metadata.json", "trivy.db"}
+
 // A Database is the vulnerability database that the cache directory holds.
 type Database struct {
 	UpdatedAt    time.Time // when it was made
@@ -19,7 +34,7 @@ type Database struct {
 func (c *Client) Database() (Database, error) {
 	dir := filepath.Join(c.CacheDir, "db")
 	var d Database
-	data, err := os.ReadFile(filepath.Join(dir, "metadata.json"))
+	data, err := os.ReadFile(filepath.Join(dir, databaseFiles[0]))
 	if err == nil {
 		err = json.Unmarshal(data, &d)
 	}
@@ -27,7 +42,7 @@ func (c *Client) Database() (Database, error) {
 		err = errors.New("it was not fetched whole") // Trivy notes the download last
 	}
 	if err == nil {
-		_, err = os.Stat(filepath.Join(dir, "trivy.db"))
+		_, err = os.Stat(filepath.Join(dir, databaseFiles[1]))
 	}
 	if err != nil {
 		return Database{}, fmt.Errorf("reading of which day the vulnerability database is: %w", err)

@@ -82,6 +82,7 @@ func (c *Client) Fetch(ctx context.Context, repositories []string) error {
 	for _, repository := range repositories {
 		args := c.common("image", "--download-db-only", "--db-repository", repository)
 		if _, err := c.Run(ctx, run.Command{Argv: args, Dir: c.Dir, Env: c.Env}); err == nil {
+			c.share()
 			return nil
 		} else if failures = append(failures, fmt.Errorf("%s: %w", repository, err)); ctx.Err() != nil {
 			break

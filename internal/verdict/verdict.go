@@ -20,7 +20,7 @@ type Platform struct {
 	Published  int64     `json:"published,omitempty"` // the same of the image that is published now; 0 where there is none
 	User       string    `json:"user"`                // the user it runs as
 	Findings   []Finding `json:"findings"`
-	Harmless   []Finding `json:"harmless,omitempty"` // what VEX documents say does no harm
+	Harmless   []Finding `json:"harmless,omitempty"`  // what VEX documents say does no harm
 	Unscanned  string    `json:"unscanned,omitempty"` // why it could not be scanned; empty if it was
 	// Uncompared is why it is not known which findings the published image has too; empty where nobody asked.
 	Uncompared string `json:"uncompared,omitempty"`
