@@ -10,12 +10,14 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/registry"
+	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/verdict"
 )
 
@@ -298,6 +300,25 @@ func TestReadFragmentRefuses(t *testing.T) {
 	for _, data := range []string{"", "{", `{"schema_version":2}`, `{}`} {
 		if _, err := ReadFragment([]byte(data)); err == nil {
 			t.Errorf("%q was read", data)
+		}
+	}
+}
+
+// TestTheDayOfTheWholeCounts: what a row said of exceptions is said again, on the day on which the whole is judged.
+func TestTheDayOfTheWholeCounts(t *testing.T) {
+	t.Parallel()
+	until := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	for now, approved := range map[time.Time]bool{until.Add(23 * time.Hour): true, until.Add(24 * time.Hour): false} {
+		j := newJobs(split("a"))
+		j.outcomes["a"] = vulnerable
+		for _, row := range j.made.Matrix.Include {
+			j.row(t, row, 0)
+		}
+		j.Gates.Exceptions = []service.Exception{{ID: "CVE-1", Until: until}}
+		j.Now = func() time.Time { return now }
+		r := j.Join(t.Context(), j.made, j.fragments)[0]
+		if r.Err != nil || r.Approved() != approved || r.Evidence.Database != j.database() {
+			t.Errorf("at %s: approved %v, %v, by a database of %s: %q", now, r.Approved(), r.Err, r.Evidence.Database, r.Verdict.Reasons)
 		}
 	}
 }
