@@ -84,6 +84,8 @@ func execute(ctx context.Context, p Process, flags flags, log *actions.Log) (int
 		return publishMode(ctx, p, job, log)
 	case "finalize":
 		return finalizeMode(ctx, p, job, log)
+	case "rescan":
+		return rescanMode(ctx, p, job, log)
 	default:
 		return allMode(ctx, p, job, log)
 	}

@@ -243,14 +243,16 @@ func (s *session) conclude(ctx context.Context, begun time.Time, results []publi
 	if database := report.Database(results); !database.Updated.IsZero() {
 		s.log.Printf("vulnerability database of %s", database)
 	}
-	for _, line := range report.Lines(results, s.job.Config.Gates) {
-		s.log.Printf("%s", line)
+	if s.job.Config.Mode != "rescan" { // which tries nothing out
+		for _, line := range report.Lines(results, s.job.Config.Gates) {
+			s.log.Printf("%s", line)
+		}
 	}
 	whole := s.job.Config.Mode != "publish" // what a row found is uploaded, and promoted, with the rest
 	if whole {
 		told.Notices = append(told.Notices, s.uploadFindings(ctx, results)...)
 	}
-	told.Fill(results, whole && s.job.pushes())
+	told.Fill(results, whole && s.job.pushes() && s.job.Config.Mode != "rescan")
 	told = actions.Redacted(told, s.log.Redact)
 	told.Seconds = s.process.Now().Sub(begun).Round(time.Millisecond).Seconds()
 	return told

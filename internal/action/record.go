@@ -112,7 +112,7 @@ func (s *session) tell(ctx context.Context, told report.Report) error {
 	for _, service := range told.Services {
 		for _, reason := range append(service.Verdict.Reasons, service.Error) {
 			if reason != "" {
-				s.log.Error(actions.Annotation{Title: service.Name + " was not published", File: s.dockerfile(service.Name), Message: reason})
+				s.log.Error(actions.Annotation{Title: s.badNews(service), File: s.dockerfile(service.Name), Message: reason})
 			}
 		}
 	}
@@ -122,6 +122,9 @@ func (s *session) tell(ctx context.Context, told report.Report) error {
 	}
 	digests := map[string]string{}
 	for _, service := range told.Services {
+		if s.job.Config.Mode == "rescan" {
+			break // which looks at several images of one service
+		}
 		digests[service.Name] = service.Digest
 	}
 	digestJSON, err := actions.MaskProof(digests, true)
@@ -137,6 +140,14 @@ func (s *session) tell(ctx context.Context, told report.Report) error {
 		return err
 	}
 	return printJSON(s.process, s.job, told)
+}
+
+// badNews is the title of what is wrong with a service.
+func (s *session) badNews(service report.Service) string {
+	if s.job.Config.Mode == "rescan" {
+		return service.Name + ", " + service.Reason + ", would be refused"
+	}
+	return service.Name + " was not published"
 }
 
 func (s *session) dockerfile(service string) string {

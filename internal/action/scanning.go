@@ -34,6 +34,9 @@ func (s *session) uploadFindings(ctx context.Context, judged []publish.Result) [
 	if len(analyses) == 0 {
 		return nil
 	}
+	if s.job.Config.Mode == "rescan" {
+		analyses = scan.Live(analyses)
+	}
 	files, err := s.writeSARIF(ctx, analyses)
 	if err != nil {
 		return []string{"Findings were not written as SARIF: " + err.Error()}
@@ -121,7 +124,7 @@ const keepTime = 30 * time.Second
 // upload hands files to code scanning and waits until GitHub has processed them.
 func (s *session) upload(ctx context.Context, texts [][]byte) error {
 	e := s.job.Event
-	ref, err := s.job.findingsRef(ctx)
+	ref, sha, err := s.job.findingsAt(ctx)
 	if err != nil {
 		return err
 	}
@@ -131,7 +134,7 @@ func (s *session) upload(ctx context.Context, texts [][]byte) error {
 	}
 	var ids []string
 	for _, text := range texts {
-		id, err := api.UploadSARIF(ctx, e.SHA, ref, text)
+		id, err := api.UploadSARIF(ctx, sha, ref, text)
 		if err != nil {
 			return err
 		}
@@ -143,6 +146,20 @@ func (s *session) upload(ctx context.Context, texts [][]byte) error {
 		}
 	}
 	return nil
+}
+
+// findingsAt is the ref and the commit that findings are shown at. What is live is shown where the default branch is now.
+func (j job) findingsAt(ctx context.Context) (ref, sha string, err error) {
+	if j.Config.Mode != "rescan" || j.Event.DefaultBranch == "" {
+		ref, err = j.findingsRef(ctx)
+		return ref, j.Event.SHA, err
+	}
+	ref = "refs/heads/" + j.Event.DefaultBranch
+	if j.Event.Ref == ref && j.Astray == "" {
+		return ref, j.Event.SHA, nil
+	}
+	sha, err = j.tip(ref)(ctx)
+	return ref, sha, err
 }
 
 // findingsRef is the ref that findings belong to, or why they belong to none.

@@ -44,7 +44,7 @@ func (r Report) names(which func(Service) bool) string {
 			names = append(names, s.Name)
 		}
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(slices.Compact(names), ", ") // a rescan tells of several images of a service
 }
 
 // Lines are the checks a person looks for in the log, each green or red.

@@ -32,11 +32,39 @@ type Analysis struct {
 	File     string            // path in the repository, which findings are shown at
 	Line     int               // of that file, for findings that name none of their own
 	Findings []verdict.Finding // worst first
+	Live     bool              // of all images that have a tag, and not of the one that was built last
 }
 
 // Category names the analysis for code scanning: stable across commits, so that a later upload
 // replaces this one, and distinct between the runs of an upload.
-func (a Analysis) Category() string { return "ghcr-publish/" + a.Service + "/" + a.Platform + "/" }
+func (a Analysis) Category() string {
+	if a.Live {
+		return "ghcr-publish/live/" + a.Service + "/" + a.Platform + "/"
+	}
+	return "ghcr-publish/" + a.Service + "/" + a.Platform + "/"
+}
+
+// Live puts together by service and platform what is found in all live images: each finding once, worst first.
+func Live(analyses []Analysis) []Analysis {
+	var all []Analysis
+	seen := map[[5]string]bool{}
+	for _, a := range analyses {
+		a.Live = true
+		i := slices.IndexFunc(all, func(other Analysis) bool { return other.Category() == a.Category() })
+		if i < 0 {
+			i, all = len(all), append(all, a)
+			all[i].Findings = nil
+		}
+		for _, f := range a.Findings {
+			if key := [...]string{a.Category(), f.ID, f.Package, f.Installed, f.Target}; !seen[key] {
+				seen[key] = true
+				all[i].Findings = append(all[i].Findings, f)
+			}
+		}
+		slices.SortStableFunc(all[i].Findings, func(a, b verdict.Finding) int { return cmp.Compare(verdict.Rank(b.Severity), verdict.Rank(a.Severity)) })
+	}
+	return all
+}
 
 // Files are analyses as SARIF.
 type Files struct {

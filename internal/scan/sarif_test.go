@@ -423,6 +423,23 @@ Update openssl to 3.0.8.
 	}
 }
 
+func TestLiveImagesAreOneAnalysis(t *testing.T) {
+	t.Parallel()
+	mild := with(openssl, func(f *verdict.Finding) { f.ID, f.Severity = "CVE-1", "LOW" })
+	all := Live(append(append(one(mild), one(openssl, mild)...), Analysis{Service: "api", Platform: "linux/arm64", File: "Dockerfile"}))
+	var got []string
+	for _, a := range all {
+		got = append(got, a.Category())
+		for _, f := range a.Findings {
+			got = append(got, f.ID)
+		}
+	}
+	if diff := cmp.Diff([]string{"ghcr-publish/live/api/linux/amd64/", openssl.ID, "CVE-1", "ghcr-publish/live/api/linux/arm64/"}, got); diff != "" {
+		t.Errorf("analyses (-want +got):\n%s", diff)
+	}
+	rendered(t, append(one(openssl), all...))
+}
+
 // TestWhateverTheFindingsFilesConform makes findings of odd texts and odd numbers of them.
 func TestWhateverTheFindingsFilesConform(t *testing.T) {
 	t.Parallel()

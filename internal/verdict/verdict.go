@@ -152,3 +152,14 @@ func shorten(items []string, most int) string {
 	}
 	return fmt.Sprintf("%s; and %d more", strings.Join(items[:most], "; "), len(items)-most)
 }
+
+// JudgeFindings judges an image that is live by what is found in it today, and by nothing else. Such a verdict gives no right to tag.
+func JudgeFindings(e Evidence, gates service.Gates) Verdict {
+	v := Verdict{candidate: e.Candidate, judged: true, part: true}
+	v.judgeCompleteness(e)
+	v.judgeDatabase(e.Database, gates.Vulnerabilities)
+	for _, p := range e.Platforms {
+		v.judgeFindings(p, gates)
+	}
+	return v
+}

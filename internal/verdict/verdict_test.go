@@ -229,3 +229,23 @@ func TestTheStrictestGateDecides(t *testing.T) {
 		}
 	}
 }
+
+// TestFindingsAloneGiveNoRight judges what is live: by its findings, and so that nothing may be tagged for it.
+func TestFindingsAloneGiveNoRight(t *testing.T) {
+	t.Parallel()
+	gates := service.DefaultGates()
+	platform := func(findings ...Finding) Evidence {
+		return Evidence{Wanted: []string{"linux/amd64"}, Platforms: []Platform{{Platform: "linux/amd64", User: "root", Compressed: 1 << 40, Findings: findings}}}
+	}
+	clean := JudgeFindings(platform(), gates)
+	if _, err := clean.Approval(); !clean.Approved() || err == nil {
+		t.Errorf("a clean image: %+v, right to tag: %v", clean, err == nil)
+	}
+	unscanned := platform()
+	unscanned.Platforms[0].Unscanned = "no database"
+	for name, e := range map[string]Evidence{"critical": platform(Finding{ID: "CVE-1", Severity: "CRITICAL"}), "not scanned": unscanned, "no platform": {}} {
+		if JudgeFindings(e, gates).Approved() {
+			t.Errorf("%s: it passes", name)
+		}
+	}
+}
