@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	crand "crypto/rand"
 	"encoding/json"
@@ -113,6 +114,7 @@ type world struct {
 	t     testing.TB
 	repo  *sample.Repo
 	api   *githubtest.Server
+	mode  string // of the program; all where it is empty
 	temp  string // RUNNER_TEMP
 	token string
 	owner string
@@ -151,7 +153,7 @@ func newWorld(t testing.TB) *world {
 
 // args are the program's arguments for this laboratory.
 func (w *world) args(more ...string) []string {
-	args := []string{"all", "--registry", w.registry, "--owner", w.owner, "--builder", builder}
+	args := []string{cmp.Or(w.mode, "all"), "--registry", w.registry, "--owner", w.owner, "--builder", builder}
 	for flag, value := range map[string]string{"--builder-config": parts.BuildkitConfig, "--trivy-db": strings.Join(parts.TrivyDB, ","), "--binfmt-image": parts.BinfmtImage} {
 		if value != "" {
 			args = append(args, flag, value)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -287,6 +288,7 @@ func TestRefusedForOnePlatform(t *testing.T) {
 		t.Errorf("the log does not say why:\n%s", o.log)
 	}
 	w.checkAlert("ghcr-publish/backend/linux/arm64", "CVE-2021-44906")
+	w.checkLine("CVE-2021-44906", "backend/Dockerfile", `RUN if [ "$TARGETARCH" = arm64 ]`)
 
 	t.Run("per service the others are published", func(t *testing.T) {
 		o := w.mustPublish(report.ExitRefused, "--promote", "per-service")
@@ -300,6 +302,23 @@ func TestRefusedForOnePlatform(t *testing.T) {
 	t.Run("mended, everything is published", func(t *testing.T) {
 		w.commit("mend", map[string]string{"backend/Dockerfile": strings.Replace(w.read("backend/Dockerfile"), "0.0.8", "1.2.8", 1)})
 		w.checkPublished(w.mustPublish(report.ExitDone), "main")
+	})
+	t.Run("what is live is judged again", func(t *testing.T) {
+		now := w.tags("backend")
+		w.mode = "rescan"
+		o := w.mustPublish(report.ExitDone)
+		live := 0
+		for _, s := range o.Services {
+			if s.Verdict.Outcome != "approved" || len(s.Platforms) != 2 || !s.Platforms[1].Scanned {
+				t.Errorf("%s, %s: %+v", s.Name, s.Reason, s.Verdict)
+			}
+			if s.Name == "backend" {
+				live++
+			}
+		}
+		if live < 2 || !mapsEqual(w.tags("backend"), now) {
+			t.Errorf("%d live images of backend, tags %v", live, w.tags("backend"))
+		}
 	})
 }
 
@@ -318,6 +337,45 @@ func (w *world) checkAlert(category, id string) {
 		if here := strings.HasPrefix(details["id"].(string), category); here != found {
 			w.t.Errorf("%s in category %v: %v", id, details["id"], found)
 		}
+	}
+}
+
+// checkLine demands that the last upload shows a finding where the instruction stands that brought it in.
+func (w *world) checkLine(id, file, instruction string) {
+	w.t.Helper()
+	before, _, _ := strings.Cut(w.read(file), instruction)
+	want := fmt.Sprintf("%s:%d", file, strings.Count(before, "\n")+1)
+	uploads := w.api.SARIFs()
+	text, err := json.Marshal(uploads[len(uploads)-1].Log)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var log struct {
+		Runs []struct {
+			Results []struct {
+				RuleID    string
+				Locations []struct {
+					PhysicalLocation struct {
+						ArtifactLocation struct{ URI string }
+						Region           struct{ StartLine int }
+					}
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &log); err != nil {
+		w.t.Fatal(err)
+	}
+	var got []string
+	for _, r := range log.Runs {
+		for _, result := range r.Results {
+			if place := result.Locations[0].PhysicalLocation; result.RuleID == id {
+				got = append(got, fmt.Sprintf("%s:%d", place.ArtifactLocation.URI, place.Region.StartLine))
+			}
+		}
+	}
+	if !slices.Equal(got, []string{want}) {
+		w.t.Errorf("%s is shown at %q, want %s", id, got, want)
 	}
 }
 
