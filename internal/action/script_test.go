@@ -268,6 +268,7 @@ func setEngine(ts *testscript.TestScript, _ bool, args []string) {
 		"silent":  {Silent: true, Stdout: "I will not answer\n"},
 		"exits":   {Exits: true, ExitCode: 7, Stdout: "no configuration\n"},
 		"failing": {Status: 500},
+		"fades":   {Exits: true, ExitCode: 3, Delay: 500 * time.Millisecond},
 		"sound":   {},
 		"tells":   {Exec: func([]string) (int, string) { return 1, "no module " + scriptToken + `, nor odd"<&\token>` }},
 		"slow":    {Delay: 1500 * time.Millisecond},

@@ -257,6 +257,8 @@ type State struct {
 	ExitCode  int
 	OOMKilled bool
 	Health    string // "starting", "healthy", "unhealthy"; empty without a HEALTHCHECK
+	// HealthSaid is what the last check printed.
+	HealthSaid string
 }
 
 // State asks how the container is doing.
@@ -272,6 +274,9 @@ func (c *Container) State(ctx context.Context) (State, error) {
 	state := State{Running: s.Running, ExitCode: s.ExitCode, OOMKilled: s.OOMKilled}
 	if s.Health != nil && s.Health.Status != container.NoHealthcheck {
 		state.Health = string(s.Health.Status)
+		if n := len(s.Health.Log); n > 0 && s.Health.Log[n-1] != nil {
+			state.HealthSaid = s.Health.Log[n-1].Output
+		}
 	}
 	return state, nil
 }

@@ -37,7 +37,7 @@ const (
 
 // Probe tries one image out. Whatever goes wrong is in the result; an image that could not be tried
 // for no fault of its own is marked Unavailable.
-func (p *Prober) Probe(ctx context.Context, image, platform string, s service.Service, within time.Duration) (result verdict.Probe) {
+func (p *Prober) Probe(ctx context.Context, image, platform string, s service.Service, gate service.StartupGate) (result verdict.Probe) {
 	result = verdict.Probe{Platform: platform}
 	if has, _ := p.Engine.Has(ctx, image); !has {
 		if err := p.Engine.Pull(ctx, image, platform, p.Login); err != nil {
@@ -46,12 +46,12 @@ func (p *Prober) Probe(ctx context.Context, image, platform string, s service.Se
 		}
 		defer func() { result.Left = said(result.Left, p.Engine.Discard(image)) }()
 	}
-	p.try(ctx, image, s, within, &result)
+	p.try(ctx, image, s, gate, &result)
 	return result
 }
 
 // try starts an image of the store.
-func (p *Prober) try(ctx context.Context, image string, s service.Service, within time.Duration, result *verdict.Probe) {
+func (p *Prober) try(ctx context.Context, image string, s service.Service, gate service.StartupGate, result *verdict.Probe) {
 	info, err := p.Engine.Inspect(ctx, image)
 	if err != nil {
 		result.Unavailable = err.Error()
@@ -65,7 +65,7 @@ func (p *Prober) try(ctx context.Context, image string, s service.Service, withi
 		result.Failure = fmt.Sprintf("%s could not be started: %v", s.Name, err)
 		return
 	}
-	w := watch{container: container, service: s, hasHealthcheck: info.HasHealthcheck, begun: begun, within: within, every: p.Every, smokeTime: p.SmokeTime, result: result}
+	w := watch{container: container, service: s, hasHealthcheck: info.HasHealthcheck, begun: begun, gate: gate, every: p.Every, smokeTime: p.SmokeTime, result: result}
 	w.run(ctx)
 	result.Left = said("", container.Remove())
 }
@@ -84,14 +84,14 @@ type watch struct {
 	service        service.Service
 	hasHealthcheck bool
 	begun          time.Time
-	within         time.Duration
+	gate           service.StartupGate
 	every          time.Duration
 	smokeTime      time.Duration
 	result         *verdict.Probe
 }
 
 func (w *watch) run(ctx context.Context) {
-	starting, cancel := context.WithTimeoutCause(ctx, w.within, errNotInTime)
+	starting, cancel := context.WithTimeoutCause(ctx, w.gate.Within, errNotInTime)
 	defer cancel()
 	err := w.untilHealthy(starting)
 	w.result.Started = time.Since(w.begun)
@@ -103,38 +103,16 @@ func (w *watch) run(ctx context.Context) {
 		err = w.smoke(ctx)
 	}
 	if err == nil {
+		err = w.stays(ctx)
+	}
+	if err == nil {
 		w.result.Healthy = true
 		return
 	}
-	w.result.Failure = w.explain(err)
-	w.result.Log, _ = w.container.Logs(after, logLines)
-}
-
-var errNotInTime = errors.New("not healthy in time")
-
-func (w *watch) explain(err error) string {
-	name := w.service.Name
-	if errors.Is(err, errNotInTime) {
-		return fmt.Sprintf("%s was not healthy within %s: %s", name, w.within, w.expectation())
-	}
-	return fmt.Sprintf("%s %v", name, err)
-}
-
-// expectation says what was waited for.
-func (w *watch) expectation() string {
-	s := w.service
-	switch {
-	case s.RunOnce != nil:
-		return "it did not end"
-	case s.HealthEndpoint != "":
-		return fmt.Sprintf("port %d did not answer %s with success", s.Port, s.HealthEndpoint)
-	case w.hasHealthcheck:
-		return "its HEALTHCHECK did not succeed"
-	case s.Port > 0:
-		return fmt.Sprintf("nothing listened on port %d", s.Port)
-	default:
-		return "it did not keep running"
-	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
+	defer cancel()
+	w.result.Log, _ = w.container.Logs(last, logLines)
+	w.result.Failure = w.explain(last, err)
 }
 
 // untilHealthy looks at the container again and again until it is healthy, has ended, or ctx ends.
@@ -165,14 +143,14 @@ func (w *watch) look(ctx context.Context) (healthy bool, err error) {
 	}
 	switch {
 	case state.OOMKilled:
-		return false, errors.New("ran out of memory")
+		return false, w.outOfMemory()
 	case !state.Running && state.ExitCode == 0 && w.service.RunOnce != nil:
 		w.result.Route = "ran to its end"
 		return true, nil
 	case !state.Running:
-		return false, fmt.Errorf("ended with exit code %d before it was healthy", state.ExitCode)
+		return false, ended{state.ExitCode}
 	case state.Health == "unhealthy":
-		return false, errors.New("was found unhealthy by its own HEALTHCHECK")
+		return false, unhealthy(state.HealthSaid)
 	}
 	switch s := w.service; {
 	case s.RunOnce != nil:
@@ -186,7 +164,7 @@ func (w *watch) look(ctx context.Context) (healthy bool, err error) {
 		return w.listens(ctx), nil
 	default:
 		w.result.Route = "still running"
-		return time.Since(w.begun) > min(stayUp, w.within/2), nil
+		return time.Since(w.begun) > min(stayUp, w.gate.Within/2), nil
 	}
 }
 

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -42,34 +43,42 @@ func TestProbe(t *testing.T) {
 		behaviour enginetest.Behaviour
 		want      string // part of the failure; empty: healthy
 		route     string
+		stable    time.Duration
 	}{
-		{"answers", api, enginetest.Behaviour{}, "", "published loopback port"},
-		{"answers after a while", api, enginetest.Behaviour{Delay: 50 * time.Millisecond}, "", "published loopback port"},
-		{"answers with an error", api, enginetest.Behaviour{Status: 503}, "api was not healthy within 300ms: port 3001 did not answer /health with success", ""},
-		{"answers with a redirect", api, enginetest.Behaviour{Status: 302}, "", "published loopback port"},
-		{"never answers", api, enginetest.Behaviour{Silent: true, Stdout: "waiting\n"}, "port 3001 did not answer /health", ""},
-		{"ends", api, enginetest.Behaviour{Silent: true, Exits: true, ExitCode: 7, Stdout: "no settings\n"}, "api ended with exit code 7 before it was healthy", ""},
-		{"ends well, which is no service", api, enginetest.Behaviour{Silent: true, Exits: true}, "api ended with exit code 0", ""},
-		{"runs out of memory", api, enginetest.Behaviour{Silent: true, Exits: true, ExitCode: 137, OOMKilled: true}, "api ran out of memory", ""},
-		{"only a port", portOnly, enginetest.Behaviour{Delay: 20 * time.Millisecond}, "", "published loopback port"},
-		{"only a port, and nobody there", portOnly, enginetest.Behaviour{Silent: true}, "nothing listened on port 3001", ""},
-		{"only a HEALTHCHECK", service.Service{Name: "api", Port: 3001}, enginetest.Behaviour{HealthCheck: true}, "", "HEALTHCHECK"},
-		{"only a HEALTHCHECK, which fails", service.Service{Name: "api"}, enginetest.Behaviour{HealthCheck: true, Status: 503}, "api was found unhealthy by its own HEALTHCHECK", ""},
-		{"only a HEALTHCHECK, and it takes long", service.Service{Name: "api"}, enginetest.Behaviour{HealthCheck: true, Delay: time.Minute}, "api was not healthy within 300ms: its HEALTHCHECK did not succeed", ""},
-		{"an endpoint goes before a HEALTHCHECK", api, enginetest.Behaviour{HealthCheck: true}, "", "published loopback port"},
-		{"neither port nor HEALTHCHECK", bare, enginetest.Behaviour{}, "", "still running"},
-		{"neither, and it ends", bare, enginetest.Behaviour{Exits: true, ExitCode: 1}, "ended with exit code 1", ""},
-		{"runs to its end", once, enginetest.Behaviour{Exits: true}, "", "ran to its end"},
-		{"runs to a bad end", once, enginetest.Behaviour{Exits: true, ExitCode: 2, Stdout: "usage\n"}, "api ended with exit code 2", ""},
-		{"runs on and on", once, enginetest.Behaviour{}, "api was not healthy within 300ms: it did not end", ""},
-		{"a smoke command fails", smoking, enginetest.Behaviour{Exec: func(argv []string) (int, string) { return len(argv) - 1, "no node" }}, `failed its smoke command "node --version" with exit code 1: no node`, ""},
-		{"smoke commands succeed", smoking, enginetest.Behaviour{}, "", "published loopback port"},
+		{"answers", api, enginetest.Behaviour{}, "", "published loopback port", 0},
+		{"answers after a while", api, enginetest.Behaviour{Delay: 50 * time.Millisecond}, "", "published loopback port", 0},
+		{"answers with an error", api, enginetest.Behaviour{Status: 503}, "api was not healthy within 300ms: port 3001 did not answer /health with success", "", 0},
+		{"answers with a redirect", api, enginetest.Behaviour{Status: 302}, "", "published loopback port", 0},
+		{"never answers", api, enginetest.Behaviour{Silent: true, Stdout: "waiting\n"}, "port 3001 did not answer /health", "", 0},
+		{"ends", api, enginetest.Behaviour{Silent: true, Exits: true, ExitCode: 7, Stdout: "no settings\n"}, "api ended with exit code 7 before it was healthy", "", 0},
+		{"ends well, which is no service", api, enginetest.Behaviour{Silent: true, Exits: true}, "api ended with exit code 0", "", 0},
+		{"runs out of memory", api, enginetest.Behaviour{Silent: true, Exits: true, ExitCode: 137, OOMKilled: true}, "api ran out of memory", "", 0},
+		{"only a port", portOnly, enginetest.Behaviour{Delay: 20 * time.Millisecond}, "", "published loopback port", 0},
+		{"only a port, and nobody there", portOnly, enginetest.Behaviour{Silent: true}, "nothing listened on port 3001", "", 0},
+		{"only a HEALTHCHECK", service.Service{Name: "api", Port: 3001}, enginetest.Behaviour{HealthCheck: true}, "", "HEALTHCHECK", 0},
+		{"only a HEALTHCHECK, which fails", service.Service{Name: "api"}, enginetest.Behaviour{HealthCheck: true, Status: 503}, "api was found unhealthy by its own HEALTHCHECK", "", 0},
+		{"only a HEALTHCHECK, and it takes long", service.Service{Name: "api"}, enginetest.Behaviour{HealthCheck: true, Delay: time.Minute}, "api was not healthy within 300ms: its HEALTHCHECK did not succeed", "", 0},
+		{"an endpoint goes before a HEALTHCHECK", api, enginetest.Behaviour{HealthCheck: true}, "", "published loopback port", 0},
+		{"neither port nor HEALTHCHECK", bare, enginetest.Behaviour{}, "", "still running", 0},
+		{"neither, and it ends", bare, enginetest.Behaviour{Exits: true, ExitCode: 1}, "ended with exit code 1", "", 0},
+		{"runs to its end", once, enginetest.Behaviour{Exits: true}, "", "ran to its end", 0},
+		{"runs to a bad end", once, enginetest.Behaviour{Exits: true, ExitCode: 2, Stdout: "usage\n"}, "api ended with exit code 2", "", 0},
+		{"runs on and on", once, enginetest.Behaviour{}, "api was not healthy within 300ms: it did not end", "", 0},
+		{"a smoke command fails", smoking, enginetest.Behaviour{Exec: func(argv []string) (int, string) { return len(argv) - 1, "no node" }}, `failed its smoke command "node --version" with exit code 1: no node`, "", 0},
+		{"listens elsewhere", api, enginetest.Behaviour{Silent: true, Exec: tables("00000000:1F90")}, "did not answer /health with success; it listens on port 8080; is that the service's `port`?", "", 0},
+		{"listens for itself alone", api, enginetest.Behaviour{Silent: true, Exec: tables("0100007F:0BB9")}, "it listens on 127.0.0.1:3001 alone, where nobody reaches it", "", 0},
+		{"listens nowhere", api, enginetest.Behaviour{Silent: true, Exec: tables()}, "it listens on no port at all", "", 0},
+		{"needs a database", api, enginetest.Behaviour{Silent: true, Exits: true, ExitCode: 1, Stdout: "dial tcp: lookup db: no such host\n"}, "run that one among the `services` of the job", "", 0},
+		{"has no program", api, enginetest.Behaviour{Silent: true, Exits: true, ExitCode: 127}, "check ENTRYPOINT and CMD", "", 0},
+		{"stays healthy", api, enginetest.Behaviour{}, "", "", 100 * time.Millisecond},
+		{"ends after it was healthy", api, enginetest.Behaviour{Exits: true, ExitCode: 3, Delay: 150 * time.Millisecond}, "and ended with exit code 3", "", time.Minute},
+		{"smoke commands succeed", smoking, enginetest.Behaviour{}, "", "published loopback port", 0},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			p, server := prober(t, c.behaviour)
-			got := p.Probe(t.Context(), image, "linux/amd64", c.service, 300*time.Millisecond)
+			got := p.Probe(t.Context(), image, "linux/amd64", c.service, service.StartupGate{Within: 300 * time.Millisecond, StableFor: c.stable})
 			if got.Healthy != (c.want == "") || !strings.Contains(got.Failure, c.want) || got.Unavailable != "" {
 				t.Errorf("healthy %v, failure %q, unavailable %v; want %q", got.Healthy, got.Failure, got.Unavailable, c.want)
 			}
@@ -89,6 +98,30 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// tables answers a look at the kernel's tables of sockets.
+func tables(listening ...string) func([]string) (int, string) {
+	text := "  sl  local_address rem_address   st\n   0: 0100007F:A1B2 0100007F:0BB9 01\n"
+	for _, at := range listening {
+		text += "   1: " + at + " 00000000:0000 0A\n"
+	}
+	return func([]string) (int, string) { return 0, text }
+}
+
+func TestListening(t *testing.T) {
+	t.Parallel()
+	got := fmt.Sprint(listening(`  sl  local_address                         remote_address                        st
+   0: 00000000000000000000000000000000:1F90 00000000000000000000000000000000:0000 0A
+   1: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A
+   2: 0000000000000000FFFF0000010011AC:0BB9 00000000000000000000000000000000:0000 0A
+   3: 0B00007F:8C4B 00000000:0000 0A
+   4: nonsense 0 0A
+   5: 0100007F:1 0 06
+`))
+	if want := "[[::]:8080 [::1]:80 172.17.0.1:3001 127.0.0.11:35915]"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 // A smoke command has a time of its own: what starting took does not count.
 func TestSmokeCommandThatHangs(t *testing.T) {
 	t.Parallel()
@@ -98,7 +131,7 @@ func TestSmokeCommandThatHangs(t *testing.T) {
 	p.SmokeTime = 150 * time.Millisecond
 	smoking := api
 	smoking.Smoke = [][]string{{"sleep", "inf"}}
-	got := p.Probe(t.Context(), image, "linux/amd64", smoking, 5*time.Second)
+	got := p.Probe(t.Context(), image, "linux/amd64", smoking, service.StartupGate{Within: 5 * time.Second})
 	if got.Healthy || got.Failure != `api did not end its smoke command "sleep inf" within 150ms` || got.Started < 100*time.Millisecond {
 		t.Errorf("healthy %v after %s, failure %q", got.Healthy, got.Started, got.Failure)
 	}
@@ -114,7 +147,7 @@ func TestProbeLeavesWhatItFound(t *testing.T) {
 	if err := p.Engine.Pull(t.Context(), image, "linux/amd64", p.Login); err != nil {
 		t.Fatal(err)
 	}
-	p.Probe(t.Context(), image, "linux/amd64", api, time.Second)
+	p.Probe(t.Context(), image, "linux/amd64", api, service.StartupGate{Within: time.Second})
 	if stored := server.Stored(); !slices.Equal(stored, []string{image}) {
 		t.Errorf("the store holds %q", stored)
 	}
@@ -124,7 +157,7 @@ func TestProbeMeasures(t *testing.T) {
 	t.Parallel()
 	p, server := prober(t, enginetest.Behaviour{Delay: 60 * time.Millisecond, Memory: 5 << 20, CPU: 40 * time.Millisecond, Size: 12345})
 	p.Login = engine.Credentials{Host: "ghcr.io", Username: "octocat", Password: "secret"}
-	got := p.Probe(t.Context(), image, "linux/amd64", api, time.Second)
+	got := p.Probe(t.Context(), image, "linux/amd64", api, service.StartupGate{Within: time.Second})
 	want := verdict.Probe{Platform: "linux/amd64", Route: got.Route, Healthy: true, Started: got.Started, PeakMemory: 5 << 20, CPU: 40 * time.Millisecond, Unpacked: 12345}
 	if got.Started < 60*time.Millisecond || got.Started > time.Second || got.PeakMemory != want.PeakMemory || got.CPU != want.CPU || got.Unpacked != want.Unpacked {
 		t.Errorf("Probe() = %+v, want %+v", got, want)
@@ -137,7 +170,7 @@ func TestProbeMeasures(t *testing.T) {
 func TestProbeThatCannotBegin(t *testing.T) {
 	t.Parallel()
 	p, _ := prober(t, enginetest.Behaviour{Missing: true})
-	got := p.Probe(t.Context(), image, "linux/amd64", api, time.Second)
+	got := p.Probe(t.Context(), image, "linux/amd64", api, service.StartupGate{Within: time.Second})
 	if got.Unavailable == "" || got.Healthy || got.Failure != "" {
 		t.Errorf("an image that cannot be pulled: %+v", got)
 	}
@@ -150,7 +183,7 @@ func TestProbeEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(50*time.Millisecond, func() { cancel(cancelled) })
 	begun := time.Now()
-	got := p.Probe(ctx, image, "linux/amd64", api, time.Minute)
+	got := p.Probe(ctx, image, "linux/amd64", api, service.StartupGate{Within: time.Minute})
 	if got.Healthy || !strings.Contains(got.Failure, cancelled.Error()) || time.Since(begun) > 20*time.Second {
 		t.Errorf("Probe() = %+v after %s", got, time.Since(begun))
 	}

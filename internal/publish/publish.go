@@ -40,7 +40,7 @@ type Publisher struct {
 	Scan  func(context.Context, scan.Target) ([]verdict.Finding, error)
 	// Database tells what the scans have been made by.
 	Database func() verdict.Database
-	Probe    func(ctx context.Context, image, platform string, s service.Service, within time.Duration) verdict.Probe
+	Probe    func(ctx context.Context, image, platform string, s service.Service, gate service.StartupGate) verdict.Probe
 	// Published reads the image that is published now, to compare with.
 	Published func(ctx context.Context, image, digest string) (registry.Image, error)
 	// Index makes one index of what rows have pushed, by their digests, and reads it whole.
@@ -292,7 +292,7 @@ func (p Publisher) probe(ctx context.Context, s plan.Service, c Candidate) verdi
 		if image == "" {
 			image = platformRef(c, platform)
 		}
-		return p.Probe(ctx, image, platform.Platform, s.Definition, p.Gates.Startup.Within)
+		return p.Probe(ctx, image, platform.Platform, s.Definition, p.Gates.Startup)
 	}
 	return verdict.Probe{Unavailable: fmt.Sprintf("none of its platforms is %s, which runs here", p.Native)}
 }
@@ -306,7 +306,7 @@ func (p Publisher) before(ctx context.Context, s plan.Service, c Candidate, publ
 	case !found || s.Digest == c.Image.Ref.DigestStr():
 		return nil
 	}
-	before := p.Probe(ctx, s.Image+"@"+now.Digest.String(), p.Native, s.Definition, p.Gates.Startup.Within)
+	before := p.Probe(ctx, s.Image+"@"+now.Digest.String(), p.Native, s.Definition, p.Gates.Startup)
 	return &before
 }
 

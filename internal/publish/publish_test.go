@@ -140,8 +140,8 @@ func (s *stage) database() verdict.Database {
 	return verdict.Database{Updated: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Age: time.Hour}
 }
 
-func (s *stage) probe(_ context.Context, image, platform string, d service.Service, within time.Duration) verdict.Probe {
-	s.note("probe %s %s within %s", platform, image, within)
+func (s *stage) probe(_ context.Context, image, platform string, d service.Service, gate service.StartupGate) verdict.Probe {
+	s.note("probe %s %s within %s", platform, image, gate.Within)
 	if s.outcomes[d.Name] == unhealthy {
 		return verdict.Probe{Failure: "exited"}
 	}

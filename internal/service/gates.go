@@ -55,12 +55,15 @@ func (g Gates) Of(kind string) FindingGate {
 // A StartupGate refuses an image that is not healthy in time.
 type StartupGate struct {
 	Within        time.Duration
+	StableFor     time.Duration // how long it must stay healthy, then
 	OnUnavailable string
 }
 
 // A SizeGate refuses an image that is too large.
 type SizeGate struct {
 	Max int64 // compressed bytes per platform; 0 means no limit
+	// Unpacked is how many bytes the image may take on disk, on the platform that is tried out; 0 means no limit.
+	Unpacked int64
 	// Growth is how much larger a platform may be than the published one: 0.1 is a tenth. 0 means no limit.
 	Growth        float64
 	OnUnavailable string
@@ -127,10 +130,10 @@ func (r reader) gates(n *yaml.Node, g *Gates) {
 			})
 		},
 		"startup": func(n *yaml.Node) {
-			r.mapping(n, map[string]field{"within": r.duration(&g.Startup.Within), "on_unavailable": unavailable(&g.Startup.OnUnavailable)})
+			r.mapping(n, map[string]field{"within": r.duration(&g.Startup.Within), "stable_for": r.duration(&g.Startup.StableFor), "on_unavailable": unavailable(&g.Startup.OnUnavailable)})
 		},
 		"size": func(n *yaml.Node) {
-			r.mapping(n, map[string]field{"max": r.size(&g.Size.Max), "growth": r.percent(&g.Size.Growth), "on_unavailable": unavailable(&g.Size.OnUnavailable)})
+			r.mapping(n, map[string]field{"max": r.size(&g.Size.Max), "unpacked": r.size(&g.Size.Unpacked), "growth": r.percent(&g.Size.Growth), "on_unavailable": unavailable(&g.Size.OnUnavailable)})
 		},
 		"regression": func(n *yaml.Node) {
 			g := &g.Regression

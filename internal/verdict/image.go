@@ -18,6 +18,14 @@ func (v *Verdict) judgeSize(p Platform, gate service.SizeGate) {
 	}
 }
 
+// judgeUnpacked judges what the image takes on disk where it was tried out. Where it was not, that is another gate's affair.
+func (v *Verdict) judgeUnpacked(p Probe, gate service.SizeGate) {
+	if gate.Unpacked > 0 && p.Unpacked > gate.Unpacked {
+		v.refuse("%s takes %s on disk, more than %s; `docker history` shows which instruction brings it in", p.Platform,
+			units.HumanSize(float64(p.Unpacked)), units.HumanSize(float64(gate.Unpacked)))
+	}
+}
+
 func (v *Verdict) judgeUser(p Platform, gates service.Gates) {
 	user, _, _ := strings.Cut(p.User, ":")
 	id, err := strconv.Atoi(user) // as the engine reads it: 00 is root too

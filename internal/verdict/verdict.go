@@ -106,6 +106,7 @@ func Judge(e Evidence, gates service.Gates) Verdict {
 		v.unavailable(gates.Size.OnUnavailable, "its growth is not known, because the published image cannot be read: %s (`on_unavailable: warn` in gates.size lets it pass)", e.Unsized)
 	}
 	v.judgeProbe(e, gates.Startup)
+	v.judgeUnpacked(e.Probe, gates.Size)
 	v.judgeRegression(e, gates.Regression)
 	return v
 }

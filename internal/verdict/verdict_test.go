@@ -54,6 +54,7 @@ func TestJudge(t *testing.T) {
 		{"grown", func(e *Evidence, _ *service.Gates) { e.Platforms[0].Compressed = 1101 }, "more than 10%"},
 		{"grown a little", func(e *Evidence, _ *service.Gates) { e.Platforms[0].Compressed = 1100 }, ""},
 		{"new, so nothing to grow from", func(e *Evidence, _ *service.Gates) { e.Platforms[0].Published = 0 }, ""},
+		{"large on disk", func(e *Evidence, g *service.Gates) { e.Probe.Unpacked, g.Size.Unpacked = 2e9, 1e9 }, "linux/amd64 takes 2GB on disk, more than 1GB"},
 		{"runs as root", func(e *Evidence, _ *service.Gates) { e.Platforms[0].User = "0:0" }, "runs as root"},
 		{"runs as root by another spelling", func(e *Evidence, _ *service.Gates) { e.Platforms[0].User = "00" }, "runs as root"},
 		{"never tried out", func(e *Evidence, _ *service.Gates) { e.Probe = Probe{} }, "was not tried out"},

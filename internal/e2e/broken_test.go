@@ -1,0 +1,66 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/org/ghcr-publish/internal/report"
+)
+
+// A broken image is one that nobody should pull, and what a person is told of it.
+type broken struct {
+	name       string
+	dockerfile string
+	want       string // part of a reason
+}
+
+// TestBrokenImages refuses images that are broken in ten ways, in one run, and says of each what to do.
+func TestBrokenImages(t *testing.T) {
+	w := newWorld(t)
+	const user = "USER 65534:65534\n"
+	images := []broken{
+		{"crashes", user + `CMD ["sh", "-c", "echo no configuration; exit 1"]`, "crashes ended with exit code 1 before it was healthy"},
+		{"hangs", user + `CMD ["sleep", "3600"]`, "hangs was not healthy within 8s: nothing listened on port 8080; it listens on no port at all"},
+		{"elsewhere", user + `CMD ["httpd", "-f", "-p", "9090"]`, "nothing listened on port 8080; it listens on port 9090; is that the service's `port`?"},
+		{"root", `CMD ["httpd", "-f", "-p", "8080"]`, "linux/amd64 runs as root; add a USER to the Dockerfile"},
+		{"large", "RUN truncate -s 2G /large\n" + user + `CMD ["httpd", "-f", "-p", "8080"]`, "on disk, more than 1GB; `docker history` shows which instruction brings it in"},
+		{"slow", user + `CMD ["sh", "-c", "sleep 20; exec httpd -f -p 8080"]`, "slow was not healthy within 8s: nothing listened on port 8080"},
+		{"fades", user + `CMD ["sh", "-c", "httpd -p 8080; sleep 20; killall httpd; sleep 3600"]`, "and is not any more 25"},
+		{"ends", user + `CMD ["true"]`, "ends ended with exit code 0 before it was healthy: its program ended by itself. A server must stay in the foreground"},
+		{"talks", user + fmt.Sprintf(`CMD ["sh", "-c", "echo the token is %s; exit 1"]`, w.token), "talks ended with exit code 1"},
+		{"database", user + `CMD ["sh", "-c", "nc db 5432 </dev/null"]`, "run that one among the `services` of the job, and point `env` of the service to it"},
+	}
+	w.commit("ten images", map[string]string{".github/ghcr-publish.yml": configOf(t, images)})
+	o := w.mustPublish(report.ExitRefused, "--max-parallel", "10")
+	for i, image := range images {
+		s := o.Services[i]
+		if reasons := strings.Join(s.Verdict.Reasons, "\n"); s.Verdict.Outcome != "refused" || !strings.Contains(reasons, image.want) || len(s.Moved) > 0 {
+			t.Errorf("%s is %s: %q, want %q", image.name, s.Verdict.Outcome, reasons, image.want)
+		}
+	}
+	if log := strings.Join(o.Services[0].Log, "\n"); log != "no configuration" {
+		t.Errorf("the last words of what crashes are %q", log)
+	}
+	if log := strings.Join(o.Services[8].Log, "\n"); log != "the token is ***" {
+		t.Errorf("the last words of what talks are %q", log)
+	}
+	w.searchFiles(w.temp)
+	w.checkNoContainers()
+}
+
+// configOf is a configuration of such images; YAML reads JSON too.
+func configOf(t *testing.T, images []broken) string {
+	t.Helper()
+	var services []map[string]any
+	for _, image := range images {
+		services = append(services, map[string]any{"name": image.name, "port": 8080, "context": "auth", "dockerfile_inline": "FROM busybox\n" + image.dockerfile + "\n"})
+	}
+	config, err := json.Marshal(map[string]any{"platforms": []string{"linux/amd64"}, "services": services, "tags": "type=sha", "gates": map[string]any{
+		"startup": map[string]any{"within": "8s", "stable_for": "25s"}, "size": map[string]any{"unpacked": "1GB"}, "user": "non-root"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(config)
+}
