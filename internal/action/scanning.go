@@ -51,6 +51,9 @@ func (s *session) uploadFindings(ctx context.Context, judged []publish.Result) [
 	if err != nil && uploading.Err() != nil {
 		err = context.Cause(uploading)
 	}
+	if errors.Is(err, github.ErrUnavailable) && e.Actor == "dependabot[bot]" {
+		err = fmt.Errorf("%w (a run that Dependabot starts may only read, unless the workflow's `permissions` say otherwise)", err)
+	}
 	if err == nil {
 		s.log.Printf("uploaded the findings of %d images to code scanning", len(analyses))
 		return files.Dropped
@@ -59,7 +62,7 @@ func (s *session) uploadFindings(ctx context.Context, judged []publish.Result) [
 	if errors.Is(err, github.ErrPending) {
 		return append(files.Dropped, "Findings were uploaded, but "+err.Error()+"; they will show up in code scanning when it has.")
 	}
-	return []string{"Findings were not uploaded to code scanning: " + err.Error() + ". " + s.keepSARIF(ctx, files.Texts)}
+	return []string{"Findings were not uploaded to code scanning: " + strings.TrimSuffix(err.Error(), ".") + ". " + s.keepSARIF(ctx, files.Texts)}
 }
 
 // uploadTime bounds what is not worth failing, or waiting, for: as long as GitHub's own action waits.

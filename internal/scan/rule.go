@@ -38,10 +38,12 @@ func (r rule) describe() *sarif.ReportingDescriptor {
 	worst := r[0]
 	title := sarif.NewMultiformatMessageString(cut(strings.TrimSuffix(ruleID(worst)+": "+worst.Title, ": ")))
 	text, markdown := r.help()
-	described := sarif.NewRule(ruleID(worst)).WithName("Vulnerability").WithShortDescription(title).WithFullDescription(title).
+	kind := cmp.Or(worst.Kind, service.Vulnerability)
+	name := strings.ToUpper(kind[:1]) + kind[1:]
+	described := sarif.NewRule(ruleID(worst)).WithName(name).WithShortDescription(title).WithFullDescription(title).
 		WithHelp(sarif.NewMultiformatMessageString(text).WithMarkdown(markdown)).
 		// GitHub's critical, high, medium and low come from this number, not from the level.
-		WithProperties(sarif.Properties{"security-severity": severityScore(worst), "precision": "very-high", "tags": []string{"security", cmp.Or(worst.Kind, service.Vulnerability), cmp.Or(worst.Severity, "UNKNOWN")}}).
+		WithProperties(sarif.Properties{"security-severity": severityScore(worst), "precision": "very-high", "tags": []string{"security", kind, cmp.Or(worst.Severity, "UNKNOWN")}}).
 		WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel(level(worst.Severity)))
 	if worst.URL != "" && isAddress(worst.URL) {
 		described.WithHelpURI(worst.URL)
@@ -85,7 +87,8 @@ func cell(text string) string {
 
 // message tells of one finding, wherever the image runs.
 func (a Analysis) message(f verdict.Finding) string {
-	text := fmt.Sprintf("%s (%s) in %s %s of %s. %s", ruleID(f), cmp.Or(f.Severity, "UNKNOWN"), cmp.Or(f.Package, f.Target), f.Installed, a.Service, remedy(f))
+	where := strings.TrimSpace(cmp.Or(f.Package, f.Target) + " " + f.Installed)
+	text := fmt.Sprintf("%s (%s) in %s of %s. %s", ruleID(f), cmp.Or(f.Severity, "UNKNOWN"), where, a.Service, remedy(f))
 	if f.Origin != "" {
 		text += fmt.Sprintf(" Brought in by `%s`.", f.Origin)
 	}

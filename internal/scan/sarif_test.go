@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/org/ghcr-publish/internal/githubtest"
+	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/verdict"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -59,7 +60,7 @@ type file struct {
 			Driver struct {
 				Name  string
 				Rules []struct {
-					ID                                string
+					ID, Name                          string
 					ShortDescription, FullDescription struct{ Text string }
 					HelpURI                           string
 					Help                              struct{ Text, Markdown string }
@@ -365,6 +366,18 @@ func TestFingerprintNamesTheFindingNotTheBuild(t *testing.T) {
 		if fingerprint == of(openssl) {
 			t.Errorf("another %s makes the same alert", name)
 		}
+	}
+}
+
+func TestSARIFOfOtherKinds(t *testing.T) {
+	t.Parallel()
+	key := verdict.Finding{Kind: service.Secret, ID: "aws-access-key-id", Severity: "CRITICAL", Package: "app/.env", Title: "AWS Access Key ID"}
+	run := rendered(t, one(key, openssl))[0].Runs[0]
+	if got := run.Results[0].Message.Text; !strings.HasPrefix(got, "aws-access-key-id (CRITICAL) in app/.env of api. Keep it out of the image") {
+		t.Errorf("message %q", got)
+	}
+	if rules := run.Tool.Driver.Rules; rules[0].Name != "Secret" || rules[0].Properties.Tags[1] != "secret" || rules[1].Name != "Vulnerability" || rules[1].Properties.Tags[1] != "vulnerability" {
+		t.Errorf("rules %+v", rules)
 	}
 }
 
