@@ -709,3 +709,29 @@ func TestWhatIsToMoveIsWrittenDownBefore(t *testing.T) {
 		})
 	}
 }
+
+// TestEverythingIsNewBesideAnImageThatCannotBeScanned, and a note says so.
+func TestEverythingIsNewBesideAnImageThatCannotBeScanned(t *testing.T) {
+	t.Parallel()
+	s := newStage()
+	s.Gates.Vulnerabilities.OnlyNew = true
+	planned := planned("a", plan.Reuse)
+	planned.Digest = "sha256:" + strings.Repeat("c", 64)
+	s.Publisher.Published = func(context.Context, string, string) (registry.Image, error) {
+		image := s.image(planned, "c")
+		for i := range image.Platforms {
+			image.Platforms[i].Digest.Hex = strings.Repeat("9", 64)
+		}
+		return image, nil
+	}
+	s.Publisher.Scan = func(_ context.Context, target scan.Target) ([]verdict.Finding, error) {
+		if strings.Contains(target.Image, "9999") {
+			return nil, errors.New("manifest unknown")
+		}
+		return []verdict.Finding{{ID: "CVE-1", Package: "p", Severity: "CRITICAL"}}, nil
+	}
+	r := s.Work(t.Context(), []plan.Service{planned})[0]
+	if notes := strings.Join(r.Verdict.Notes, "\n"); r.Approved() || !strings.Contains(notes, "every finding on linux/arm64 counts as new, because there is nothing to compare with: manifest unknown") {
+		t.Errorf("approved %v, reasons %q, notes %q", r.Approved(), r.Verdict.Reasons, notes)
+	}
+}

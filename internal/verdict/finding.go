@@ -74,6 +74,17 @@ func (v *Verdict) judgeFindings(p Platform, gates service.Gates) {
 	}
 }
 
+// judgeUnscanned leaves it to the strictest of the gates that there was something to scan for.
+func (v *Verdict) judgeUnscanned(p Platform, gates service.Gates) {
+	policy := gates.Vulnerabilities.OnUnavailable
+	for _, k := range nouns {
+		if gate := gates.Of(k.kind); gate.FailOn != "" && gate.OnUnavailable == service.OnUnavailableRefuse {
+			policy = service.OnUnavailableRefuse
+		}
+	}
+	v.unavailable(policy, "%s could not be scanned: %s", p.Platform, p.Unscanned)
+}
+
 // noteHarmless tells what would have refused, were it not for a VEX document.
 func (v *Verdict) noteHarmless(p Platform, failOn string) {
 	for _, f := range p.Harmless {
@@ -119,16 +130,6 @@ func (v *Verdict) weigh(p Platform, kind, noun string, gates service.Gates) {
 	}
 }
 
-// judgeUnscanned leaves it to the strictest of the gates that there was something to scan for.
-func (v *Verdict) judgeUnscanned(p Platform, gates service.Gates) {
-	policy := gates.Vulnerabilities.OnUnavailable
-	for _, k := range nouns {
-		if gate := gates.Of(k.kind); gate.FailOn != "" && gate.OnUnavailable == service.OnUnavailableRefuse {
-			policy = service.OnUnavailableRefuse
-		}
-	}
-	v.unavailable(policy, "%s could not be scanned: %s", p.Platform, p.Unscanned)
-}
 func describe(f Finding) string {
 	text := fmt.Sprintf("%s in %s", f.ID, f.Package)
 	switch {
