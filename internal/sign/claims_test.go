@@ -93,7 +93,7 @@ func evidence() verdict.Evidence {
 	return verdict.Evidence{Wanted: []string{"linux/amd64", "linux/arm64"}, Platforms: []verdict.Platform{
 		{Platform: "linux/amd64", Digest: "sha256:1", Compressed: 1000, User: "app", Findings: []verdict.Finding{{Severity: "LOW"}, {Severity: "HIGH"}, {Severity: "LOW"}}},
 		{Platform: "linux/arm64", Digest: "sha256:2", Compressed: 900, User: "app", Unscanned: "no database"},
-	}, Probe: verdict.Probe{Platform: "linux/amd64", Healthy: true, Started: 1500 * time.Millisecond}}
+	}, Database: verdict.Database{Updated: time.Unix(0, 0).UTC(), Age: time.Hour}, Probe: verdict.Probe{Platform: "linux/amd64", Healthy: true, Started: 1500 * time.Millisecond}}
 }
 
 func TestJudgement(t *testing.T) {
@@ -102,7 +102,7 @@ func TestJudgement(t *testing.T) {
 	gates.Vulnerabilities.OnUnavailable = service.OnUnavailableWarn
 	e := evidence()
 	p := Judgement("api", "sha256:3", e, verdict.Judge(e, gates), gates, run).Predicate.(Verdict)
-	want := Verdict{Outcome: "approved", Service: "api", Inputs: "sha256:3", Policy: gates, Run: run,
+	want := Verdict{Outcome: "approved", Service: "api", Inputs: "sha256:3", Policy: gates, Run: run, Database: e.Database,
 		Platforms: []Judged{{"linux/amd64", "sha256:1", 1000, "app", map[string]int{"LOW": 2, "HIGH": 1}, ""}, {"linux/arm64", "sha256:2", 900, "app", map[string]int{}, "no database"}},
 		Trial:     Trial{"linux/amd64", true, 1.5, ""}, Notes: []string{"linux/arm64 could not be scanned: no database"}}
 	if diff := cmp.Diff(want, p); diff != "" {

@@ -1,8 +1,8 @@
 package sign
 
 import (
+	"bytes"
 	"encoding/json"
-	"reflect"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/service"
@@ -29,14 +29,15 @@ const VerdictType = "https://github.com/org/ghcr-publish/verdict/v1"
 
 // A Verdict is the predicate of such a claim. Only what was approved is ever signed.
 type Verdict struct {
-	Outcome   string        `json:"outcome"`
-	Service   string        `json:"service"`
-	Inputs    string        `json:"inputs"` // digest of all that decides the image's content
-	Policy    service.Gates `json:"policy"` // the gates in force, in the words of this program
-	Platforms []Judged      `json:"platforms"`
-	Trial     Trial         `json:"trial"`
-	Notes     []string      `json:"notes"` // what could not be checked and was let pass
-	Run       Run           `json:"run"`
+	Outcome   string           `json:"outcome"`
+	Service   string           `json:"service"`
+	Inputs    string           `json:"inputs"` // digest of all that decides the image's content
+	Policy    service.Gates    `json:"policy"` // the gates in force, in the words of this program
+	Platforms []Judged         `json:"platforms"`
+	Database  verdict.Database `json:"database,omitzero"` // of vulnerabilities, that the platforms were scanned by
+	Trial     Trial            `json:"trial"`
+	Notes     []string         `json:"notes"` // what could not be checked and was let pass
+	Run       Run              `json:"run"`
 }
 
 // Judged is what was seen of one platform's image.
@@ -59,7 +60,7 @@ type Trial struct {
 
 // Judgement claims what an image was judged by. An earlier one by the same gates, of the same inputs, says as much.
 func Judgement(name, inputs string, e verdict.Evidence, v verdict.Verdict, gates service.Gates, run Run) Claim {
-	p := Verdict{Outcome: "approved", Service: name, Inputs: inputs, Policy: gates, Run: run, Notes: append([]string{}, v.Notes...),
+	p := Verdict{Outcome: "approved", Service: name, Inputs: inputs, Policy: gates, Run: run, Database: e.Database, Notes: append([]string{}, v.Notes...),
 		Trial: Trial{Platform: e.Probe.Platform, Healthy: e.Probe.Healthy, Seconds: e.Probe.Started.Seconds(), Unavailable: e.Probe.Unavailable}}
 	for _, platform := range e.Platforms {
 		judged := Judged{Platform: platform.Platform, Digest: platform.Digest, Compressed: platform.Compressed, User: platform.User,
@@ -71,6 +72,13 @@ func Judgement(name, inputs string, e verdict.Evidence, v verdict.Verdict, gates
 	}
 	return Claim{Type: VerdictType, Predicate: p, Covers: func(before []byte) bool {
 		var was Verdict
-		return json.Unmarshal(before, &was) == nil && was.Inputs == inputs && reflect.DeepEqual(was.Policy, gates)
+		return json.Unmarshal(before, &was) == nil && was.Inputs == inputs && sameJSON(was.Policy, gates)
 	}}
+}
+
+// sameJSON compares values as they are written, where a time has no zone of this machine's.
+func sameJSON(a, b any) bool {
+	one, err := json.Marshal(a)
+	other, wrong := json.Marshal(b)
+	return err == nil && wrong == nil && bytes.Equal(one, other)
 }
