@@ -16,7 +16,7 @@ type broken struct {
 	want       string // part of a reason
 }
 
-// TestBrokenImages refuses images that are broken in ten ways, in one run, and says of each what to do.
+// TestBrokenImages refuses images that are broken in eleven ways, in one run, and says of each what to do.
 func TestBrokenImages(t *testing.T) {
 	w := newWorld(t)
 	const user = "USER 65534:65534\n"
@@ -30,10 +30,11 @@ func TestBrokenImages(t *testing.T) {
 		{"fades", user + `CMD ["sh", "-c", "httpd -p 8080; sleep 20; killall httpd; sleep 3600"]`, "and is not any more 25"},
 		{"ends", user + `CMD ["true"]`, "ends ended with exit code 0 before it was healthy: its program ended by itself. A server must stay in the foreground"},
 		{"talks", user + fmt.Sprintf(`CMD ["sh", "-c", "echo the token is %s; exit 1"]`, w.token), "talks ended with exit code 1"},
+		{"holds", "ENV API_TOKEN=hunter2\n" + user + `CMD ["httpd", "-f", "-p", "8080"]`, "linux/amd64 seems to hold secrets, which everybody reads who pulls it: ENV API_TOKEN; give them to the build as `secrets`"},
 		{"database", user + `CMD ["sh", "-c", "nc db 5432 </dev/null"]`, "run that one among the `services` of the job, and point `env` of the service to it"},
 	}
 	w.commit("ten images", map[string]string{".github/ghcr-publish.yml": configOf(t, images)})
-	o := w.mustPublish(report.ExitRefused, "--max-parallel", "10")
+	o := w.mustPublish(report.ExitRefused, "--max-parallel", "11")
 	for i, image := range images {
 		s := o.Services[i]
 		if reasons := strings.Join(s.Verdict.Reasons, "\n"); s.Verdict.Outcome != "refused" || !strings.Contains(reasons, image.want) || len(s.Moved) > 0 {
@@ -58,7 +59,7 @@ func configOf(t *testing.T, images []broken) string {
 		services = append(services, map[string]any{"name": image.name, "port": 8080, "context": "auth", "dockerfile_inline": "FROM busybox\n" + image.dockerfile + "\n"})
 	}
 	config, err := json.Marshal(map[string]any{"platforms": []string{"linux/amd64"}, "services": services, "tags": "type=sha", "gates": map[string]any{
-		"startup": map[string]any{"within": "8s", "stable_for": "25s"}, "size": map[string]any{"unpacked": "1GB"}, "user": "non-root"}})
+		"startup": map[string]any{"within": "8s", "stable_for": "25s"}, "size": map[string]any{"unpacked": "1GB"}, "user": "non-root", "image": map[string]any{"secrets": "refuse"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

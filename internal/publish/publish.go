@@ -221,7 +221,7 @@ func summary(v verdict.Verdict) string {
 // gather collects all evidence on a candidate at the same time: each platform's findings and size,
 // and how it starts.
 func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verdict.Evidence {
-	evidence := verdict.Evidence{Candidate: c.Image.Ref, Wanted: s.Platforms, Part: s.Part, Usual: p.Usual[s.Name]}
+	evidence := verdict.Evidence{Candidate: c.Image.Ref, Wanted: s.Platforms, Port: s.Definition.Port, Part: s.Part, Usual: p.Usual[s.Name]}
 	published, err := p.published(ctx, s)
 	evidence.Unsized = text(err)
 	evidence.Platforms = make([]verdict.Platform, len(c.Image.Platforms))
@@ -229,7 +229,7 @@ func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verd
 	for i, platform := range c.Image.Platforms {
 		group.Go(func() {
 			e := verdict.Platform{Platform: platform.Platform, Digest: platform.Digest.String(),
-				Compressed: platform.Compressed, Published: published[platform.Platform].Compressed, User: platform.User}
+				Compressed: platform.Compressed, Published: published[platform.Platform].Compressed, User: platform.User, Config: platform.Config}
 			var before scan.Target
 			before, e.Uncompared = p.counterpart(s, platform.Platform, published, evidence.Unsized)
 			p.scan(ctx, &e, scan.Target{Image: platformRef(c, platform), Layout: c.Layouts[platform.Platform], Platform: platform.Platform, Service: s.Definition}, before)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -41,6 +42,7 @@ type Platform struct {
 	Digest     v1.Hash
 	Compressed int64  // bytes of the configuration and all layers
 	User       string // who it runs as, from the image configuration
+	Config     verdict.Config
 }
 
 // An Image is an index with what is known of it.
@@ -274,11 +276,22 @@ func Describe(image v1.Image, platform string) (Platform, error) {
 	if err != nil {
 		return Platform{}, err
 	}
-	p := Platform{Platform: platform, Digest: digest, Compressed: manifest.Config.Size, User: config.Config.User}
+	p := Platform{Platform: platform, Digest: digest, Compressed: manifest.Config.Size, User: config.Config.User, Config: configOf(config)}
 	for _, layer := range manifest.Layers {
 		p.Compressed += layer.Size
 	}
 	return p, nil
+}
+
+func configOf(file *v1.ConfigFile) verdict.Config {
+	check := file.Config.Healthcheck
+	c := verdict.Config{Healthcheck: check != nil && len(check.Test) > 0 && check.Test[0] != "NONE", Exposed: slices.Sorted(maps.Keys(file.Config.ExposedPorts))}
+	var commands []string
+	for _, h := range file.History {
+		commands = append(commands, h.CreatedBy)
+	}
+	c.Secrets = verdict.SeemsSecret(file.Config.Env, commands)
+	return c
 }
 
 // normalise writes a platform as it is asked for: arm64 has v8 as its only variant, and BuildKit leaves it out or not.

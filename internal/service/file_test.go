@@ -60,7 +60,7 @@ func TestFileMistakes(t *testing.T) {
 			at + `2:84: "1e30G" is no amount of memory; write it as 512M or 2G`, at + `2:97: "NaN" is no number of cores; write it as "0.5"`,
 			at + `2:103: unknown key "limit" (did you mean "limits"?)`}},
 		{"a gate's unknown key", minimal + "gates: {vulnerabilities: {fail-on: HIGH}, health: {}}\n", []string{
-			at + `3:27: unknown key "fail-on" (did you mean "fail_on"?)`, at + `3:43: unknown key "health"; the keys here are licences, misconfiguration, regression, secrets, size, startup, user, vulnerabilities`}},
+			at + `3:27: unknown key "fail-on" (did you mean "fail_on"?)`, at + `3:43: unknown key "health"; the keys here are image, licences, misconfiguration, regression, secrets, size, startup, user, vulnerabilities`}},
 		{"severities", minimal + "gates: {vulnerabilities: {severity: [critical], fail_on: HIHG, ignore_unfixed: 'on', on_unavailable: pass}}\n", []string{
 			at + `3:38: "critical" is none of CRITICAL, HIGH, MEDIUM, LOW, UNKNOWN (did you mean "CRITICAL"?)`,
 			at + `3:58: "HIHG" is none of NONE, CRITICAL, HIGH, MEDIUM, LOW, UNKNOWN (did you mean "HIGH"?)`,
@@ -170,13 +170,14 @@ func TestFileReadsAWholeService(t *testing.T) {
 func TestFileReadsGates(t *testing.T) {
 	t.Parallel()
 	const gates = "gates: {vulnerabilities: {severity: [LOW], fail_on: NONE, ignore_unfixed: TRUE, only_new: true, max_age: 48h, on_unavailable: warn}, startup: {within: 2m, on_unavailable: warn}, size: {max: 500MB, growth: 2.5%, on_unavailable: warn}, " +
-		"secrets: {fail_on: HIGH, on_unavailable: warn}, misconfiguration: {fail_on: NONE}, licences: {}, regression: {startup: 25%, peak_memory: auto, on_unavailable: warn}, user: any}\n"
+		"secrets: {fail_on: HIGH, on_unavailable: warn}, misconfiguration: {fail_on: NONE}, licences: {}, regression: {startup: 25%, peak_memory: auto, on_unavailable: warn}, image: {healthcheck: required, exposed_port: match, secrets: refuse}, user: any}\n"
 	want := Gates{
 		Vulnerabilities: VulnerabilityGate{Severity: []string{"LOW"}, FailOn: FailOnNone, MaxAge: 48 * time.Hour, IgnoreUnfixed: true, OnlyNew: true, OnUnavailable: OnUnavailableWarn},
 		Secrets:         FindingGate{FailOn: "HIGH", OnUnavailable: OnUnavailableWarn}, Misconfiguration: FindingGate{FailOn: "NONE", OnUnavailable: OnUnavailableRefuse}, Licences: FindingGate{OnUnavailable: OnUnavailableRefuse},
 		Startup:    StartupGate{Within: 2 * time.Minute, OnUnavailable: OnUnavailableWarn},
 		Size:       SizeGate{Max: 500_000_000, Growth: 0.025, OnUnavailable: OnUnavailableWarn},
 		Regression: RegressionGate{Startup: Slack{Share: 0.25}, PeakMemory: Slack{Auto: true}, OnUnavailable: OnUnavailableWarn},
+		Image:      ImageGate{true, true, true},
 	}
 	if diff := cmp.Diff(want, mustLoad(t, workspace(gates+minimal)).Gates); diff != "" {
 		t.Errorf("gates (-want +got):\n%s", diff)

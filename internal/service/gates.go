@@ -16,6 +16,7 @@ type Gates struct {
 	Startup                             StartupGate
 	Size                                SizeGate
 	Regression                          RegressionGate
+	Image                               ImageGate
 	NonRoot                             bool // refuse an image whose user is root
 	Exceptions                          []Exception
 	IgnoreFile                          string // where some of the exceptions are kept; empty if there is no such file
@@ -67,6 +68,13 @@ type SizeGate struct {
 	// Growth is how much larger a platform may be than the published one: 0.1 is a tenth. 0 means no limit.
 	Growth        float64
 	OnUnavailable string
+}
+
+// An ImageGate refuses an image for what it says of itself.
+type ImageGate struct {
+	Healthcheck bool // it must have one
+	ExposedPort bool // it must expose the service's port
+	NoSecrets   bool // nothing in its environment and history may look like a secret
 }
 
 // A RegressionGate refuses an image that starts slower than the published one, or takes more memory until it is healthy.
@@ -139,12 +147,25 @@ func (r reader) gates(n *yaml.Node, g *Gates) {
 			g := &g.Regression
 			r.mapping(n, map[string]field{"startup": r.slack(&g.Startup), "peak_memory": r.slack(&g.PeakMemory), "on_unavailable": unavailable(&g.OnUnavailable)})
 		},
+		"image": func(n *yaml.Node) {
+			i := &g.Image
+			r.mapping(n, map[string]field{"healthcheck": r.demand(&i.Healthcheck, "required"), "exposed_port": r.demand(&i.ExposedPort, "match"), "secrets": r.demand(&i.NoSecrets, "refuse")})
+		},
 		"user": func(n *yaml.Node) {
 			var who string
 			r.enum(&who, "non-root", "any")(n)
 			g.NonRoot = who == "non-root"
 		},
 	})
+}
+
+// demand reads the word that demands something, or any.
+func (r reader) demand(into *bool, word string) field {
+	return func(n *yaml.Node) {
+		var said string
+		r.enum(&said, word, "any")(n)
+		*into = said == word
+	}
 }
 
 // slack reads a percentage, or auto.

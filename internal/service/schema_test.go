@@ -161,6 +161,7 @@ func TestSchemaHasTheKeysThatAreRead(t *testing.T) {
 		minimal + "gates: {vulnerabilities: {exceptions: [{HERE}]}}\n": "$defs exception properties",
 		minimal + "gates: {startup: {HERE}}\n":                         "$defs gates properties startup properties",
 		minimal + "gates: {size: {HERE}}\n":                            "$defs gates properties size properties",
+		minimal + "gates: {image: {HERE}}\n":                           "$defs gates properties image properties",
 		minimal + "gates: {regression: {HERE}}\n":                      "$defs gates properties regression properties",
 	} {
 		at := any(schema)
@@ -273,7 +274,7 @@ func TestSchemaHasTheGatesDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(DefaultGates(), mustLoad(t, workspace(minimal+string(file))).Gates); diff != "" || given != 15 {
+	if diff := cmp.Diff(DefaultGates(), mustLoad(t, workspace(minimal+string(file))).Gates); diff != "" || given != 18 {
 		t.Errorf("with the schema's %d defaults (-want +got):\n%s", given, diff)
 	}
 	for def, want := range map[string][]string{"severity": severities, "on_unavailable": {OnUnavailableRefuse, OnUnavailableWarn}} {

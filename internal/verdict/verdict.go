@@ -19,6 +19,7 @@ type Platform struct {
 	Compressed int64     `json:"compressed"`          // bytes: configuration and layers, as pulled
 	Published  int64     `json:"published,omitempty"` // the same of the image that is published now; 0 where there is none
 	User       string    `json:"user"`                // the user it runs as
+	Config     Config    `json:"config"`
 	Findings   []Finding `json:"findings"`
 	Harmless   []Finding `json:"harmless,omitempty"`  // what VEX documents say does no harm
 	Unscanned  string    `json:"unscanned,omitempty"` // why it could not be scanned; empty if it was
@@ -29,8 +30,9 @@ type Platform struct {
 // Evidence is all that a candidate is judged by. It is plain data: what was seen on one machine may be
 // judged on another.
 type Evidence struct {
-	Candidate name.Digest `json:"-"`      // the image index
-	Wanted    []string    `json:"wanted"` // platforms that were asked for
+	Candidate name.Digest `json:"-"`              // the image index
+	Wanted    []string    `json:"wanted"`         // platforms that were asked for
+	Port      int         `json:"port,omitempty"` // where the service answers; 0 where it says nothing
 	Platforms []Platform  `json:"platforms"`
 	Unsized   string      `json:"unsized,omitempty"` // why it is not known how large the published image is
 	Database  Database    `json:"database,omitzero"` // that was scanned by; zero where nothing was
@@ -101,6 +103,7 @@ func Judge(e Evidence, gates service.Gates) Verdict {
 		v.judgeFindings(p, gates)
 		v.judgeSize(p, gates.Size)
 		v.judgeUser(p, gates)
+		v.judgeConfig(p, e.Port, gates.Image)
 	}
 	if gates.Size.Growth > 0 && e.Unsized != "" {
 		v.unavailable(gates.Size.OnUnavailable, "its growth is not known, because the published image cannot be read: %s (`on_unavailable: warn` in gates.size lets it pass)", e.Unsized)

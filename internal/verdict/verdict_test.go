@@ -54,6 +54,17 @@ func TestJudge(t *testing.T) {
 		{"grown", func(e *Evidence, _ *service.Gates) { e.Platforms[0].Compressed = 1101 }, "more than 10%"},
 		{"grown a little", func(e *Evidence, _ *service.Gates) { e.Platforms[0].Compressed = 1100 }, ""},
 		{"new, so nothing to grow from", func(e *Evidence, _ *service.Gates) { e.Platforms[0].Published = 0 }, ""},
+		{"no HEALTHCHECK", func(e *Evidence, g *service.Gates) {
+			g.Image.Healthcheck, e.Platforms[0].Config.Healthcheck = true, true
+		}, "linux/arm64 has no HEALTHCHECK"},
+		{"another port exposed", func(e *Evidence, g *service.Gates) {
+			e.Port, g.Image.ExposedPort = 3001, true
+			e.Platforms[0].Config.Exposed, e.Platforms[1].Config.Exposed = []string{"3001/tcp"}, []string{"80/tcp"}
+		}, "linux/arm64 exposes 80/tcp, and the service's port is 3001"},
+		{"a secret", func(e *Evidence, g *service.Gates) {
+			e.Platforms[1].Config.Secrets, g.Image.NoSecrets = []string{"ENV API_TOKEN"}, true
+		}, "linux/arm64 seems to hold secrets, which everybody reads who pulls it: ENV API_TOKEN"},
+		{"a secret that nobody asks for", func(e *Evidence, _ *service.Gates) { e.Platforms[1].Config.Secrets = []string{"ENV API_TOKEN"} }, ""},
 		{"large on disk", func(e *Evidence, g *service.Gates) { e.Probe.Unpacked, g.Size.Unpacked = 2e9, 1e9 }, "linux/amd64 takes 2GB on disk, more than 1GB"},
 		{"runs as root", func(e *Evidence, _ *service.Gates) { e.Platforms[0].User = "0:0" }, "runs as root"},
 		{"runs as root by another spelling", func(e *Evidence, _ *service.Gates) { e.Platforms[0].User = "00" }, "runs as root"},
