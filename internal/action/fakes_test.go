@@ -229,6 +229,10 @@ func fakeTrivy() {
 	if len(option("--platform")) != 1 {
 		check(fmt.Errorf("no platform is named"))
 	}
+	if format := option("--format")[0]; format != "json" {
+		fmt.Printf(`{"format":%q,"of":%q}`, format, os.Args[len(os.Args)-1])
+		return
+	}
 	others := map[string][]any{}
 	type vulnerability struct{ VulnerabilityID, PkgName, InstalledVersion, FixedVersion, Severity string }
 	found := []vulnerability{}

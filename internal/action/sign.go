@@ -107,11 +107,15 @@ func (s *session) sign(ctx context.Context, r publish.Result, approval verdict.A
 		}
 		signer.Store, signer.Stored = api.Attest, api.Attested
 	}
-	record, err := signer.Sign(ctx, approval, s.claims(r)...)
+	claims, err := s.claims(ctx, r)
+	if err != nil {
+		return sign.Record{}, fmt.Errorf("signing %s: %w", r.Candidate.Image.Ref, err)
+	}
+	record, err := signer.Sign(ctx, approval, claims...)
 	if errors.Is(err, github.ErrNoStore) && s.job.Config.Attest == "auto" {
 		s.note(fmt.Sprintf("Attestations went to the registry: %v; give the job `permissions: attestations: write`, or choose `attest: registry`.", github.ErrNoStore))
 		signer.Store = nil
-		record, err = signer.Sign(ctx, approval, s.claims(r)...)
+		record, err = signer.Sign(ctx, approval, claims...)
 	}
 	if err == nil {
 		s.log.Printf("%s: signed by %s", r.Plan.Name, record.By())
@@ -173,23 +177,42 @@ func (s *session) certifier() (*sign.Instance, error) {
 }
 
 // claims are what is attested of an image. How it was built only the run knows that built it.
-func (s *session) claims(r publish.Result) []sign.Claim {
+func (s *session) claims(ctx context.Context, r publish.Result) ([]sign.Claim, error) {
 	if s.job.Config.Attest == "off" {
-		return nil
+		return nil, nil
 	}
 	run := s.run()
 	claims := []sign.Claim{sign.Judgement(r.Plan.Name, r.Plan.Inputs, r.Evidence, r.Verdict, s.job.Config.Gates, run)}
-	if r.Plan.Action != plan.Build {
-		return claims
+	if r.Plan.Action == plan.Build {
+		claims = append(claims, sign.Provenance(buildOf(r.Plan), run))
 	}
-	d := r.Plan.Definition
-	built := sign.Build{Service: r.Plan.Name, Dockerfile: d.Dockerfile, Context: d.Context, Target: d.Target, Platforms: r.Plan.Platforms, Inputs: r.Plan.Inputs, Bases: map[string]string{}}
-	for _, b := range r.Plan.Bases {
+	for _, format := range s.job.Config.AttestSBOM {
+		for _, platform := range r.Candidate.Image.Platforms {
+			image := r.Candidate.Image.Ref.Context().Digest(platform.Digest.String())
+			list, err := s.trivy().Inventory(ctx, image.Name(), platform.Platform, format)
+			if err != nil {
+				return nil, err
+			}
+			claim, err := sign.Inventory(image, format, list)
+			if err != nil {
+				return nil, err
+			}
+			claims = append(claims, claim)
+		}
+	}
+	return claims, nil
+}
+
+// buildOf is how a service was built.
+func buildOf(p plan.Service) sign.Build {
+	d := p.Definition
+	built := sign.Build{Service: p.Name, Dockerfile: d.Dockerfile, Context: d.Context, Target: d.Target, Platforms: p.Platforms, Inputs: p.Inputs, Bases: map[string]string{}}
+	for _, b := range p.Bases {
 		if b.Digest != "" {
 			built.Bases[b.Ref] = b.Digest
 		}
 	}
-	return append(claims, sign.Provenance(built, run))
+	return built
 }
 
 // run tells of this run to those who read what it signs.

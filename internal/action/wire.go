@@ -150,15 +150,19 @@ func (s *session) publisher() publish.Publisher {
 	return p
 }
 
+// trivy is the scanner's program. It takes nothing from the environment that would change what it does.
+func (s *session) trivy() *trivy.Client {
+	env := slices.DeleteFunc(s.environ(), func(entry string) bool { return strings.HasPrefix(entry, "TRIVY_") })
+	return &trivy.Client{Run: s.process.Run, Env: env, Dir: s.private.path, CacheDir: s.trivyCache(), PlainHTTP: s.job.plainHTTP(),
+		Scanners: scan.Scanners(s.job.Config.Gates), VEX: s.documents}
+}
+
 // startScanner fetches the database while the builds run.
 func (s *session) startScanner(ctx context.Context) *scan.Scanner {
-	env := slices.DeleteFunc(s.environ(), func(entry string) bool { return strings.HasPrefix(entry, "TRIVY_") })
-	client := &trivy.Client{Run: s.process.Run, Env: env, Dir: s.private.path, CacheDir: s.trivyCache(), PlainHTTP: s.job.plainHTTP(),
-		Scanners: scan.Scanners(s.job.Config.Gates), VEX: s.documents}
 	if s.scanner != nil {
 		return s.scanner // what is to be scanned comes in several lots
 	}
-	s.scanner = scan.Start(ctx, client, s.job.Config.TrivyDB, s.process.Now)
+	s.scanner = scan.Start(ctx, s.trivy(), s.job.Config.TrivyDB, s.process.Now)
 	s.scanner.ReadFile = s.readFile
 	return s.scanner
 }

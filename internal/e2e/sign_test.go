@@ -123,7 +123,7 @@ func TestSignedByKey(t *testing.T) {
 	for name, key := range map[string]string{"ecdsa": privateKey(t, ec), "ed25519": privateKey(t, ed), "cosign": string(own)} {
 		t.Run(name, func(t *testing.T) {
 			v.write("key.pem", key)
-			o := w.mustPublish(report.ExitDone, "--services", "auth", "--sign-key", "file:"+v.path("key.pem"))
+			o := w.mustPublish(report.ExitDone, "--services", "auth", "--sign-key", "file:"+v.path("key.pem"), "--attest-sbom", "spdx-json,cyclonedx")
 			for line := range strings.Lines(o.log) {
 				if strings.Contains(line, "PRIVATE KEY") && !strings.HasPrefix(line, "::add-mask::") {
 					t.Errorf("the log shows the key: %s", line)
@@ -138,6 +138,13 @@ func TestSignedByKey(t *testing.T) {
 			v.proven(t, s, "verify", by...)
 			for _, kind := range []string{sign.VerdictType, sign.ProvenanceType} {
 				v.proven(t, s, "verify-attestation", append(by, "--type", kind)...)
+			}
+			for _, kind := range sign.Inventories() {
+				for _, image := range images(s)[1:] { // the platforms'
+					if err := v.cosign(append([]string{"verify-attestation", "--trusted-root", v.path("root.json"), image, "--type", kind}, by...)...); err != nil {
+						t.Errorf("%s: %v", image, err)
+					}
+				}
 			}
 			v.refused(t, s, "verify-attestation", append(by, "--type", "https://example.com/never")...)
 			if name != "cosign" {

@@ -153,6 +153,7 @@ sign: off
 signing_config: c.json
 trusted_root: r.json
 attest: off
+attest_sbom: [spdx-json]
 memory: off
 plan_file: plan.json
 report: report.json
@@ -163,7 +164,7 @@ dry_run: true
 		Platforms: []string{"linux/arm64"}, Force: true, Base: "abc", RefreshBase: "never", Push: "false", Promote: "per-service", MaxParallel: 7,
 		Split: "platform", Runners: map[string]string{"linux/amd64": "big", "linux/arm64": "small"}, Handover: "registry", Artifact: "images",
 		Builder: "mine", BuilderConfig: "buildkitd.toml", Emulation: "off", BinfmtImage: "binfmt:1", Provenance: "min", SBOM: "scanner:1",
-		Sign: "off", SigningConfig: "c.json", TrustedRoot: "r.json", Attest: "off",
+		Sign: "off", SigningConfig: "c.json", TrustedRoot: "r.json", Attest: "off", AttestSBOM: []string{"spdx-json"},
 		TrivyDB: []string{"one.example/db:2", "two.example/db:2"}, CodeScanning: "off", Memory: "off",
 		PlanFile: "plan.json", Report: "report.json", DryRun: true,
 	}

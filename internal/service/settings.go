@@ -56,6 +56,7 @@ type Settings struct {
 	SigningConfig string
 	TrustedRoot   string
 	Attest        string
+	AttestSBOM    []string
 	TrivyDB       []string
 	CodeScanning  string
 	Memory        string
@@ -172,6 +173,8 @@ func Table() []Setting {
 			Help: "File that says what the signatures of that Sigstore are proven by, as cosign's `--trusted-root` reads it."},
 		{Name: "attest", Default: "auto", Allowed: []string{"auto", "github", "registry", "off"}, set: text(func(s *Settings) *string { return &s.Attest }),
 			Help: "Where whoever signs also attests the verdict on an image (what was checked, with what result, by which run) and, of one that was built, its provenance: in GitHub's attestation store (`permissions: attestations: write`), beside it in the `registry`, or nowhere. `auto` takes GitHub's for keyless signatures of public repositories."},
+		{Name: "attest-sbom", List: true, set: inventories,
+			Help: "Whether to attest also what each platform's image holds, as Trivy lists it: `spdx-json`, `cyclonedx` or both; each costs one more look at the image."},
 		{Name: "trivy-db", Default: "mirror.gcr.io/aquasec/trivy-db:2, ghcr.io/aquasecurity/trivy-db:2", List: true, set: list(func(s *Settings) *[]string { return &s.TrivyDB }),
 			Help: "Repositories of the vulnerability database, tried in order."},
 		{Name: "code-scanning", Default: "auto", Allowed: []string{"auto", "off"}, set: text(func(s *Settings) *string { return &s.CodeScanning }),
@@ -284,6 +287,16 @@ func sbom(s *Settings, v string) error {
 	// The name becomes a part of a list in CSV, which a reference cannot break out of.
 	if _, err := name.ParseReference(v); err != nil {
 		return fmt.Errorf("%q is neither true nor false, nor the name of an image", v)
+	}
+	return nil
+}
+
+func inventories(s *Settings, v string) error {
+	s.AttestSBOM = splitList(v)
+	for _, format := range s.AttestSBOM {
+		if format != "spdx-json" && format != "cyclonedx" {
+			return fmt.Errorf("%q is neither spdx-json nor cyclonedx", format)
+		}
 	}
 	return nil
 }

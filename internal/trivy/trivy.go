@@ -109,6 +109,16 @@ func (c *Client) Scan(ctx context.Context, image, layout, platform string) (Repo
 	return c.parse(out)
 }
 
+// Inventory lists what one platform's image holds, in the format "spdx-json" or "cyclonedx".
+func (c *Client) Inventory(ctx context.Context, image, platform, format string) ([]byte, error) {
+	args := c.common("image", "--format", format, "--skip-db-update", "--skip-version-check", "--platform", platform, "--image-src", "remote", "--", image)
+	out, err := run.Patient(c.Run)(ctx, run.Command{Argv: args, Dir: c.Dir, Env: c.Env})
+	if err != nil {
+		return nil, fmt.Errorf("listing what %s holds for %s: %w", image, platform, err)
+	}
+	return out, nil
+}
+
 // common are the arguments of every call. The scan cache stays in memory: on disk it is locked by
 // the first of several scans.
 func (c *Client) common(command string, args ...string) []string {
