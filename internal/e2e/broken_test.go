@@ -30,7 +30,7 @@ func TestBrokenImages(t *testing.T) {
 		{"fades", user + `CMD ["sh", "-c", "httpd -p 8080; sleep 20; killall httpd; sleep 3600"]`, "and is not any more 25"},
 		{"ends", user + `CMD ["true"]`, "ends ended with exit code 0 before it was healthy: its program ended by itself. A server must stay in the foreground"},
 		{"talks", user + fmt.Sprintf(`CMD ["sh", "-c", "echo the token is %s; exit 1"]`, w.token), "talks ended with exit code 1"},
-		{"holds", "ENV API_TOKEN=hunter2\n" + user + `CMD ["httpd", "-f", "-p", "8080"]`, "linux/amd64 seems to hold secrets, which everybody reads who pulls it: ENV API_TOKEN; give them to the build as `secrets`"},
+		{"holds", "ENV API_TOKEN=hunter2\n" + user + `CMD ["httpd", "-f", "-p", "8080"]`, "linux/amd64 seems to hold secrets, which everybody reads who pulls it: ENV API_TOKEN; "},
 		{"database", user + `CMD ["sh", "-c", "nc db 5432 </dev/null"]`, "run that one among the `services` of the job, and point `env` of the service to it"},
 	}
 	w.commit("ten images", map[string]string{".github/ghcr-publish.yml": configOf(t, images)})
@@ -64,4 +64,23 @@ func configOf(t *testing.T, images []broken) string {
 		t.Fatal(err)
 	}
 	return string(config)
+}
+
+// TestReadOnly starts an image as it would run in production: what it writes outside of its tmpfs, it cannot.
+func TestReadOnly(t *testing.T) {
+	w := newWorld(t)
+	const dockerfile = "FROM busybox\nUSER 65534:65534\nCMD [\"sh\", \"-c\", \"echo x >/scratch/x && exec httpd -f -p 8080\"]\n"
+	service := func(name string, tmpfs ...string) map[string]any {
+		return map[string]any{"name": name, "port": 8080, "context": "auth", "dockerfile_inline": dockerfile, "read_only": true, "tmpfs": tmpfs}
+	}
+	config, err := json.Marshal(map[string]any{"platforms": []string{"linux/amd64"}, "promote": "per-service", "tags": "type=sha",
+		"services": []any{service("writes", "/tmp"), service("scratch", "/scratch")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.commit("read only", map[string]string{".github/ghcr-publish.yml": string(config)})
+	o := w.mustPublish(report.ExitRefused)
+	if writes, scratch := o.Services[0], o.Services[1]; writes.Verdict.Outcome != "refused" || scratch.Verdict.Outcome != "approved" || len(scratch.Moved) != 1 {
+		t.Errorf("%s %q and %s %q", writes.Verdict.Outcome, writes.Verdict.Reasons, scratch.Verdict.Outcome, scratch.Verdict.Reasons)
+	}
 }

@@ -169,7 +169,9 @@ type Spec struct {
 	MemoryReservation int64
 	CPUs              float64
 	Privileged        bool
-	Network           string // empty means the engine's default
+	ReadOnly          bool     // the root file system cannot be written to
+	Tmpfs             []string // absolute paths that can be all the same
+	Network           string   // empty means the engine's default
 }
 
 // A Container was started by this program.
@@ -214,6 +216,13 @@ func (e *Engine) createOptions(s Spec) (client.ContainerCreateOptions, error) {
 	}
 	host := &container.HostConfig{Privileged: s.Privileged, NetworkMode: container.NetworkMode(s.Network)}
 	host.Memory, host.MemoryReservation, host.NanoCPUs = s.MemoryLimit, s.MemoryReservation, int64(s.CPUs*1e9)
+	host.ReadonlyRootfs = s.ReadOnly
+	for _, at := range s.Tmpfs {
+		if host.Tmpfs == nil {
+			host.Tmpfs = map[string]string{}
+		}
+		host.Tmpfs[at] = ""
+	}
 	if s.Port > 0 {
 		port, _ := network.PortFrom(uint16(s.Port), network.TCP)
 		config.ExposedPorts = network.PortSet{port: {}}

@@ -393,7 +393,7 @@ func (r reader) service(n *yaml.Node) Service {
 		"build_args": r.textMap(&s.BuildArgs), "labels": r.textMap(&s.Labels), "annotations": r.textMap(&s.Annotations), "env": r.textMap(&s.Env),
 		"platforms": r.platforms(&s.Platforms), "paths": r.patterns(&s.Paths), "depends_on": r.texts(&s.DependsOn),
 		"port": r.port(&s.Port), "health_endpoint": r.endpoint(&s.HealthEndpoint),
-		"smoke": r.commands(&s.Smoke), "run_once": r.texts(&s.RunOnce), "resources": r.resources(&s.Resources),
+		"smoke": r.commands(&s.Smoke), "run_once": r.texts(&s.RunOnce), "resources": r.resources(&s.Resources), "read_only": r.boolean(&s.ReadOnly), "tmpfs": r.mounts(&s.Tmpfs),
 	})
 	r.mapping(n, fields)
 	if s.Name == "" && n.Kind == yaml.MappingNode {
@@ -448,6 +448,20 @@ func (r reader) patterns(into *[]string) field {
 		for i, pattern := range *into {
 			if !doublestar.ValidatePattern(pattern) {
 				r.add(n.Content[i], "close its brackets", "%q is no pattern", pattern)
+			}
+		}
+	}
+}
+
+// mounts reads absolute paths in a container.
+func (r reader) mounts(into *[]string) field {
+	return func(n *yaml.Node) {
+		if r.texts(into)(n); n.Kind != yaml.SequenceNode {
+			return
+		}
+		for i, at := range *into {
+			if !strings.HasPrefix(at, "/") || strings.ContainsAny(at, ":\r\n") {
+				r.add(n.Content[i], "write it as /tmp", "%q is no folder of the container", at)
 			}
 		}
 	}
