@@ -178,8 +178,12 @@ func (s *session) readFile(name string) ([]byte, error) {
 }
 
 func (s *session) promoter() promote.Promoter {
-	return promote.Promoter{Resolve: s.registry.Resolve, Tag: s.registry.Tag, Tags: s.registry.Tags, Versions: s.job.Rules.Published,
+	p := promote.Promoter{Resolve: s.registry.Resolve, Tag: s.registry.Tag, Tags: s.registry.Tags, Versions: s.job.Rules.Published,
 		Commit: s.job.Event.SHA, IsAncestor: s.job.Repo.IsAncestor, Tip: s.job.tip(s.job.Event.Ref), InputsAt: s.job.planner().InputsAt, Force: s.job.Config.ForceMove}
+	if trunk := "refs/heads/" + s.job.Event.DefaultBranch; s.job.Event.DefaultBranch != "" && s.job.Event.Ref != trunk {
+		p.Trunk = s.job.tip(trunk)
+	}
+	return p
 }
 
 // trivyCache keeps the database between runs on one machine.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/registry"
+	"github.com/org/ghcr-publish/internal/tags"
 )
 
 var commit = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
@@ -49,6 +50,26 @@ func (p *promotion) overtaken(ctx context.Context, now registry.Image, tip strin
 		return fmt.Sprintf("the branch is at %s by now, and what is published there is the same", short)
 	}
 	return ""
+}
+
+// elsewhere says why a tag stays that every branch gives, such as latest: it follows the default branch, and this run's commit is
+// no part of that. Moved to a feature branch, it would stay there for ever, because nothing that comes on the default branch
+// comes after that.
+func (p *promotion) elsewhere(ctx context.Context, tag tags.Tag, now registry.Image) string {
+	at := strings.TrimSuffix(now.Revision, plan.Dirty)
+	if !tag.Shared || p.Trunk == nil || !commit.MatchString(at) {
+		return ""
+	}
+	trunk, err := p.Trunk(ctx)
+	if err != nil {
+		return ""
+	}
+	ours, err := p.IsAncestor(ctx, p.Commit, trunk)
+	theirs, unknown := p.IsAncestor(ctx, at, trunk)
+	if err != nil || unknown != nil || ours || !theirs {
+		return ""
+	}
+	return "it follows the default branch, which this run's commit is no part of"
 }
 
 // A branchTip is the commit that this run's branch is at, or why that is not known.

@@ -29,6 +29,9 @@ type Promoter struct {
 	IsAncestor func(ctx context.Context, old, new string) (bool, error)
 	// Tip asks for the commit that this run's branch is at now, and brings it into the clone where it can.
 	Tip func(ctx context.Context) (string, error)
+	// Trunk asks for the commit that the default branch is at, which brings it into the clone where it can; nil where the run is
+	// of that branch, or nobody knows which it is.
+	Trunk func(ctx context.Context) (string, error)
 	// InputsAt returns the inputs digest that a service has at a commit.
 	InputsAt func(ctx context.Context, s plan.Service, commit string) (string, error)
 	// Force moves tags back too, as somebody demanded; a version's never.
@@ -136,7 +139,9 @@ func (p *promotion) move(ctx context.Context, tag tags.Tag) (tags.Move, error) {
 	case tag.Kind == tags.Release && found:
 		move.Kept, err = p.newerVersion(ctx, tag, now)
 	case tag.Kind == tags.Branch && found:
-		move.Kept, err = p.newerCommit(ctx, now)
+		if move.Kept = p.elsewhere(ctx, tag, now); move.Kept == "" {
+			move.Kept, err = p.newerCommit(ctx, now)
+		}
 	}
 	if p.Force && tag.Kind != tags.Version && move.From != p.to {
 		move.Despite, move.Kept, err = orError(move.Kept, err), "", nil

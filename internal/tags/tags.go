@@ -46,6 +46,8 @@ type Tag struct {
 	// Line is the part of the version that a Release tag follows: "1.2", "1", a channel of prereleases such as "beta", or
 	// empty for all releases.
 	Line string `json:"line,omitempty"`
+	// Shared is set for a Branch tag that every branch gives, and not only the one that it follows.
+	Shared bool `json:"shared,omitempty"`
 	// Repaired is what the rule gave, where that is no tag and Name was made of it; else empty.
 	Repaired string `json:"repaired,omitempty"`
 }
@@ -108,7 +110,7 @@ func latestOf(with Tag, auto bool) Tag {
 	if auto || with.Release != "" {
 		return Tag{Rule: "the highest release", Kind: Release, Release: with.Release}
 	}
-	return Tag{Rule: "flavor latest=true", Kind: Branch}
+	return Tag{Rule: "flavor latest=true", Kind: Branch, Shared: true}
 }
 
 // Ask adds a tag that somebody asked for by its name. It labels the image, and never moves.
@@ -167,7 +169,7 @@ func (r rule) bare(e Event) (tag Tag, latest bool, reason string) {
 	case "ref":
 		return r.ref(e)
 	case "raw":
-		return Tag{Name: e.expand(r.attrs["value"]), Kind: Branch}, false, ""
+		return Tag{Name: e.expand(r.attrs["value"]), Kind: Branch, Shared: true}, false, ""
 	default: // sha
 		if r.attrs["format"] == "long" {
 			return Tag{Name: e.SHA, Kind: Commit}, false, ""
