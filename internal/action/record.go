@@ -75,7 +75,7 @@ func (s *session) learnt(told report.Report, results []publish.Result) insight.R
 func learntOf(r publish.Result, told report.Service) insight.Service {
 	learnt := insight.Service{Name: told.Name, Action: told.Action, Success: r.Approved(), Reasons: told.Verdict.Reasons, Digest: told.Digest,
 		Seconds: told.Seconds, HitRate: told.CacheHitRate, Sizes: map[string]int64{}, Findings: map[string]int{},
-		Startup: told.StartupSeconds, PeakMemory: told.PeakMemoryBytes, CPU: told.CPUSeconds, Route: told.Route}
+		Startup: told.StartupSeconds, PeakMemory: told.PeakMemoryBytes, CPU: told.CPUSeconds, Processes: told.Processes, Route: told.Route}
 	for _, step := range r.Candidate.Steps {
 		if (buildx.Step{Name: step.Name}).Instruction() {
 			learnt.Steps = append(learnt.Steps, insight.Step{Name: step.Name, Seconds: step.Seconds, Cached: step.Cached})

@@ -295,6 +295,7 @@ func (c *Container) State(ctx context.Context) (State, error) {
 type Usage struct {
 	PeakMemory int64
 	CPU        time.Duration
+	Processes  int64 // and threads, at this moment
 }
 
 // Usage reads the container's counters once.
@@ -309,7 +310,7 @@ func (c *Container) Usage(ctx context.Context) (Usage, error) {
 		return Usage{}, fmt.Errorf("reading a container's counters: %w", err)
 	}
 	peak := max(s.MemoryStats.Usage, s.MemoryStats.MaxUsage)
-	return Usage{PeakMemory: int64(peak), CPU: time.Duration(s.CPUStats.CPUUsage.TotalUsage)}, nil
+	return Usage{PeakMemory: int64(peak), CPU: time.Duration(s.CPUStats.CPUUsage.TotalUsage), Processes: int64(s.PidsStats.Current)}, nil
 }
 
 // Logs returns the container's last lines.

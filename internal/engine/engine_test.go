@@ -525,14 +525,14 @@ func TestUsage(t *testing.T) {
 	t.Parallel()
 	e, f := start(t)
 	c := run(t, e, f, enginetest.Behaviour{Memory: 64 << 20, CPU: 1500 * time.Millisecond}, Spec{})
-	if got, err := c.Usage(t.Context()); got != (Usage{64 << 20, 1500 * time.Millisecond}) || err != nil {
+	if got, err := c.Usage(t.Context()); got != (Usage{64 << 20, 1500 * time.Millisecond, 1}) || err != nil {
 		t.Errorf("Usage() = %+v, %v", got, err)
 	}
 	f.instead = func(w http.ResponseWriter, _ *http.Request) bool {
 		fmt.Fprint(w, `{"memory_stats": {"usage": 5, "max_usage": 9}, "cpu_stats": {"cpu_usage": {"total_usage": 7}}}`)
 		return true
 	}
-	if got, err := c.Usage(t.Context()); got != (Usage{9, 7}) || err != nil {
+	if got, err := c.Usage(t.Context()); got != (Usage{9, 7, 0}) || err != nil {
 		t.Errorf("with the kernel's own peak: Usage() = %+v, %v", got, err)
 	}
 	f.instead = func(w http.ResponseWriter, _ *http.Request) bool { fmt.Fprint(w, `{"memory_`); return true }

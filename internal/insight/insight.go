@@ -48,6 +48,7 @@ type Service struct {
 	Startup    float64          // seconds until healthy
 	PeakMemory int64            // bytes
 	CPU        float64          // seconds
+	Processes  int64
 	Route      string
 }
 
@@ -102,7 +103,7 @@ func OfServices(run Run) ([]memory.Entry, error) {
 		if s.Digest != "" && len(s.Sizes) > 0 {
 			w.add("scans", key, scansTTL, object{"service": s.Name, "digest": s.Digest, "findings": s.Findings})
 			w.add("validations", key, buildsTTL, object{"service": s.Name, "digest": s.Digest, "startupSeconds": s.Startup,
-				"peakMemory": s.PeakMemory, "cpuSeconds": s.CPU, "route": s.Route})
+				"peakMemory": s.PeakMemory, "cpuSeconds": s.CPU, "processes": s.Processes, "route": s.Route})
 		}
 	}
 	return w.entries, w.err

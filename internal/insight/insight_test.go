@@ -19,7 +19,7 @@ var ended = time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
 func judged(name string) Service {
 	return Service{Name: name, Action: "build", Success: true, Digest: "sha256:a", Seconds: map[string]float64{"build": 1.5},
 		Steps: []Step{{Name: "[1/1] RUN x", Seconds: 1, Cached: true}}, HitRate: 1, Sizes: map[string]int64{"linux/amd64": 1000},
-		Findings: map[string]int{"CRITICAL": 0, "HIGH": 2}, Startup: 1.2, PeakMemory: 8 << 20, CPU: 0.5, Route: "container address"}
+		Findings: map[string]int{"CRITICAL": 0, "HIGH": 2}, Startup: 1.2, PeakMemory: 8 << 20, CPU: 0.5, Processes: 3, Route: "container address"}
 }
 
 func whole(services ...Service) Run {
@@ -70,7 +70,7 @@ func TestEntryValues(t *testing.T) {
 			`"service":"api","sizes":{"linux/amd64":1000},"success":true}`,
 		"cache":       `{"hitRate":1,"service":"api","steps":[{"name":"[1/1] RUN x","seconds":1,"cached":true}]}`,
 		"scans":       `{"digest":"sha256:a","findings":{"CRITICAL":0,"HIGH":2},"service":"api"}`,
-		"validations": `{"cpuSeconds":0.5,"digest":"sha256:a","peakMemory":8388608,"route":"container address","service":"api","startupSeconds":1.2}`,
+		"validations": `{"cpuSeconds":0.5,"digest":"sha256:a","peakMemory":8388608,"processes":3,"route":"container address","service":"api","startupSeconds":1.2}`,
 		"sessions":    `{"sessionId":"42-1","commit":"abc","ref":"refs/heads/main","outcome":"published","endedAt":"2024-05-01T12:00:00Z","seconds":9.5,"built":1}`,
 	}
 	got := map[string]string{}

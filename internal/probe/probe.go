@@ -219,6 +219,7 @@ func (w *watch) measure(ctx context.Context) {
 	}
 	w.result.PeakMemory = max(w.result.PeakMemory, usage.PeakMemory)
 	w.result.CPU = max(w.result.CPU, usage.CPU)
+	w.result.Processes = max(w.result.Processes, usage.Processes)
 }
 
 func (w *watch) smoke(ctx context.Context) error {

@@ -158,8 +158,8 @@ func TestProbeMeasures(t *testing.T) {
 	p, server := prober(t, enginetest.Behaviour{Delay: 60 * time.Millisecond, Memory: 5 << 20, CPU: 40 * time.Millisecond, Size: 12345})
 	p.Login = engine.Credentials{Host: "ghcr.io", Username: "octocat", Password: "secret"}
 	got := p.Probe(t.Context(), image, "linux/amd64", api, service.StartupGate{Within: time.Second})
-	want := verdict.Probe{Platform: "linux/amd64", Route: got.Route, Healthy: true, Started: got.Started, PeakMemory: 5 << 20, CPU: 40 * time.Millisecond, Unpacked: 12345}
-	if got.Started < 60*time.Millisecond || got.Started > time.Second || got.PeakMemory != want.PeakMemory || got.CPU != want.CPU || got.Unpacked != want.Unpacked {
+	want := verdict.Probe{Platform: "linux/amd64", Route: got.Route, Healthy: true, Started: got.Started, PeakMemory: 5 << 20, CPU: 40 * time.Millisecond, Processes: 1, Unpacked: 12345}
+	if got.Started < 60*time.Millisecond || got.Started > time.Second || got.PeakMemory != want.PeakMemory || got.CPU != want.CPU || got.Processes != want.Processes || got.Unpacked != want.Unpacked {
 		t.Errorf("Probe() = %+v, want %+v", got, want)
 	}
 	if pulled := server.Pulled(); !slices.Equal(pulled, []string{image}) {

@@ -79,6 +79,7 @@ type Service struct {
 	StartupSeconds  float64            `json:"startup_seconds"`
 	PeakMemoryBytes int64              `json:"peak_memory_bytes"`
 	CPUSeconds      float64            `json:"cpu_seconds"`
+	Processes       int64              `json:"processes"`
 	UnpackedBytes   int64              `json:"unpacked_bytes"`
 	Route           string             `json:"route,omitempty"` // how the started container was reached
 	Compared        []Figure           `json:"compared"`        // with the image that was published, and with what is usual
@@ -201,7 +202,7 @@ func newService(r publish.Result) Service {
 		Name: r.Plan.Name, Image: r.Plan.Image, Action: string(r.Plan.Action), Reason: r.Plan.Reason, Version: r.Plan.Version, Before: r.Plan.Digest,
 		Platforms: []Platform{}, Verdict: newVerdict(r), Moved: []Moved{}, Kept: []Kept{},
 		Healthy: probe.Healthy, StartupSeconds: round(probe.Started.Seconds()), PeakMemoryBytes: probe.PeakMemory,
-		CPUSeconds: round(probe.CPU.Seconds()), UnpackedBytes: probe.Unpacked, Route: probe.Route,
+		CPUSeconds: round(probe.CPU.Seconds()), Processes: probe.Processes, UnpackedBytes: probe.Unpacked, Route: probe.Route,
 		Seconds: map[string]float64{}, Steps: []Step{}, Log: probe.Log,
 	}
 	if s.Digest = r.Candidate.Image.Ref.DigestStr(); r.Plan.Action == plan.Skip {

@@ -16,6 +16,7 @@ type Probe struct {
 	Started     time.Duration `json:"started"`               // from start to the first healthy answer; nanoseconds in JSON
 	PeakMemory  int64         `json:"peak_memory"`           // bytes, until healthy
 	CPU         time.Duration `json:"cpu"`                   // processor time, until healthy; nanoseconds in JSON
+	Processes   int64         `json:"processes"`             // most at one moment, threads included, until healthy
 	Unpacked    int64         `json:"unpacked"`              // bytes on disk
 	Failure     string        `json:"failure,omitempty"`     // what went wrong, for a person
 	Log         []string      `json:"log,omitempty"`         // the container's last lines
