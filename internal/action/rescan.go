@@ -34,6 +34,7 @@ func rescanMode(ctx context.Context, p Process, j job, log *actions.Log) (int, e
 		found[i].EndedAt = p.Now()
 		told.Notices = append(told.Notices, log.Redact(sinceLast(found[i], before)))
 	}
+	told.Notices = append(told.Notices, s.alarm(ctx, found, before)...)
 	entries, err := insight.OfLive(actions.Redacted(found, log.Redact))
 	return s.record(ctx, told, entries, err)
 }

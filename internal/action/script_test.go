@@ -79,7 +79,7 @@ func TestScript(t *testing.T) {
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
-			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations,
+			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue,
 		},
 	})
 }
@@ -114,6 +114,25 @@ func refuseRequests(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) > 0 {
 		stageOf(ts).refused.Store(regexp.MustCompile(args[0]))
 	}
+}
+
+// issues STATE...: these are the states of the issues there are; every one has the last body that was written, as $WORK/issue-N.md.
+func checkIssues(ts *testscript.TestScript, _ bool, args []string) {
+	var states []string
+	for _, i := range stageOf(ts).github.Issues() {
+		states = append(states, i.State)
+		ts.Check(os.WriteFile(ts.MkAbs(filepath.Join(ts.Getenv("WORK"), fmt.Sprintf("issue-%d.md", i.Number))), []byte(i.Title+"\n"+i.Body), 0o644))
+	}
+	if !slices.Equal(states, args) {
+		ts.Fatalf("issues are %q, want %q", states, args)
+	}
+}
+
+// issue-note N TEXT: somebody writes before and after what stands in an issue.
+func noteIssue(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	stageOf(ts).github.NoteIssue(n, args[1])
 }
 
 type stageKey struct{}

@@ -37,6 +37,7 @@ type Server struct {
 	errors   []string          // what is wrong with every upload
 	polls    map[string]int    // by upload: how often its status was asked for
 	refs     map[string]string // commits by ref, without refs/
+	issues   []Issue
 	problems []string
 	failures []failure
 	asked    int
@@ -63,6 +64,9 @@ func Start(token string) *Server {
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/commits/{ref...}", s.commit)
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/attestations", s.attest)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/attestations/{digest}", s.listAttestations)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/issues", s.listIssues)
+	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/issues", s.openIssue)
+	mux.HandleFunc("PATCH "+base+"/repos/{owner}/{repo}/issues/{number}", s.editIssue)
 	mux.HandleFunc("/", s.unknown)
 	s.http = &http.Server{Handler: s.guard(s.hold(mux)), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.http.Serve(listener) }()

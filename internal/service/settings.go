@@ -59,6 +59,7 @@ type Settings struct {
 	AttestSBOM    []string
 	TrivyDB       []string
 	CodeScanning  string
+	RescanIssues  bool
 	Memory        string
 	PlanFile      string
 	Report        string
@@ -179,6 +180,8 @@ func Table() []Setting {
 			Help: "Repositories of the vulnerability database, tried in order."},
 		{Name: "code-scanning", Default: "auto", Allowed: []string{"auto", "off"}, set: text(func(s *Settings) *string { return &s.CodeScanning }),
 			Help: "Whether to upload findings to GitHub code scanning where it is available."},
+		{Name: "rescan-issues", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.RescanIssues }),
+			Help: "With `mode: rescan`: open an issue for a service of which something new is live that the gate for vulnerabilities refuses, keep it up to date, and close it when that is gone. Needs `issues: write`."},
 		{Name: "memory", Default: ".swarm/memory.db", set: text(func(s *Settings) *string { return &s.Memory }),
 			Help: "Memory of earlier runs, relative to the workspace; `off` keeps none."},
 		{Name: "plan-file", Default: "{{temp}}/plan.json", set: text(func(s *Settings) *string { return &s.PlanFile }),
