@@ -84,3 +84,35 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("%s %q and %s %q", writes.Verdict.Outcome, writes.Verdict.Reasons, scratch.Verdict.Outcome, scratch.Verdict.Reasons)
 	}
 }
+
+// TestExpectations looks into images that have neither shell nor cat.
+func TestExpectations(t *testing.T) {
+	w := newWorld(t)
+	const dockerfile = "FROM busybox AS make\nRUN mkdir -p /root/app /root/bin && cp /bin/busybox /root/bin/httpd && echo 'level: info' >/root/app/settings && chmod 0640 /root/app/settings\n" +
+		"FROM scratch\nCOPY --from=make /root /\nUSER 65534:65534\nEXPOSE 8080\nENTRYPOINT [\"/bin/httpd\", \"-f\", \"-p\", \"8080\"]\n"
+	service := func(name string, expect map[string]any) map[string]any {
+		return map[string]any{"name": name, "port": 8080, "context": "auth", "dockerfile_inline": dockerfile, "expect": expect}
+	}
+	file := func(more map[string]any) map[string]any {
+		more["path"] = "/app/settings"
+		return map[string]any{"files": []any{more}}
+	}
+	config, err := json.Marshal(map[string]any{"platforms": []string{"linux/amd64"}, "promote": "per-service", "tags": "type=sha", "services": []any{
+		service("met", map[string]any{"user": "65534:65534", "ports": []int{8080}, "files": []any{
+			map[string]any{"path": "/app/settings", "mode": "0640", "contains": "level: info"}, map[string]any{"path": "/bin/sh", "absent": true}, map[string]any{"path": "/app"}}}),
+		service("mode", file(map[string]any{"mode": "0600"})), service("text", file(map[string]any{"contains": "level: debug"})), service("there", file(map[string]any{"absent": true})),
+		service("lacks", map[string]any{"files": []any{map[string]any{"path": "/bin/sh"}}}), service("user", map[string]any{"user": "app"}),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.commit("expectations", map[string]string{".github/ghcr-publish.yml": string(config)})
+	o := w.mustPublish(report.ExitRefused)
+	want := []string{"", "mode has /app/settings with the permissions 0640, not 0600", `text has /app/settings without "level: debug" in it`,
+		"there has /app/settings, which `expect` says is absent", "lacks has no /bin/sh, which `expect` asks for", "linux/amd64 is not as `expect` says: its user is \"65534:65534\", not \"app\""}
+	for i, s := range o.Services {
+		if reasons := strings.Join(s.Verdict.Reasons, "\n"); reasons != want[i] || (len(s.Moved) == 1) != (want[i] == "") {
+			t.Errorf("%s: %q, want %q; moved %v", s.Name, reasons, want[i], s.Moved)
+		}
+	}
+}

@@ -102,6 +102,9 @@ func (w *watch) run(ctx context.Context) {
 	if err == nil {
 		err = w.smoke(ctx)
 	}
+	if err == nil && w.service.RunOnce == nil {
+		err = w.files(ctx)
+	}
 	if err == nil {
 		err = w.stays(ctx)
 	}

@@ -229,7 +229,8 @@ func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verd
 	for i, platform := range c.Image.Platforms {
 		group.Go(func() {
 			e := verdict.Platform{Platform: platform.Platform, Digest: platform.Digest.String(),
-				Compressed: platform.Compressed, Published: published[platform.Platform].Compressed, User: platform.User, Config: platform.Config}
+				Compressed: platform.Compressed, Published: published[platform.Platform].Compressed, User: platform.User, Config: platform.Config,
+				Unmet: verdict.Unmet(s.Definition.Expect, platform.Settings)}
 			var before scan.Target
 			before, e.Uncompared = p.counterpart(s, platform.Platform, published, evidence.Unsized)
 			p.scan(ctx, &e, scan.Target{Image: platformRef(c, platform), Layout: c.Layouts[platform.Platform], Platform: platform.Platform, Service: s.Definition}, before)

@@ -43,6 +43,7 @@ type Platform struct {
 	Compressed int64  // bytes of the configuration and all layers
 	User       string // who it runs as, from the image configuration
 	Config     verdict.Config
+	Settings   v1.Config // the image configuration's own
 }
 
 // An Image is an index with what is known of it.
@@ -276,7 +277,7 @@ func Describe(image v1.Image, platform string) (Platform, error) {
 	if err != nil {
 		return Platform{}, err
 	}
-	p := Platform{Platform: platform, Digest: digest, Compressed: manifest.Config.Size, User: config.Config.User, Config: configOf(config)}
+	p := Platform{Platform: platform, Digest: digest, Compressed: manifest.Config.Size, User: config.Config.User, Config: configOf(config), Settings: config.Config}
 	for _, layer := range manifest.Layers {
 		p.Compressed += layer.Size
 	}

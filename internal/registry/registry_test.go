@@ -175,7 +175,11 @@ func TestReadIndex(t *testing.T) {
 	manifest, err := index.IndexManifest()
 	must(t, err)
 	for i, platform := range []string{"linux/amd64", "linux/arm64"} { // attestations stand between
-		want.Platforms = append(want.Platforms, Platform{platform, manifest.Manifests[2*i].Digest, pulled(t, index, manifest.Manifests[2*i].Digest), "65534", verdict.Config{}})
+		one, err := index.Image(manifest.Manifests[2*i].Digest)
+		must(t, err)
+		config, err := one.ConfigFile()
+		must(t, err)
+		want.Platforms = append(want.Platforms, Platform{platform, manifest.Manifests[2*i].Digest, pulled(t, index, manifest.Manifests[2*i].Digest), "65534", verdict.Config{}, config.Config})
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b name.Digest) bool { return a == b })); diff != "" {
 		t.Errorf("Read() (-want +got):\n%s", diff)

@@ -71,6 +71,9 @@ func TestFileMistakes(t *testing.T) {
 		{"thresholds that nothing reaches", minimal + "gates: {startup: {within: -1s}, size: {max: -1, growth: NaN%}}\n", []string{
 			at + `3:27: "-1s" is no duration; write it as 30s or 2m`, at + `3:45: "-1" is no size; write it as 500MB or 1GB`, at + `3:57: "NaN%" is no percentage; write it as 10%`}},
 		{"growth without end", minimal + "gates: {size: {growth: Inf%}}\n", []string{at + `3:24: "Inf%" is no percentage; write it as 10%`}},
+		{"expectations", "services:\n  - {name: a, tmpfs: [tmp], expect: {users: app, ports: 80, files: [{path: a, mode: rw}, {absent: true}]}}\n", []string{
+			at + `2:23: "tmp" is no folder of the container; write it as /tmp`, at + `2:38: unknown key "users" (did you mean "user"?)`, at + `2:57: must be a list of ports; write it as [8080]`,
+			at + `2:76: "a" is no path from the root; write it as /app/server`, at + `2:85: "rw" are no permissions; write them as "0644"`, at + "2:90: a file has no path; add `path: …`"}},
 		{"slack that is none", minimal + "gates: {regression: {startup: some, peak_memory: -1%}}\n", []string{
 			at + `3:31: "some" is no percentage; write it as 10%, or auto`, at + `3:50: "-1%" is no percentage; write it as 10%, or auto`}},
 		{"a gate that is a text", minimal + "gates: strict\n", []string{at + "3:8: must be a mapping"}},

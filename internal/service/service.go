@@ -38,6 +38,7 @@ type Service struct {
 	Smoke          [][]string        // commands run in the started container; each must exit 0
 	RunOnce        []string          // arguments with which an image that is no server must run to its end, and exit 0
 	Resources      Resources
+	Expect         Expectation
 	ReadOnly       bool     // its root file system cannot be written to when it is tried out
 	Tmpfs          []string // absolute paths that can be all the same, in memory
 }

@@ -20,6 +20,7 @@ type Platform struct {
 	Published  int64     `json:"published,omitempty"` // the same of the image that is published now; 0 where there is none
 	User       string    `json:"user"`                // the user it runs as
 	Config     Config    `json:"config"`
+	Unmet      []string  `json:"unmet,omitempty"` // what of the service's expectation it is not like
 	Findings   []Finding `json:"findings"`
 	Harmless   []Finding `json:"harmless,omitempty"`  // what VEX documents say does no harm
 	Unscanned  string    `json:"unscanned,omitempty"` // why it could not be scanned; empty if it was
@@ -104,6 +105,7 @@ func Judge(e Evidence, gates service.Gates) Verdict {
 		v.judgeSize(p, gates.Size)
 		v.judgeUser(p, gates)
 		v.judgeConfig(p, e.Port, gates.Image)
+		v.judgeExpectation(p)
 	}
 	if gates.Size.Growth > 0 && e.Unsized != "" {
 		v.unavailable(gates.Size.OnUnavailable, "its growth is not known, because the published image cannot be read: %s (`on_unavailable: warn` in gates.size lets it pass)", e.Unsized)
