@@ -558,3 +558,20 @@ func TestSlower(t *testing.T) {
 	w.commit("compare no more", map[string]string{config: strings.Replace(w.read(config), "  regression: {startup: 50%}\n", "", 1)})
 	w.checkPublished(w.mustPublish(report.ExitDone), "main")
 }
+
+// TestEmulatedPlatformIsTriedOut starts the arm64 image too, and refuses one that fails on that platform alone.
+func TestEmulatedPlatformIsTriedOut(t *testing.T) {
+	w := newWorld(t)
+	const config = ".github/ghcr-publish.yml"
+	w.commit("try out all", map[string]string{config: strings.Replace(w.read(config), "startup: {within: 30s}", "startup: {within: 30s, platforms: all}", 1)})
+	o := w.mustPublish(report.ExitDone, "--only", "auth")
+	if !strings.Contains(o.log, "✅ auth started for linux/arm64 in ") {
+		t.Errorf("the log says nothing of arm64:\n%s", o.log)
+	}
+	broken := strings.Replace(w.read("auth/Dockerfile"), "\nUSER ", "\nARG TARGETARCH\nRUN if [ \"$TARGETARCH\" = arm64 ]; then rm -r /www; fi\nUSER ", 1)
+	w.commit("break arm64", map[string]string{"auth/Dockerfile": broken})
+	o = w.mustPublish(report.ExitRefused, "--only", "auth")
+	if reasons := strings.Join(o.Services[0].Verdict.Reasons, "\n"); !strings.Contains(reasons, "for linux/arm64, under emulation, auth ") {
+		t.Errorf("reasons %q", reasons)
+	}
+}

@@ -91,6 +91,7 @@ func (p Publisher) join(ctx context.Context, r *Result, made plan.Plan, fragment
 		r.Evidence.Unsized = cmp.Or(r.Evidence.Unsized, part.Evidence.Unsized)
 		r.Candidate.Steps = append(r.Candidate.Steps, part.Steps...)
 		probes, digests = append(probes, part.Evidence.Probe), append(digests, part.Candidate)
+		r.Evidence.Emulated = append(r.Evidence.Emulated, part.Evidence.Emulated...)
 		for step, seconds := range part.Seconds {
 			r.Seconds[step] = max(r.Seconds[step], seconds) // rows work at the same time
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -239,6 +240,7 @@ func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verd
 	}
 	group.Go(func() {
 		evidence.Probe = p.probe(ctx, s, c)
+		evidence.Emulated = p.emulated(ctx, s, c)
 		// One after the other, so that neither slows the other down.
 		if evidence.Probe.Healthy && p.Gates.Regression.Set() {
 			evidence.Before = p.before(ctx, s, c, published, evidence.Unsized)
@@ -296,6 +298,39 @@ func (p Publisher) probe(ctx context.Context, s plan.Service, c Candidate) verdi
 		return p.Probe(ctx, image, platform.Platform, s.Definition, p.Gates.Startup)
 	}
 	return verdict.Probe{Unavailable: fmt.Sprintf("none of its platforms is %s, which runs here", p.Native)}
+}
+
+// slowness is how much more time an emulated platform gets.
+const slowness = 5
+
+// emulated tries out the platforms that do not run here by themselves, one after the other.
+func (p Publisher) emulated(ctx context.Context, s plan.Service, c Candidate) []verdict.Probe {
+	if !p.Gates.Startup.Emulated {
+		return nil
+	}
+	gate := p.Gates.Startup
+	gate.Within *= slowness
+	var probes []verdict.Probe
+	for _, platform := range c.Image.Platforms {
+		switch image := platformRef(c, platform); {
+		case platform.Platform == p.Native:
+		case p.NoEngine != nil:
+			probes = append(probes, verdict.Probe{Platform: platform.Platform, Unavailable: p.NoEngine.Error()})
+		case image == "":
+			probes = append(probes, verdict.Probe{Platform: platform.Platform, Unavailable: "what is not pushed is in the engine for " + p.Native + " alone"})
+		default:
+			probes = append(probes, unlessForeign(p.Probe(ctx, image, platform.Platform, s.Definition, gate)))
+		}
+	}
+	return probes
+}
+
+// unlessForeign tells an image that fails from a machine that cannot run it.
+func unlessForeign(p verdict.Probe) verdict.Probe {
+	if said := strings.Join(append(p.Log, p.Failure), " "); !p.Healthy && strings.Contains(said, "exec format error") {
+		p.Failure, p.Unavailable = "", "no emulator runs that platform here; a build with `emulation: auto` registers one"
+	}
+	return p
 }
 
 // before tries out what is published, as the candidate was. Where that is the same image, or there is none, nothing is compared.

@@ -735,3 +735,25 @@ func TestEverythingIsNewBesideAnImageThatCannotBeScanned(t *testing.T) {
 		t.Errorf("approved %v, reasons %q, notes %q", r.Approved(), r.Verdict.Reasons, notes)
 	}
 }
+
+// TestEmulatedPlatforms tries out every platform where that is asked for, with more time for those that do not run by themselves.
+func TestEmulatedPlatforms(t *testing.T) {
+	t.Parallel()
+	for _, all := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage()
+			s.Gates.Startup.Emulated = all
+			r := s.Work(t.Context(), []plan.Service{planned("a", plan.Build)})[0]
+			if tried := len(s.did("probe linux/arm64")); (tried == 1) != all || len(r.Evidence.Emulated) != tried || len(s.did("probe linux/amd64")) != 1 {
+				t.Errorf("all %v: %q", all, s.did("probe"))
+			}
+			if all && !strings.HasSuffix(s.did("probe linux/arm64")[0], "within 2m30s") {
+				t.Errorf("an emulated platform is tried %q", s.did("probe linux/arm64"))
+			}
+		})
+	}
+	foreign := unlessForeign(verdict.Probe{Failure: "api ended with exit code 1", Log: []string{"exec /server: exec format error"}})
+	if own := unlessForeign(verdict.Probe{Failure: "api ended"}); foreign.Unavailable == "" || foreign.Failure != "" || own.Failure == "" {
+		t.Errorf("%+v, %+v", foreign, own)
+	}
+}

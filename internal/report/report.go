@@ -4,6 +4,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -81,9 +82,10 @@ type Service struct {
 	CPUSeconds      float64            `json:"cpu_seconds"`
 	Processes       int64              `json:"processes"`
 	UnpackedBytes   int64              `json:"unpacked_bytes"`
-	Route           string             `json:"route,omitempty"` // how the started container was reached
-	Compared        []Figure           `json:"compared"`        // with the image that was published, and with what is usual
-	Seconds         map[string]float64 `json:"seconds"`         // by part of the run
+	Emulated        []Trial            `json:"emulated,omitempty"` // of platforms that do not run by themselves
+	Route           string             `json:"route,omitempty"`    // how the started container was reached
+	Compared        []Figure           `json:"compared"`           // with the image that was published, and with what is usual
+	Seconds         map[string]float64 `json:"seconds"`            // by part of the run
 	Steps           []Step             `json:"steps"`
 	CacheHitRate    float64            `json:"cache_hit_rate"` // of the Dockerfile's instructions, 0 to 1
 	Log             []string           `json:"log,omitempty"`  // last lines of a container that was not healthy
@@ -120,6 +122,14 @@ type Moved struct {
 type Kept struct {
 	Tag string `json:"tag"`
 	Why string `json:"why"`
+}
+
+// A Trial is that of one platform.
+type Trial struct {
+	Platform       string  `json:"platform"`
+	Healthy        bool    `json:"healthy"`
+	StartupSeconds float64 `json:"startup_seconds"`
+	Failure        string  `json:"failure,omitempty"`
 }
 
 // A Figure is one measured quantity beside what it was. Less is better.
@@ -220,6 +230,9 @@ func newService(r publish.Result) Service {
 	rate, _ := buildx.HitRate(r.Candidate.Steps)
 	s.CacheHitRate = round(rate)
 	s.Compared = comparison(r)
+	for _, p := range r.Evidence.Emulated {
+		s.Emulated = append(s.Emulated, Trial{p.Platform, p.Healthy, round(p.Started.Seconds()), cmp.Or(p.Failure, p.Unavailable)})
+	}
 	if r.Signed.By() != "" {
 		s.Signature = &r.Signed
 	}

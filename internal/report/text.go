@@ -71,6 +71,13 @@ func Lines(results []publish.Result, gates service.Gates) []string {
 			sick = append(sick, r.Plan.Name)
 			lines = append(lines, fmt.Sprintf("❌ %s did not start: %s", r.Plan.Name, cmp.Or(probe.Failure, "nobody tried")))
 		}
+		for _, p := range r.Evidence.Emulated {
+			if p.Healthy {
+				lines = append(lines, fmt.Sprintf("✅ %s started for %s in %.1f seconds, under emulation", r.Plan.Name, p.Platform, p.Started.Seconds()))
+			} else {
+				lines = append(lines, fmt.Sprintf("❌ %s did not start for %s: %s", r.Plan.Name, p.Platform, cmp.Or(p.Failure, p.Unavailable)))
+			}
+		}
 		for _, p := range r.Evidence.Platforms {
 			if gates.Size.Max > 0 && p.Compressed > gates.Size.Max {
 				large = append(large, fmt.Sprintf("%s for %s is %s", r.Plan.Name, p.Platform, units.HumanSize(float64(p.Compressed))))

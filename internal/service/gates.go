@@ -57,6 +57,7 @@ func (g Gates) Of(kind string) FindingGate {
 type StartupGate struct {
 	Within        time.Duration
 	StableFor     time.Duration // how long it must stay healthy, then
+	Emulated      bool          // the platforms that do not run here by themselves are tried out too
 	OnUnavailable string
 }
 
@@ -138,7 +139,7 @@ func (r reader) gates(n *yaml.Node, g *Gates) {
 			})
 		},
 		"startup": func(n *yaml.Node) {
-			r.mapping(n, map[string]field{"within": r.duration(&g.Startup.Within), "stable_for": r.duration(&g.Startup.StableFor), "on_unavailable": unavailable(&g.Startup.OnUnavailable)})
+			r.mapping(n, map[string]field{"within": r.duration(&g.Startup.Within), "stable_for": r.duration(&g.Startup.StableFor), "platforms": r.demandOr(&g.Startup.Emulated, "all", "native"), "on_unavailable": unavailable(&g.Startup.OnUnavailable)})
 		},
 		"size": func(n *yaml.Node) {
 			r.mapping(n, map[string]field{"max": r.size(&g.Size.Max), "unpacked": r.size(&g.Size.Unpacked), "growth": r.percent(&g.Size.Growth), "on_unavailable": unavailable(&g.Size.OnUnavailable)})
@@ -160,10 +161,13 @@ func (r reader) gates(n *yaml.Node, g *Gates) {
 }
 
 // demand reads the word that demands something, or any.
-func (r reader) demand(into *bool, word string) field {
+func (r reader) demand(into *bool, word string) field { return r.demandOr(into, word, "any") }
+
+// demandOr reads the word that demands something, or the other one.
+func (r reader) demandOr(into *bool, word, other string) field {
 	return func(n *yaml.Node) {
 		var said string
-		r.enum(&said, word, "any")(n)
+		r.enum(&said, word, other)(n)
 		*into = said == word
 	}
 }

@@ -31,6 +31,7 @@ func (v *Verdict) judgeProbe(e Evidence, gate service.StartupGate) {
 	}
 	switch {
 	case e.Part && p.Platform == "" && p.Failure == "": // another part is tried out where its platform runs
+	case p.Platform == "" && len(e.Emulated) > 0: // none of its platforms runs by itself
 	case p.Unavailable != "":
 		v.unavailable(gate.OnUnavailable, "the image could not be tried out: %s", p.Unavailable)
 	case p.Failure != "":
@@ -39,6 +40,20 @@ func (v *Verdict) judgeProbe(e Evidence, gate service.StartupGate) {
 		v.refuse("the image was not tried out")
 	case p.Started > gate.Within:
 		v.refuse("it took %s to become healthy, more than %s", p.Started.Round(100*time.Millisecond), gate.Within)
+	}
+}
+
+// judgeEmulated judges the trials of platforms that do not run by themselves. An emulator is slow, and says nothing of how fast they are.
+func (v *Verdict) judgeEmulated(e Evidence, gate service.StartupGate) {
+	for _, p := range e.Emulated {
+		switch {
+		case p.Unavailable != "":
+			v.unavailable(gate.OnUnavailable, "the image could not be tried out for %s: %s", p.Platform, p.Unavailable)
+		case p.Failure != "":
+			v.refuse("for %s, under emulation, %s", p.Platform, p.Failure)
+		case !p.Healthy:
+			v.refuse("the image was not tried out for %s", p.Platform)
+		}
 	}
 }
 

@@ -38,6 +38,8 @@ type Evidence struct {
 	Unsized   string      `json:"unsized,omitempty"` // why it is not known how large the published image is
 	Database  Database    `json:"database,omitzero"` // that was scanned by; zero where nothing was
 	Probe     Probe       `json:"probe"`
+	// Emulated are trials of the image's other platforms, where they are asked for.
+	Emulated []Probe `json:"emulated,omitempty"`
 	// Before is the same trial of the image that is published now; nil where there is none, or nobody wants to compare.
 	Before *Probe  `json:"before,omitempty"`
 	Usual  History `json:"usual,omitempty"` // what earlier runs saw
@@ -111,6 +113,7 @@ func Judge(e Evidence, gates service.Gates) Verdict {
 		v.unavailable(gates.Size.OnUnavailable, "its growth is not known, because the published image cannot be read: %s (`on_unavailable: warn` in gates.size lets it pass)", e.Unsized)
 	}
 	v.judgeProbe(e, gates.Startup)
+	v.judgeEmulated(e, gates.Startup)
 	v.judgeUnpacked(e.Probe, gates.Size)
 	v.judgeRegression(e, gates.Regression)
 	return v

@@ -71,6 +71,18 @@ func TestJudge(t *testing.T) {
 		{"never tried out", func(e *Evidence, _ *service.Gates) { e.Probe = Probe{} }, "was not tried out"},
 		{"not healthy", func(e *Evidence, _ *service.Gates) { e.Probe = Probe{Failure: "exited with code 1"} }, "exited with code 1"},
 		{"slow", func(e *Evidence, _ *service.Gates) { e.Probe.Started = time.Minute }, "took 1m0s"},
+		{"another platform fails", func(e *Evidence, _ *service.Gates) {
+			e.Emulated = []Probe{{Platform: "linux/arm64", Failure: "api ended"}}
+		}, "for linux/arm64, under emulation, api ended"},
+		{"another platform is slow, which says nothing", func(e *Evidence, _ *service.Gates) {
+			e.Emulated = []Probe{{Platform: "linux/arm64", Healthy: true, Started: time.Minute}}
+		}, ""},
+		{"no emulator", func(e *Evidence, _ *service.Gates) {
+			e.Emulated = []Probe{{Platform: "linux/arm64", Unavailable: "no emulator"}}
+		}, "could not be tried out for linux/arm64: no emulator"},
+		{"only emulated platforms", func(e *Evidence, _ *service.Gates) {
+			e.Probe, e.Emulated = Probe{Unavailable: "none runs here"}, []Probe{{Platform: "linux/arm64", Healthy: true}}
+		}, ""},
 		{"no engine", func(e *Evidence, _ *service.Gates) { e.Probe = Probe{Unavailable: "no socket"} }, "could not be tried out: no socket"},
 	}
 	for _, c := range cases {
