@@ -82,7 +82,7 @@ func (p Publisher) join(ctx context.Context, r *Result, made plan.Plan, fragment
 		r.Err = err
 		return
 	}
-	r.Evidence.Wanted, r.Evidence.Port = r.Plan.Platforms, r.Plan.Definition.Port
+	r.Evidence.Wanted, r.Evidence.Port, r.Evidence.Latest = r.Plan.Platforms, r.Plan.Definition.Port, latestBases(r.Plan)
 	var digests []string
 	var probes []verdict.Probe
 	for _, part := range parts {

@@ -222,7 +222,7 @@ func summary(v verdict.Verdict) string {
 // gather collects all evidence on a candidate at the same time: each platform's findings and size,
 // and how it starts.
 func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verdict.Evidence {
-	evidence := verdict.Evidence{Candidate: c.Image.Ref, Wanted: s.Platforms, Port: s.Definition.Port, Part: s.Part, Usual: p.Usual[s.Name]}
+	evidence := verdict.Evidence{Candidate: c.Image.Ref, Wanted: s.Platforms, Port: s.Definition.Port, Latest: latestBases(s), Part: s.Part, Usual: p.Usual[s.Name]}
 	published, err := p.published(ctx, s)
 	evidence.Unsized = text(err)
 	evidence.Platforms = make([]verdict.Platform, len(c.Image.Platforms))
@@ -249,6 +249,17 @@ func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verd
 	group.Wait()
 	evidence.Database = p.Database()
 	return evidence
+}
+
+// latestBases are the images that a service is made from under the tag latest, but for those of the same configuration.
+func latestBases(s plan.Service) []string {
+	var latest []string
+	for _, b := range s.Bases {
+		if b.Service == "" && strings.HasSuffix(b.Ref, ":latest") {
+			latest = append(latest, b.Ref)
+		}
+	}
+	return latest
 }
 
 // published reads by platform what is published of a service now; nothing where there is none.

@@ -75,6 +75,7 @@ type SizeGate struct {
 type ImageGate struct {
 	Healthcheck bool // it must have one
 	ExposedPort bool // it must expose the service's port
+	Versioned   bool // it must be made from no image under the tag latest
 	NoSecrets   bool // nothing in its environment and history may look like a secret
 }
 
@@ -150,7 +151,7 @@ func (r reader) gates(n *yaml.Node, g *Gates) {
 		},
 		"image": func(n *yaml.Node) {
 			i := &g.Image
-			r.mapping(n, map[string]field{"healthcheck": r.demand(&i.Healthcheck, "required"), "exposed_port": r.demand(&i.ExposedPort, "match"), "secrets": r.demand(&i.NoSecrets, "refuse")})
+			r.mapping(n, map[string]field{"healthcheck": r.demand(&i.Healthcheck, "required"), "exposed_port": r.demand(&i.ExposedPort, "match"), "base": r.demand(&i.Versioned, "versioned"), "secrets": r.demand(&i.NoSecrets, "refuse")})
 		},
 		"user": func(n *yaml.Node) {
 			var who string

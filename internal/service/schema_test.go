@@ -278,7 +278,7 @@ func TestSchemaHasTheGatesDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(DefaultGates(), mustLoad(t, workspace(minimal+string(file))).Gates); diff != "" || given != 19 {
+	if diff := cmp.Diff(DefaultGates(), mustLoad(t, workspace(minimal+string(file))).Gates); diff != "" || given != 20 {
 		t.Errorf("with the schema's %d defaults (-want +got):\n%s", given, diff)
 	}
 	for def, want := range map[string][]string{"severity": severities, "on_unavailable": {OnUnavailableRefuse, OnUnavailableWarn}} {

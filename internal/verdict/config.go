@@ -61,6 +61,12 @@ func (v *Verdict) judgeConfig(p Platform, port int, gate service.ImageGate) {
 	}
 }
 
+func (v *Verdict) judgeBases(latest []string, gate service.ImageGate) {
+	if gate.Versioned && len(latest) > 0 {
+		v.refuse("it is made from %s, which is another image tomorrow; name a version, or a digest", strings.Join(latest, ", "))
+	}
+}
+
 func list(items []string) string {
 	if len(items) == 0 {
 		return "no port"

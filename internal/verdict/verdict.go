@@ -31,9 +31,10 @@ type Platform struct {
 // Evidence is all that a candidate is judged by. It is plain data: what was seen on one machine may be
 // judged on another.
 type Evidence struct {
-	Candidate name.Digest `json:"-"`              // the image index
-	Wanted    []string    `json:"wanted"`         // platforms that were asked for
-	Port      int         `json:"port,omitempty"` // where the service answers; 0 where it says nothing
+	Candidate name.Digest `json:"-"`                // the image index
+	Wanted    []string    `json:"wanted"`           // platforms that were asked for
+	Port      int         `json:"port,omitempty"`   // where the service answers; 0 where it says nothing
+	Latest    []string    `json:"latest,omitempty"` // base images under the tag latest
 	Platforms []Platform  `json:"platforms"`
 	Unsized   string      `json:"unsized,omitempty"` // why it is not known how large the published image is
 	Database  Database    `json:"database,omitzero"` // that was scanned by; zero where nothing was
@@ -112,6 +113,7 @@ func Judge(e Evidence, gates service.Gates) Verdict {
 	if gates.Size.Growth > 0 && e.Unsized != "" {
 		v.unavailable(gates.Size.OnUnavailable, "its growth is not known, because the published image cannot be read: %s (`on_unavailable: warn` in gates.size lets it pass)", e.Unsized)
 	}
+	v.judgeBases(e.Latest, gates.Image)
 	v.judgeProbe(e, gates.Startup)
 	v.judgeEmulated(e, gates.Startup)
 	v.judgeUnpacked(e.Probe, gates.Size)

@@ -61,6 +61,9 @@ func TestJudge(t *testing.T) {
 			e.Port, g.Image.ExposedPort = 3001, true
 			e.Platforms[0].Config.Exposed, e.Platforms[1].Config.Exposed = []string{"3001/tcp"}, []string{"80/tcp"}
 		}, "linux/arm64 exposes 80/tcp, and the service's port is 3001"},
+		{"made from latest", func(e *Evidence, g *service.Gates) {
+			e.Latest, g.Image.Versioned = []string{"docker.io/library/busybox:latest"}, true
+		}, "it is made from docker.io/library/busybox:latest, which is another image tomorrow"},
 		{"a secret", func(e *Evidence, g *service.Gates) {
 			e.Platforms[1].Config.Secrets, g.Image.NoSecrets = []string{"ENV API_TOKEN"}, true
 		}, "linux/arm64 seems to hold secrets, which everybody reads who pulls it: ENV API_TOKEN"},
