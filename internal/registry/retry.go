@@ -43,12 +43,30 @@ type patient struct {
 }
 
 func (p patient) RoundTrip(request *http.Request) (*http.Response, error) {
+	request, err := rewound(request)
+	if err != nil {
+		return nil, err
+	}
 	one := &attempt{request: request}
 	client := &retryablehttp.Client{
 		HTTPClient: &http.Client{Transport: proving{p.base, patience}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		RetryMax:   repeats, RetryWaitMin: firstPause, RetryWaitMax: longest, CheckRetry: one.again, Backoff: backoff, ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
 	return (&retryablehttp.RoundTripper{Client: client}).RoundTrip(request)
+}
+
+// rewound is a request with its body from the beginning: a token that has expired makes the library send it once more as it is.
+func rewound(request *http.Request) (*http.Request, error) {
+	if request.GetBody == nil {
+		return request, nil
+	}
+	body, err := request.GetBody()
+	if err != nil {
+		return nil, fmt.Errorf("sending a body again: %w", err)
+	}
+	request = request.Clone(request.Context())
+	request.Body = body
+	return request, nil
 }
 
 // backoff waits as the registry asks, as long as that is not for ever.
@@ -184,7 +202,18 @@ func prove(request *http.Request, answer *http.Response) error {
 func (c *Client) carrier() http.RoundTripper { return patient{c.wire()} }
 
 // once carries requests that must not be repeated without a new look at what they change.
-func (c *Client) once() http.RoundTripper { return proving{c.wire(), patience} }
+func (c *Client) once() http.RoundTripper { return whole{proving{c.wire(), patience}} }
+
+// A whole transport sends bodies from the beginning.
+type whole struct{ base http.RoundTripper }
+
+func (w whole) RoundTrip(request *http.Request) (*http.Response, error) {
+	request, err := rewound(request)
+	if err != nil {
+		return nil, err
+	}
+	return w.base.RoundTrip(request)
+}
 
 func (c *Client) wire() http.RoundTripper {
 	if c.Transport != nil {

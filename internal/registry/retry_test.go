@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -124,6 +125,32 @@ func outcomeOf(answer *http.Response, err error) string {
 		return err.Error()
 	}
 	return string(body)
+}
+
+// TestSendsTheWholeBodyEachTime sends a request again as the library does where a token has expired: with its body read.
+func TestSendsTheWholeBodyEachTime(t *testing.T) {
+	t.Parallel()
+	var sent []string
+	base := roundTripper(func(r *http.Request) (*http.Response, error) {
+		body, err := io.ReadAll(r.Body)
+		sent = append(sent, string(body))
+		return &http.Response{StatusCode: http.StatusAccepted, Body: http.NoBody, Request: r}, err
+	})
+	client := &Client{Transport: base}
+	for _, carrier := range []http.RoundTripper{client.carrier(), client.once()} {
+		for _, method := range []string{http.MethodPatch, http.MethodPut} {
+			request, err := http.NewRequestWithContext(t.Context(), method, "https://registry.example/v2/octo/backend/blobs/uploads/1", strings.NewReader("layer"))
+			must(t, err)
+			for range 2 {
+				answer, err := carrier.RoundTrip(request)
+				must(t, err)
+				answer.Body.Close()
+			}
+		}
+	}
+	if want := slices.Repeat([]string{"layer"}, 8); !slices.Equal(sent, want) {
+		t.Errorf("sent %q", sent)
+	}
 }
 
 // TestWaitsAsLongAsItIsAsked counts the seconds that a registry asks for, but not hours.
