@@ -45,10 +45,10 @@ func (s *session) uploadFindings(ctx context.Context, judged []publish.Result) [
 	if s.job.Config.CodeScanning == "off" || s.job.Config.Token == "" || e.Repository == "" || e.Name == "local" {
 		return nil
 	}
-	uploading, cancel := context.WithTimeoutCause(ctx, uploadTime, fmt.Errorf("GitHub did not take them within %s", uploadTime))
+	uploading, cancel := context.WithTimeoutCause(ctx, uploadTime, fmt.Errorf("GitHub gave no answer within %s", uploadTime))
 	defer cancel()
 	err = s.upload(uploading, files.Texts)
-	if err != nil && uploading.Err() != nil {
+	if err != nil && uploading.Err() != nil && !errors.Is(err, github.ErrPending) {
 		err = context.Cause(uploading)
 	}
 	if errors.Is(err, github.ErrUnavailable) && e.Actor == "dependabot[bot]" {
@@ -184,8 +184,9 @@ func (j job) findingsRef(ctx context.Context) (string, error) {
 	case merge && e.SHA != e.TriggerSHA:
 		return pull + "/head", nil // checked out instead of the merge commit that the event names
 	case strings.HasPrefix(e.Ref, "refs/tags/") && e.DefaultBranch != "":
-		if tip, err := j.Repo.Commit(ctx, "refs/remotes/origin/"+e.DefaultBranch); err == nil && tip == e.SHA {
-			return "refs/heads/" + e.DefaultBranch, nil
+		branch := "refs/heads/" + e.DefaultBranch
+		if tip, err := j.tip(branch)(ctx); err == nil && tip == e.SHA {
+			return branch, nil
 		}
 	}
 	return e.Ref, nil

@@ -130,7 +130,8 @@ func TestProcessed(t *testing.T) {
 	}{
 		{"at once", 0, nil, nil, ""},
 		{"after a while", 2, nil, []time.Duration{5 * time.Second, 10 * time.Second}, ""},
-		{"too late", 9, nil, []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second}, ErrPending.Error()},
+		{"at the last look", 5, nil, []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second}, ""},
+		{"too late", 6, nil, []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second}, ErrPending.Error()},
 		{"with errors", 1, []string{"rule 7 has no id", "and no name"}, []time.Duration{5 * time.Second}, "GitHub says: rule 7 has no id; and no name"},
 	}
 	for _, c := range cases {
@@ -167,7 +168,25 @@ func TestProcessedEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	late := errors.New("too late")
 	client.pause = func(ctx context.Context, _ time.Duration) error { cancel(late); return pause(ctx, time.Hour) }
-	if err := client.Processed(ctx, id); !errors.Is(err, late) {
+	if err := client.Processed(ctx, id); !errors.Is(err, late) || !errors.Is(err, ErrPending) {
+		t.Errorf("Processed() = %v", err)
+	}
+}
+
+// TestProcessedEndsInTheMiddleOfALook has the time end while GitHub is asked, which does not make the upload one that was not taken.
+func TestProcessedEndsInTheMiddleOfALook(t *testing.T) {
+	t.Parallel()
+	server := githubtest.Start(token)
+	defer server.Close()
+	client := open(t, server)
+	id, err := client.UploadSARIF(t.Context(), sha, "refs/heads/main", []byte(sarif))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	late := errors.New("too late")
+	cancel(late)
+	if err := client.Processed(ctx, id); !errors.Is(err, late) || !errors.Is(err, ErrPending) {
 		t.Errorf("Processed() = %v", err)
 	}
 }

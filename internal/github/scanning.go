@@ -37,7 +37,7 @@ func (c *Client) UploadSARIF(ctx context.Context, sha, ref string, sarif []byte)
 	return taken.GetID(), explain(err)
 }
 
-// polls is how often an upload is asked after, with twice the pause each time from firstPause on, as GitHub's own action does:
+// polls is how often an upload is asked after again, with twice the pause each time from firstPause on, as GitHub's own action does:
 // https://github.com/github/codeql-action/blob/main/src/upload-lib.ts
 const (
 	polls      = 5
@@ -47,33 +47,35 @@ const (
 // ErrPending tells that GitHub has taken an upload and not come to processing it.
 var ErrPending = errors.New("GitHub has not processed them yet")
 
-// Processed waits until GitHub has processed an upload, and tells what it found wrong with it.
+// Processed waits until GitHub has processed an upload, and tells what it found wrong with it. Where that does not come to an end
+// in time, the error is ErrPending.
 // https://docs.github.com/en/rest/code-scanning/code-scanning#get-information-about-a-sarif-upload
 func (c *Client) Processed(ctx context.Context, id string) error {
-	wait := firstPause
-	for range polls {
-		status, err := c.status(ctx, id)
-		if err != nil {
-			return err
+	status, err := c.status(ctx, id)
+	for again, wait := 0, firstPause; err == nil && !status.ended() && again < polls; again, wait = again+1, 2*wait {
+		if err = c.pause(ctx, wait); err == nil {
+			status, err = c.status(ctx, id)
 		}
-		switch status.Status {
-		case "complete":
-			return nil
-		case "failed":
-			return fmt.Errorf("processing the findings, GitHub says: %s", cmp.Or(strings.Join(status.Errors, "; "), "no reason"))
-		}
-		if err := c.pause(ctx, wait); err != nil {
-			return err
-		}
-		wait *= 2
 	}
-	return ErrPending
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", ErrPending, context.Cause(ctx))
+	case err != nil:
+		return err
+	case status.Status == "failed":
+		return fmt.Errorf("processing the findings, GitHub says: %s", cmp.Or(strings.Join(status.Errors, "; "), "no reason"))
+	case !status.ended():
+		return ErrPending
+	}
+	return nil
 }
 
 type processing struct {
 	Status string   `json:"processing_status"`
 	Errors []string `json:"errors"`
 }
+
+func (p processing) ended() bool { return p.Status == "complete" || p.Status == "failed" }
 
 func (c *Client) status(ctx context.Context, id string) (processing, error) {
 	var status processing
