@@ -27,7 +27,7 @@ func (s *session) uploadFindings(ctx context.Context, judged []publish.Result) [
 	for _, r := range judged {
 		for _, p := range r.Evidence.Platforms {
 			if p.Unscanned == "" {
-				analyses = append(analyses, analysis(r.Plan.Definition, p))
+				analyses = append(analyses, s.analysis(r.Plan.Definition, p))
 			}
 		}
 	}
@@ -193,9 +193,10 @@ func (j job) findingsRef(ctx context.Context) (string, error) {
 }
 
 // analysis is what was found in one platform's image, shown at the Dockerfile, or at the configuration that holds its text.
-func analysis(d service.Service, p verdict.Platform) scan.Analysis {
+func (s *session) analysis(d service.Service, p verdict.Platform) scan.Analysis {
 	a := scan.Analysis{Service: d.Name, Platform: p.Platform, File: d.Dockerfile, Findings: p.Findings}
 	if d.Inline == "" {
+		a.Line = scan.FinalStage(s.readFile, d, p.Platform)
 		return a
 	}
 	place := strings.Split(d.At, ":")

@@ -9,6 +9,9 @@ import (
 
 // Origins tell which line of a Dockerfile made a layer of the image that it was built into.
 type Origins struct {
+	// Final is the line that the target's own stage begins at; 0 where it is not known.
+	Final int
+
 	from  Origin   // what the first of the stages begins with
 	order []Origin // the instructions of all stages down to the target, in order; each is one entry of the image's history
 }
@@ -39,7 +42,7 @@ func ReadOrigins(text []byte, o Options) (Origins, error) {
 	if err != nil {
 		return Origins{}, err
 	}
-	var all Origins
+	all := Origins{Final: s.line}
 	for ; s != nil && s.line > 0; s = s.base {
 		all.from = Origin{Line: s.line, Instruction: oneLine(s.source)}
 		if !s.replaced {

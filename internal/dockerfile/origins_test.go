@@ -77,6 +77,18 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
+func TestFinalStage(t *testing.T) {
+	t.Parallel()
+	for target, want := range map[string]int{"": 10, "build": 3, "base": 5} {
+		if got, err := ReadOrigins([]byte(staged), Options{Target: target}); err != nil || got.Final != want {
+			t.Errorf("target %q: line %d, %v; want %d", target, got.Final, err, want)
+		}
+	}
+	if got, err := ReadOrigins([]byte("# syntax=example.com/other\nFROM a\n"), Options{}); err != nil || got.Final != 0 {
+		t.Errorf("another language: line %d, %v", got.Final, err)
+	}
+}
+
 func TestOriginsOfWhatIsNoDockerfile(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "RUN x", "FROM a\nNONE b", "FROM a AS b"} {

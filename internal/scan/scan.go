@@ -97,23 +97,33 @@ func (s *Scanner) Scan(ctx context.Context, t Target) ([]verdict.Finding, error)
 	return findings, nil
 }
 
-// origins finds the lines of the Dockerfile that made each step of an image's history, from step 1. What cannot be read tells
-// nothing, which is no reason not to scan.
+// origins finds the lines of the Dockerfile that made each step of an image's history, from step 1.
 func (s *Scanner) origins(t Target, history []string) map[int]dockerfile.Origin {
-	text := []byte(t.Service.Inline)
-	if len(text) == 0 && s.ReadFile != nil {
-		text, _ = s.ReadFile(t.Service.Dockerfile)
-	}
-	read, err := dockerfile.ReadOrigins(text, dockerfile.Options{Target: t.Service.Target, Args: t.Service.BuildArgs,
-		Platforms: []string{t.Platform}, Contexts: slices.Sorted(maps.Keys(t.Service.Contexts))})
-	if err != nil {
-		return nil
-	}
 	steps := map[int]dockerfile.Origin{}
-	for i, origin := range read.Of(history) {
+	for i, origin := range readOrigins(s.ReadFile, t.Service, t.Platform).Of(history) {
 		steps[i+1] = origin
 	}
 	return steps
+}
+
+// FinalStage is the line that the stage of the Dockerfile begins at which the image is of, where what nobody knows the line of
+// is shown; 0 where it cannot be told.
+func FinalStage(readFile func(name string) ([]byte, error), d service.Service, platform string) int {
+	return readOrigins(readFile, d, platform).Final
+}
+
+// readOrigins reads a service's Dockerfile. What cannot be read tells nothing, which is no reason not to scan.
+func readOrigins(readFile func(name string) ([]byte, error), d service.Service, platform string) dockerfile.Origins {
+	text := []byte(d.Inline)
+	if len(text) == 0 && readFile != nil {
+		text, _ = readFile(d.Dockerfile)
+	}
+	read, err := dockerfile.ReadOrigins(text, dockerfile.Options{Target: d.Target, Args: d.BuildArgs,
+		Platforms: []string{platform}, Contexts: slices.Sorted(maps.Keys(d.Contexts))})
+	if err != nil {
+		return dockerfile.Origins{}
+	}
+	return read
 }
 
 // kinds of findings, by the scanner that finds them.
