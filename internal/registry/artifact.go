@@ -32,7 +32,7 @@ func (c *Client) Keep(ctx context.Context, image, mediaType string, data []byte)
 	if err != nil {
 		return name.Digest{}, err
 	}
-	if err := remote.Write(ref, artifact, c.options(ctx, ref.Repository)...); err != nil {
+	if err := remote.Write(ref, artifact, c.writing(ctx, ref.Repository)...); err != nil {
 		return name.Digest{}, fmt.Errorf("storing %s: %w", ref, err)
 	}
 	return ref, nil

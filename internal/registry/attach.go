@@ -60,7 +60,7 @@ func (c *Client) refer(ctx context.Context, image name.Digest, subject v1.Descri
 	artifact := artifactManifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: file.MediaType, Annotations: file.Annotations,
 		Subject: v1.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}}
 	for _, blob := range []v1.Layer{config, layer} {
-		if err := remote.WriteLayer(image.Repository, blob, c.options(ctx, image.Repository)...); err != nil {
+		if err := remote.WriteLayer(image.Repository, blob, c.writing(ctx, image.Repository)...); err != nil {
 			return v1.Descriptor{}, false, err
 		}
 		desc, err := partial.Descriptor(blob)

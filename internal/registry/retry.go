@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -220,6 +221,11 @@ func (c *Client) wire() http.RoundTripper {
 		return c.Transport
 	}
 	return remote.DefaultTransport
+}
+
+// writing is how blobs are sent: an upload is not repeated in parts, so as a whole it is more often.
+func (c *Client) writing(ctx context.Context, repo name.Repository) []remote.Option {
+	return append(c.options(ctx, repo), remote.WithRetryBackoff(remote.Backoff{Duration: firstPause, Factor: 2, Jitter: 0.1, Steps: 8}))
 }
 
 func never(error) bool { return false }
