@@ -94,8 +94,8 @@ func (s *session) complete(ctx context.Context, entry promote.Entry, results []p
 	finished := s.work(ctx, services)
 	publisher := s.publisher()
 	publisher.PerService, publisher.Begin, publisher.End = true, nil, nil
-	promoter := s.promoter()
-	promoter.Commit, promoter.Tip, promoter.Force = entry.Commit, s.job.tip(entry.Ref), false
+	promoter := s.promoter(entry.Commit, entry.Ref)
+	promoter.Force = false
 	publisher.Promote = promoter.Promote
 	publisher.Decide(ctx, finished)
 	done = true

@@ -135,7 +135,7 @@ func (s *session) publisher() publish.Publisher {
 	p := publish.Publisher{
 		Build: s.build, Reuse: s.reuse, Published: s.published, Index: s.index,
 		Promote: func(ctx context.Context, service plan.Service, approval verdict.Approval) ([]tags.Move, error) {
-			moves, err := s.promoter().Promote(ctx, service, approval)
+			moves, err := s.promoter(s.job.Event.SHA, s.job.Event.Ref).Promote(ctx, service, approval)
 			return moves, hint(err)
 		},
 		Tell: s.log.Printf, Now: s.process.Now, Gates: config.Gates, Usual: s.usual, Native: s.native, NoEngine: s.noEngine,
@@ -177,10 +177,11 @@ func (s *session) readFile(name string) ([]byte, error) {
 	return root.ReadFile(name)
 }
 
-func (s *session) promoter() promote.Promoter {
+// promoter moves tags for a run of a commit and a ref: this one, or another that was killed.
+func (s *session) promoter(commit, ref string) promote.Promoter {
 	p := promote.Promoter{Resolve: s.registry.Resolve, Tag: s.registry.Tag, Tags: s.registry.Tags, Versions: s.job.Rules.Published,
-		Commit: s.job.Event.SHA, IsAncestor: s.job.Repo.IsAncestor, Tip: s.job.tip(s.job.Event.Ref), InputsAt: s.job.planner().InputsAt, Force: s.job.Config.ForceMove}
-	if trunk := "refs/heads/" + s.job.Event.DefaultBranch; s.job.Event.DefaultBranch != "" && s.job.Event.Ref != trunk {
+		Commit: commit, IsAncestor: s.job.Repo.IsAncestor, Tip: s.job.tip(ref), InputsAt: s.job.planner().InputsAt, Force: s.job.Config.ForceMove}
+	if trunk := "refs/heads/" + s.job.Event.DefaultBranch; s.job.Event.DefaultBranch != "" && ref != trunk {
 		p.Trunk = s.job.tip(trunk)
 	}
 	return p
