@@ -46,7 +46,7 @@ type Tag struct {
 	// Line is the part of the version that a Release tag follows: "1.2", "1", a channel of prereleases such as "beta", or
 	// empty for all releases.
 	Line string `json:"line,omitempty"`
-	// Shared is set for a Branch tag that every branch gives, and not only the one that it follows.
+	// Shared is set for a Branch tag that the default branch gives as well, such as latest, and that is not this branch's own.
 	Shared bool `json:"shared,omitempty"`
 	// Repaired is what the rule gave, where that is no tag and Name was made of it; else empty.
 	Repaired string `json:"repaired,omitempty"`
@@ -145,7 +145,20 @@ func (r rule) render(e Event, f Flavor) (tag Tag, latest bool, reason string) {
 	if reason = tag.mend(e.expand(r.affix("prefix", f.Prefix)) + tag.Name + e.expand(r.affix("suffix", f.Suffix))); reason != "" {
 		return Tag{}, false, reason
 	}
+	tag.Shared = r.kind == "raw" && r.isShared(e, f, tag.Name)
 	return tag, latest, ""
+}
+
+// isShared reports whether the default branch gives a tag of the same name. A branch's own name is its own: what a workflow has
+// enabled for that branch alone reads as if it were enabled everywhere.
+func (r rule) isShared(e Event, f Flavor, name string) bool {
+	branch, trunk := cutOrEmpty(e.Ref, "refs/heads/"), "refs/heads/"+e.DefaultBranch
+	if e.DefaultBranch == "" || e.Ref == trunk || name == repaired(sanitise(branch)) {
+		return false
+	}
+	e.Ref = trunk
+	there, _, reason := r.render(e, f)
+	return reason == "" && there.Name == name
 }
 
 // bare gives the rule's tag as it is before prefix and suffix.
@@ -169,7 +182,7 @@ func (r rule) bare(e Event) (tag Tag, latest bool, reason string) {
 	case "ref":
 		return r.ref(e)
 	case "raw":
-		return Tag{Name: e.expand(r.attrs["value"]), Kind: Branch, Shared: true}, false, ""
+		return Tag{Name: e.expand(r.attrs["value"]), Kind: Branch}, false, ""
 	default: // sha
 		if r.attrs["format"] == "long" {
 			return Tag{Name: e.SHA, Kind: Commit}, false, ""
