@@ -180,7 +180,8 @@ func (s *session) readFile(name string) ([]byte, error) {
 // promoter moves tags for a run of a commit and a ref: this one, or another that was killed.
 func (s *session) promoter(commit, ref string) promote.Promoter {
 	p := promote.Promoter{Resolve: s.registry.Resolve, Tag: s.registry.Tag, Tags: s.registry.Tags, Versions: s.job.Rules.Published,
-		Commit: commit, IsAncestor: s.job.Repo.IsAncestor, Tip: s.job.tip(ref), InputsAt: s.job.planner().InputsAt, Force: s.job.Config.ForceMove}
+		Commit: commit, IsAncestor: s.job.Repo.IsAncestor, Tip: s.job.tip(ref),
+		GitTag: strings.HasPrefix(ref, "refs/tags/"), Fetch: s.job.Repo.Fetch, InputsAt: s.job.planner().InputsAt, Force: s.job.Config.ForceMove}
 	if trunk := "refs/heads/" + s.job.Event.DefaultBranch; s.job.Event.DefaultBranch != "" && ref != trunk {
 		p.Trunk = s.job.tip(trunk)
 	}

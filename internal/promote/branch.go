@@ -24,9 +24,14 @@ func (p *promotion) newerCommit(ctx context.Context, now registry.Image) (string
 	short := at[:min(7, len(at))]
 	tip := p.tip(ctx)
 	newer, err := p.IsAncestor(ctx, p.Commit, at)
+	if err != nil && p.GitTag && p.Fetch(ctx, at) == nil {
+		newer, err = p.IsAncestor(ctx, p.Commit, at)
+	}
 	switch {
 	case err == nil && newer:
 		return fmt.Sprintf("the newer commit %s is published there", short), nil
+	case err != nil && p.GitTag:
+		return fmt.Sprintf("commit %s, which neither this clone nor its origin has, is published there, and a git tag does not tell whether it is newer", short), nil
 	case tip.err == nil && tip.commit == p.Commit:
 		return "", nil
 	case err != nil && tip.err != nil:

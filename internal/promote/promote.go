@@ -29,6 +29,10 @@ type Promoter struct {
 	IsAncestor func(ctx context.Context, old, new string) (bool, error)
 	// Tip asks for the commit that this run's branch is at now, and brings it into the clone where it can.
 	Tip func(ctx context.Context) (string, error)
+	// GitTag is set where the run is of a git tag: that it is at this commit does not say that the commit is the newest. Fetch brings
+	// another commit into the clone then.
+	GitTag bool
+	Fetch  func(ctx context.Context, commit string) error
 	// Trunk asks for the commit that the default branch is at, which brings it into the clone where it can; nil where the run is
 	// of that branch, or nobody knows which it is.
 	Trunk func(ctx context.Context) (string, error)

@@ -241,6 +241,37 @@ func TestTip(t *testing.T) {
 	}
 }
 
+// TestGitTag has runs of git tags in clones that lack what is published: that a git tag is at a commit still says nothing of what is newer.
+func TestGitTag(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		published string
+		noFetch   error
+		kept      string // empty: it is moved
+	}{
+		{"d", nil, "the newer commit ddddddd is published there"},
+		{"b", nil, ""},
+		{"d", errors.New("no remote"), "commit ddddddd, which neither this clone nor its origin has, is published there, and a git tag does not tell whether it is newer"},
+	} {
+		s := &shelf{tags: map[string]registry.Image{"latest": *revision(c.published)}}
+		fetched := false
+		p := Promoter{Resolve: s.resolve, Tag: s.tag, Versions: rules.Published, Commit: at("c"), GitTag: true,
+			Tip:   func(context.Context) (string, error) { return at("c"), nil },
+			Fetch: func(context.Context, string) error { fetched = true; return c.noFetch },
+			IsAncestor: func(ctx context.Context, old, new string) (bool, error) {
+				if !fetched {
+					return false, errors.New("no such commit")
+				}
+				return ancestors(ctx, old, new)
+			}}
+		tag := tags.Tag{Name: "latest", Kind: tags.Release}
+		moves, err := p.Promote(t.Context(), plan.Service{Image: image, TagSet: tags.Set{Tags: []tags.Tag{tag}}}, approve(t))
+		if err != nil || moves[0].Kept != c.kept {
+			t.Errorf("%+v: moves %+v, %v", c, moves, err)
+		}
+	}
+}
+
 func TestReleasesFollowTheirLine(t *testing.T) {
 	t.Parallel()
 	published := []string{"2.0.0", "1.10.1", "1.9.3", "3.0.0-rc.1", "1.8.9-alpine", "1.7", "main", "sha-abc", "20240501"}
