@@ -10,6 +10,7 @@ import (
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/promote"
 	"github.com/org/ghcr-publish/internal/publish"
+	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/tags"
 )
 
@@ -76,7 +77,7 @@ func (s *session) finish(ctx context.Context, results []publish.Result) (notices
 }
 
 // complete judges anew what a killed run had approved, and moves the tags that it did not come to. It reports whether there is
-// nothing left to do, which holds also where an image is refused by now.
+// nothing left to do, which holds also where an image is refused by now, or gone.
 func (s *session) complete(ctx context.Context, entry promote.Entry, results []publish.Result) (notices []string, done bool) {
 	var services []plan.Service
 	for _, intent := range entry.Intents {
@@ -101,7 +102,7 @@ func (s *session) complete(ctx context.Context, entry promote.Entry, results []p
 	done = true
 	for _, r := range finished {
 		notices = append(notices, fmt.Sprintf("Run %s was killed while it moved its tags. %s", entry.Run, became(r)))
-		done = done && r.Err == nil
+		done = done && (r.Err == nil || registry.IsNotFound(r.Err))
 	}
 	return notices, done
 }
@@ -117,6 +118,8 @@ func became(r publish.Result) string {
 		}
 	}
 	switch {
+	case registry.IsNotFound(r.Err):
+		return fmt.Sprintf("%s has no such image any more, so its tags stay: %v", r.Plan.Name, r.Err)
 	case r.Err != nil:
 		return fmt.Sprintf("%s is left to the next run: %v", r.Plan.Name, r.Err)
 	case !r.Approved():

@@ -76,7 +76,7 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved,
+			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved, "delete": deleteImage,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
 			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue,
@@ -279,6 +279,13 @@ func checkMoved(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s was %q and is %q", key, s.seen[key], at)
 	}
 	s.seen[key] = at
+}
+
+// delete SERVICE TAG: somebody deletes the image that the tag points to, and so all its tags.
+func deleteImage(ts *testscript.TestScript, _ bool, args []string) {
+	ref, err := name.NewDigest(stageOf(ts).repository(args[0]) + "@" + stageOf(ts).tag(args[0], args[1]))
+	ts.Check(err)
+	ts.Check(remote.Delete(ref))
 }
 
 // engine SERVICE[:TAG] BEHAVIOUR sets how containers of a service behave, or those of what a tag points to.

@@ -177,7 +177,7 @@ const attempts = 5
 // listing reads the index under a tag; an empty one where there is none.
 func (c *Client) listing(ctx context.Context, tag name.Tag) (*v1.IndexManifest, error) {
 	desc, err := remote.Get(tag, c.options(ctx, tag.Repository)...)
-	if isNotFound(err) {
+	if IsNotFound(err) {
 		return &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}, nil
 	}
 	if err != nil {

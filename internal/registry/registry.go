@@ -90,7 +90,7 @@ func (c *Client) Resolve(ctx context.Context, image, tag string) (Image, bool, e
 		return Image{}, false, err
 	}
 	desc, err := remote.Get(ref, c.options(ctx, ref.Repository)...)
-	if isNotFound(err) {
+	if IsNotFound(err) {
 		return Image{}, false, nil
 	}
 	if err != nil {
@@ -119,7 +119,7 @@ func (c *Client) Tags(ctx context.Context, image string) ([]string, error) {
 		return nil, err
 	}
 	names, err := remote.List(repo, c.options(ctx, repo)...)
-	if isNotFound(err) {
+	if IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -168,7 +168,7 @@ func pointsTo(tag name.Tag, digest string, options []remote.Option) error {
 	switch desc, err := remote.Head(tag, options...); {
 	case err == nil:
 		at = desc.Digest.String()
-	case !isNotFound(err):
+	case !IsNotFound(err):
 		return fmt.Errorf("looking at %s: %w", tag, err)
 	}
 	if at != digest {
@@ -305,7 +305,8 @@ func normalise(p *v1.Platform) string {
 	return short.String()
 }
 
-func isNotFound(err error) bool {
+// IsNotFound reports whether a registry has no such image or repository.
+func IsNotFound(err error) bool {
 	var failed *transport.Error
 	return errors.As(err, &failed) && failed.StatusCode == http.StatusNotFound
 }
