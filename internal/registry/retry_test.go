@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	fake "github.com/google/go-containerregistry/pkg/registry"
 )
 
 // A scripted answer is what a registry says, and how.
@@ -209,3 +213,39 @@ func TestAnAnswerWithoutAnEndIsRefused(t *testing.T) {
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// TestUploadsAreSentAgainAsAWhole keeps a file where the registry breaks off in the midst of an upload, for as long as that may pass.
+func TestUploadsAreSentAgainAsAWhole(t *testing.T) {
+	t.Parallel()
+	for fails, want := range map[int]string{6: "", 100: "storing registry.example/octo/backend@sha256:"} {
+		synctest.Test(t, func(t *testing.T) {
+			registry, left := fake.New(fake.Logger(log.New(io.Discard, "", 0))), fails
+			client := &Client{Host: "registry.example", Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				answer, received := httptest.NewRecorder(), r.Clone(r.Context())
+				if received.Body == nil {
+					received.Body = http.NoBody
+				}
+				if left > 0 && isUpload(r) {
+					left--
+					answer.WriteHeader(http.StatusBadGateway)
+				} else {
+					registry.ServeHTTP(answer, received)
+				}
+				got := answer.Result()
+				got.Request = r
+				return got, nil
+			})}
+			ref, err := client.Keep(t.Context(), "registry.example/octo/backend", journalType, []byte("{}"))
+			if want != "" {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%d failures end as %v; want %q", fails, err, want)
+				}
+				return
+			}
+			must(t, err)
+			if data, err := client.Fetch(t.Context(), ref.Name(), journalType); err != nil || string(data) != "{}" {
+				t.Errorf("after %d failures it reads as %q, %v", fails, data, err)
+			}
+		})
+	}
+}
