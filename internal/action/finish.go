@@ -37,7 +37,7 @@ func (s *session) keepJournal(p *publish.Publisher) {
 		for _, r := range set {
 			n += len(r.Plan.TagSet.Tags)
 			entry.Intents = append(entry.Intents, promote.Intent{Service: r.Plan.Name, Image: r.Plan.Image, Digest: r.Candidate.Image.Ref.DigestStr(),
-				Platforms: r.Evidence.Wanted, Tags: r.Plan.TagSet.Tags})
+				Published: r.Plan.Digest, Platforms: r.Evidence.Wanted, Tags: r.Plan.TagSet.Tags})
 		}
 		if n < 2 {
 			return nil
@@ -133,8 +133,8 @@ func became(r publish.Result) string {
 // without those that this run itself has decided on. Where the configuration has no such service any more, nothing is left.
 func (s *session) intended(ctx context.Context, entry promote.Entry, intent promote.Intent, results []publish.Result) (plan.Service, error) {
 	definition, known := s.job.Config.Service(intent.Service)
-	service := plan.Service{Name: intent.Service, Image: definition.Image, Action: plan.Reuse, Digest: intent.Digest, Platforms: intent.Platforms,
-		Reason: "run " + entry.Run + " was killed while it moved its tags", Definition: definition}
+	service := plan.Service{Name: intent.Service, Image: definition.Image, Action: plan.Reuse, Digest: intent.Published, Reused: intent.Digest,
+		Platforms: intent.Platforms, Reason: "run " + entry.Run + " was killed while it moved its tags", Definition: definition}
 	if !known || definition.Image != intent.Image {
 		return service, nil
 	}

@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -197,7 +198,7 @@ func (s *session) trivyCache() string {
 }
 
 func (s *session) reuse(ctx context.Context, service plan.Service, _ map[string]publish.Candidate) (publish.Candidate, error) {
-	image, err := s.published(ctx, service.Image, service.Digest)
+	image, err := s.published(ctx, service.Image, cmp.Or(service.Reused, service.Digest))
 	return publish.Candidate{Image: image}, err
 }
 

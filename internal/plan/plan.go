@@ -62,6 +62,7 @@ type Service struct {
 	Annotations map[string]string `json:"annotations"`
 	// Digest is what is published under the tracked tag: what Reuse uses, and what sizes are compared with.
 	Digest string   `json:"digest,omitempty"`
+	Reused string   `json:"-"`                // digest that Reuse uses where that is another one than is published
 	Unread string   `json:"unread,omitempty"` // why it is not known what is published; empty if it is
 	TagSet tags.Set `json:"tag_set"`
 	// Weight is how long the service is expected to take: seconds, where earlier runs tell, or else in proportion to them.

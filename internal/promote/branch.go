@@ -74,7 +74,7 @@ func (p *promotion) elsewhere(ctx context.Context, tag tags.Tag, now registry.Im
 	if err != nil || unknown != nil || ours || !theirs {
 		return ""
 	}
-	return "it follows the default branch, which this run's commit is no part of"
+	return "it follows the default branch, which this run's commit is no part of; a rule that is for other branches says so by enable={{is_not_default_branch}}"
 }
 
 // A branchTip is the commit that this run's branch is at, or why that is not known.

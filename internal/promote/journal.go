@@ -35,6 +35,7 @@ type Intent struct {
 	Service   string     `json:"service"`
 	Image     string     `json:"image"`
 	Digest    string     `json:"digest"`
+	Published string     `json:"published,omitempty"` // digest that it is compared with
 	Platforms []string   `json:"platforms"`
 	Tags      []tags.Tag `json:"tags"`
 }
