@@ -15,6 +15,7 @@ import (
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/tags"
 )
 
 // allMode is one whole run in one job: plan, build, judge, promote, record.
@@ -191,6 +192,9 @@ func tellPlan(made plan.Plan, log *actions.Log) {
 				log.Printf("  tag %s was made of %q, which is no tag, from %s", tag.Name, tag.Repaired, tag.Rule)
 			} else {
 				log.Printf("  tag %s from %s", tag.Name, tag.Rule)
+			}
+			if len(tag.Name) > tags.LongestLabel {
+				log.Printf("  tag %s has %d characters: Kubernetes takes no more than %d where a chart makes a label of it", tag.Name, len(tag.Name), tags.LongestLabel)
 			}
 		}
 		for _, silent := range s.TagSet.Silent {

@@ -280,6 +280,10 @@ func sanitise(tag string) string { return illegal.ReplaceAllString(tag, "-") }
 
 var grammar = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 
+// LongestLabel is how many characters the value of a Kubernetes label has at most; charts put an image's tag there.
+// https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+const LongestLabel = 63
+
 // Valid reports whether name is a tag by the OCI distribution specification's grammar.
 func Valid(name string) bool { return grammar.MatchString(name) }
 
