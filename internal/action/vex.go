@@ -5,8 +5,21 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/trivy"
 )
+
+// checkDocuments finds VEX documents that Trivy could not judge by.
+func checkDocuments(readFile func(string) ([]byte, error), names []string, problems *service.Problems) {
+	for _, name := range names {
+		data, err := readFile(name)
+		if err != nil {
+			problems.Add(name, "check vex in gates.vulnerabilities", "cannot be read: %v", err)
+		} else if err := trivy.CheckDocument(data); err != nil {
+			problems.Add(name, "give an OpenVEX or CSAF 2.0 document, as JSON", "%v", err)
+		}
+	}
+}
 
 // keepDocuments copies the VEX documents that the configuration names to where nobody else writes.
 func (s *session) keepDocuments() ([]trivy.Document, error) {

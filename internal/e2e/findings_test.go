@@ -199,21 +199,35 @@ func TestSecretInAnImage(t *testing.T) {
 	w.mustPublish(report.ExitDone)
 }
 
-// TestVEX lets pass what a document says does no harm, and nothing else.
+// TestVEX lets pass what a document says does no harm, and nothing else, in each form that Trivy takes for images.
 func TestVEX(t *testing.T) {
-	w := newWorld(t)
-	document := func(purl string) string {
+	open := func(products string) string {
 		return `{"@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://example.org/vex/1", "author": "octo", "timestamp": "2026-01-01T00:00:00Z", "version": 1, "statements": [
-			{"vulnerability": {"name": "CVE-2021-44906"}, "products": [{"@id": "` + purl + `"}], "status": "not_affected", "justification": "vulnerable_code_not_in_execute_path"}]}`
+			{"vulnerability": {"name": "CVE-2021-44906"}, "products": [` + products + `], "status": "not_affected", "justification": "vulnerable_code_not_in_execute_path"}]}`
 	}
-	w.commit("a fault that does no harm", map[string]string{"backend/Dockerfile": sample.Weaken(w.read("backend/Dockerfile")),
-		".github/ghcr-publish.yml": one("{vulnerabilities: {vex: [vex.json]}}"), "vex.json": document("pkg:npm/minimist@0.0.8")})
-	o := w.mustPublish(report.ExitDone)
-	arm := o.Services[0].Platforms[1]
-	if len(arm.Harmless) != 1 || *arm.Harmless[0].Harmless != (verdict.Statement{Status: "not_affected", Why: "vulnerable_code_not_in_execute_path", Document: "vex.json"}) || arm.Counts["CRITICAL"] != 0 {
-		t.Errorf("%s: %+v", arm.Platform, arm)
+	csaf := func(purl string) string {
+		return `{"document": {"category": "csaf_vex", "csaf_version": "2.0"},
+			"product_tree": {"full_product_names": [{"name": "minimist", "product_id": "m", "product_identification_helper": {"purl": "` + purl + `"}}]},
+			"vulnerabilities": [{"cve": "CVE-2021-44906", "product_status": {"known_not_affected": ["m"]}, "threats": [{"category": "impact", "details": "vulnerable_code_not_in_execute_path"}]}]}`
 	}
-	w.commit("of another package", map[string]string{"vex.json": document("pkg:npm/minimist@0.0.9")})
-	refused := w.mustPublish(report.ExitRefused)
-	refused.found(t, "linux/arm64", "CVE-2021-44906")
+	cases := map[string]struct{ document, twin string }{
+		"OpenVEX of a package": {open(`{"@id": "pkg:npm/minimist@0.0.8"}`), open(`{"@id": "pkg:npm/minimist@0.0.9"}`)},
+		"OpenVEX of the image": {open(`{"@id": "pkg:oci/prompt-card-backend", "subcomponents": [{"@id": "pkg:npm/minimist"}]}`), open(`{"@id": "pkg:oci/prompt-card-web", "subcomponents": [{"@id": "pkg:npm/minimist"}]}`)},
+		"CSAF of a package":    {csaf("pkg:npm/minimist@0.0.8"), csaf("pkg:npm/minimist@0.0.9")},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.commit("a fault that does no harm", map[string]string{"backend/Dockerfile": sample.Weaken(w.read("backend/Dockerfile")),
+				".github/ghcr-publish.yml": one("{vulnerabilities: {vex: [vex.json]}}"), "vex.json": c.document})
+			o := w.mustPublish(report.ExitDone)
+			arm := o.Services[0].Platforms[1]
+			if len(arm.Harmless) != 1 || *arm.Harmless[0].Harmless != (verdict.Statement{Status: "not_affected", Why: "vulnerable_code_not_in_execute_path", Document: "vex.json"}) || arm.Counts["CRITICAL"] != 0 {
+				t.Errorf("%s: %+v", arm.Platform, arm)
+			}
+			w.commit("of something else", map[string]string{"vex.json": c.twin})
+			refused := w.mustPublish(report.ExitRefused)
+			refused.found(t, "linux/arm64", "CVE-2021-44906")
+		})
+	}
 }

@@ -48,7 +48,6 @@ func Load(src Sources) (Config, error) {
 	}
 	file.rest(&config, &problems)
 	src.ignored(&config.Gates, &problems)
-	src.checkVEX(config.Gates.Vulnerabilities.VEX, &problems)
 	src.services(file, &config, &problems)
 	checkRegistry(config.Settings, &problems)
 	completeServices(&config, &problems)

@@ -3,7 +3,6 @@ package service
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -194,19 +193,6 @@ func expiry(fields []string) (time.Time, error) {
 		return day, fmt.Errorf("ends on %q, which is no day", fields[i])
 	}
 	return day, nil
-}
-
-// checkVEX finds documents that are none.
-func (src Sources) checkVEX(names []string, problems *Problems) {
-	for _, name := range names {
-		data, err := src.ReadFile(name)
-		switch {
-		case err != nil:
-			problems.Add(name, "check vex in gates.vulnerabilities", "cannot be read: %v", err)
-		case !json.Valid(data):
-			problems.Add(name, "give an OpenVEX or CSAF document", "is no JSON")
-		}
-	}
 }
 
 // checkExceptions finds those that are for no service.

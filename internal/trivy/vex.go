@@ -2,7 +2,13 @@ package trivy
 
 import (
 	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
+
+	"github.com/gocsaf/csaf/v3/csaf"
+	openvex "github.com/openvex/go-vex/pkg/vex"
 )
 
 // A Document is a VEX document: what somebody knows of vulnerabilities that an image has by its parts, and not in truth.
@@ -16,6 +22,60 @@ type Statement struct {
 	Status   string // not_affected or fixed
 	Why      string // justification, where it gives one
 	Document string // its name
+}
+
+// CheckDocument tells what keeps Trivy from judging images by a VEX document: the error of a document by which it would fail, or
+// which it would read in part. It takes OpenVEX 0.2 and CSAF 2.0, and CycloneDX for no images.
+// https://trivy.dev/v0.69/docs/supply-chain/vex/file/
+func CheckDocument(data []byte) error {
+	var kind struct {
+		Format          string            `json:"bomFormat"`
+		Context         string            `json:"@context"`
+		Vulnerabilities []json.RawMessage `json:"vulnerabilities"`
+	}
+	err := json.Unmarshal(data, &kind)
+	switch {
+	case err != nil:
+		return fmt.Errorf("is no VEX document: %w", err)
+	case kind.Format == "CycloneDX":
+		return errors.New("is a CycloneDX document, which speaks of the parts of one SBOM file; Trivy judges no images by it")
+	case kind.Context != "":
+		return checkOpenVEX(data)
+	case kind.Vulnerabilities != nil:
+		return checkCSAF(data)
+	default:
+		return errors.New("is no VEX document: it has neither `@context`, as OpenVEX has, nor `vulnerabilities`, as CSAF has")
+	}
+}
+
+func checkOpenVEX(data []byte) error {
+	var document openvex.VEX
+	if err := json.Unmarshal(data, &document); err != nil {
+		return fmt.Errorf("is no OpenVEX 0.2 document: %w", err)
+	}
+	for i, s := range document.Statements {
+		if !s.Status.Valid() {
+			return fmt.Errorf("has a status that OpenVEX does not know, %q, in statement %d", s.Status, i+1)
+		}
+	}
+	return nil
+}
+
+// checkCSAF looks also for what CSAF lets be and Trivy takes to be there.
+func checkCSAF(data []byte) error {
+	var advisory csaf.Advisory
+	if err := json.Unmarshal(data, &advisory); err != nil {
+		return fmt.Errorf("is no CSAF 2.0 document: %w", err)
+	}
+	if advisory.ProductTree == nil {
+		return errors.New("is a CSAF document without `product_tree`, which is to name the packages by their package URLs")
+	}
+	for i, v := range advisory.Vulnerabilities {
+		if v == nil || v.CVE == nil || slices.Contains(v.Threats, nil) {
+			return fmt.Errorf("is a CSAF document whose vulnerability %d has no `cve`, or an empty threat", i+1)
+		}
+	}
+	return nil
 }
 
 func (c *Client) documents() []string {
