@@ -182,15 +182,19 @@ func progress(step string, cached bool, failure string) {
 	fmt.Fprintf(os.Stderr, `{"vertexes":[%s],"logs":[{"vertex":%q,"stream":1,"data":%q}]}`+"\n", vertex, step, log)
 }
 
-// keepDatabase leaves in the cache what tells of a database that was made just now, or when the file "made" says.
+// keepDatabase leaves in the cache what tells of a database that was made just now, or when the file "made" says, or that of
+// the repository alone, made-ghcr.io-aquasecurity-trivy-db:2. The next one is due at once.
 func keepDatabase(folder string) {
-	made, err := os.ReadFile(filepath.Join(folder, "made"))
+	made, err := os.ReadFile(filepath.Join(folder, "made-"+strings.ReplaceAll(option("--db-repository")[0], "/", "-")))
 	if err != nil {
+		made, err = os.ReadFile(filepath.Join(folder, "made"))
+	}
+	if err != nil || string(made) == "now\n" {
 		made = []byte(time.Now().UTC().Format(time.RFC3339))
 	}
 	dir := filepath.Join(option("--cache-dir")[0], "db")
 	check(os.MkdirAll(dir, 0o755))
-	text := fmt.Sprintf(`{"Version": 2, "UpdatedAt": %[1]q, "DownloadedAt": %[1]q}`, strings.TrimSpace(string(made)))
+	text := fmt.Sprintf(`{"Version": 2, "UpdatedAt": %q, "DownloadedAt": "2020-01-01T00:00:00Z"}`, strings.TrimSpace(string(made)))
 	check(os.WriteFile(filepath.Join(dir, "metadata.json"), []byte(text), 0o644))
 	check(os.WriteFile(filepath.Join(dir, "trivy.db"), nil, 0o644))
 }

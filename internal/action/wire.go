@@ -163,7 +163,8 @@ func (s *session) startScanner(ctx context.Context) *scan.Scanner {
 	if s.scanner != nil {
 		return s.scanner // what is to be scanned comes in several lots
 	}
-	s.scanner = scan.Start(ctx, s.trivy(), s.job.Config.TrivyDB, s.process.Now)
+	config := s.job.Config
+	s.scanner = scan.Start(ctx, s.trivy(), trivy.Supply{Repositories: config.TrivyDB, MaxAge: config.Gates.Vulnerabilities.MaxAge, Now: s.process.Now})
 	s.scanner.ReadFile = s.readFile
 	return s.scanner
 }

@@ -120,7 +120,7 @@ func TestDatabaseAge(t *testing.T) {
 	w := newWorld(t)
 	w.commit("backend alone", map[string]string{".github/ghcr-publish.yml": one("{startup: {on_unavailable: warn}}")})
 	first := w.mustPublish(report.ExitDone)
-	if first.Database == nil || first.Database.AgeSeconds <= 0 || first.Database.Kept != "" {
+	if first.Database == nil || first.Database.Updated.IsZero() || first.Database.From == "" || first.Database.Kept != "" {
 		t.Errorf("database %+v", first.Database)
 	}
 	if info, err := os.Stat(filepath.Join(trivyCache, "db", "trivy.db")); err != nil || info.Mode().Perm()&0o004 == 0 {
@@ -139,6 +139,12 @@ func TestDatabaseAge(t *testing.T) {
 	}
 	if f := kept.Services[0].Platforms; len(f) != 2 || !f[0].Scanned || !f[1].Scanned {
 		t.Errorf("not scanned: %+v", f)
+	}
+	w.commit("more words", map[string]string{"notes.txt": "y"})
+	trivyCache = agedCache(t, 100*time.Hour)
+	mirrors := "127.0.0.1:1/aquasec/trivy-db:2," + strings.Join(parts.TrivyDB, ",")
+	if renewed := w.publishAt(time.Now(), "--trivy-db", mirrors); renewed.code != report.ExitDone || renewed.Database.From == "" || renewed.Database.AgeSeconds > 72*3600 {
+		t.Errorf("exit code %d, %+v\n%s", renewed.code, renewed.Database, renewed.log)
 	}
 }
 

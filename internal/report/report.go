@@ -59,6 +59,7 @@ type Report struct {
 type Scanned struct {
 	Updated    time.Time `json:"updated_at"`
 	AgeSeconds float64   `json:"age_seconds"`
+	From       string    `json:"from,omitempty"` // repository that gave it; empty if an earlier run fetched it
 	Kept       string    `json:"kept,omitempty"` // why no newer one could be fetched
 }
 
@@ -159,7 +160,7 @@ func (r *Report) Fill(results []publish.Result, promotes bool) {
 	r.SchemaVersion = 1
 	r.Services = []Service{}
 	if d := Database(results); !d.Updated.IsZero() {
-		r.Database = &Scanned{d.Updated, math.Round(d.Age.Seconds()), d.Kept}
+		r.Database = &Scanned{d.Updated, math.Round(d.Age.Seconds()), d.From, d.Kept}
 	}
 	for _, result := range results {
 		r.Services = append(r.Services, newService(result))

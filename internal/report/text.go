@@ -122,7 +122,7 @@ func (r Report) Summary() string {
 		s.writeDetails(&b)
 	}
 	if d := r.Database; d != nil {
-		fmt.Fprintf(&b, "\nVulnerability database of %s.\n", verdict.Database{Updated: d.Updated, Age: time.Duration(d.AgeSeconds) * time.Second})
+		fmt.Fprintf(&b, "\nVulnerability database of %s.\n", verdict.Database{Updated: d.Updated, Age: time.Duration(d.AgeSeconds) * time.Second, From: d.From})
 	}
 	for _, n := range r.Notices {
 		fmt.Fprintf(&b, "\n> %s\n", cell(n))

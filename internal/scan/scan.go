@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/org/ghcr-publish/internal/dockerfile"
 	"github.com/org/ghcr-publish/internal/service"
@@ -37,20 +36,20 @@ type Scanner struct {
 	err      error // why there is none
 }
 
-// Start begins to fetch the database from the first repository that gives it and returns at once; scans wait for it. Where
-// none gives it, that of an earlier run has to do. The caller closes the scanner.
-func Start(ctx context.Context, client *trivy.Client, repositories []string, now func() time.Time) *Scanner {
+// Start begins to fetch the database and returns at once; scans wait for it. Where no repository gives one, that of an
+// earlier run has to do. The caller closes the scanner.
+func Start(ctx context.Context, client *trivy.Client, supply trivy.Supply) *Scanner {
 	ctx, stop := context.WithCancel(ctx)
 	s := &Scanner{trivy: client, stop: stop, fetched: make(chan struct{})}
 	go func() {
 		defer close(s.fetched)
-		unfetched := client.Fetch(ctx, repositories)
+		from, unfetched := client.Fetch(ctx, supply)
 		database, err := client.Database()
 		if err != nil {
 			s.err = cmp.Or(unfetched, err)
 			return
 		}
-		s.database = verdict.Database{Updated: database.UpdatedAt, Age: now().Sub(database.UpdatedAt)}
+		s.database = verdict.Database{Updated: database.UpdatedAt, Age: supply.Now().Sub(database.UpdatedAt), From: from}
 		if unfetched != nil {
 			s.database.Kept = unfetched.Error()
 		}

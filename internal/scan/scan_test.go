@@ -68,10 +68,15 @@ func cached(t *testing.T) string {
 	return dir
 }
 
+// supply is of repositories from which no database is stale.
+func supply(repositories ...string) trivy.Supply {
+	return trivy.Supply{Repositories: repositories, MaxAge: 1000 * time.Hour, Now: time.Now}
+}
+
 func TestScanGivesFindings(t *testing.T) {
 	t.Parallel()
 	client := &trivy.Client{CacheDir: cached(t), Run: func(_ context.Context, c run.Command) ([]byte, error) { return []byte(answer), nil }}
-	scanner := Start(t.Context(), client, []string{"db"}, time.Now)
+	scanner := Start(t.Context(), client, supply("db"))
 	scanner.ReadFile = func(name string) ([]byte, error) {
 		return []byte("# of " + name + "\nFROM a\nENV A=b\nRUN npm ci\n"), nil
 	}
@@ -108,7 +113,7 @@ func TestWhatBroughtAFindingIn(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			scanner := Start(t.Context(), client, []string{"db"}, time.Now)
+			scanner := Start(t.Context(), client, supply("db"))
 			scanner.ReadFile = func(string) ([]byte, error) {
 				if c.text == "" {
 					return nil, os.ErrNotExist
@@ -143,7 +148,7 @@ func TestScanPassesOnWhatItScans(t *testing.T) {
 				}
 				return []byte(`{"SchemaVersion": 2}`), nil
 			}}
-			findings, err := Start(t.Context(), client, []string{"db"}, time.Now).Scan(t.Context(), c.target)
+			findings, err := Start(t.Context(), client, supply("db")).Scan(t.Context(), c.target)
 			if err != nil || findings == nil || len(findings) > 0 || !strings.HasSuffix(got, c.want) {
 				t.Errorf("findings %v, error %v, arguments %q; want none and %q", findings, err, got, c.want)
 			}
@@ -165,7 +170,7 @@ func TestScanWaitsForTheDatabase(t *testing.T) {
 			return []byte(answer), nil
 		}}
 		begun := time.Now()
-		scanner := Start(t.Context(), client, []string{"db"}, time.Now)
+		scanner := Start(t.Context(), client, supply("db"))
 		if time.Since(begun) > 0 {
 			t.Error("Start waited")
 		}
@@ -189,13 +194,13 @@ func TestCloseEndsTheFetch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ended := false
-		client := &trivy.Client{Run: func(ctx context.Context, _ run.Command) ([]byte, error) {
+		client := &trivy.Client{CacheDir: t.TempDir(), Run: func(ctx context.Context, _ run.Command) ([]byte, error) {
 			<-ctx.Done()
 			time.Sleep(time.Second) // the program takes its time to end
 			ended = true
 			return nil, ctx.Err()
 		}}
-		scanner := Start(t.Context(), client, []string{"one", "two"}, time.Now)
+		scanner := Start(t.Context(), client, supply("one", "two"))
 		scanner.Close()
 		if !ended {
 			t.Error("Close returned before the fetch had ended")
@@ -210,14 +215,14 @@ func TestDatabaseThatCannotBeFetched(t *testing.T) {
 	t.Parallel()
 	down := errors.New("registry down")
 	var asked []string
-	client := &trivy.Client{Run: func(_ context.Context, c run.Command) ([]byte, error) {
+	client := &trivy.Client{CacheDir: t.TempDir(), Run: func(_ context.Context, c run.Command) ([]byte, error) {
 		if !fetches(c) {
 			t.Error("a scan ran without the database")
 		}
 		asked = append(asked, c.Argv[len(c.Argv)-1])
 		return nil, down
 	}}
-	scanner := Start(t.Context(), client, []string{"one", "two"}, time.Now)
+	scanner := Start(t.Context(), client, supply("one", "two"))
 	for range 3 {
 		if findings, err := scanner.Scan(t.Context(), Target{}); !errors.Is(err, down) || findings != nil {
 			t.Errorf("Scan() = %v, %v; want the reason each time", findings, err)
@@ -234,21 +239,19 @@ func TestDatabaseThatCannotBeFetched(t *testing.T) {
 // TestEarlierDatabaseHasToDo where nobody gives a newer one, and says why.
 func TestEarlierDatabaseHasToDo(t *testing.T) {
 	t.Parallel()
-	for _, fetched := range []error{nil, errors.New("registry down")} {
-		client := &trivy.Client{CacheDir: cached(t), Run: func(_ context.Context, c run.Command) ([]byte, error) {
-			if fetches(c) {
-				return nil, fetched
-			}
-			return []byte(answer), nil
-		}}
-		scanner := Start(t.Context(), client, []string{"one"}, time.Now)
-		if findings, err := scanner.Scan(t.Context(), Target{}); len(findings) != 3 || err != nil {
-			t.Errorf("Scan() = %v, %v", findings, err)
+	client := &trivy.Client{CacheDir: cached(t), Run: func(_ context.Context, c run.Command) ([]byte, error) {
+		if fetches(c) {
+			return nil, errors.New("registry down")
 		}
-		database := scanner.Database()
-		if database.Age.Round(time.Hour) != 24*time.Hour || database.Updated.IsZero() || (database.Kept != "") != (fetched != nil) || fetched != nil && !strings.Contains(database.Kept, "one: registry down") {
-			t.Errorf("after fetching with %v: %+v", fetched, database)
-		}
+		return []byte(answer), nil
+	}}
+	scanner := Start(t.Context(), client, supply("one"))
+	if findings, err := scanner.Scan(t.Context(), Target{}); len(findings) != 3 || err != nil {
+		t.Errorf("Scan() = %v, %v", findings, err)
+	}
+	database := scanner.Database()
+	if database.Age.Round(time.Hour) != 24*time.Hour || database.Updated.IsZero() || database.From != "" || !strings.Contains(database.Kept, "one: registry down") {
+		t.Errorf("%+v", database)
 	}
 }
 
@@ -265,22 +268,31 @@ func TestDatabaseOfUnknownAge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if findings, err := Start(t.Context(), client, []string{"one"}, time.Now).Scan(t.Context(), Target{}); err == nil || !strings.HasPrefix(err.Error(), "reading of which day the vulnerability database is: ") {
+		if findings, err := Start(t.Context(), client, supply("one")).Scan(t.Context(), Target{}); err == nil || !strings.Contains(err.Error(), "one: reading of which day the vulnerability database is: ") {
 			t.Errorf("with %s %q: %v, %v", file, text, findings, err)
 		}
 	}
 }
 
+// TestSecondRepositoryHelps tells which one it was.
 func TestSecondRepositoryHelps(t *testing.T) {
 	t.Parallel()
-	client := &trivy.Client{CacheDir: cached(t), Run: func(_ context.Context, c run.Command) ([]byte, error) {
-		if fetches(c) && slices.Contains(c.Argv, "one") {
+	fresh := cached(t)
+	client := &trivy.Client{CacheDir: t.TempDir(), Run: func(_ context.Context, c run.Command) ([]byte, error) {
+		switch {
+		case fetches(c) && slices.Contains(c.Argv, "one"):
 			return nil, errors.New("429")
+		case fetches(c):
+			return nil, os.CopyFS(c.Argv[slices.Index(c.Argv, "--cache-dir")+1], os.DirFS(fresh))
 		}
 		return []byte(answer), nil
 	}}
-	if _, err := Start(t.Context(), client, []string{"one", "two"}, time.Now).Scan(t.Context(), Target{}); err != nil {
+	scanner := Start(t.Context(), client, supply("one", "two"))
+	if _, err := scanner.Scan(t.Context(), Target{}); err != nil {
 		t.Error(err)
+	}
+	if d := scanner.Database(); d.From != "two" || d.Kept != "" || d.Age.Round(time.Hour) != 24*time.Hour {
+		t.Errorf("%+v", d)
 	}
 }
 
@@ -288,7 +300,7 @@ func TestFailedScan(t *testing.T) {
 	t.Parallel()
 	for _, output := range []string{"", "not JSON", `{"SchemaVersion": 1}`} {
 		client := &trivy.Client{CacheDir: cached(t), Run: func(_ context.Context, c run.Command) ([]byte, error) { return []byte(output), nil }}
-		if findings, err := Start(t.Context(), client, []string{"db"}, time.Now).Scan(t.Context(), Target{}); err == nil || findings != nil {
+		if findings, err := Start(t.Context(), client, supply("db")).Scan(t.Context(), Target{}); err == nil || findings != nil {
 			t.Errorf("a report of %q gives %v, %v; want an error, not a clean image", output, findings, err)
 		}
 	}
@@ -299,7 +311,7 @@ func TestFailedScan(t *testing.T) {
 		}
 		return nil, down
 	}}
-	if _, err := Start(t.Context(), client, []string{"db"}, time.Now).Scan(t.Context(), Target{}); !errors.Is(err, down) {
+	if _, err := Start(t.Context(), client, supply("db")).Scan(t.Context(), Target{}); !errors.Is(err, down) {
 		t.Errorf("Scan() = %v", err)
 	}
 }
@@ -313,7 +325,7 @@ func TestScanEndsWithItsContext(t *testing.T) {
 			<-ctx.Done()
 			return nil, context.Cause(ctx)
 		}}
-		scanner := Start(ctx, client, []string{"one", "two"}, time.Now)
+		scanner := Start(ctx, client, supply("one", "two"))
 		done := make(chan error)
 		go func() {
 			_, err := scanner.Scan(ctx, Target{})

@@ -16,17 +16,23 @@ func (c *Client) share() {
 	for _, folder := range []string{c.CacheDir, dir} {
 		_ = os.Chmod(folder, 0o755)
 	}
-	for _, file := range databaseFiles {
+	for _, file := range [...]string{metadataFile, databaseFile} {
 		_ = os.Chmod(filepath.Join(dir, file), 0o644)
 	}
 }
 
-// databaseFiles are what a database consists of.
-var databaseFiles = [...]string{"metadata.json", "trivy.db"}
+// What a database consists of, and the form of it that this version of Trivy reads.
+const (
+	metadataFile = "metadata.json"
+	databaseFile = "trivy.db"
+	schema       = 2
+)
 
 // A Database is the vulnerability database that the cache directory holds.
 type Database struct {
+	Version      int
 	UpdatedAt    time.Time // when it was made
+	NextUpdate   time.Time // when the next one is to be
 	DownloadedAt time.Time
 }
 
@@ -34,15 +40,18 @@ type Database struct {
 func (c *Client) Database() (Database, error) {
 	dir := filepath.Join(c.CacheDir, "db")
 	var d Database
-	data, err := os.ReadFile(filepath.Join(dir, databaseFiles[0]))
+	data, err := os.ReadFile(filepath.Join(dir, metadataFile))
 	if err == nil {
 		err = json.Unmarshal(data, &d)
+	}
+	if err == nil && d.Version != schema {
+		err = fmt.Errorf("its form is version %d, and Trivy reads version %d", d.Version, schema)
 	}
 	if err == nil && (d.UpdatedAt.IsZero() || d.DownloadedAt.IsZero()) {
 		err = errors.New("it was not fetched whole") // Trivy notes the download last
 	}
 	if err == nil {
-		_, err = os.Stat(filepath.Join(dir, databaseFiles[1]))
+		_, err = os.Stat(filepath.Join(dir, databaseFile))
 	}
 	if err != nil {
 		return Database{}, fmt.Errorf("reading of which day the vulnerability database is: %w", err)

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,24 +70,6 @@ func (v Vulnerability) Score() float64 {
 		score = max(score, c.V3Score)
 	}
 	return score
-}
-
-// Fetch brings the vulnerability database from the first repository that gives it.
-func (c *Client) Fetch(ctx context.Context, repositories []string) error {
-	if len(repositories) == 0 {
-		return errors.New("fetching the vulnerability database: no repository is given")
-	}
-	var failures []error
-	for _, repository := range repositories {
-		args := c.common("image", "--download-db-only", "--db-repository", repository)
-		if _, err := c.Run(ctx, run.Command{Argv: args, Dir: c.Dir, Env: c.Env}); err == nil {
-			c.share()
-			return nil
-		} else if failures = append(failures, fmt.Errorf("%s: %w", repository, err)); ctx.Err() != nil {
-			break
-		}
-	}
-	return fmt.Errorf("fetching the vulnerability database: %w", errors.Join(failures...))
 }
 
 // Scan looks for what is wrong with one platform's image: a reference in a registry, or the path of

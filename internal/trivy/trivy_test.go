@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -165,56 +164,6 @@ func TestScanFails(t *testing.T) {
 	}
 	if _, err := answering(nil, nil, &calls).Scan(t.Context(), "x", "", "linux/arm64"); err == nil {
 		t.Error("no report counts as no findings")
-	}
-}
-
-func TestFetchTriesRepositoriesInOrder(t *testing.T) {
-	t.Parallel()
-	cases := []struct {
-		name  string
-		give  []string
-		works string
-		tried []string
-		want  string // parts of the error, in order; empty for none
-	}{
-		{"the first works", []string{"one", "two"}, "one", []string{"one"}, ""},
-		{"the second works", []string{"one", "two"}, "two", []string{"one", "two"}, ""},
-		{"none works", []string{"one", "two"}, "", []string{"one", "two"}, "fetching the vulnerability database: one: one is down\ntwo: two is down"},
-		{"none is given", nil, "", nil, "fetching the vulnerability database: no repository is given"},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			var tried []string
-			client := &Client{CacheDir: "/cache", Run: func(_ context.Context, command run.Command) ([]byte, error) {
-				repository := command.Argv[len(command.Argv)-1]
-				tried = append(tried, repository)
-				if want := strings.Fields("trivy image --quiet --cache-dir /cache --cache-backend memory --no-progress --download-db-only --db-repository " + repository); !slices.Equal(command.Argv, want) {
-					t.Errorf("ran %q, want %q", command.Argv, want)
-				}
-				if repository == c.works {
-					return nil, nil
-				}
-				return nil, errors.New(repository + " is down")
-			}}
-			err := client.Fetch(t.Context(), c.give)
-			if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
-				t.Errorf("Fetch() = %v, want %q", err, c.want)
-			}
-			if diff := cmp.Diff(c.tried, tried); diff != "" {
-				t.Errorf("tried (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestFetchEndsWithItsContext(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	calls := 0
-	client := &Client{Run: func(context.Context, run.Command) ([]byte, error) { calls++; cancel(); return nil, context.Canceled }}
-	if err := client.Fetch(ctx, []string{"one", "two"}); !errors.Is(err, context.Canceled) || calls != 1 {
-		t.Errorf("Fetch() = %v after %d calls", err, calls)
 	}
 }
 

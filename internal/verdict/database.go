@@ -10,11 +10,16 @@ import (
 type Database struct {
 	Updated time.Time     `json:"updated"`        // when it was made
 	Age     time.Duration `json:"age"`            // when it was used; nanoseconds in JSON
+	From    string        `json:"from,omitempty"` // repository that gave it; empty if an earlier run fetched it
 	Kept    string        `json:"kept,omitempty"` // why no newer one could be fetched; empty if that was not needed
 }
 
 func (d Database) String() string {
-	return d.Updated.UTC().Format("2006-01-02 15:04 UTC") + ", " + d.Age.Round(time.Minute).String() + " old"
+	told := d.Updated.UTC().Format("2006-01-02 15:04 UTC") + ", " + d.Age.Round(time.Minute).String() + " old"
+	if d.From != "" {
+		told += " (from " + d.From + ")"
+	}
+	return told
 }
 
 // Oldest picks the database that knows least of late.
