@@ -14,6 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/registry"
@@ -115,10 +116,10 @@ func (s *session) options(d service.Service) service.Options {
 	return o
 }
 
-// builderFor is buildx with the secrets that a service names among its variables, and no others.
-func (s *session) builderFor(d service.Service) *buildx.Client {
+// builderFor is buildx with what a service needs among its variables, and no more: its secrets, and the way to its cache.
+func (s *session) builderFor(d service.Service, policy cache.Policy) *buildx.Client {
 	client := *s.buildx
-	client.Env = slices.Clone(client.Env)
+	client.Env = append(slices.Clone(client.Env), s.cacheVariables(policy)...)
 	for _, name := range d.SecretVariables() {
 		if value := s.process.Getenv(name); value != "" {
 			client.Env = append(client.Env, name+"="+value)
@@ -144,25 +145,28 @@ func (s *session) progress(service string) *buildx.Progress {
 }
 
 // build makes a candidate: pushed by digest, or kept here where the run pushes nothing.
-func (s *session) build(ctx context.Context, service plan.Service, made map[string]publish.Candidate) (publish.Candidate, error) {
+func (s *session) build(ctx context.Context, service plan.Service, bases map[string]publish.Candidate) (publish.Candidate, error) {
 	if !s.job.pushes() {
-		return s.buildLocal(ctx, service, made)
+		return s.buildLocal(ctx, service, bases)
 	}
 	progress := s.progress(service.Name)
-	request, err := s.request(service, service.Name, "", made)
+	request, err := s.request(service, service.Name, "", bases)
 	if err != nil {
 		return publish.Candidate{}, err
 	}
-	digest, err := s.builderFor(service.Definition).Build(ctx, request, progress)
+	policy := s.chooseCache(service.Definition)
+	s.withCache(&request, service, policy)
+	digest, err := s.builderFor(service.Definition, policy).Build(ctx, request, progress)
+	made := publish.Candidate{Steps: progress.Steps(), Cache: s.usedCache(service, policy, progress)}
 	if err != nil {
-		return publish.Candidate{Steps: progress.Steps()}, hint(err)
+		return made, hint(err)
 	}
 	ref, err := s.registry.Digest(service.Image, digest)
 	if err != nil {
-		return publish.Candidate{}, err
+		return made, err
 	}
-	image, err := s.registry.Read(ctx, ref)
-	return publish.Candidate{Image: image, Steps: progress.Steps()}, err
+	made.Image, err = s.registry.Read(ctx, ref)
+	return made, err
 }
 
 // hint adds to a failure what its own words do not say.
@@ -182,7 +186,7 @@ func hint(err error) error {
 // buildLocal builds each platform into an OCI layout of its own, because a scanner sees only one
 // image of a layout, and loads the native one into the engine.
 func (s *session) buildLocal(ctx context.Context, service plan.Service, bases map[string]publish.Candidate) (publish.Candidate, error) {
-	made := publish.Candidate{Layouts: map[string]string{}}
+	made, policy := publish.Candidate{Layouts: map[string]string{}}, s.chooseCache(service.Definition)
 	for _, platform := range service.Platforms {
 		name := service.Name + "-" + strings.ReplaceAll(platform, "/", "-")
 		request, err := s.request(service, name, platform, bases)
@@ -197,9 +201,11 @@ func (s *session) buildLocal(ctx context.Context, service plan.Service, bases ma
 			request.Load = s.candidateName(service)
 			made.Loaded = request.Load
 		}
+		s.withCache(&request, service, policy)
 		progress := s.progress(service.Name)
-		_, err = s.builderFor(service.Definition).Build(ctx, request, progress)
+		_, err = s.builderFor(service.Definition, policy).Build(ctx, request, progress)
 		made.Steps = append(made.Steps, progress.Steps()...)
+		made.Cache = made.Cache.Join(s.usedCache(service, policy, progress))
 		if err != nil {
 			return made, hint(err)
 		}

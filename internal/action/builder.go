@@ -27,11 +27,11 @@ func (s *session) startBuilder(ctx context.Context, builds []plan.Service) error
 	if err != nil {
 		return err
 	}
-	platforms, err := s.adopt(ctx)
+	started, err := s.adopt(ctx)
 	if err != nil {
 		host := isLoopback(s.job.Config.Registry)
 		b := buildx.Builder{Config: config.path, HostNet: host, Name: cmp.Or(s.job.Config.Builder, buildx.DefaultName(config.data, host, s.process.Getenv("RUNNER_NAME")))}
-		if platforms, err = s.buildx.Start(ctx, b); err != nil {
+		if started, err = s.buildx.Start(ctx, b); err != nil {
 			return err
 		}
 		s.builder = b.Name
@@ -39,26 +39,27 @@ func (s *session) startBuilder(ctx context.Context, builds []plan.Service) error
 			s.leaveToPost(b.Name)
 		}
 	}
-	if missing := lacking(wanted(builds), platforms); len(missing) > 0 {
+	s.newBuilder = started.New
+	if missing := lacking(wanted(builds), started.Platforms); len(missing) > 0 {
 		return s.emulate(ctx, missing)
 	}
 	return nil
 }
 
 // adopt looks for a builder that the user named among the user's own.
-func (s *session) adopt(ctx context.Context) ([]string, error) {
+func (s *session) adopt(ctx context.Context) (buildx.Started, error) {
 	if s.job.Config.Builder == "" {
-		return nil, errors.New("no builder was named")
+		return buildx.Started{}, errors.New("no builder was named")
 	}
 	home := filepath.Join(s.process.Getenv("HOME"), ".docker", "buildx")
 	own := cmp.Or(s.process.Getenv("BUILDX_CONFIG"), home)
 	client := *s.buildx
 	client.Env = append(slices.Clone(client.Env), "BUILDX_CONFIG="+own)
-	platforms, err := client.Platforms(ctx, s.job.Config.Builder)
+	started, err := client.Boot(ctx, s.job.Config.Builder)
 	if err == nil {
 		s.buildx, s.builder = &client, s.job.Config.Builder
 	}
-	return platforms, err
+	return started, err
 }
 
 type builderConfig struct {

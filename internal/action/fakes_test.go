@@ -33,9 +33,11 @@ func note() {
 	defer f.Close()
 	_, err = fmt.Fprintln(f, filepath.Base(os.Args[0]), strings.Join(os.Args[1:], " "))
 	check(err)
-	if os.Getenv("NPM_TOKEN") != "" {
-		_, err = fmt.Fprintln(f, filepath.Base(os.Args[0]), os.Args[1], "has NPM_TOKEN")
-		check(err)
+	for _, name := range []string{"NPM_TOKEN", "ACTIONS_RUNTIME_TOKEN"} {
+		if os.Getenv(name) != "" {
+			_, err = fmt.Fprintln(f, filepath.Base(os.Args[0]), os.Args[1], "has", name)
+			check(err)
+		}
 	}
 }
 
@@ -59,7 +61,7 @@ func option(name string) []string {
 
 // fakeBuildx stands for buildx: a build pushes a true image index by digest, made of the files that
 // the real one would read, so that equal inputs give equal digests. The Dockerfile's words steer it:
-// FAIL fails, BIG makes a large layer, ROOT runs as root.
+// FAIL fails, BIG makes a large layer, ROOT runs as root, FULL has no room for a cache, GONE has layers that cannot be read.
 func fakeBuildx() {
 	note()
 	if slices.Contains(os.Args, "broken") {
@@ -87,6 +89,7 @@ func build() {
 		os.Exit(1)
 	}
 	progress("[linux/amd64 build 2/2] RUN make", false, "")
+	useCache(string(dockerfile))
 	var index v1.ImageIndex = mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	annotations := map[string]string{}
 	for _, a := range option("--annotation") {
@@ -105,6 +108,28 @@ func build() {
 	metadata, err := json.Marshal(map[string]string{"containerimage.digest": digest.String()})
 	check(err)
 	check(os.WriteFile(option("--metadata-file")[0], metadata, 0o600))
+}
+
+// useCache tells of reading and writing layers as BuildKit does.
+func useCache(dockerfile string) {
+	for n, from := range option("--cache-from") {
+		source := fmt.Sprintf("gha:%d", n)
+		if _, ref, ok := strings.Cut(from, "ref="); ok {
+			source, _, _ = strings.Cut(ref, ",")
+		}
+		progress("importing cache manifest from "+source, false, "")
+		if strings.Contains(dockerfile, "GONE") {
+			progress("exporting to image", false, "failed to copy: blob sha256:0 is gone")
+			os.Exit(1)
+		}
+	}
+	for _, to := range option("--cache-to") {
+		failure := ""
+		if strings.Contains(dockerfile, "FULL") {
+			failure = "error writing layer blob: 507 Insufficient Storage"
+		}
+		progress(map[bool]string{true: "exporting to GitHub Actions Cache", false: "exporting cache to registry"}[strings.HasPrefix(to, "type=gha")], false, failure)
+	}
 }
 
 func image(dockerfile []byte, platform v1.Platform) v1.Image {

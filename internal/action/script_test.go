@@ -79,7 +79,7 @@ func TestScript(t *testing.T) {
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved, "delete": deleteImage,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
-			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue,
+			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue, "cache-token": giveCache, "no-token": searchToken,
 		},
 	})
 }
@@ -133,6 +133,30 @@ func noteIssue(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	stageOf(ts).github.NoteIssue(n, args[1])
+}
+
+// cache-token REF=N...: the runner's token permits N of the cache for runs of REF: 1 to read, 2 to write, 3 both.
+func giveCache(ts *testscript.TestScript, _ bool, args []string) {
+	var permissions []resultstest.Permission
+	for _, arg := range args {
+		ref, text, _ := strings.Cut(arg, "=")
+		n, err := strconv.Atoi(text)
+		ts.Check(err)
+		permissions = append(permissions, resultstest.Permission{Scope: ref, Permission: n})
+	}
+	token := stageOf(ts).results.CacheToken("run", "job", permissions...)
+	ts.Setenv("ACTIONS_RUNTIME_TOKEN", token)
+}
+
+// no-token FILE...: none of the files holds the runner's token.
+func searchToken(ts *testscript.TestScript, _ bool, args []string) {
+	for _, file := range args {
+		for line := range strings.Lines(ts.ReadFile(file)) {
+			if strings.Contains(line, ts.Getenv("ACTIONS_RUNTIME_TOKEN")) && !strings.HasPrefix(line, "::add-mask::") {
+				ts.Fatalf("%s holds the token: %s", file, line)
+			}
+		}
+	}
 }
 
 type stageKey struct{}

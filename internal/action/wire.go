@@ -16,6 +16,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/engine"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/probe"
@@ -44,10 +45,13 @@ type session struct {
 	engine    *engine.Engine
 	network   string // that this program's own container is in
 	builder   string
-	native    string // the engine's platform
-	noEngine  error
-	opened    time.Time
-	usual     map[string]verdict.History // of each service, as the memory has it
+	// newBuilder says that it had no layers when the run began.
+	newBuilder bool
+	caches     cache.Run
+	native     string // the engine's platform
+	noEngine   error
+	opened     time.Time
+	usual      map[string]verdict.History // of each service, as the memory has it
 
 	mu       sync.Mutex
 	loaded   []string       // images that this run put into the engine
@@ -71,7 +75,7 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 	if err != nil {
 		return nil, err
 	}
-	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), usual: j.usual(ctx, p), opened: p.Now()}
+	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), usual: j.usual(ctx, p), opened: p.Now(), caches: j.caches(p)}
 	if err := dir.login(j.Config.Registry, j.Config.Username, j.registryToken(), p.Getenv("HOME")); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}

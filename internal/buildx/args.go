@@ -66,6 +66,8 @@ type Build struct {
 	// Layout, when set, is a folder that receives an OCI image layout of the one platform instead of
 	// a push; Load, when set too, is the name under which the engine gets the image.
 	Layout, Load string
+	// CacheFrom and CacheTo are where layers are read from and kept, in buildx's words. No token is among them: it is in the environment.
+	CacheFrom, CacheTo []string
 }
 
 // Args are the arguments of buildx for the build. Everything that comes from a repository is the
@@ -74,6 +76,12 @@ func (b Build) Args() []string {
 	args := []string{"build", "--builder", b.Builder, "--progress", "rawjson",
 		"--platform", strings.Join(b.Platforms, ","), "--file", b.Dockerfile, "--metadata-file", b.Metadata}
 	args = append(args, b.outputs()...)
+	for _, from := range b.CacheFrom {
+		args = append(args, "--cache-from", from)
+	}
+	for _, to := range b.CacheTo {
+		args = append(args, "--cache-to", to)
+	}
 	if b.Target != "" {
 		args = append(args, "--target", b.Target)
 	}

@@ -1,6 +1,7 @@
 package buildx
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -39,40 +40,48 @@ func (c *Client) run(ctx context.Context, args ...string) (string, error) {
 	return string(out), err
 }
 
-// Start makes the builder, or adopts a running one of the same name, and waits until it is up.
-// It returns the platforms that the builder can build for.
-func (c *Client) Start(ctx context.Context, b Builder) ([]string, error) {
-	if _, err := c.run(ctx, b.CreateArgs()...); err != nil && !strings.Contains(err.Error(), "existing instance for") {
-		return nil, fmt.Errorf("making builder %s: %w", b.Name, err)
-	}
-	platforms, err := c.Platforms(ctx, b.Name)
-	if err != nil && strings.Contains(err.Error(), "is already in use by container") {
-		return c.Platforms(ctx, b.Name) // another job started it at the same moment
-	}
-	return platforms, err
+// A Started builder is up.
+type Started struct {
+	Platforms []string // that it can build for
+	New       bool     // its container was made just now, so it has no layers of its own
 }
 
-// Platforms boots a builder where it does not run and returns what it can build for.
-func (c *Client) Platforms(ctx context.Context, builder string) ([]string, error) {
-	out, err := c.run(ctx, "inspect", "--bootstrap", "--", builder)
-	if err != nil {
-		return nil, fmt.Errorf("starting builder %s: %w", builder, err)
+// Start makes the builder, or adopts a running one of the same name, and waits until it is up.
+func (c *Client) Start(ctx context.Context, b Builder) (Started, error) {
+	if _, err := c.run(ctx, b.CreateArgs()...); err != nil && !strings.Contains(err.Error(), "existing instance for") {
+		return Started{}, fmt.Errorf("making builder %s: %w", b.Name, err)
 	}
-	var platforms []string
-	for line := range strings.SplitSeq(out, "\n") {
+	started, err := c.Boot(ctx, b.Name)
+	if err != nil && strings.Contains(err.Error(), "is already in use by container") {
+		return c.Boot(ctx, b.Name) // another job started it at the same moment
+	}
+	return started, err
+}
+
+// Boot starts a builder where it does not run.
+func (c *Client) Boot(ctx context.Context, builder string) (started Started, err error) {
+	var told bytes.Buffer
+	argv := append(slices.Clone(c.Argv), "inspect", "--bootstrap", "--", builder)
+	out, err := c.Run(ctx, run.Command{Argv: argv, Env: c.Env, Stderr: &told})
+	if err != nil {
+		return started, fmt.Errorf("starting builder %s: %w", builder, err)
+	}
+	for line := range strings.SplitSeq(string(out), "\n") {
 		if list, ok := strings.CutPrefix(line, "Platforms:"); ok {
 			for p := range strings.SplitSeq(list, ",") {
 				if p = strings.TrimRight(strings.TrimSpace(p), "*"); p != "" {
-					platforms = append(platforms, p)
+					started.Platforms = append(started.Platforms, p)
 				}
 			}
 		}
 	}
-	return platforms, nil
+	started.New = strings.Contains(told.String(), "creating container "+Container(builder))
+	return started, nil
 }
 
 // Build builds, telling progress as it goes, and returns the digest of the pushed image index. Where the registry fails for a
-// reason that passes, it is done again: what was built is in the builder's cache by then.
+// reason that passes, it is done again: what was built is in the builder's cache by then. At last it is tried without the layers
+// of other runs, of which one may be listed and gone.
 func (c *Client) Build(ctx context.Context, b Build, progress *Progress) (digest string, err error) {
 	if err := os.MkdirAll(filepath.Dir(b.Metadata), 0o700); err != nil {
 		return "", fmt.Errorf("building: %w", err)
@@ -81,6 +90,11 @@ func (c *Client) Build(ctx context.Context, b Build, progress *Progress) (digest
 	for try := 0; err != nil && try < run.Tries && run.Passes(err.Error()) && run.Pause(ctx, try); try++ {
 		progress.tell("the registry failed, so this is done again")
 		err = c.build(ctx, b, &Progress{Tell: progress.Tell}) // what the steps took is known from the first time
+	}
+	if err != nil && ctx.Err() == nil && len(b.CacheFrom)+len(b.CacheTo) > 0 && !run.Own(err.Error()) {
+		progress.forsake(err)
+		b.CacheFrom, b.CacheTo = nil, nil
+		err = c.build(ctx, b, &Progress{Tell: progress.Tell})
 	}
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)

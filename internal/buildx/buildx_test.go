@@ -71,12 +71,12 @@ func TestStart(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := &script{out: map[string]string{"inspect": inspected}, err: c.err}
-			platforms, err := s.client().Start(t.Context(), Builder{Name: "b", HostNet: true})
+			started, err := s.client().Start(t.Context(), Builder{Name: "b", HostNet: true})
 			if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
 				t.Fatalf("Start() = %v, want %q", err, c.want)
 			}
-			if err == nil && !slices.Contains(platforms, "linux/arm64") {
-				t.Errorf("platforms: %q", platforms)
+			if err == nil && !slices.Contains(started.Platforms, "linux/arm64") {
+				t.Errorf("it builds for %q", started.Platforms)
 			}
 			want := [][]string{{"docker", "buildx", "create", "--name", "b", "--driver", "docker-container", "--driver-opt", "network=host"}, {"docker", "buildx", "inspect", "--bootstrap", "--", "b"}}
 			if diff := cmp.Diff(want[:len(s.calls)], s.calls); diff != "" {
@@ -86,7 +86,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-func TestPlatforms(t *testing.T) {
+func TestBoot(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		out  string
@@ -100,8 +100,8 @@ func TestPlatforms(t *testing.T) {
 	}
 	for name, c := range cases {
 		s := &script{out: map[string]string{"inspect": c.out}}
-		got, err := s.client().Platforms(t.Context(), "b")
-		if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
+		got, err := s.client().Boot(t.Context(), "b")
+		if diff := cmp.Diff(c.want, got.Platforms); diff != "" || err != nil {
 			t.Errorf("%s: %v, platforms (-want +got):\n%s", name, err, diff)
 		}
 	}

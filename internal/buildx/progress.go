@@ -60,6 +60,11 @@ type status struct {
 		Cached    bool       `json:"cached"`
 		Error     string     `json:"error"`
 	} `json:"vertexes"`
+	Statuses []struct {
+		Vertex string `json:"vertex"`
+		ID     string `json:"id"`
+		Total  int64  `json:"total"` // bytes
+	} `json:"statuses"`
 	Logs []struct {
 		Vertex string `json:"vertex"`
 		Data   []byte `json:"data"`
@@ -72,13 +77,15 @@ type Progress struct {
 	// Tell receives one readable line: a step that begins, ends or prints.
 	Tell func(line string)
 
-	mu      sync.Mutex
-	partial []byte   // of a line of rawjson
-	order   []string // vertex digests as they came
-	steps   map[string]*Step
-	told    map[string]bool   // the steps that were told to have ended
-	output  map[string][]byte // of a step's line of output, which comes in pieces
-	last    []string          // the latest lines of output and plain text, for an error's explanation
+	mu       sync.Mutex
+	partial  []byte   // of a line of rawjson
+	order    []string // vertex digests as they came
+	steps    map[string]*Step
+	told     map[string]bool             // the steps that were told to have ended
+	layers   map[string]map[string]int64 // bytes of the layers that a step reads or writes
+	output   map[string][]byte           // of a step's line of output, which comes in pieces
+	forsaken string                      // why the build was done again without a cache
+	last     []string                    // the latest lines of output and plain text, for an error's explanation
 }
 
 // lastLines is how much of a failing build's output its error carries.
@@ -108,7 +115,10 @@ func (p *Progress) line(line []byte) {
 		return
 	}
 	for _, v := range s.Vertexes {
-		p.vertex(v.Digest, Step{Name: v.Name, Cached: v.Cached, Error: v.Error}, v.Started, v.Completed)
+		p.vertex(v.Digest, Step{Name: v.Name, Cached: v.Cached, Error: withoutSignatures(v.Error)}, v.Started, v.Completed)
+	}
+	for _, st := range s.Statuses {
+		p.size(st.Vertex, st.ID, st.Total)
 	}
 	for _, l := range s.Logs {
 		p.print(l.Vertex, l.Data)
@@ -171,7 +181,7 @@ func (p *Progress) vertex(id string, seen Step, started, completed *time.Time) {
 	// A vertex may be reported in several stretches; the longest is the work itself.
 	step.Seconds = max(step.Seconds, completed.Sub(*started).Seconds())
 	p.finish(id)
-	if !p.told[id] && (step.Instruction() || step.Error != "") {
+	if tier, _, _ := cacheWork(step.Name); !p.told[id] && (step.Instruction() || step.Error != "" && !nothingThere(tier, step.Error)) {
 		p.told[id] = true
 		p.tell(describe(*step))
 	}
@@ -189,6 +199,7 @@ func describe(s Step) string {
 }
 
 func (p *Progress) remember(line string) {
+	line = withoutSignatures(line)
 	p.last = append(p.last, line)
 	if over := len(p.last) - lastLines; over > 0 {
 		p.last = slices.Delete(p.last, 0, over)
@@ -220,6 +231,10 @@ func (p *Progress) Explanation() string {
 	var failed []string
 	for _, id := range p.order {
 		// A step that another one's failure cut short explains nothing.
+		// Nor does what went wrong with a cache, which fails nothing.
+		if _, _, cached := cacheWork(p.steps[id].Name); cached {
+			continue
+		}
 		if s := p.steps[id]; s.Error != "" && !strings.Contains(s.Error, "context canceled") {
 			failed = append(failed, fmt.Sprintf("%s: %s", s.Name, s.Error))
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/registry"
@@ -34,6 +35,7 @@ type Part struct {
 	Candidate string             `json:"candidate,omitempty"` // digest of what was pushed
 	Evidence  verdict.Evidence   `json:"evidence"`
 	Steps     []buildx.Step      `json:"steps"`
+	Cache     cache.Use          `json:"cache"`
 	Seconds   map[string]float64 `json:"seconds"`
 	Error     string             `json:"error,omitempty"` // what kept it from being judged
 }
@@ -46,7 +48,7 @@ func NewFragment(row, commit string, attempt int, results []Result, learnt []mem
 	f := Fragment{SchemaVersion: fragmentVersion, Row: row, Attempt: attempt, Commit: commit, Learnt: learnt}
 	for _, r := range results {
 		f.Parts = append(f.Parts, Part{Service: r.Plan.Name, Inputs: r.Plan.Inputs, Candidate: r.Candidate.Image.Ref.DigestStr(),
-			Evidence: r.Evidence, Steps: r.Candidate.Steps, Seconds: r.Seconds, Error: text(r.Err)})
+			Evidence: r.Evidence, Steps: r.Candidate.Steps, Cache: r.Candidate.Cache, Seconds: r.Seconds, Error: text(r.Err)})
 	}
 	return f
 }
@@ -90,6 +92,7 @@ func (p Publisher) join(ctx context.Context, r *Result, made plan.Plan, fragment
 		r.Evidence.Database = verdict.Oldest(r.Evidence.Database, part.Evidence.Database)
 		r.Evidence.Unsized = cmp.Or(r.Evidence.Unsized, part.Evidence.Unsized)
 		r.Candidate.Steps = append(r.Candidate.Steps, part.Steps...)
+		r.Candidate.Cache = r.Candidate.Cache.Join(part.Cache)
 		probes, digests = append(probes, part.Evidence.Probe), append(digests, part.Candidate)
 		r.Evidence.Emulated = append(r.Evidence.Emulated, part.Evidence.Emulated...)
 		for step, seconds := range part.Seconds {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/scan"
@@ -31,6 +32,7 @@ type Candidate struct {
 	Layouts map[string]string
 	Loaded  string // name under which the engine holds such a candidate's native platform
 	Steps   []buildx.Step
+	Cache   cache.Use
 }
 
 // A Publisher has the steps of a run; each is one call.

@@ -7,15 +7,19 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/org/ghcr-publish/internal/cache"
 )
 
 // JournalTag names the artifact that says which tags are about to move. It stands beside an image, holds none, and is no tag
 // that anybody pulls.
 const JournalTag = "ghcr-publish-journal"
 
-// IsUserTag reports whether a tag is one that people pull by: not the journal's, and not one that lists what refers to an image.
+// IsUserTag reports whether a tag is one that people pull by: not the journal's, not one of a build's cached layers, and not one
+// that lists what refers to an image.
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
-func IsUserTag(tag string) bool { return tag != JournalTag && !referring.MatchString(tag) }
+func IsUserTag(tag string) bool {
+	return tag != JournalTag && !cache.IsTag(tag) && !referring.MatchString(tag)
+}
 
 var referring = regexp.MustCompile(`^[a-z0-9]+-[0-9a-f]{32,}(\.[a-z]+)?$`)
 

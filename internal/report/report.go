@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
@@ -88,8 +89,9 @@ type Service struct {
 	Compared        []Figure           `json:"compared"`           // with the image that was published, and with what is usual
 	Seconds         map[string]float64 `json:"seconds"`            // by part of the run
 	Steps           []Step             `json:"steps"`
-	CacheHitRate    float64            `json:"cache_hit_rate"` // of the Dockerfile's instructions, 0 to 1
-	Log             []string           `json:"log,omitempty"`  // last lines of a container that was not healthy
+	CacheHitRate    float64            `json:"cache_hit_rate"`  // of the Dockerfile's instructions, 0 to 1
+	Cache           *cache.Use         `json:"cache,omitempty"` // of other runs; nil where nothing was built
+	Log             []string           `json:"log,omitempty"`   // last lines of a container that was not healthy
 	Error           string             `json:"error,omitempty"`
 }
 
@@ -230,6 +232,9 @@ func newService(r publish.Result) Service {
 	}
 	rate, _ := buildx.HitRate(r.Candidate.Steps)
 	s.CacheHitRate = round(rate)
+	if r.Candidate.Cache.Writes != "" {
+		s.Cache = &r.Candidate.Cache
+	}
 	s.Compared = comparison(r)
 	for _, p := range r.Evidence.Emulated {
 		s.Emulated = append(s.Emulated, Trial{p.Platform, p.Healthy, round(p.Started.Seconds()), cmp.Or(p.Failure, p.Unavailable)})

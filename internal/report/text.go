@@ -148,6 +148,9 @@ func (s Service) writeDetails(b *strings.Builder) {
 	for _, k := range s.Kept {
 		fmt.Fprintf(b, "- kept `%s`: %s\n", cell(k.Tag), cell(k.Why))
 	}
+	if s.Cache != nil {
+		fmt.Fprintf(b, "- layers of other runs: %s\n", cell(s.Cache.String()))
+	}
 	s.writeComparison(b)
 	if s.Signature != nil {
 		fmt.Fprintf(b, "\nSigned by %s. Anybody can prove it:\n\n<pre>%s</pre>\n", cell(s.Signature.By()), html.EscapeString(strings.Join(s.Signature.Verify, "\n")))

@@ -1,4 +1,4 @@
-// Package results speaks to the results service of GitHub Actions, which keeps the artifacts of a run.
+// Package results speaks to the results service of GitHub Actions, which keeps the artifacts of a run and a cache for the next.
 // The service has no published description; what is said here of it is what GitHub's own client does
 // (https://github.com/actions/toolkit/tree/main/packages/artifact).
 package results
@@ -58,19 +58,11 @@ func retrying(wait time.Duration) *http.Client {
 // scope reads from a token, which is the runner's own and needs no proof here, what it is for: among the
 // scopes in its claim scp is one of the form Actions.Results:RUN:JOB.
 func scope(token string) (run, job string, err error) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return "", "", errors.New("it is no JSON web token")
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
-	if err != nil {
-		return "", "", errors.New("it is no JSON web token")
-	}
 	var claims struct {
 		Scopes string `json:"scp"`
 	}
-	if err := json.Unmarshal(payload, &claims); err != nil {
-		return "", "", errors.New("it is no JSON web token")
+	if err := readClaims(token, &claims); err != nil {
+		return "", "", err
 	}
 	for _, s := range strings.Fields(claims.Scopes) {
 		if fields := strings.Split(s, ":"); len(fields) == 3 && fields[0] == "Actions.Results" && fields[1] != "" && fields[2] != "" {
@@ -78,6 +70,19 @@ func scope(token string) (run, job string, err error) {
 		}
 	}
 	return "", "", errors.New("it gives no access to the results of a run")
+}
+
+// readClaims reads what a JSON web token claims.
+func readClaims(token string, into any) error {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return errors.New("it is no JSON web token")
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+	if err != nil || json.Unmarshal(payload, into) != nil {
+		return errors.New("it is no JSON web token")
+	}
+	return nil
 }
 
 // An Artifact is one file that is kept with a run.

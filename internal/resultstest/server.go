@@ -84,13 +84,48 @@ func (s *Server) Behind(address string) {
 // Close ends the server and its connections.
 func (s *Server) Close() { _ = s.http.Close() }
 
-// Token makes the runtime token of a job of a run.
+// Token makes the runtime token of a job of a run, with no cache.
 func (s *Server) Token(run, job string) string {
+	return token(map[string]any{"scp": scopes(run, job)})
+}
+
+// CacheToken makes one that permits something of the cache by refs: 1 to read, 2 to write, 3 both. The first is the run's own.
+func (s *Server) CacheToken(run, job string, permissions ...Permission) string {
+	list, _ := json.Marshal(permissions)
+	now := time.Now()
+	return token(map[string]any{"scp": scopes(run, job), "ac": string(list), "nbf": now.Add(-time.Minute).Unix(), "exp": now.Add(6 * time.Hour).Unix()})
+}
+
+// A Permission is what a token permits for one ref.
+type Permission struct {
+	Scope      string
+	Permission int
+}
+
+func scopes(run, job string) string {
+	return "Actions.GenericRead:0 Actions.Results:" + run + ":" + job
+}
+
+func token(claims map[string]any) string {
 	part := func(v any) string {
 		data, _ := json.Marshal(v)
 		return base64.RawURLEncoding.EncodeToString(data)
 	}
-	return part(map[string]string{"alg": "none"}) + "." + part(map[string]string{"scp": "Actions.GenericRead:0 Actions.Results:" + run + ":" + job}) + ".signature"
+	return part(map[string]string{"alg": "none"}) + "." + part(claims) + ".c2lnbmF0dXJl"
+}
+
+// claimsOf reads a request's token.
+func claimsOf(r *http.Request) (scopes string, permissions []Permission) {
+	bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	parts := strings.Split(bearer, ".")
+	if len(parts) != 3 {
+		return "", nil
+	}
+	var claims struct{ Scp, Ac string }
+	data, _ := base64.RawURLEncoding.DecodeString(parts[1])
+	_ = json.Unmarshal(data, &claims)
+	_ = json.Unmarshal([]byte(claims.Ac), &permissions)
+	return claims.Scp, permissions
 }
 
 // Names lists the artifacts that are finalized, sorted.
@@ -203,7 +238,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	run, job := fmt.Sprint(in["workflow_run_backend_id"]), fmt.Sprint(in["workflow_job_run_backend_id"])
-	if mine := "Bearer " + s.Token(run, job); r.Header.Get("Authorization") != mine && method != "GetSignedArtifactURL" || !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") {
+	if granted, _ := claimsOf(r); granted != scopes(run, job) && method != "GetSignedArtifactURL" || granted == "" {
 		s.refuse(w, r, http.StatusForbidden, "permission_denied", "the token is for another run or job")
 		return
 	}

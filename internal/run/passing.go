@@ -11,7 +11,10 @@ const Tries = 3
 
 // Passes reports whether a program, by its own words, failed for what may be different the next time: a registry that was busy,
 // or a connection that broke. What failed inside a build does not.
-func Passes(said string) bool { return flaw.MatchString(said) && !own.MatchString(said) }
+func Passes(said string) bool { return flaw.MatchString(said) && !Own(said) }
+
+// Own reports whether a build, by the builder's words, failed for what is in the Dockerfile or the context.
+func Own(said string) bool { return own.MatchString(said) }
 
 var (
 	flaw = regexp.MustCompile(`(?i)(status|code|response)[^\n]*\b(408|425|429|499|500|502|503|504)\b|too ?many ?requests|connection reset|broken pipe|` +

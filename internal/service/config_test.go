@@ -100,7 +100,7 @@ func TestLoadFillsDefaults(t *testing.T) {
 		Mode: "all", ConfigFile: configFile, Registry: "ghcr.io", Owner: "octo", Username: "mona", Token: token,
 		Platforms: []string{"linux/amd64", "linux/arm64"}, RefreshBase: "always", Push: "auto", Promote: "all-or-nothing", MaxParallel: 3, Emulation: "auto",
 		Split: "service", Runners: map[string]string{"linux/arm64": "ubuntu-24.04-arm"}, Handover: "auto", Artifact: "ghcr-publish",
-		BinfmtImage: defaultOf("binfmt-image"), Provenance: "max", SBOM: "false",
+		BinfmtImage: defaultOf("binfmt-image"), Cache: CacheAuto, CacheDir: "/tmp/run/layers", Provenance: "max", SBOM: "false",
 		Sign:         "auto",
 		Attest:       "auto",
 		TrivyDB:      []string{"mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"},
@@ -145,6 +145,8 @@ builder: mine
 builder_config: buildkitd.toml
 emulation: off
 binfmt_image: binfmt:1
+cache: off
+cache_dir: /mnt/layers
 provenance: min
 sbom: scanner:1
 trivy_db: [one.example/db:2, two.example/db:2]
@@ -163,7 +165,7 @@ dry_run: true
 		Mode: "all", ConfigFile: configFile, Registry: "localhost:5000", PlainHTTP: true, Owner: "somebody", Username: "robot",
 		Platforms: []string{"linux/arm64"}, Force: true, Base: "abc", RefreshBase: "never", Push: "false", Promote: "per-service", MaxParallel: 7,
 		Split: "platform", Runners: map[string]string{"linux/amd64": "big", "linux/arm64": "small"}, Handover: "registry", Artifact: "images",
-		Builder: "mine", BuilderConfig: "buildkitd.toml", Emulation: "off", BinfmtImage: "binfmt:1", Provenance: "min", SBOM: "scanner:1",
+		Builder: "mine", BuilderConfig: "buildkitd.toml", Emulation: "off", BinfmtImage: "binfmt:1", Cache: CacheOff, CacheDir: "/mnt/layers", Provenance: "min", SBOM: "scanner:1",
 		Sign: "off", SigningConfig: "c.json", TrustedRoot: "r.json", Attest: "off", AttestSBOM: []string{"spdx-json"},
 		TrivyDB: []string{"one.example/db:2", "two.example/db:2"}, CodeScanning: "off", Memory: "off",
 		PlanFile: "plan.json", Report: "report.json", DryRun: true,

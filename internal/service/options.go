@@ -30,7 +30,19 @@ type Options struct {
 	NoCacheFilters []string // stages that are built anew
 	Provenance     string   // "max", "min" or "false"; empty means the run's
 	SBOM           string   // as the run's setting; empty means that
+	Cache          string   // CacheAuto, a tier or CacheOff; empty means the run's
 }
+
+// What Cache may say: the tier in which the layers of builds are kept, or that it is chosen, or none.
+const (
+	CacheAuto     = "auto"
+	CacheActions  = "gha" // the cache of GitHub Actions
+	CacheRegistry = "registry"
+	CacheLocal    = "local" // a folder
+	CacheOff      = "off"
+)
+
+var caches = []string{CacheAuto, CacheActions, CacheRegistry, CacheLocal, CacheOff}
 
 // over completes options by those of all services.
 func (o Options) over(all Options) Options {
@@ -50,6 +62,7 @@ func (o Options) over(all Options) Options {
 	o.NoCache = cmp.Or(o.NoCache, all.NoCache)
 	o.Provenance = cmp.Or(o.Provenance, all.Provenance)
 	o.SBOM = cmp.Or(o.SBOM, all.SBOM)
+	o.Cache = cmp.Or(o.Cache, all.Cache)
 	return o
 }
 
@@ -120,6 +133,7 @@ func (r reader) options(o *Options) map[string]field {
 		"no_cache":         r.maybe(&o.NoCache),
 		"no_cache_filters": r.texts(&o.NoCacheFilters),
 		"provenance":       r.enum(&o.Provenance, provenances...),
+		"cache":            r.enum(&o.Cache, caches...),
 		"sbom": r.parsed(func(v string) error {
 			var s Settings
 			err := sbom(&s, v)

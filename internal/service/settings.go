@@ -48,6 +48,8 @@ type Settings struct {
 	BuilderConfig string
 	Emulation     string
 	BinfmtImage   string
+	Cache         string
+	CacheDir      string
 	Provenance    string
 	SBOM          string
 	Sign          string
@@ -158,6 +160,10 @@ func Table() []Setting {
 			Help: "Whether to register emulators for platforms that the builder lacks; this starts a privileged container."},
 		{Name: "binfmt-image", Default: "tonistiigi/binfmt:qemu-v10.2.3", set: text(func(s *Settings) *string { return &s.BinfmtImage }),
 			Help: "Image that registers the emulators."},
+		{Name: "cache", Default: CacheAuto, Allowed: caches, set: text(func(s *Settings) *string { return &s.Cache }),
+			Help: "Where the layers of builds are kept for other runs: in the cache of GitHub Actions (`gha`), beside the image in the `registry`, in a folder (`local`), or nowhere (`off`). `auto` reads all of them and writes to the first that it may write to and that pays. A service may have its own."},
+		{Name: "cache-dir", Default: "{{temp}}/layers", set: text(func(s *Settings) *string { return &s.CacheDir }),
+			Help: "Folder of `cache: local`; on a runner one that is kept between jobs, and outside the workspace."},
 		{Name: "provenance", Default: "max", Allowed: provenances, set: text(func(s *Settings) *string { return &s.Provenance }),
 			Help: "How much build provenance to attach; `max` includes build arguments."},
 		{Name: "sbom", Default: "false", set: sbom,
