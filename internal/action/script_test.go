@@ -77,7 +77,7 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved, "delete": deleteImage,
-			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine,
+			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine, "engine-networks": limitNetworks,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
 			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue, "cache-token": giveCache, "no-token": searchToken,
 		},
@@ -244,8 +244,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if problems := slices.Concat(s.engine.Problems(), s.github.Problems(), s.results.Problems()); len(problems) > 0 {
 		ts.Fatalf("a server refused: %s", strings.Join(problems, "; "))
 	}
-	if running := s.engine.Running(); len(running) > 0 {
-		ts.Fatalf("containers are left: %q", running)
+	if running, networks := s.engine.Running(), s.engine.Networks(); len(running)+len(networks) > 0 {
+		ts.Fatalf("containers %q and networks %q are left", running, networks)
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
@@ -341,6 +341,14 @@ func checkEngine(ts *testscript.TestScript, _ bool, _ []string) {
 	if stored := stageOf(ts).engine.Stored(); len(stored) > 0 {
 		ts.Fatalf("images are left: %q", stored)
 	}
+}
+
+// engine-networks exhausted: the engine makes no further network.
+func limitNetworks(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 || args[0] != "exhausted" {
+		ts.Fatalf("usage: engine-networks exhausted")
+	}
+	stageOf(ts).engine.ExhaustNetworks()
 }
 
 // github-ref REF SHA: GitHub says that a ref, heads/main, is at a commit.

@@ -43,7 +43,9 @@ type session struct {
 	registry  *registry.Client
 	buildx    *buildx.Client
 	engine    *engine.Engine
-	network   string // that this program's own container is in
+	place     engine.Place    // of this program's own container
+	network   *engine.Network // of this run alone; nil until an image is tried out
+	networks  func() engine.Networks
 	builder   string
 	// newBuilder says that it had no layers when the run began.
 	newBuilder bool
@@ -95,10 +97,8 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 	} else {
 		s.native = native
 		s.engine.Owner, s.engine.Gone = dir.owner(), ownerGone
+		s.settle(ctx)
 		sweep(ctx, s.engine, p, log)
-		if s.network, err = s.engine.Network(ctx, p.Getenv("HOSTNAME")); err != nil {
-			log.Printf("%v", err)
-		}
 	}
 	return s, nil
 }
@@ -118,6 +118,9 @@ func (s *session) Close() (notices []string) {
 	for _, image := range s.loaded {
 		note(s.engine.Discard(image))
 	}
+	if s.network != nil {
+		note(s.network.Remove())
+	}
 	note(s.memory.putBack())
 	note(s.private.Close())
 	return notices
@@ -128,9 +131,9 @@ func (s *session) environ() []string { return s.private.environ(s.job.Environ, s
 // sweep removes what killed runs left on the engine. It is a courtesy: failing it fails nothing.
 func sweep(ctx context.Context, e *engine.Engine, p Process, log *actions.Log) {
 	if n, err := e.Sweep(ctx, p.Now()); err != nil {
-		log.Printf("sweeping old containers: %v", err)
+		log.Printf("sweeping what earlier runs left: %v", err)
 	} else if n > 0 {
-		log.Printf("removed %d containers that an earlier run left", n)
+		log.Printf("removed %d containers and networks that an earlier run left", n)
 	}
 }
 
@@ -151,7 +154,7 @@ func (s *session) publisher() publish.Publisher {
 	}
 	s.keepJournal(&p)
 	login := engine.Credentials{Host: config.Registry, Username: config.Username, Password: s.job.registryToken()}
-	p.Probe = (&probe.Prober{Engine: s.engine, Login: login, Network: s.network, Every: 50 * time.Millisecond, SmokeTime: time.Minute}).Probe
+	p.Probe = (&probe.Prober{Engine: s.engine, Login: login, Networks: s.networks, Every: 50 * time.Millisecond, SmokeTime: time.Minute}).Probe
 	return p
 }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/engine"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/resultstest"
 	"github.com/org/ghcr-publish/internal/run"
@@ -300,6 +301,14 @@ func (j *job) post() {
 	if left, _ := filepath.Glob(filepath.Join(j.temp, "ghcr-publish-private-*")); len(left) > 0 {
 		j.t.Errorf("after the post step there are still %q", left)
 	}
+	e, err := engine.Open(os.Getenv)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	// What a run made whose container is gone would be swept now.
+	if n, err := e.Sweep(j.t.Context(), time.Now()); err != nil || n != 0 {
+		j.t.Errorf("after the post step there are still %d containers and networks (%v)", n, err)
+	}
 }
 
 func (j *job) report() outcome {
@@ -326,7 +335,7 @@ func TestActionImage(t *testing.T) {
 	told := j.report()
 	j.checkPublished(told, "main")
 	for _, s := range told.Services {
-		if s.Route != "container address" {
+		if s.Route != "shared network" {
 			t.Errorf("%s was reached by its %s", s.Name, s.Route)
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	"maps"
 	"net/netip"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -29,17 +28,15 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// label marks the containers this program starts, so that a later run can sweep away what a
-// killed one left behind.
-const label = "ghcr-publish.run"
-
 // An Engine is a Docker Engine within reach.
 type Engine struct {
 	api *client.Client
-	// Owner names this run on the containers it starts, and Gone tells of such a name whether its run
-	// is known to be no more; see Sweep.
+	// Owner names this run on what it makes, and Gone tells of such a name whether its run is known to be
+	// no more; see Sweep.
 	Owner string
 	Gone  func(owner string) bool
+	// Self is the container that this program runs in, by its id; empty outside of the engine's containers.
+	Self string
 }
 
 // Open returns the engine that DOCKER_HOST names, or the local socket's. Nothing is sent yet.
@@ -171,7 +168,7 @@ type Spec struct {
 	Privileged        bool
 	ReadOnly          bool     // the root file system cannot be written to
 	Tmpfs             []string // absolute paths that can be all the same
-	Network           string   // empty means the engine's default
+	Networks          Networks
 }
 
 // A Container was started by this program.
@@ -197,24 +194,34 @@ func (e *Engine) Start(ctx context.Context, s Spec) (*Container, error) {
 		return nil, fmt.Errorf("creating a container of %s: %w", s.Image, err)
 	}
 	c := &Container{engine: e, ID: made.ID}
-	if _, err := e.api.ContainerStart(ctx, c.ID, client.ContainerStartOptions{}); err != nil {
-		return nil, errors.Join(fmt.Errorf("starting a container of %s: %w", s.Image, err), c.Remove())
-	}
-	if s.Port == 0 {
-		return c, nil
-	}
-	if c.Addresses, err = c.addresses(ctx, s.Port); err != nil {
+	if err := c.begin(ctx, s); err != nil {
 		return nil, errors.Join(err, c.Remove())
 	}
 	return c, nil
 }
 
+// begin starts a container that was created.
+func (c *Container) begin(ctx context.Context, s Spec) (err error) {
+	for _, name := range s.Networks.further() {
+		if err := c.engine.connect(ctx, name, c.ID); err != nil {
+			return fmt.Errorf("starting a container of %s: %w", s.Image, err)
+		}
+	}
+	if _, err := c.engine.api.ContainerStart(ctx, c.ID, client.ContainerStartOptions{}); err != nil {
+		return fmt.Errorf("starting a container of %s: %w", s.Image, err)
+	}
+	if s.Port > 0 {
+		c.Addresses, err = c.addresses(ctx, s)
+	}
+	return err
+}
+
 func (e *Engine) createOptions(s Spec) (client.ContainerCreateOptions, error) {
-	config := &container.Config{Image: s.Image, Cmd: s.Command, Labels: map[string]string{label: e.Owner}}
+	config := &container.Config{Image: s.Image, Cmd: s.Command, Labels: e.labels()}
 	for k, v := range s.Env {
 		config.Env = append(config.Env, k+"="+v)
 	}
-	host := &container.HostConfig{Privileged: s.Privileged, NetworkMode: container.NetworkMode(s.Network)}
+	host := &container.HostConfig{Privileged: s.Privileged, NetworkMode: container.NetworkMode(s.Networks.first())}
 	host.Memory, host.MemoryReservation, host.NanoCPUs = s.MemoryLimit, s.MemoryReservation, int64(s.CPUs*1e9)
 	host.ReadonlyRootfs = s.ReadOnly
 	for _, at := range s.Tmpfs {
@@ -237,7 +244,8 @@ func (e *Engine) createOptions(s Spec) (client.ContainerCreateOptions, error) {
 	return options, err
 }
 
-func (c *Container) addresses(ctx context.Context, port int) ([]Address, error) {
+// addresses finds the routes to the container's port, the best first.
+func (c *Container) addresses(ctx context.Context, spec Spec) ([]Address, error) {
 	got, err := c.engine.api.ContainerInspect(ctx, c.ID, client.ContainerInspectOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("inspecting a container: %w", err)
@@ -246,10 +254,15 @@ func (c *Container) addresses(ctx context.Context, port int) ([]Address, error) 
 	if settings == nil {
 		return nil, nil
 	}
-	var found []Address
-	for _, n := range settings.Networks {
-		if n.IPAddress.IsValid() && !n.IPAddress.IsUnspecified() {
-			found = append(found, Address{netip.AddrPortFrom(n.IPAddress, uint16(port)).String(), "container address"})
+	var shared, found []Address
+	for _, name := range slices.Sorted(maps.Keys(settings.Networks)) {
+		ip := settings.Networks[name].IPAddress
+		switch at := netip.AddrPortFrom(ip, uint16(spec.Port)).String(); {
+		case !ip.IsValid() || ip.IsUnspecified():
+		case name == spec.Networks.Shared:
+			shared = append(shared, Address{at, "shared network"})
+		default:
+			found = append(found, Address{at, "container address"})
 		}
 	}
 	for _, bindings := range settings.Ports {
@@ -257,7 +270,7 @@ func (c *Container) addresses(ctx context.Context, port int) ([]Address, error) 
 			found = append(found, Address{"127.0.0.1:" + b.HostPort, "published loopback port"})
 		}
 	}
-	return found, nil
+	return append(shared, found...), nil
 }
 
 // A State is how a container is doing.
@@ -411,34 +424,6 @@ func (c *Container) Wait(ctx context.Context) (int, error) {
 	}
 }
 
-// containerID is what the engine sets HOSTNAME to in a container.
-var containerID = regexp.MustCompile(`^[0-9a-f]{12}([0-9a-f]{52})?$`)
-
-// Network returns the network of its own that a container, named by its HOSTNAME, was put into: a job with
-// services has one, and what is in none but the engine's default cannot be reached from it. Empty for the
-// default, and outside of containers.
-func (e *Engine) Network(ctx context.Context, hostname string) (string, error) {
-	if !containerID.MatchString(hostname) {
-		return "", nil
-	}
-	got, err := e.api.ContainerInspect(ctx, hostname, client.ContainerInspectOptions{})
-	if errdefs.IsNotFound(err) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("inspecting this container: %w", err)
-	}
-	if got.Container.NetworkSettings == nil {
-		return "", nil
-	}
-	for _, name := range slices.Sorted(maps.Keys(got.Container.NetworkSettings.Networks)) {
-		if !slices.Contains([]string{"bridge", "host", "none"}, name) {
-			return name, nil
-		}
-	}
-	return "", nil
-}
-
 // HostPath returns where a file of a container is on the engine's machine, as far as it is in a folder of
 // that machine's that the container was given.
 func (e *Engine) HostPath(ctx context.Context, container, file string) (string, error) {
@@ -495,31 +480,6 @@ func (e *Engine) remove(ctx context.Context, id string) error {
 		return fmt.Errorf("removing a container: %w", err)
 	}
 	return nil
-}
-
-// abandoned is the age from which a container of ours must belong to a run that was killed: no job
-// on a hosted runner may last longer.
-const abandoned = 6 * time.Hour
-
-// Sweep removes the containers that killed runs left behind and returns how many there were: those of
-// runs that are known to be gone, and those that are too old to belong to a run that is not.
-func (e *Engine) Sweep(ctx context.Context, now time.Time) (int, error) {
-	found, err := e.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: client.Filters{}.Add("label", label)})
-	if err != nil {
-		return 0, fmt.Errorf("listing containers: %w", err)
-	}
-	swept := 0
-	for _, c := range found.Items {
-		gone := e.Gone != nil && e.Gone(c.Labels[label])
-		if !gone && now.Sub(time.Unix(c.Created, 0)) < abandoned {
-			continue
-		}
-		if err := e.remove(ctx, c.ID); err != nil {
-			return swept, err
-		}
-		swept++
-	}
-	return swept, nil
 }
 
 func ociPlatform(text string) (*ocispec.Platform, error) {

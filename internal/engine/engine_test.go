@@ -24,7 +24,6 @@ import (
 	"github.com/moby/moby/api/pkg/authconfig"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/registry"
-	"github.com/moby/moby/client"
 	"github.com/org/ghcr-publish/internal/enginetest"
 )
 
@@ -220,30 +219,6 @@ func TestHostPath(t *testing.T) {
 	}
 }
 
-func TestNetwork(t *testing.T) {
-	t.Parallel()
-	e, f := start(t)
-	id := func(digit string) string { return strings.Repeat(digit, 12) }
-	networks := map[string]string{id("a"): `{"bridge": {}}`, id("b"): `{"github_network_x": {}}`, id("c"): `{"bridge": {}, "other": {}}`}
-	f.instead = func(w http.ResponseWriter, r *http.Request) bool {
-		for container, names := range networks {
-			if strings.HasSuffix(r.URL.Path, "/containers/"+container+"/json") {
-				fmt.Fprintf(w, `{"Id": "x", "NetworkSettings": {"Networks": %s}}`, names)
-				return true
-			}
-		}
-		return false
-	}
-	for hostname, want := range map[string]string{id("a"): "", id("b"): "github_network_x", id("c"): "other", id("d"): "", "laptop": "", "": ""} {
-		if got, err := e.Network(t.Context(), hostname); got != want || err != nil {
-			t.Errorf("Network(%q) = %q, %v; want %q", hostname, got, err, want)
-		}
-	}
-	if asked := strings.Join(f.Requests(), "\n"); strings.Contains(asked, "laptop") {
-		t.Errorf("a machine's name was taken for a container's:\n%s", asked)
-	}
-}
-
 func TestStop(t *testing.T) {
 	t.Parallel()
 	e, f := start(t)
@@ -412,12 +387,12 @@ func TestAddressesNameEveryRoute(t *testing.T) {
 			return false
 		}
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, `{"Id": "x", "State": {"Running": true}, "NetworkSettings": {"Networks": {"bridge": {"IPAddress": "172.17.0.5"}, "none": {"IPAddress": ""}},
+		fmt.Fprint(w, `{"Id": "x", "State": {"Running": true}, "NetworkSettings": {"Networks": {"bridge": {"IPAddress": "172.17.0.5"}, "none": {"IPAddress": ""}, "own": {"IPAddress": "172.18.0.2"}},
 			"Ports": {"3001/tcp": [{"HostIp": "127.0.0.1", "HostPort": "49153"}], "9/udp": null}}}`)
 		return true
 	}
-	c := run(t, e, f, enginetest.Behaviour{}, Spec{Port: 3001})
-	want := []Address{{"172.17.0.5:3001", "container address"}, {"127.0.0.1:49153", "published loopback port"}}
+	c := run(t, e, f, enginetest.Behaviour{}, Spec{Port: 3001, Networks: Networks{Shared: "own"}})
+	want := []Address{{"172.18.0.2:3001", "shared network"}, {"172.17.0.5:3001", "container address"}, {"127.0.0.1:49153", "published loopback port"}}
 	if diff := cmp.Diff(want, c.Addresses); diff != "" {
 		t.Errorf("addresses (-want +got):\n%s", diff)
 	}
@@ -431,6 +406,7 @@ func TestStartLeavesNothingBehindWhenItFails(t *testing.T) {
 		want    string
 	}{
 		{"no container", fail(http.MethodPost, "/containers/create"), "creating a container of " + image + ": "},
+		{"no network", fail(http.MethodPost, "/connect"), "starting a container of " + image + ": joining network \"none\": "},
 		{"no start", fail(http.MethodPost, "/start"), "starting a container of " + image + ": "},
 		{"no addresses", fail(http.MethodGet, "/containers/"), "inspecting a container: "},
 	}
@@ -442,7 +418,11 @@ func TestStartLeavesNothingBehindWhenItFails(t *testing.T) {
 				t.Fatal(err)
 			}
 			f.instead = c.instead
-			if _, err := e.Start(t.Context(), Spec{Image: image, Port: 80}); err == nil || !strings.HasPrefix(err.Error(), c.want) || !strings.Contains(err.Error(), "the engine is ill") {
+			var networks Networks
+			if c.name == "no network" {
+				networks.Names = []string{"bridge", "none"}
+			}
+			if _, err := e.Start(t.Context(), Spec{Image: image, Port: 80, Networks: networks}); err == nil || !strings.HasPrefix(err.Error(), c.want) || !strings.Contains(err.Error(), "the engine is ill") {
 				t.Errorf("Start() = %v, want %q", err, c.want)
 			}
 			if left := f.Running(); left != nil {
@@ -704,58 +684,5 @@ func TestRemove(t *testing.T) {
 	f.instead = fail(http.MethodDelete, "/containers/")
 	if err := c.Remove(); err == nil || !strings.HasPrefix(err.Error(), "removing a container: ") {
 		t.Errorf("Remove() = %v", err)
-	}
-}
-
-func TestSweep(t *testing.T) {
-	t.Parallel()
-	e, f := start(t)
-	run(t, e, f, enginetest.Behaviour{}, Spec{})
-	run(t, e, f, enginetest.Behaviour{Exits: true}, Spec{})
-	// Somebody else's container, however old, is none of ours.
-	if err := e.Pull(t.Context(), "busybox:1", "", Credentials{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := e.api.ContainerCreate(t.Context(), client.ContainerCreateOptions{Config: &container.Config{Image: "busybox:1"}}); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := e.Sweep(t.Context(), time.Now().Add(abandoned-time.Minute)); n != 0 || err != nil {
-		t.Errorf("Sweep() = %d, %v while another run may use them", n, err)
-	}
-	f.instead = fail(http.MethodDelete, "/containers/")
-	if n, err := e.Sweep(t.Context(), time.Now().Add(abandoned+time.Minute)); n != 0 || err == nil {
-		t.Errorf("Sweep() = %d, %v where nothing can be removed", n, err)
-	}
-	f.instead = nil
-	if n, err := e.Sweep(t.Context(), time.Now().Add(abandoned+time.Minute)); n != 2 || err != nil {
-		t.Errorf("Sweep() = %d, %v; want 2", n, err)
-	}
-	if diff := cmp.Diff([]string{"busybox:1"}, f.Running()); diff != "" {
-		t.Errorf("left (-want +got):\n%s", diff)
-	}
-	f.instead = fail(http.MethodGet, "/containers/json")
-	if _, err := e.Sweep(t.Context(), time.Now()); err == nil {
-		t.Error("a sweep without a list succeeds")
-	}
-}
-
-func TestSweepTakesWhatGoneRunsLeft(t *testing.T) {
-	t.Parallel()
-	e, f := start(t)
-	for owner, ref := range map[string]string{"dead": "octo/dead:1", "alive": "octo/alive:1"} {
-		e.Owner = owner
-		if err := e.Pull(t.Context(), ref, "", Credentials{}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := e.Start(t.Context(), Spec{Image: ref}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	e.Gone = func(owner string) bool { return owner == "dead" }
-	if n, err := e.Sweep(t.Context(), time.Now()); n != 1 || err != nil {
-		t.Errorf("Sweep() = %d, %v; want 1, however young", n, err)
-	}
-	if diff := cmp.Diff([]string{"octo/alive:1"}, f.Running()); diff != "" {
-		t.Errorf("left (-want +got):\n%s", diff)
 	}
 }

@@ -32,6 +32,7 @@ func (s *Server) create(r *http.Request) (answer, error) {
 		return answer{}, &apiError{http.StatusConflict, "Conflict. The container name \"/" + c.name + "\" is already in use"}
 	}
 	c.complete()
+	c.join(request)
 	s.containers[c.id] = c
 	return answer{http.StatusCreated, container.CreateResponse{ID: c.id, Warnings: []string{}}}, nil
 }

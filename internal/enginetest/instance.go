@@ -20,6 +20,7 @@ type instance struct {
 	host      *container.HostConfig
 	behaviour Behaviour
 	created   time.Time
+	joined    map[string]*network.EndpointSettings // by the network's name, or its id
 
 	running           bool
 	started, finished time.Time
@@ -146,7 +147,7 @@ func (c *instance) summary() container.Summary {
 	got := container.Summary{
 		ID: c.id, Names: []string{"/" + c.name}, Image: c.config.Image, ImageID: c.image.id(), Created: c.created.Unix(),
 		Labels: c.config.Labels, State: c.status(), Status: string(c.status()), Ports: []container.PortSummary{}, Mounts: []container.MountPoint{},
-		NetworkSettings: &container.NetworkSettingsSummary{Networks: c.networks()},
+		NetworkSettings: &container.NetworkSettingsSummary{Networks: c.attached()},
 	}
 	for port, bindings := range c.ports {
 		for _, b := range bindings {
@@ -161,18 +162,6 @@ func (c *instance) inspected() container.InspectResponse {
 	return container.InspectResponse{
 		ID: c.id, Name: "/" + c.name, Created: c.created.UTC().Format(time.RFC3339Nano), State: c.state(), Image: c.image.id(),
 		Platform: c.image.os, Driver: "overlay2", HostConfig: c.host, Config: c.config, Mounts: []container.MountPoint{},
-		NetworkSettings: &container.NetworkSettings{Ports: c.ports, Networks: c.networks()},
+		NetworkSettings: &container.NetworkSettings{Ports: c.ports, Networks: c.attached()},
 	}
-}
-
-// networks names the container's network. It has no address there: only published ports are reached.
-func (c *instance) networks() map[string]*network.EndpointSettings {
-	return map[string]*network.EndpointSettings{c.network(): {}}
-}
-
-func (c *instance) network() string {
-	if mode := c.host.NetworkMode; mode != "" && mode != "default" {
-		return string(mode)
-	}
-	return "bridge"
 }

@@ -57,7 +57,8 @@ type Server struct {
 	behaviours map[string]Behaviour
 	images     map[string]storedImage // by reference
 	containers map[string]*instance   // by id
-	networks   map[string]string      // name by id
+	networks   map[string]*bridge     // by id
+	exhausted  bool                   // no address is left for another network
 	execs      map[string]*execution
 	pulled     []string
 	requests   []string
@@ -76,7 +77,7 @@ func Start() *Server {
 		behaviours: map[string]Behaviour{},
 		images:     map[string]storedImage{},
 		containers: map[string]*instance{},
-		networks:   map[string]string{},
+		networks:   map[string]*bridge{},
 		execs:      map[string]*execution{},
 	}
 	s.http = &http.Server{Handler: s.versioned(s.routes()), ReadHeaderTimeout: 10 * time.Second}
@@ -133,6 +134,25 @@ func (s *Server) Running() []string {
 	return images
 }
 
+// Networks returns the names of the networks that were made and not removed, sorted.
+func (s *Server) Networks() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for _, b := range s.networks {
+		names = append(names, b.name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// ExhaustNetworks leaves no address for another network.
+func (s *Server) ExhaustNetworks() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.exhausted = true
+}
+
 // Requests returns the requests served, in order, as "POST /containers/create?name=x".
 func (s *Server) Requests() []string {
 	s.mu.Lock()
@@ -169,6 +189,10 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("POST /exec/{id}/start", s.startExec)
 	mux.HandleFunc("GET /exec/{id}/json", s.json(s.inspectExec))
 	mux.HandleFunc("POST /networks/create", s.json(s.createNetwork))
+	mux.HandleFunc("GET /networks", s.json(s.listNetworks))
+	mux.HandleFunc("GET /networks/{id}", s.json(s.inspectNetwork))
+	mux.HandleFunc("POST /networks/{id}/connect", s.json(s.connect))
+	mux.HandleFunc("POST /networks/{id}/disconnect", s.json(s.disconnect))
 	mux.HandleFunc("DELETE /networks/{id}", s.json(s.removeNetwork))
 	mux.HandleFunc("/", s.unknown)
 	return mux

@@ -513,6 +513,8 @@ func TestProblems(t *testing.T) {
 		"wrong digest":     {"POST", "/images/create?fromImage=x&tag=sha256:12", "", "", 400},
 		"image's history":  {"GET", "/images/x/history", "", "", 400},
 		"filters":          {"GET", "/containers/json?filters=x", "", "", 400},
+		"network filters":  {"GET", "/networks?filters=x", "", "", 400},
+		"whom to connect":  {"POST", "/networks/n/connect", "application/json", "{", 400},
 		"unknown filter":   {"GET", `/containers/json?filters={"status":{"exited":true}}`, "", "", 400},
 		"streamed samples": {"GET", "/containers/c/stats", "", "", 400},
 		"no stream":        {"GET", "/containers/c/logs", "", "", 400},

@@ -20,8 +20,8 @@ import (
 type Prober struct {
 	Engine *engine.Engine
 	Login  engine.Credentials
-	// Network is where images are started; empty means the engine's default.
-	Network string
+	// Networks are those that images are started in, asked for when the first is; nil means the engine's default.
+	Networks func() engine.Networks
 	// Every is the pause between two looks at a container.
 	Every time.Duration
 	// SmokeTime is how long each smoke command may take.
@@ -59,7 +59,7 @@ func (p *Prober) try(ctx context.Context, image string, s service.Service, gate 
 	}
 	result.Unpacked = info.Unpacked
 	begun := time.Now()
-	container, err := p.Engine.Start(ctx, engine.Spec{Image: image, Platform: result.Platform, Command: s.RunOnce, Env: s.Env, Port: s.Port, Network: p.Network,
+	container, err := p.Engine.Start(ctx, engine.Spec{Image: image, Platform: result.Platform, Command: s.RunOnce, Env: s.Env, Port: s.Port, Networks: p.networks(),
 		ReadOnly: s.ReadOnly, Tmpfs: s.Tmpfs, MemoryLimit: s.Resources.MemoryLimit, MemoryReservation: s.Resources.MemoryReservation, CPUs: s.Resources.CPUs})
 	if err != nil {
 		result.Failure = fmt.Sprintf("%s could not be started: %v", s.Name, err)
@@ -68,6 +68,13 @@ func (p *Prober) try(ctx context.Context, image string, s service.Service, gate 
 	w := watch{container: container, service: s, hasHealthcheck: info.HasHealthcheck, begun: begun, gate: gate, every: p.Every, smokeTime: p.SmokeTime, result: result}
 	w.run(ctx)
 	result.Left = said("", container.Remove())
+}
+
+func (p *Prober) networks() engine.Networks {
+	if p.Networks == nil {
+		return engine.Networks{}
+	}
+	return p.Networks()
 }
 
 // said adds an error, if there is one, to what was said before.
