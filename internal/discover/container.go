@@ -105,13 +105,14 @@ func (p *project) dependencies(c types.ServiceConfig) []string {
 }
 
 func resources(c types.ServiceConfig) service.Resources {
-	bounds := service.Resources{MemoryLimit: int64(c.MemLimit), CPUs: cores(c.CPUS), MemoryReservation: int64(c.MemReservation)}
+	bounds := service.Resources{MemoryLimit: int64(c.MemLimit), CPUs: cores(c.CPUS), MemoryReservation: int64(c.MemReservation), Processes: max(c.PidsLimit, 0)}
 	if c.Deploy == nil {
 		return bounds
 	}
 	if limits := c.Deploy.Resources.Limits; limits != nil {
 		bounds.MemoryLimit = cmp.Or(int64(limits.MemoryBytes), bounds.MemoryLimit)
 		bounds.CPUs = cmp.Or(cores(float32(limits.NanoCPUs)), bounds.CPUs)
+		bounds.Processes = cmp.Or(max(limits.Pids, 0), bounds.Processes)
 	}
 	if reserved := c.Deploy.Resources.Reservations; reserved != nil {
 		bounds.MemoryReservation = cmp.Or(int64(reserved.MemoryBytes), bounds.MemoryReservation)

@@ -95,16 +95,16 @@ services:
     ports: ["127.0.0.1:9000:3001/udp", "8080:3000", "9000:9000"]
     environment: [NODE_ENV=production, "PASSWORD=${ORG}", FROM_HOST, "PRICE=1$$"]
     depends_on: [db, base]
-    deploy: {resources: {limits: {memory: 2G, cpus: "0.1"}, reservations: {memory: 1G}}}
+    deploy: {resources: {limits: {memory: 2G, cpus: "0.1", pids: 100}, reservations: {memory: 1G}}}
 `}, []service.Service{
 			{Name: "api", Image: "ghcr.io/octo/api", Context: "api", Dockerfile: "api.Dockerfile", Target: "production", BuildArgs: map[string]string{"VERSION": "1", "ORG": "octo", "PRICE": "1$"},
 				Options: service.Options{Contexts: map[string]string{"shared": "shared"}}, Port: 3000, Env: map[string]string{"NODE_ENV": "production", "PRICE": "1$"},
-				DependsOn: []string{"base"}, Resources: service.Resources{MemoryLimit: 2 << 30, CPUs: 0.1, MemoryReservation: 1 << 30}},
+				DependsOn: []string{"base"}, Resources: service.Resources{MemoryLimit: 2 << 30, CPUs: 0.1, MemoryReservation: 1 << 30, Processes: 100}},
 			{Name: "base", Image: "base", Context: ".", Dockerfile: "base.Dockerfile"},
 		}},
-		{"exposed, and bound the older way", map[string]string{"docker-compose.yaml": "services: {api: {build: ., expose: ['80/udp', '8000'], mem_limit: 1g, cpus: 1.5, environment: {A: 1, B: yes, C: '${ORG}'}}}"},
-			[]service.Service{{Name: "api", Image: "api", Context: ".", Dockerfile: "Dockerfile", Port: 8000, Env: map[string]string{"A": "1", "B": "yes"}, Resources: service.Resources{MemoryLimit: 1 << 30, CPUs: 1.5}}}},
-		{"override", map[string]string{"compose.yaml": "services: {api: {build: api, image: octo/a}}", "compose.override.yaml": "services: {api: {image: octo/b, build: {target: t}, ports: ['80:8080']}}", "docker-compose.yml": "services: {old: {build: .}}"},
+		{"exposed, and bound the older way", map[string]string{"docker-compose.yaml": "services: {api: {build: ., expose: ['80/udp', '8000'], mem_limit: 1g, cpus: 1.5, pids_limit: 50, environment: {A: 1, B: yes, C: '${ORG}'}}}"},
+			[]service.Service{{Name: "api", Image: "api", Context: ".", Dockerfile: "Dockerfile", Port: 8000, Env: map[string]string{"A": "1", "B": "yes"}, Resources: service.Resources{MemoryLimit: 1 << 30, CPUs: 1.5, Processes: 50}}}},
+		{"override", map[string]string{"compose.yaml": "services: {api: {build: api, image: octo/a, pids_limit: -1}}", "compose.override.yaml": "services: {api: {image: octo/b, build: {target: t}, ports: ['80:8080']}}", "docker-compose.yml": "services: {old: {build: .}}"},
 			[]service.Service{{Name: "api", Image: "octo/b", Context: "api", Dockerfile: "api/Dockerfile", Target: "t", Port: 8080}}},
 		{"profiles", map[string]string{"compose.yaml": "services: {api: {build: api}, tool: {build: tool, profiles: [tools]}}"},
 			[]service.Service{{Name: "api", Image: "api", Context: "api", Dockerfile: "api/Dockerfile"}}},

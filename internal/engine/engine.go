@@ -165,6 +165,8 @@ type Spec struct {
 	MemoryLimit       int64
 	MemoryReservation int64
 	CPUs              float64
+	Processes         int64 // and threads; 0 is no limit
+	NoNewPrivileges   bool
 	Privileged        bool
 	ReadOnly          bool     // the root file system cannot be written to
 	Tmpfs             []string // absolute paths that can be all the same
@@ -224,6 +226,12 @@ func (e *Engine) createOptions(s Spec) (client.ContainerCreateOptions, error) {
 	host := &container.HostConfig{Privileged: s.Privileged, NetworkMode: container.NetworkMode(s.Networks.first())}
 	host.Memory, host.MemoryReservation, host.NanoCPUs = s.MemoryLimit, s.MemoryReservation, int64(s.CPUs*1e9)
 	host.ReadonlyRootfs = s.ReadOnly
+	if s.Processes > 0 {
+		host.PidsLimit = &s.Processes
+	}
+	if s.NoNewPrivileges {
+		host.SecurityOpt = []string{"no-new-privileges"}
+	}
 	for _, at := range s.Tmpfs {
 		if host.Tmpfs == nil {
 			host.Tmpfs = map[string]string{}

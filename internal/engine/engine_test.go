@@ -324,7 +324,7 @@ func TestStartAsksForWhatTheSpecSays(t *testing.T) {
 	e, f := start(t)
 	e.Owner = "this run"
 	run(t, e, f, enginetest.Behaviour{}, Spec{Platform: "linux/amd64", Command: []string{"serve", "--fast"}, Env: map[string]string{"LEVEL": "a=b c"},
-		Port: 3001, MemoryLimit: 2 << 30, MemoryReservation: 1 << 30, CPUs: 0.5, Privileged: true})
+		Port: 3001, MemoryLimit: 2 << 30, MemoryReservation: 1 << 30, CPUs: 0.5, Processes: 99, NoNewPrivileges: true, Privileged: true})
 	var got container.CreateRequest
 	if err := json.Unmarshal([]byte(f.sent("containers/create")), &got); err != nil {
 		t.Fatal(err)
@@ -333,7 +333,7 @@ func TestStartAsksForWhatTheSpecSays(t *testing.T) {
 		t.Errorf("configuration: %+v", got.Config)
 	}
 	h := got.HostConfig
-	if h.Memory != 2<<30 || h.MemoryReservation != 1<<30 || h.NanoCPUs != 5e8 || !h.Privileged {
+	if h.Memory != 2<<30 || h.MemoryReservation != 1<<30 || h.NanoCPUs != 5e8 || h.PidsLimit == nil || *h.PidsLimit != 99 || !slices.Equal(h.SecurityOpt, []string{"no-new-privileges"}) || !h.Privileged {
 		t.Errorf("resources: %+v, privileged %v", h.Resources, h.Privileged)
 	}
 	for port, bindings := range h.PortBindings {
@@ -357,7 +357,7 @@ func TestStartAsksForNothingMore(t *testing.T) {
 	if err := json.Unmarshal([]byte(f.sent("containers/create")), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.HostConfig.Privileged || got.HostConfig.NanoCPUs != 0 || len(got.ExposedPorts) != 0 || got.Cmd != nil || c.Addresses != nil {
+	if got.HostConfig.Privileged || got.HostConfig.NanoCPUs != 0 || got.HostConfig.PidsLimit != nil || got.HostConfig.SecurityOpt != nil || len(got.ExposedPorts) != 0 || got.Cmd != nil || c.Addresses != nil {
 		t.Errorf("asked for %+v, %+v; addresses %v", got.Config, got.HostConfig, c.Addresses)
 	}
 }

@@ -25,6 +25,9 @@ func (w *watch) explain(ctx context.Context, err error) string {
 			said += "; " + where
 		}
 	}
+	if slices.ContainsFunc(w.result.Log, gainsPrivileges.MatchString) {
+		said += "; a program of it would gain privileges: set `new_privileges: true` if production lets it"
+	}
 	if slices.ContainsFunc(w.result.Log, needsAnother.MatchString) {
 		said += "; its log tells of another service that it does not reach: run that one among the `services` of the job, and point `env` of the service to it"
 	}
@@ -33,6 +36,9 @@ func (w *watch) explain(ctx context.Context, err error) string {
 
 // needsAnother finds the words of programs that do not reach their database.
 var needsAnother = regexp.MustCompile(`(?i)connection refused|econnrefused|no such host|could not translate host name|name or service not known|getaddrinfo|enotfound|bad address|can't connect to|could not connect to`)
+
+// gainsPrivileges finds the words of sudo, and of the C library where a file has capabilities that are not given.
+var gainsPrivileges = regexp.MustCompile(`(?i)no new privileges|effective uid is not 0|must be setuid|exec.*operation not permitted`)
 
 // expectation says what was waited for.
 func (w *watch) expectation() string {

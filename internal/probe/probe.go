@@ -60,7 +60,8 @@ func (p *Prober) try(ctx context.Context, image string, s service.Service, gate 
 	result.Unpacked = info.Unpacked
 	begun := time.Now()
 	container, err := p.Engine.Start(ctx, engine.Spec{Image: image, Platform: result.Platform, Command: s.RunOnce, Env: s.Env, Port: s.Port, Networks: p.networks(),
-		ReadOnly: s.ReadOnly, Tmpfs: s.Tmpfs, MemoryLimit: s.Resources.MemoryLimit, MemoryReservation: s.Resources.MemoryReservation, CPUs: s.Resources.CPUs})
+		ReadOnly: s.ReadOnly, Tmpfs: s.Tmpfs, MemoryLimit: s.Resources.MemoryLimit, MemoryReservation: s.Resources.MemoryReservation, CPUs: s.Resources.CPUs,
+		Processes: s.Resources.Processes, NoNewPrivileges: !s.NewPrivileges})
 	if err != nil {
 		result.Failure = fmt.Sprintf("%s could not be started: %v", s.Name, err)
 		return

@@ -269,7 +269,8 @@ services:
     port: 3001
     health_endpoint: /health
     smoke: [["node", "--version"]]
-    resources: {limits: {memory: 2G, cpus: "1.0"}, reservations: {memory: 1G, cpus: "0.5"}}
+    new_privileges: true
+    resources: {limits: {memory: 2G, cpus: "1.0", pids: 200}, reservations: {memory: 1G, cpus: "0.5"}}
 tags: |                                 # docker/metadata-action's language
   type=ref,event=branch
   type=semver,pattern={{version}}
@@ -293,7 +294,7 @@ func TestLoadReadsTheExample(t *testing.T) {
 			{Name: "base", Image: "ghcr.io/octo/base", Context: ".", Dockerfile: "Dockerfile", Platforms: both},
 			{Name: "backend", Image: "ghcr.io/octo/prompt-card-backend", Context: ".", Dockerfile: "backend/Dockerfile", Platforms: both,
 				Paths: []string{"backend/**", "shared/**", "package.json"}, DependsOn: []string{"base"}, Port: 3001, HealthEndpoint: "/health",
-				Smoke: [][]string{{"node", "--version"}}, Resources: Resources{MemoryLimit: 2 << 30, CPUs: 1, MemoryReservation: 1 << 30}},
+				Smoke: [][]string{{"node", "--version"}}, NewPrivileges: true, Resources: Resources{MemoryLimit: 2 << 30, CPUs: 1, MemoryReservation: 1 << 30, Processes: 200}},
 		},
 		Tags: "type=ref,event=branch\ntype=semver,pattern={{version}}\n",
 		Gates: Gates{

@@ -393,7 +393,7 @@ func (r reader) service(n *yaml.Node) Service {
 		"build_args": r.textMap(&s.BuildArgs), "labels": r.textMap(&s.Labels), "annotations": r.textMap(&s.Annotations), "env": r.textMap(&s.Env),
 		"platforms": r.platforms(&s.Platforms), "paths": r.patterns(&s.Paths), "depends_on": r.texts(&s.DependsOn),
 		"port": r.port(&s.Port), "health_endpoint": r.endpoint(&s.HealthEndpoint),
-		"smoke": r.commands(&s.Smoke), "run_once": r.texts(&s.RunOnce), "resources": r.resources(&s.Resources), "expect": r.expectation(&s.Expect), "read_only": r.boolean(&s.ReadOnly), "tmpfs": r.mounts(&s.Tmpfs),
+		"smoke": r.commands(&s.Smoke), "run_once": r.texts(&s.RunOnce), "resources": r.resources(&s.Resources), "expect": r.expectation(&s.Expect), "read_only": r.boolean(&s.ReadOnly), "tmpfs": r.mounts(&s.Tmpfs), "new_privileges": r.boolean(&s.NewPrivileges),
 	})
 	r.mapping(n, fields)
 	if s.Name == "" && n.Kind == yaml.MappingNode {
@@ -505,14 +505,14 @@ func (r reader) commands(into *[][]string) field {
 func (r reader) resources(into *Resources) field {
 	return func(n *yaml.Node) {
 		var ignored float64
-		part := func(memory *int64, cpus *float64) field {
-			return func(n *yaml.Node) {
-				r.mapping(n, map[string]field{
-					"memory": r.memory(memory), "cpus": r.cores(cpus),
-				})
-			}
-		}
-		r.mapping(n, map[string]field{"limits": part(&into.MemoryLimit, &into.CPUs), "reservations": part(&into.MemoryReservation, &ignored)})
+		r.mapping(n, map[string]field{
+			"limits": func(n *yaml.Node) {
+				r.mapping(n, map[string]field{"memory": r.memory(&into.MemoryLimit), "cpus": r.cores(&into.CPUs), "pids": r.count(&into.Processes)})
+			},
+			"reservations": func(n *yaml.Node) {
+				r.mapping(n, map[string]field{"memory": r.memory(&into.MemoryReservation), "cpus": r.cores(&ignored)})
+			},
+		})
 	}
 }
 
@@ -537,6 +537,18 @@ func (r reader) cores(into *float64) field {
 		*into = n
 		return nil
 	}, `write it as "0.5"`)
+}
+
+// count reads a number of at least one.
+func (r reader) count(into *int64) field {
+	return r.parsed(func(v string) error {
+		n, err := strconv.ParseInt(v, 10, 32)
+		if err != nil || n < 1 {
+			return fmt.Errorf("%q is no number of processes", v)
+		}
+		*into = n
+		return nil
+	}, "give a whole number, such as 200")
 }
 
 // suggestion names the known word nearest to a misspelt one, as the end of a sentence.

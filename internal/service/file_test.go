@@ -55,10 +55,11 @@ func TestFileMistakes(t *testing.T) {
 			at + `2:27: "linux" is not a platform such as linux/amd64 or linux/arm64`, at + "3:26: platforms must not be empty; leave it out for the default"}},
 		{"a command that is no list", "services:\n  - {name: a, smoke: [node --version]}\n  - {name: b, smoke: node}\n", []string{
 			at + "2:23: must be a list; write it as [a, b]", at + `3:22: must be a list of commands; write it as [["program", "argument"]]`}},
-		{"resources", "services:\n  - {name: a, resources: {limits: {memory: lots, cpus: -1}, reservations: {memory: 1e30G, cpus: NaN}, limit: {}}}\n", []string{
+		{"resources", "services:\n  - {name: a, resources: {limits: {memory: lots, cpus: -1, pids: 0}, reservations: {memory: 1e30G, cpus: NaN}, limit: {}}}\n", []string{
 			at + `2:44: "lots" is no amount of memory; write it as 512M or 2G`, at + `2:56: "-1" is no number of cores; write it as "0.5"`,
-			at + `2:84: "1e30G" is no amount of memory; write it as 512M or 2G`, at + `2:97: "NaN" is no number of cores; write it as "0.5"`,
-			at + `2:103: unknown key "limit" (did you mean "limits"?)`}},
+			at + `2:66: "0" is no number of processes; give a whole number, such as 200`,
+			at + `2:93: "1e30G" is no amount of memory; write it as 512M or 2G`, at + `2:106: "NaN" is no number of cores; write it as "0.5"`,
+			at + `2:112: unknown key "limit" (did you mean "limits"?)`}},
 		{"a gate's unknown key", minimal + "gates: {vulnerabilities: {fail-on: HIGH}, health: {}}\n", []string{
 			at + `3:27: unknown key "fail-on" (did you mean "fail_on"?)`, at + `3:43: unknown key "health"; the keys here are image, licences, misconfiguration, regression, secrets, size, startup, user, vulnerabilities`}},
 		{"severities", minimal + "gates: {vulnerabilities: {severity: [critical], fail_on: HIHG, ignore_unfixed: 'on', on_unavailable: pass}}\n", []string{

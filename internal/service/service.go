@@ -41,6 +41,7 @@ type Service struct {
 	Expect         Expectation
 	ReadOnly       bool     // its root file system cannot be written to when it is tried out
 	Tmpfs          []string // absolute paths that can be all the same, in memory
+	NewPrivileges  bool     // its programs may gain privileges when it is tried out, as sudo and files with capabilities do
 }
 
 // Resources bound the container when it is tried out, as they would in production.
@@ -48,6 +49,7 @@ type Resources struct {
 	MemoryLimit       int64   // bytes; 0 means none
 	CPUs              float64 // cores; 0 means all
 	MemoryReservation int64   // bytes
+	Processes         int64   // and threads; 0 means any number
 }
 
 // WatchedPaths returns the patterns that say which files count as a change of the service.
