@@ -62,6 +62,7 @@ func option(name string) []string {
 // fakeBuildx stands for buildx: a build pushes a true image index by digest, made of the files that
 // the real one would read, so that equal inputs give equal digests. The Dockerfile's words steer it:
 // FAIL fails, BIG makes a large layer, ROOT runs as root, FULL has no room for a cache, GONE has layers that cannot be read.
+// Without a cache it gives what no build before did.
 func fakeBuildx() {
 	note()
 	if slices.Contains(os.Args, "broken") {
@@ -134,6 +135,9 @@ func useCache(dockerfile string) {
 
 func image(dockerfile []byte, platform v1.Platform) v1.Image {
 	content := append(slices.Clone(dockerfile), contextSum()...)
+	if slices.Contains(os.Args, "--no-cache") {
+		content = append(content, time.Now().String()...)
+	}
 	if strings.Contains(string(dockerfile), "BIG") {
 		content = append(content, make([]byte, 2_000_000)...)
 	}

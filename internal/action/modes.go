@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
@@ -149,7 +150,7 @@ func noSuchRow(name string, made plan.Plan) error {
 func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Plan, error) {
 	planner := j.planner()
 	planner.Now = p.Now()
-	planner.Took = j.took(ctx, p)
+	j.remembering(ctx, p, &planner)
 	made, err := planner.Make(ctx)
 	if err != nil {
 		return made, err
@@ -227,13 +228,16 @@ func (s *session) work(ctx context.Context, services []plan.Service) []publish.R
 	defer s.log.Group(fmt.Sprintf("Build and judge %d services", len(work)))()
 	scanner := s.startScanner(ctx)
 	publisher.Scan, publisher.Database = scanner.Scan, scanner.Database
+	// A digest that is used again needs no builder, unless it is refused.
+	start := sync.OnceValue(func() error { return s.startBuilder(ctx, work) })
 	if len(builds) > 0 {
-		if err := s.startBuilder(ctx, builds); err != nil {
-			// What needs no builder is judged all the same.
-			publisher.Build = func(context.Context, plan.Service, map[string]publish.Candidate) (publish.Candidate, error) {
-				return publish.Candidate{}, err
-			}
+		_ = start() // what needs no builder is judged all the same
+	}
+	publisher.Build = func(ctx context.Context, service plan.Service, made map[string]publish.Candidate) (publish.Candidate, error) {
+		if err := start(); err != nil {
+			return publish.Candidate{}, err
 		}
+		return s.build(ctx, service, made)
 	}
 	return publisher.Work(ctx, services)
 }

@@ -73,7 +73,7 @@ func (s *session) learnt(told report.Report, results []publish.Result) insight.R
 }
 
 func learntOf(r publish.Result, told report.Service) insight.Service {
-	learnt := insight.Service{Name: told.Name, Action: told.Action, Success: r.Approved(), Reasons: told.Verdict.Reasons, Digest: told.Digest,
+	learnt := insight.Service{Name: told.Name, Action: told.Action, Success: r.Approved(), Reasons: told.Verdict.Reasons, Digest: told.Digest, Inputs: r.Plan.Inputs,
 		Seconds: told.Seconds, HitRate: told.CacheHitRate, Sizes: map[string]int64{}, Findings: map[string]int{},
 		Startup: told.StartupSeconds, PeakMemory: told.PeakMemoryBytes, CPU: told.CPUSeconds, Processes: told.Processes, Route: told.Route}
 	for _, step := range r.Candidate.Steps {
@@ -181,11 +181,6 @@ func (j job) recall(ctx context.Context, p Process, namespaces ...string) map[st
 		}
 	}
 	return found
-}
-
-// took asks the memory how long services took.
-func (j job) took(ctx context.Context, p Process) map[string]float64 {
-	return insight.Took(j.recall(ctx, p, "builds")["builds"])
 }
 
 // usual asks the memory what is usual of services.

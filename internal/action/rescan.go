@@ -92,7 +92,7 @@ func (s *session) liveImages(ctx context.Context, d service.Service) ([]plan.Ser
 			return nil, err
 		}
 		if len(image.Platforms) > 0 {
-			live = append(live, plan.Service{Name: d.Name, Image: d.Image, Action: plan.Reuse, Digest: digest, Definition: d, Reason: "live as " + strings.Join(tags[digest], ", ")})
+			live = append(live, plan.Service{Name: d.Name, Image: d.Image, Action: plan.Reuse, Digest: digest, Reused: digest, Definition: d, Reason: "live as " + strings.Join(tags[digest], ", ")})
 		}
 	}
 	return live, nil

@@ -28,9 +28,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/org/ghcr-publish/internal/action"
 	"github.com/org/ghcr-publish/internal/enginetest"
 	"github.com/org/ghcr-publish/internal/githubtest"
@@ -76,7 +78,7 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved, "delete": deleteImage,
+			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved, "delete": deleteImage, "forge": forgeImage, "merged": mergeCommit,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine, "engine-networks": limitNetworks,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
 			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue, "cache-token": giveCache, "no-token": searchToken,
@@ -190,6 +192,7 @@ func stageOf(ts *testscript.TestScript) *stage { return ts.Value(stageKey{}).(*s
 func useSigstore(ts *testscript.TestScript, _ bool, _ []string) {
 	s := stageOf(ts)
 	s.sigstore = sigstoretest.Start()
+	s.sigstore.Claim("repository", sample.Owner+"/cards")
 	ts.Defer(s.sigstore.Close)
 	for _, variable := range s.sigstore.Environ() {
 		name, value, _ := strings.Cut(variable, "=")
@@ -310,6 +313,31 @@ func deleteImage(ts *testscript.TestScript, _ bool, args []string) {
 	ref, err := name.NewDigest(stageOf(ts).repository(args[0]) + "@" + stageOf(ts).tag(args[0], args[1]))
 	ts.Check(err)
 	ts.Check(remote.Delete(ref))
+}
+
+// forge SERVICE TAG: somebody publishes another image under the tag, which says of itself all that the one before said.
+func forgeImage(ts *testscript.TestScript, _ bool, args []string) {
+	var forged v1.ImageIndex = mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	was := indexOf(ts, args[0], args[1])
+	for _, m := range was.Manifests {
+		img, err := random.Image(10, 1)
+		ts.Check(err)
+		img, err = mutate.ConfigFile(img, &v1.ConfigFile{OS: m.Platform.OS, Architecture: m.Platform.Architecture, Config: v1.Config{User: "65534"}})
+		ts.Check(err)
+		forged = mutate.AppendManifests(forged, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: m.Platform}})
+	}
+	ref, err := name.NewTag(stageOf(ts).repository(args[0]) + ":" + args[1])
+	ts.Check(err)
+	ts.Check(remote.WriteIndex(ref, mutate.Annotations(forged, was.Annotations).(v1.ImageIndex)))
+}
+
+// merged NUMBER: GitHub says that the commit that is checked out came by this pull request.
+func mergeCommit(ts *testscript.TestScript, _ bool, args []string) {
+	number, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	sha, err := stageOf(ts).repo.Git(context.Background(), "rev-parse", "HEAD")
+	ts.Check(err)
+	stageOf(ts).github.Merge(sha, number, true)
 }
 
 // engine SERVICE[:TAG] BEHAVIOUR sets how containers of a service behave, or those of what a tag points to.

@@ -169,7 +169,7 @@ func (s *session) certifier() (*sign.Instance, error) {
 	}
 	if s.sigstore == nil {
 		var err error
-		if s.sigstore, err = sign.PublicInstance(filepath.Join(s.private.path, "sigstore")); err != nil {
+		if s.sigstore, err = sign.PublicInstance(); err != nil {
 			return nil, err
 		}
 	}

@@ -1,7 +1,6 @@
 package action
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +67,7 @@ func (j job) registryClient() *registry.Client {
 // planner decides what the run does; it needs the clone and, where it can be read, the registry.
 func (j job) planner() plan.Planner {
 	return plan.Planner{Config: j.Config, Event: j.Event, Rules: j.Rules, Repo: j.Repo, Pushes: j.pushes(),
-		Resolve: j.registryClient().Resolve, Read: j.registryClient().Read, Base: j.baseImages()}
+		Resolve: j.registryClient().Resolve, Read: j.registryClient().Read, Digest: j.registryClient().Digest, Base: j.baseImages()}
 }
 
 // open makes what a run works with. The caller closes the session, which removes the login.
@@ -206,7 +205,7 @@ func (s *session) trivyCache() string {
 }
 
 func (s *session) reuse(ctx context.Context, service plan.Service, _ map[string]publish.Candidate) (publish.Candidate, error) {
-	image, err := s.published(ctx, service.Image, cmp.Or(service.Reused, service.Digest))
+	image, err := s.published(ctx, service.Image, service.Reused)
 	return publish.Candidate{Image: image}, err
 }
 

@@ -29,9 +29,11 @@ type Event struct {
 	Repository    string // owner/name
 	Description   string // of the repository; often empty
 	License       string // its SPDX identifier, where GitHub knows it
+	Public        bool   // everybody may know of the repository
 	Owner         string
 	Actor         string
 	Fork          bool // a pull request from another repository
+	Protected     bool // the ref is protected by rules of the repository
 	// HeadSHA is a pull request's head, where tags and labels are to name it instead of the commit that is checked out; else empty.
 	HeadSHA   string
 	ShortSHA  int      // digits of a commit in tags; the usual seven where it is 0
@@ -57,6 +59,7 @@ type payload struct {
 	} `json:"merge_group"`
 	Repository struct {
 		DefaultBranch string `json:"default_branch"`
+		Visibility    string `json:"visibility"`
 		Description   string `json:"description"`
 		License       struct {
 			SPDX string `json:"spdx_id"`
@@ -89,6 +92,7 @@ func ReadEvent(getenv func(string) string, problems *service.Problems) Event {
 		Name: context.EventName, Ref: context.Ref, SHA: context.SHA, TriggerSHA: context.SHA,
 		Repository: context.Repository, Owner: context.RepositoryOwner, Actor: context.Actor,
 		Workflow: getenv("GITHUB_WORKFLOW_REF"), Runner: getenv("RUNNER_ENVIRONMENT"), RunID: getenv("GITHUB_RUN_ID"), Attempt: 1,
+		Protected: getenv("GITHUB_REF_PROTECTED") == "true",
 		ServerURL: context.ServerURL, APIURL: context.APIURL, Workspace: context.Workspace, Temp: getenv("RUNNER_TEMP"),
 	}
 	if e.Owner == "" {
@@ -122,6 +126,7 @@ func (e *Event) readPayload(event map[string]any) error {
 		return fmt.Errorf("reading the event: %w", err)
 	}
 	e.DefaultBranch, e.Description, e.License = p.Repository.DefaultBranch, p.Repository.Description, p.Repository.License.SPDX
+	e.Public = p.Repository.Visibility == "public"
 	e.BaseRef = cmp.Or(p.BaseRef, p.PullRequest.Base.Ref, p.MergeGroup.BaseRef)
 	e.BaseSHA, e.Before = cmp.Or(p.PullRequest.Base.SHA, p.MergeGroup.BaseSHA), p.Before
 	head := p.PullRequest.Head.Repo.FullName

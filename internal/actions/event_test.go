@@ -44,7 +44,7 @@ func TestReadEvent(t *testing.T) {
 	push := Event{
 		Name: "push", Ref: "refs/heads/main", SHA: head, TriggerSHA: head, DefaultBranch: "main", Description: "Says hello", License: "MIT", Repository: "Octo/Hello", Owner: "Octo", Actor: "mona",
 		RunID: "8123456789", Attempt: 2, ServerURL: "https://github.com", APIURL: "https://api.github.com", Workspace: "/github/workspace", Temp: "/github/runner_temp",
-		Levels: []string{"index"},
+		Levels: []string{"index"}, Protected: true,
 	}
 	pull := `{"action": "synchronize", "number": 7, "before": "` + before + `", "after": "` + head + `", "pull_request": {"number": 7, "state": "open", "head": {"ref": "feat", "sha": "` + head +
 		`", "repo": HEAD}, "base": {"ref": "main", "sha": "` + base + `", "repo": {"full_name": "Octo/Hello"}}, "merged": false}, ` + repository + `}`

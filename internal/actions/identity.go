@@ -21,6 +21,7 @@ func HasIdentity(getenv func(string) string) bool {
 // https://docs.github.com/en/actions/reference/security/oidc#oidc-token-claims
 type Identity struct {
 	Token      string `json:"-"` // a secret
+	Issuer     string `json:"iss"`
 	Visibility string `json:"repository_visibility"`
 }
 

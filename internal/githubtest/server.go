@@ -32,11 +32,12 @@ type Server struct {
 	mu       sync.Mutex
 	uploads  []Upload
 	attested []Attestation
-	withheld bool              // the right to attest
-	pending  int               // how often an upload is pending
-	errors   []string          // what is wrong with every upload
-	polls    map[string]int    // by upload: how often its status was asked for
-	refs     map[string]string // commits by ref, without refs/
+	withheld bool                        // the right to attest
+	pending  int                         // how often an upload is pending
+	errors   []string                    // what is wrong with every upload
+	polls    map[string]int              // by upload: how often its status was asked for
+	refs     map[string]string           // commits by ref, without refs/
+	pulls    map[string][]map[string]any // by the commit that came by them
 	issues   []Issue
 	problems []string
 	failures []failure
@@ -57,11 +58,12 @@ func Start(token string) *Server {
 	if err != nil {
 		panic(fmt.Sprintf("githubtest: listening on a loopback port: %v", err))
 	}
-	s := &Server{URL: "http://" + listener.Addr().String() + base, token: token, polls: map[string]int{}, refs: map[string]string{}}
+	s := &Server{URL: "http://" + listener.Addr().String() + base, token: token, polls: map[string]int{}, refs: map[string]string{}, pulls: map[string][]map[string]any{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/code-scanning/sarifs", s.upload)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/code-scanning/sarifs/{id}", s.status)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/commits/{ref...}", s.commit)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/commits/{sha}/pulls", s.commitPulls)
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/attestations", s.attest)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/attestations/{digest}", s.listAttestations)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/issues", s.listIssues)

@@ -40,6 +40,7 @@ type Service struct {
 	Success    bool
 	Reasons    []string
 	Digest     string
+	Inputs     string             // digest of what it is made of
 	Seconds    map[string]float64 // by part of the run
 	Steps      []Step
 	HitRate    float64          // share of instructions from the cache, 0 to 1
@@ -95,7 +96,7 @@ func OfServices(run Run) ([]memory.Entry, error) {
 	for _, s := range run.Services {
 		key := strings.TrimSuffix(s.Name+"@"+s.Part, "@") + ":" + run.ID
 		w.add("builds", key, buildsTTL, object{"service": s.Name, "action": s.Action, "success": s.Success, "reasons": s.Reasons,
-			"digest": s.Digest, "commit": run.Commit, "seconds": s.Seconds, "sizes": s.Sizes, "endedAt": run.EndedAt})
+			"digest": s.Digest, "inputs": s.Inputs, "commit": run.Commit, "seconds": s.Seconds, "sizes": s.Sizes, "endedAt": run.EndedAt})
 		if len(s.Steps) > 0 {
 			w.add("cache", key, cacheTTL, object{"service": s.Name, "hitRate": s.HitRate, "steps": s.Steps})
 		}
@@ -114,6 +115,8 @@ type build struct {
 	Service string             `json:"service"`
 	Action  string             `json:"action"`
 	Success bool               `json:"success"`
+	Digest  string             `json:"digest"`
+	Inputs  string             `json:"inputs"`
 	Seconds map[string]float64 `json:"seconds"`
 	Sizes   map[string]float64 `json:"sizes"` // bytes by platform
 }
@@ -135,6 +138,28 @@ func Took(builds []memory.Entry) map[string]float64 {
 	}
 	return took
 }
+
+// Made returns the digests that were published of each service lately, by the digest of their inputs, the newest first. They are
+// hints: whoever wrote the memory may have written anything.
+func Made(builds []memory.Entry) map[string]map[string][]string {
+	made := map[string]map[string][]string{}
+	for _, e := range builds {
+		var b build
+		if json.Unmarshal(e.Value, &b) != nil || !b.Success || b.Digest == "" || b.Inputs == "" {
+			continue
+		}
+		if made[b.Service] == nil {
+			made[b.Service] = map[string][]string{}
+		}
+		if of := made[b.Service][b.Inputs]; len(of) < hints && !slices.Contains(of, b.Digest) {
+			made[b.Service][b.Inputs] = append(of, b.Digest)
+		}
+	}
+	return made
+}
+
+// hints is how many digests of the same inputs are looked at.
+const hints = 3
 
 // lately is how many builds of a service tell how long the next will take.
 const lately = 9

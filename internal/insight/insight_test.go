@@ -17,7 +17,7 @@ import (
 var ended = time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
 
 func judged(name string) Service {
-	return Service{Name: name, Action: "build", Success: true, Digest: "sha256:a", Seconds: map[string]float64{"build": 1.5},
+	return Service{Name: name, Action: "build", Success: true, Digest: "sha256:a", Inputs: "sha256:1", Seconds: map[string]float64{"build": 1.5},
 		Steps: []Step{{Name: "[1/1] RUN x", Seconds: 1, Cached: true}}, HitRate: 1, Sizes: map[string]int64{"linux/amd64": 1000},
 		Findings: map[string]int{"CRITICAL": 0, "HIGH": 2}, Startup: 1.2, PeakMemory: 8 << 20, CPU: 0.5, Processes: 3, Route: "container address"}
 }
@@ -66,7 +66,7 @@ func TestEntries(t *testing.T) {
 func TestEntryValues(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
-		"builds": `{"action":"build","commit":"abc","digest":"sha256:a","endedAt":"2024-05-01T12:00:00Z","reasons":null,"seconds":{"build":1.5},` +
+		"builds": `{"action":"build","commit":"abc","digest":"sha256:a","endedAt":"2024-05-01T12:00:00Z","inputs":"sha256:1","reasons":null,"seconds":{"build":1.5},` +
 			`"service":"api","sizes":{"linux/amd64":1000},"success":true}`,
 		"cache":       `{"hitRate":1,"service":"api","steps":[{"name":"[1/1] RUN x","seconds":1,"cached":true}]}`,
 		"scans":       `{"digest":"sha256:a","findings":{"CRITICAL":0,"HIGH":2},"service":"api"}`,
@@ -168,5 +168,33 @@ func TestTook(t *testing.T) {
 	entries = append(entries, memory.Entry{Value: []byte("no JSON")}, memory.Entry{Value: []byte(`{"service": 1}`)})
 	if diff := cmp.Diff(map[string]float64{"api": 13, "docs": 2.5}, Took(entries)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestMade reads back which digests were published of which inputs.
+func TestMade(t *testing.T) {
+	t.Parallel()
+	var builds []memory.Entry
+	for _, text := range []string{
+		`{"service":"api","success":true,"inputs":"sha256:1","digest":"sha256:e"}`,
+		`{"service":"api","success":true,"inputs":"sha256:1","digest":"sha256:e"}`,
+		`{"service":"api","success":false,"inputs":"sha256:1","digest":"sha256:f"}`,
+		`{"service":"api","success":true,"inputs":"sha256:1","digest":"sha256:d"}`,
+		`{"service":"api","success":true,"inputs":"sha256:2","digest":"sha256:c"}`,
+		`{"service":"web","success":true,"inputs":"sha256:1","digest":"sha256:b"}`,
+		`{"service":"web","success":true,"inputs":"","digest":"sha256:b"}`,
+		`{"service":"web","success":true,"inputs":"sha256:1"}`,
+		`"somebody else's"`,
+		`{"service":"api","success":true,"inputs":"sha256:1","digest":"sha256:a"}`,
+		`{"service":"api","success":true,"inputs":"sha256:1","digest":"sha256:0"}`, // too old to be looked at
+	} {
+		builds = append(builds, memory.Entry{Value: json.RawMessage(text)})
+	}
+	want := map[string]map[string][]string{
+		"api": {"sha256:1": {"sha256:e", "sha256:d", "sha256:a"}, "sha256:2": {"sha256:c"}},
+		"web": {"sha256:1": {"sha256:b"}},
+	}
+	if diff := cmp.Diff(want, Made(builds)); diff != "" {
+		t.Errorf("made (-want +got):\n%s", diff)
 	}
 }

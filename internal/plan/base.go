@@ -64,21 +64,34 @@ func (c comparison) decide(ctx context.Context, planned *Service) error {
 	}
 	if planned.Reason != "" {
 		planned.Action = Build
+		if c.mayReuse(pub) {
+			c.madeBefore(ctx, planned)
+		}
 		return nil
 	}
 	c.unchanged(ctx, planned, pub)
 	return nil
 }
 
-// base chooses the commit to compare with. A reason means that there is none and that the service
-// must be built.
-func (c comparison) base(ctx context.Context, pub publication) (Base, string) {
+// demanded is why a service is built whatever there is; empty if nothing demands it.
+func (c comparison) demanded() string {
 	p, name := c.planner, c.draft.service.Name
 	switch {
 	case p.Config.Force && (len(p.Config.Only) == 0 || slices.Contains(p.Config.Only, name)):
-		return Base{Why: "building was forced"}, "building was forced"
+		return "building was forced"
 	case slices.Contains(c.asked.publish, name):
-		return Base{Why: "the commit message asks for it"}, "the commit message asks for it"
+		return "the commit message asks for it"
+	}
+	return ""
+}
+
+// base chooses the commit to compare with. A reason means that there is none and that the service
+// must be built.
+func (c comparison) base(ctx context.Context, pub publication) (Base, string) {
+	p, demanded := c.planner, c.demanded()
+	switch {
+	case demanded != "":
+		return Base{Why: demanded}, demanded
 	case pub.err != nil:
 		if base, ok := p.eventBase(ctx, c.work); ok && !p.Pushes {
 			return base, ""
@@ -208,67 +221,6 @@ func (c comparison) differs(planned Service, pub publication) string {
 	default:
 		return "its configuration changed since " + short
 	}
-}
-
-// unchanged chooses between skipping a service and giving its digest the tags it lacks.
-func (c comparison) unchanged(ctx context.Context, planned *Service, pub publication) {
-	p, short := c.planner, shortSHA(planned.Base.SHA)
-	for _, name := range c.draft.needs {
-		if c.others[name].Action == Build {
-			planned.Action, planned.Reason = Build, fmt.Sprintf("depends on %s, which is built", name)
-			return
-		}
-	}
-	planned.Bases = p.as(planned.Bases, pub.Image)
-	planned.Inputs = inputs(c.content, planned.Bases, planned.Needs)
-	if !p.Pushes {
-		planned.Action, planned.Reason = Skip, fmt.Sprintf("unchanged since %s, and this run pushes nothing", short)
-		return
-	}
-	lacking, err := c.lacking(ctx, *planned)
-	switch {
-	case err != nil:
-		planned.Action, planned.Reason = Build, unreadable(err)
-		return
-	case len(lacking) == 0:
-		planned.Action, planned.Reason = Skip, fmt.Sprintf("unchanged since %s, and every tag is in place", short)
-		return
-	}
-	if err := p.whole(ctx, *planned, pub.Image); err != nil {
-		planned.Action, planned.Reason = Build, unreadable(err)
-		return
-	}
-	planned.Action = Reuse
-	planned.Reason = fmt.Sprintf("unchanged since %s: its published digest is judged again and tagged %s; its version label stays as it is", short, strings.Join(lacking, ", "))
-}
-
-// lacking lists the tags that do not point to the published digest.
-func (c comparison) lacking(ctx context.Context, planned Service) ([]string, error) {
-	var lacking []string
-	for _, tag := range planned.TagSet.Names() {
-		at, found, err := c.planner.Resolve(ctx, planned.Image, tag)
-		if err != nil {
-			return nil, err
-		}
-		if !found || at.Ref.DigestStr() != planned.Digest {
-			lacking = append(lacking, tag)
-		}
-	}
-	return lacking, nil
-}
-
-// whole proves that a published image has all platforms, and all of them can be read.
-func (p Planner) whole(ctx context.Context, planned Service, published registry.Image) error {
-	image, err := p.Read(ctx, published.Ref)
-	if err != nil {
-		return err
-	}
-	for _, wanted := range planned.Platforms {
-		if !slices.ContainsFunc(image.Platforms, func(has registry.Platform) bool { return has.Platform == wanted }) {
-			return fmt.Errorf("%s is missing from %s", wanted, published.Ref)
-		}
-	}
-	return nil
 }
 
 func list(files []string) string {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -189,7 +190,7 @@ func settle(services []Service) {
 				}
 				again = services[other].makeFor(services[i]) || again
 				b.Ref = services[other].Image
-				if b.Digest = services[other].Digest; services[other].Action == Build {
+				if b.Digest = cmp.Or(services[other].Reused, services[other].Digest); services[other].Action == Build {
 					b.Digest = ""
 				}
 			}

@@ -60,9 +60,11 @@ type Service struct {
 	Version     string            `json:"version"`
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
-	// Digest is what is published under the tracked tag: what Reuse uses, and what sizes are compared with.
+	// Digest is what is published under the tracked tag, which the image is compared with.
 	Digest string   `json:"digest,omitempty"`
-	Reused string   `json:"-"`                // digest that Reuse uses where that is another one than is published
+	Reused string   `json:"reused,omitempty"` // digest that Reuse uses
+	Proof  *Proof   `json:"proof,omitempty"`  // why it may be used; nil where nothing is signed
+	Fresh  *Fresh   `json:"fresh,omitempty"`  // what is built where the digest that would be used is refused
 	Unread string   `json:"unread,omitempty"` // why it is not known what is published; empty if it is
 	TagSet tags.Set `json:"tag_set"`
 	// Weight is how long the service is expected to take: seconds, where earlier runs tell, or else in proportion to them.
@@ -113,8 +115,17 @@ type Planner struct {
 	// Resolve reads what a tag of an image points to, and Read an image whole; see registry.Client.
 	Resolve func(ctx context.Context, image, tag string) (registry.Image, bool, error)
 	Read    func(ctx context.Context, ref name.Digest) (registry.Image, error)
+	Digest  func(image, digest string) (name.Digest, error)
 	// Base reads what a base image's reference stands for; see registry.Client.Base. Nil leaves base images to their names.
 	Base func(ctx context.Context, ref string, look bool) (registry.Base, error)
+	// Proven looks for signed verdicts on images; nil where nobody could have signed any. MustProve demands one of each image
+	// that is used again; otherwise a service's own image is judged again without.
+	Proven    Prover
+	MustProve bool
+	// Made has the digests that earlier runs have made of a service, by name and inputs: hints, of which each is to be proven.
+	Made map[string]map[string][]string
+	// Merged asks for the numbers of the pull requests that this commit came by.
+	Merged func(ctx context.Context) ([]int, error)
 	// Took has the seconds that building and judging services took before, by name; empty where nobody remembers.
 	Took map[string]float64
 }
@@ -205,6 +216,11 @@ func (p Planner) service(ctx context.Context, d *draft, work *tree, asked asked,
 		return Service{}, err
 	}
 	planned.Labels, planned.Annotations = p.labels(d, planned, work)
+	if fresh := planned.Fresh; fresh != nil {
+		anew := planned
+		anew.Bases, anew.Inputs = fresh.Bases, fresh.Inputs
+		_, fresh.Annotations = p.labels(d, anew, work)
+	}
 	return planned, nil
 }
 

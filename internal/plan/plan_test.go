@@ -23,7 +23,7 @@ import (
 
 const (
 	inPlace = "unchanged since BASE, and every tag is in place"
-	reused  = "unchanged since BASE: its published digest is judged again and tagged sha-HEAD; its version label stays as it is"
+	reused  = "unchanged since BASE: sha256:0000000 is judged again and tagged sha-HEAD; its version label stays as it is"
 )
 
 // lines writes what is expected of api, web and docs, in the form of told.
@@ -224,7 +224,7 @@ func TestFeatureBranchFallsBackToTheDefaultBranch(t *testing.T) {
 	w.git("checkout", "--quiet", "-b", "feat")
 	w.planner.Event.Ref = "refs/heads/feat"
 	w.planner.Config.Only = []string{"api"}
-	if got, want := w.told(w.make()), "api: reuse, unchanged since BASE: its published digest is judged again and tagged feat; its version label stays as it is\n"; got != want {
+	if got, want := w.told(w.make()), "api: reuse, unchanged since BASE: sha256:0000000 is judged again and tagged feat; its version label stays as it is\n"; got != want {
 		t.Errorf("a new branch: got %q, want %q", got, want)
 	}
 	w.commit(map[string]string{"api/main.go": "2"})
@@ -241,7 +241,7 @@ func TestReleaseTagIsComparedWithTheDefaultBranch(t *testing.T) {
 	w.planner.Event.Ref = "refs/tags/v1.2.3"
 	w.planner.Config.Only = []string{"api"}
 	got := w.make().Services[0]
-	if want := "unchanged since " + shortSHA(w.base) + ": its published digest is judged again and tagged 1.2.3, 1.2, latest; its version label stays as it is"; got.Action != Reuse || got.Reason != want {
+	if want := "unchanged since " + shortSHA(w.base) + ": sha256:0000000 is judged again and tagged 1.2.3, 1.2, latest; its version label stays as it is"; got.Action != Reuse || got.Reason != want {
 		t.Errorf("%s, %s; want it used again", got.Action, got.Reason)
 	}
 	want := []string{"ghcr.io/octo/api:1.2.3", "ghcr.io/octo/api:1.2", "ghcr.io/octo/api:sha-" + shortSHA(w.base), "ghcr.io/octo/api:latest"}
@@ -255,7 +255,7 @@ func TestGitTagOfOneService(t *testing.T) {
 	others := func(tag string) string {
 		return "skip, the git tag " + tag + " releases api alone"
 	}
-	const reuse = "reuse, unchanged since BASE: its published digest is judged again and tagged "
+	const reuse = "reuse, unchanged since BASE: sha256:0000000 is judged again and tagged "
 	cases := []struct {
 		name, ref string
 		change    func(w *world)

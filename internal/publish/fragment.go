@@ -33,6 +33,7 @@ type Part struct {
 	Service   string             `json:"service"`
 	Inputs    string             `json:"inputs"`              // digest of what it was made from
 	Candidate string             `json:"candidate,omitempty"` // digest of what was pushed
+	Anew      []string           `json:"anew,omitempty"`      // why it was built though a digest was to be used again
 	Evidence  verdict.Evidence   `json:"evidence"`
 	Steps     []buildx.Step      `json:"steps"`
 	Cache     cache.Use          `json:"cache"`
@@ -47,7 +48,7 @@ const fragmentVersion = 1
 func NewFragment(row, commit string, attempt int, results []Result, learnt []memory.Entry) Fragment {
 	f := Fragment{SchemaVersion: fragmentVersion, Row: row, Attempt: attempt, Commit: commit, Learnt: learnt}
 	for _, r := range results {
-		f.Parts = append(f.Parts, Part{Service: r.Plan.Name, Inputs: r.Plan.Inputs, Candidate: r.Candidate.Image.Ref.DigestStr(),
+		f.Parts = append(f.Parts, Part{Service: r.Plan.Name, Inputs: r.Plan.Inputs, Candidate: r.Candidate.Image.Ref.DigestStr(), Anew: r.Anew,
 			Evidence: r.Evidence, Steps: r.Candidate.Steps, Cache: r.Candidate.Cache, Seconds: r.Seconds, Error: text(r.Err)})
 	}
 	return f
@@ -83,6 +84,9 @@ func (p Publisher) join(ctx context.Context, r *Result, made plan.Plan, fragment
 	if err != nil {
 		r.Err = err
 		return
+	}
+	if len(parts) == 1 && parts[0].Anew != nil {
+		r.Plan, r.Anew = r.Plan.Anew(parts[0].Anew), parts[0].Anew
 	}
 	r.Evidence.Wanted, r.Evidence.Port, r.Evidence.Latest = r.Plan.Platforms, r.Plan.Definition.Port, latestBases(r.Plan)
 	var digests []string
@@ -133,7 +137,7 @@ func partsOf(s plan.Service, made plan.Plan, fragments map[string]Fragment) ([]P
 			failed = append(failed, fmt.Errorf("what row %s handed over cannot be read: %s", row, f.Unread))
 		case i < 0:
 			missing = append(missing, row)
-		case f.Commit != made.Commit || f.Parts[i].Inputs != s.Inputs:
+		case f.Commit != made.Commit || f.Parts[i].Inputs != f.Parts[i].planned(s):
 			failed = append(failed, fmt.Errorf("row %s worked on another commit, or on other files, than was planned", row))
 		case f.Parts[i].Error != "":
 			failed = append(failed, fmt.Errorf("row %s: %s", row, f.Parts[i].Error))
@@ -148,6 +152,14 @@ func partsOf(s plan.Service, made plan.Plan, fragments map[string]Fragment) ([]P
 		failed = append(failed, errors.New("no row of the matrix is for it"))
 	}
 	return parts, errors.Join(failed...)
+}
+
+// planned is the digest of what a part was to be made from.
+func (p Part) planned(s plan.Service) string {
+	if p.Anew != nil && s.Fresh != nil {
+		return s.Fresh.Inputs
+	}
+	return s.Inputs
 }
 
 // sameImages proves that an index holds the images that were looked at, and no other.

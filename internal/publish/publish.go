@@ -74,8 +74,9 @@ type Result struct {
 	Verdict   verdict.Verdict
 	Signed    sign.Record
 	Moves     []tags.Move
-	Err       error  // what kept the service from being judged or promoted
-	Held      string // why an approved service was not promoted
+	Anew      []string // why the digest that was to be used again was refused, where the service was then built; else nil
+	Err       error    // what kept the service from being judged or promoted
+	Held      string   // why an approved service was not promoted
 	Seconds   map[string]float64
 }
 
@@ -182,6 +183,21 @@ func awaited(ctx context.Context, s plan.Service, all map[string]*made) (map[str
 
 // candidate makes one service's candidate, tells those that wait for it, and judges it.
 func (p Publisher) candidate(ctx context.Context, r *Result, bases map[string]Candidate, done *made) {
+	p.make(ctx, r, bases)
+	done.Candidate, done.ok = r.Candidate, r.Err == nil
+	done.close()
+	p.examine(ctx, r)
+	if !p.isOutdated(*r) {
+		return
+	}
+	r.Plan, r.Anew = r.Plan.Anew(r.Verdict.Reasons), r.Verdict.Reasons
+	p.Tell("%s: %s", r.Plan.Name, r.Plan.Reason)
+	p.make(ctx, r, bases)
+	p.examine(ctx, r)
+}
+
+// make builds a service's candidate, or reads the one that is used again.
+func (p Publisher) make(ctx context.Context, r *Result, bases map[string]Candidate) {
 	s := r.Plan
 	make, verb := p.Build, "building"
 	if s.Action == plan.Reuse {
@@ -191,20 +207,38 @@ func (p Publisher) candidate(ctx context.Context, r *Result, bases map[string]Ca
 	begun := time.Now()
 	r.Candidate, r.Err = make(ctx, s, bases)
 	r.Seconds[string(s.Action)] = time.Since(begun).Seconds()
-	done.Candidate, done.ok = r.Candidate, r.Err == nil
-	done.close()
 	if r.Err != nil {
 		p.Tell("%s: %v", s.Name, r.Err)
+	}
+}
+
+// examine gathers evidence on a candidate, and judges it.
+func (p Publisher) examine(ctx context.Context, r *Result) {
+	if r.Err != nil {
 		return
 	}
-	begun = time.Now()
-	r.Evidence = p.gather(ctx, s, r.Candidate)
-	r.Seconds["judge"] = time.Since(begun).Seconds()
+	begun := time.Now()
+	r.Evidence = p.gather(ctx, r.Plan, r.Candidate)
+	r.Seconds["judge"] += time.Since(begun).Seconds()
 	if ctx.Err() != nil {
 		r.Err = context.Cause(ctx)
 		return
 	}
 	p.judge(r)
+}
+
+// isOutdated reports whether a digest that was to be used again is refused for its findings alone, which a build from today's
+// packages may not have. Parts of an image are no whole that could be built anew.
+func (p Publisher) isOutdated(r Result) bool {
+	if r.Plan.Fresh == nil || r.Plan.Part || r.Err != nil || r.Verdict.Approved() {
+		return false
+	}
+	without := r.Evidence
+	without.Platforms = slices.Clone(without.Platforms)
+	for i := range without.Platforms {
+		without.Platforms[i].Findings = nil
+	}
+	return verdict.Judge(without, p.Gates).Approved()
 }
 
 // judge gives the verdict of today.
@@ -297,6 +331,10 @@ func platformRef(c Candidate, platform registry.Platform) string {
 
 // probe tries out the platform that runs here without emulation.
 func (p Publisher) probe(ctx context.Context, s plan.Service, c Candidate) verdict.Probe {
+	asked := s.Definition.Trial(p.Gates.Startup)
+	if known, ok := p.triedBefore(s, asked); ok {
+		return known
+	}
 	for _, platform := range c.Image.Platforms {
 		if platform.Platform != p.Native {
 			continue
@@ -308,9 +346,22 @@ func (p Publisher) probe(ctx context.Context, s plan.Service, c Candidate) verdi
 		if image == "" {
 			image = platformRef(c, platform)
 		}
-		return p.Probe(ctx, image, platform.Platform, s.Definition, p.Gates.Startup)
+		probe := p.Probe(ctx, image, platform.Platform, s.Definition, p.Gates.Startup)
+		probe.Asked = asked
+		return probe
 	}
 	return verdict.Probe{Unavailable: fmt.Sprintf("none of its platforms is %s, which runs here", p.Native)}
+}
+
+// triedBefore is what a signed verdict says of starting the image, where nothing else is demanded of it now, and no gate wants
+// figures that only a trial gives.
+func (p Publisher) triedBefore(s plan.Service, asked string) (verdict.Probe, bool) {
+	proof := s.Proof
+	if proof == nil || asked == "" || proof.Asked != asked || proof.Platform != p.Native ||
+		p.Gates.Regression.Set() || p.Gates.Size.Unpacked > 0 || p.Gates.Startup.Emulated {
+		return verdict.Probe{}, false
+	}
+	return verdict.Probe{Platform: p.Native, Healthy: true, Asked: asked, Route: "as " + cmp.Or(proof.Run, proof.Ref) + " has tried it out"}, true
 }
 
 // slowness is how much more time an emulated platform gets.

@@ -4,6 +4,9 @@
 package service
 
 import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -50,6 +53,20 @@ type Resources struct {
 	CPUs              float64 // cores; 0 means all
 	MemoryReservation int64   // bytes
 	Processes         int64   // and threads; 0 means any number
+}
+
+// Trial is the digest of all that is demanded of the started container; empty where that holds values of an environment, which
+// may be secret. What decides the image's content is no part of it.
+func (s Service) Trial(gate StartupGate) string {
+	if len(s.Env) > 0 {
+		return ""
+	}
+	s.At, s.Inline, s.BuildArgs, s.Options, s.Labels, s.Annotations, s.Paths, s.DependsOn = "", "", nil, Options{}, nil, nil, nil, nil
+	text, err := json.Marshal([]any{s, gate})
+	if err != nil {
+		return "" // it is tried out each time
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(text))
 }
 
 // WatchedPaths returns the patterns that say which files count as a change of the service.

@@ -32,6 +32,7 @@ type Settings struct {
 	BuildArgs     map[string]string
 	Base          string
 	RefreshBase   string
+	ReuseFrom     string
 	Push          string
 	Promote       string
 	ForceMove     bool
@@ -128,6 +129,8 @@ func Table() []Setting {
 			Help: "Commit, branch or tag to compare with, instead of the published commit."},
 		{Name: "refresh-base", Default: "always", Allowed: []string{"always", "never"}, set: text(func(s *Settings) *string { return &s.RefreshBase }),
 			Help: "Whether a base image that moved makes the services be built that are made from it. Whatever is built gets the newest ones in any case, by their digests."},
+		{Name: "reuse-from", Default: "trusted", Allowed: []string{"trusted", "pull_request"}, set: text(func(s *Settings) *string { return &s.ReuseFrom }),
+			Help: "Whose images are used again where they are made of the same inputs and a verdict on them is signed: `trusted` takes those of refs that are trusted as much as this run's, the default branch and protected ones most; `pull_request` takes those of branches and of this repository's pull requests too, such as the one that was just merged."},
 		{Name: "push", Default: "auto", Allowed: []string{"auto", "true", "false"}, set: text(func(s *Settings) *string { return &s.Push }),
 			Help: "Whether to publish: `auto` does on push, tag, release, schedule and dispatch; pull requests and all else are built and judged only."},
 		{Name: "promote", Default: "all-or-nothing", Allowed: []string{"all-or-nothing", "per-service"}, set: text(func(s *Settings) *string { return &s.Promote }),

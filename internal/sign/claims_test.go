@@ -93,7 +93,7 @@ func evidence() verdict.Evidence {
 	return verdict.Evidence{Wanted: []string{"linux/amd64", "linux/arm64"}, Platforms: []verdict.Platform{
 		{Platform: "linux/amd64", Digest: "sha256:1", Compressed: 1000, User: "app", Findings: []verdict.Finding{{Severity: "LOW"}, {Severity: "HIGH"}, {Severity: "LOW"}}},
 		{Platform: "linux/arm64", Digest: "sha256:2", Compressed: 900, User: "app", Unscanned: "no database"},
-	}, Database: verdict.Database{Updated: time.Unix(0, 0).UTC(), Age: time.Hour}, Probe: verdict.Probe{Platform: "linux/amd64", Healthy: true, Started: 1500 * time.Millisecond}}
+	}, Database: verdict.Database{Updated: time.Unix(0, 0).UTC(), Age: time.Hour}, Probe: verdict.Probe{Platform: "linux/amd64", Healthy: true, Started: 1500 * time.Millisecond, Asked: "sha256:4"}}
 }
 
 func TestJudgement(t *testing.T) {
@@ -104,7 +104,7 @@ func TestJudgement(t *testing.T) {
 	p := Judgement("api", "sha256:3", e, verdict.Judge(e, gates), gates, run).Predicate.(Verdict)
 	want := Verdict{Outcome: "approved", Service: "api", Inputs: "sha256:3", Policy: gates, Run: run, Database: e.Database,
 		Platforms: []Judged{{"linux/amd64", "sha256:1", 1000, "app", map[string]int{"LOW": 2, "HIGH": 1}, ""}, {"linux/arm64", "sha256:2", 900, "app", map[string]int{}, "no database"}},
-		Trial:     Trial{"linux/amd64", true, 1.5, ""}, Notes: []string{"linux/arm64 could not be scanned: no database"}}
+		Trial:     Trial{Platform: "linux/amd64", Healthy: true, Seconds: 1.5, Asked: "sha256:4"}, Notes: []string{"linux/arm64 could not be scanned: no database"}}
 	if diff := cmp.Diff(want, p); diff != "" {
 		t.Errorf("verdict (-want +got):\n%s", diff)
 	}
@@ -124,6 +124,8 @@ func TestJudgementCovers(t *testing.T) {
 	was := must(protojson.Marshal(&before))
 	other := gates
 	other.Size.Max = 7
+	harder := e
+	harder.Probe.Asked = "sha256:5"
 	later := run
 	later.Attempt, later.Ended = 3, run.Ended.Add(time.Hour)
 	for name, c := range map[string]struct {
@@ -133,6 +135,7 @@ func TestJudgementCovers(t *testing.T) {
 		"a later run":      {claim("sha256:3", gates, later), true},
 		"other inputs":     {claim("sha256:4", gates, run), false},
 		"another policy":   {claim("sha256:3", other, run), false},
+		"another trial":    {Judgement("api", "sha256:3", harder, verdict.Verdict{}, gates, run), false},
 		"not even a claim": {Claim{Covers: func([]byte) bool { return claim("", gates, run).Covers([]byte("-")) }}, false},
 	} {
 		if got := c.now.Covers(was); got != c.want {

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	intoto "github.com/in-toto/attestation/go/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/sign"
@@ -17,13 +16,18 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// An Identity signs statements, and proves those that it has signed.
-type Identity struct {
-	keypair  sign.Keypair
-	options  sign.BundleOptions
+// A Prover proves what one identity has signed, or any of several.
+type Prover struct {
 	material root.TrustedMaterial // what it is proven by
 	checks   []verify.VerifierOption
 	policy   verify.PolicyOption
+}
+
+// An Identity signs statements, and proves those that it has signed.
+type Identity struct {
+	Prover
+	keypair sign.Keypair
+	options sign.BundleOptions
 
 	name, issuer string // of a certificate
 	publicKey    string // PEM, of a key
@@ -48,10 +52,10 @@ func (i *Identity) sign(ctx context.Context, st statement) ([]byte, error) {
 func (i *Identity) proves(data []byte, claim Claim, images []name.Digest) bool {
 	for _, image := range images {
 		proven, err := i.prove(data, image)
-		if err != nil || proven.GetPredicateType() != claim.Type {
+		if err != nil || proven.Statement.GetPredicateType() != claim.Type {
 			return false
 		}
-		predicate, err := protojson.Marshal(proven.GetPredicate())
+		predicate, err := protojson.Marshal(proven.Statement.GetPredicate())
 		if err != nil || claim.Covers != nil && !claim.Covers(predicate) {
 			return false
 		}
@@ -59,13 +63,13 @@ func (i *Identity) proves(data []byte, claim Claim, images []name.Digest) bool {
 	return true
 }
 
-// prove reads from a bundle what this identity says of an image.
-func (i *Identity) prove(data []byte, image name.Digest) (*intoto.Statement, error) {
+// prove reads from a bundle what is said of an image, and who says it.
+func (p Prover) prove(data []byte, image name.Digest) (*verify.VerificationResult, error) {
 	var read bundle.Bundle
 	if err := read.UnmarshalJSON(data); err != nil {
 		return nil, err
 	}
-	verifier, err := verify.NewVerifier(i.material, i.checks...)
+	verifier, err := verify.NewVerifier(p.material, p.checks...)
 	if err != nil {
 		return nil, err
 	}
@@ -74,11 +78,7 @@ func (i *Identity) prove(data []byte, image name.Digest) (*intoto.Statement, err
 	if err != nil {
 		return nil, err
 	}
-	proven, err := verifier.Verify(&read, verify.NewPolicy(verify.WithArtifactDigest(algorithm, digest), i.policy))
-	if err != nil {
-		return nil, err
-	}
-	return proven.Statement, nil
+	return verifier.Verify(&read, verify.NewPolicy(verify.WithArtifactDigest(algorithm, digest), p.policy))
 }
 
 // record says how anybody can prove what is signed.

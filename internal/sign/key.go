@@ -38,9 +38,9 @@ func ByKey(key, password string) (*Identity, error) {
 		return nil, fmt.Errorf("reading the signing key: %w", err)
 	}
 	trusted := root.NewExpiringKey(verifier, time.Time{}, time.Time{})
-	return &Identity{keypair: pair, publicKey: pair.public,
+	return &Identity{keypair: pair, publicKey: pair.public, Prover: Prover{
 		material: root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) { return trusted, nil }),
-		checks:   []verify.VerifierOption{verify.WithNoObserverTimestamps()}, policy: verify.WithKey()}, nil
+		checks:   []verify.VerifierOption{verify.WithNoObserverTimestamps()}, policy: verify.WithKey()}}, nil
 }
 
 // A keypair is a key of the user's, in the form that sigstore-go signs with.

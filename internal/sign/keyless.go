@@ -36,11 +36,10 @@ func NewInstance(signingConfig, trustedRoot []byte) (*Instance, error) {
 	return &Instance{config: config, trusted: trusted}, nil
 }
 
-// PublicInstance asks for what describes the public good instance, and proves it by The Update Framework. It keeps files
-// in a folder.
+// PublicInstance asks for what describes the public good instance, and proves it by The Update Framework.
 // https://docs.sigstore.dev/about/security/
-func PublicInstance(folder string) (*Instance, error) {
-	client, err := tuf.New(tuf.DefaultOptions().WithCachePath(folder))
+func PublicInstance() (*Instance, error) {
+	client, err := tuf.New(tuf.DefaultOptions().WithDisableLocalCache())
 	if err != nil {
 		return nil, fmt.Errorf("asking for Sigstore's trusted root: %w", err)
 	}
@@ -78,7 +77,7 @@ func (i *Instance) Keyless(ctx context.Context, client *http.Client, token strin
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificate: %w", err)
 	}
-	identity := &Identity{keypair: pair, name: summary.SubjectAlternativeName, issuer: summary.Issuer, material: i.trusted, policy: verify.WithCertificateIdentity(expected)}
+	identity := &Identity{keypair: pair, name: summary.SubjectAlternativeName, issuer: summary.Issuer, Prover: i.prover(expected)}
 	identity.options.CertificateProvider = certified(der)
 	return identity, i.witness(ctx, client, identity)
 }
@@ -119,13 +118,39 @@ func (i *Instance) witness(ctx context.Context, client *http.Client, identity *I
 		for _, s := range chosen {
 			identity.options.TransparencyLogs = append(identity.options.TransparencyLogs, sign.NewRekor(&sign.RekorOptions{BaseURL: s.URL, Version: s.MajorAPIVersion, Retries: 3}))
 		}
-		identity.checks = append(identity.checks, verify.WithTransparencyLog(1))
+	}
+	return nil
+}
+
+// prover proves what certificates of this instance have signed.
+func (i *Instance) prover(who verify.CertificateIdentity) Prover {
+	p := Prover{material: i.trusted, policy: verify.WithCertificateIdentity(who)}
+	if len(i.config.RekorLogURLs()) > 0 {
+		p.checks = append(p.checks, verify.WithTransparencyLog(1))
 	}
 	if len(i.trusted.CTLogs()) > 0 {
-		identity.checks = append(identity.checks, verify.WithSignedCertificateTimestamps(1))
+		p.checks = append(p.checks, verify.WithSignedCertificateTimestamps(1))
 	}
-	identity.checks = append(identity.checks, verify.WithObserverTimestamps(1))
-	return nil
+	p.checks = append(p.checks, verify.WithObserverTimestamps(1))
+	return p
+}
+
+// Jobs proves what any job of a repository has signed, whatever workflow and ref it is of. The repository is an address,
+// such as https://github.com/octo-org/cards, and the issuer is who vouches for its jobs.
+func (i *Instance) Jobs(issuer, repository string) (Prover, error) {
+	anyone, err := verify.NewSANMatcher("", "^https://")
+	if err != nil {
+		return Prover{}, err
+	}
+	by, err := verify.NewIssuerMatcher(issuer, "")
+	if err != nil {
+		return Prover{}, err
+	}
+	who, err := verify.NewCertificateIdentity(anyone, by, certificate.Extensions{SourceRepositoryURI: repository})
+	if err != nil || repository == "" {
+		return Prover{}, errors.Join(err, errors.New("proving what a repository's jobs have signed: it has no address"))
+	}
+	return i.prover(who), nil
 }
 
 // bound carries requests that end with a context; sigstore-go makes them without one.

@@ -27,6 +27,8 @@ type Run struct {
 // VerdictType is the type of a claim that says what an image was judged by, and with what result.
 const VerdictType = "https://github.com/org/ghcr-publish/verdict/v1"
 
+const approved = "approved"
+
 // A Verdict is the predicate of such a claim. Only what was approved is ever signed.
 type Verdict struct {
 	Outcome   string           `json:"outcome"`
@@ -55,13 +57,14 @@ type Trial struct {
 	Platform    string  `json:"platform,omitempty"`
 	Healthy     bool    `json:"healthy"`
 	Seconds     float64 `json:"startup_seconds"`
+	Asked       string  `json:"asked,omitempty"`       // digest of what was demanded of it
 	Unavailable string  `json:"unavailable,omitempty"` // why it was not started
 }
 
 // Judgement claims what an image was judged by. An earlier one by the same gates, of the same inputs, says as much.
 func Judgement(name, inputs string, e verdict.Evidence, v verdict.Verdict, gates service.Gates, run Run) Claim {
-	p := Verdict{Outcome: "approved", Service: name, Inputs: inputs, Policy: gates, Run: run, Database: e.Database, Notes: append([]string{}, v.Notes...),
-		Trial: Trial{Platform: e.Probe.Platform, Healthy: e.Probe.Healthy, Seconds: e.Probe.Started.Seconds(), Unavailable: e.Probe.Unavailable}}
+	p := Verdict{Outcome: approved, Service: name, Inputs: inputs, Policy: gates, Run: run, Database: e.Database, Notes: append([]string{}, v.Notes...),
+		Trial: Trial{Platform: e.Probe.Platform, Healthy: e.Probe.Healthy, Seconds: e.Probe.Started.Seconds(), Asked: e.Probe.Asked, Unavailable: e.Probe.Unavailable}}
 	for _, platform := range e.Platforms {
 		judged := Judged{Platform: platform.Platform, Digest: platform.Digest, Compressed: platform.Compressed, User: platform.User,
 			Findings: map[string]int{}, Unscanned: platform.Unscanned}
@@ -72,7 +75,7 @@ func Judgement(name, inputs string, e verdict.Evidence, v verdict.Verdict, gates
 	}
 	return Claim{Type: VerdictType, Predicate: p, Covers: func(before []byte) bool {
 		var was Verdict
-		return json.Unmarshal(before, &was) == nil && was.Inputs == inputs && sameJSON(was.Policy, gates)
+		return json.Unmarshal(before, &was) == nil && was.Inputs == inputs && was.Trial.Asked == e.Probe.Asked && sameJSON(was.Policy, gates)
 	}}
 }
 

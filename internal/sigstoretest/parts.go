@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"maps"
 	"math/big"
@@ -96,19 +97,31 @@ func (s *Server) certify(w http.ResponseWriter, r *http.Request) {
 	key := must(x509.ParsePKIXPublicKey(block.Bytes))
 	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Second), NotAfter: time.Now().Add(10 * time.Minute),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
-		URIs: []*url.URL{must(url.Parse("https://github.com/" + claims.WorkflowRef))},
+		URIs: []*url.URL{must(url.Parse(github + claims.WorkflowRef))},
 		// https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md
-		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 8}, Value: must(asn1.MarshalWithParams(claims.Issuer, "utf8"))}}}
+	}
+	for number, value := range map[int]string{8: claims.Issuer, 12: github + claims.Repository, 14: claims.Ref, 20: claims.Event,
+		21: fmt.Sprintf("%s%s/actions/runs/%s/attempts/%s", github, claims.Repository, claims.RunID, claims.Attempt)} {
+		template.ExtraExtensions = append(template.ExtraExtensions,
+			pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, number}, Value: must(asn1.MarshalWithParams(value, "utf8"))})
+	}
 	der := must(x509.CreateCertificate(rand.Reader, template, s.fulcio.certificate, key, s.fulcio.key))
 	certificate := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	writeJSON(w, http.StatusOK, map[string]any{"signedCertificateEmbeddedSct": map[string]any{"chain": map[string]any{"certificates": []string{certificate}}}})
 }
+
+const github = "https://github.com/"
 
 // A claimed is what the authority reads of a token.
 type claimed struct {
 	Issuer      string `json:"iss"`
 	Audience    string `json:"aud"`
 	WorkflowRef string `json:"job_workflow_ref"`
+	Repository  string `json:"repository"`
+	Ref         string `json:"ref"`
+	Event       string `json:"event_name"`
+	RunID       string `json:"run_id"`
+	Attempt     string `json:"run_attempt"`
 }
 
 func (s *Server) claimsOf(token string) (claimed, error) {

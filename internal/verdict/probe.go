@@ -21,6 +21,7 @@ type Probe struct {
 	Failure     string        `json:"failure,omitempty"`     // what went wrong, for a person
 	Log         []string      `json:"log,omitempty"`         // the container's last lines
 	Left        string        `json:"left,omitempty"`        // why something of the trial is still there
+	Asked       string        `json:"asked,omitempty"`       // digest of what was demanded; empty where that is not for others to know
 	Unavailable string        `json:"unavailable,omitempty"` // why it could not be started at all, for no fault of its own
 }
 

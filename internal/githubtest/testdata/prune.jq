@@ -8,6 +8,7 @@
     "/repos/{owner}/{repo}/code-scanning/sarifs": (.paths["/repos/{owner}/{repo}/code-scanning/sarifs"] | {post}),
     "/repos/{owner}/{repo}/code-scanning/sarifs/{sarif_id}": (.paths["/repos/{owner}/{repo}/code-scanning/sarifs/{sarif_id}"] | {get}),
     "/repos/{owner}/{repo}/commits/{ref}": (.paths["/repos/{owner}/{repo}/commits/{ref}"] | {get}),
+    "/repos/{owner}/{repo}/commits/{commit_sha}/pulls": (.paths["/repos/{owner}/{repo}/commits/{commit_sha}/pulls"] | {get}),
     "/repos/{owner}/{repo}/attestations": (.paths["/repos/{owner}/{repo}/attestations"] | {post}),
     "/repos/{owner}/{repo}/attestations/{subject_digest}": (.paths["/repos/{owner}/{repo}/attestations/{subject_digest}"] | {get}),
     "/repos/{owner}/{repo}/issues": (.paths["/repos/{owner}/{repo}/issues"] | {get, post}),
