@@ -28,7 +28,7 @@ func (j job) remembering(ctx context.Context, p Process, planner *plan.Planner) 
 	if j.Config.Sign == "off" || j.Config.Attest == "off" || !j.pushes() {
 		return
 	}
-	planner.MustProve = j.key != nil || j.identity
+	planner.MustProve = j.key != nil || j.identity || j.Config.Sign != "auto"
 	verifier := sync.OnceValues(func() (sign.Verifier, error) { return j.verifier(ctx, p) })
 	planner.Proven = func(ctx context.Context, image name.Digest) ([]plan.Proof, error) {
 		v, err := verifier()
