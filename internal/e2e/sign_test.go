@@ -22,6 +22,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/run"
+	"github.com/org/ghcr-publish/internal/sample"
 	"github.com/org/ghcr-publish/internal/sign"
 	"github.com/org/ghcr-publish/internal/sigstoretest"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
@@ -280,4 +281,49 @@ func TestSignedKeyless(t *testing.T) {
 			t.Errorf("tags moved from %v to %v", before, now)
 		}
 	})
+}
+
+// TestUsedAgain has a branch use what the default branch has published, since the real Fulcio certified the job that signed the
+// verdict on it, and the default branch not use what a branch has.
+func TestUsedAgain(t *testing.T) {
+	w := newWorld(t)
+	v := newVerifier(w)
+	sigstore := sigstoretest.Start()
+	t.Cleanup(sigstore.Close)
+	startFulcio(t, sigstore)
+	v.write("root.json", string(sigstore.TrustedRoot()))
+	v.write("signing.json", string(sigstore.SigningConfig()))
+	w.env = sigstore.Environ()
+	sigstore.Claim("repository", sample.Owner+"/cards")
+	on := func(branch string, more ...string) report.Service {
+		sigstore.Claim("ref", "refs/heads/"+branch)
+		args := append([]string{"--services", "auth", "--signing-config", v.path("signing.json"), "--trusted-root", v.path("root.json")}, more...)
+		o := w.publish(sample.Job{Ref: "refs/heads/" + branch}, args...)
+		if o.code != report.ExitDone {
+			t.Fatalf("exit code %d on %s\n%s", o.code, branch, o.log)
+		}
+		return o.Services[0]
+	}
+	first := on("main")
+	by := fmt.Sprintf("since https://github.com/%s/cards/actions/runs/7/attempts/1 of refs/heads/main has signed a verdict on it", sample.Owner)
+	s := on("feature")
+	if s.Action != "reuse" || s.Digest != first.Digest || !strings.Contains(s.Reason, by) || !strings.Contains(s.Route, "has tried it out") {
+		t.Errorf("on a branch: %s of %s, started %s, because %s", s.Action, s.Digest, s.Route, s.Reason)
+	}
+	w.commit("next", map[string]string{"auth/www/auth/extra": "x"})
+	if s = on("feature"); s.Action != "build" {
+		t.Fatalf("a change is not built: %s", s.Reason)
+	}
+	if again := on("main"); again.Action != "build" || !strings.Contains(again.Reason, "of refs/heads/feature, on push, which is trusted less than refs/heads/main") {
+		t.Errorf("on the default branch: %s, because %s", again.Action, again.Reason)
+	}
+	// What it had before it finds by the memory.
+	w.commit("back", map[string]string{"auth/www/auth/extra": ""})
+	if err := os.Remove(filepath.Join(w.repo.Dir, "auth/www/auth/extra")); err != nil {
+		t.Fatal(err)
+	}
+	w.commit("gone", nil)
+	if s = on("main"); s.Action != "reuse" || s.Digest != first.Digest || !strings.Contains(s.Reason, "but made before") {
+		t.Errorf("after it went back: %s of %s, because %s", s.Action, s.Digest, s.Reason)
+	}
 }
