@@ -149,7 +149,7 @@ func (s *session) build(ctx context.Context, service plan.Service, bases map[str
 	if !s.job.pushes() {
 		return s.buildLocal(ctx, service, bases)
 	}
-	progress := s.progress(service.Name)
+	progress, explain := s.progress(service.Name), s.explaining(ctx, service)
 	request, err := s.request(service, service.Name, "", bases)
 	if err != nil {
 		return publish.Candidate{}, err
@@ -157,7 +157,7 @@ func (s *session) build(ctx context.Context, service plan.Service, bases map[str
 	policy := s.chooseCache(service.Definition)
 	s.withCache(&request, service, policy)
 	digest, err := s.builderFor(service.Definition, policy).Build(ctx, request, progress)
-	made := publish.Candidate{Steps: progress.Steps(), Cache: s.usedCache(service, policy, progress)}
+	made := publish.Candidate{Account: explain(progress.Steps()), Cache: s.usedCache(service, policy, progress)}
 	if err != nil {
 		return made, hint(err)
 	}
@@ -185,8 +185,11 @@ func hint(err error) error {
 
 // buildLocal builds each platform into an OCI layout of its own, because a scanner sees only one
 // image of a layout, and loads the native one into the engine.
-func (s *session) buildLocal(ctx context.Context, service plan.Service, bases map[string]publish.Candidate) (publish.Candidate, error) {
-	made, policy := publish.Candidate{Layouts: map[string]string{}}, s.chooseCache(service.Definition)
+func (s *session) buildLocal(ctx context.Context, service plan.Service, bases map[string]publish.Candidate) (made publish.Candidate, err error) {
+	made = publish.Candidate{Layouts: map[string]string{}}
+	policy, explain := s.chooseCache(service.Definition), s.explaining(ctx, service)
+	var steps []buildx.Step
+	defer func() { made.Account = explain(steps) }()
 	for _, platform := range service.Platforms {
 		name := service.Name + "-" + strings.ReplaceAll(platform, "/", "-")
 		request, err := s.request(service, name, platform, bases)
@@ -204,7 +207,7 @@ func (s *session) buildLocal(ctx context.Context, service plan.Service, bases ma
 		s.withCache(&request, service, policy)
 		progress := s.progress(service.Name)
 		_, err = s.builderFor(service.Definition, policy).Build(ctx, request, progress)
-		made.Steps = append(made.Steps, progress.Steps()...)
+		steps = append(steps, progress.Steps()...)
 		made.Cache = made.Cache.Join(s.usedCache(service, policy, progress))
 		if err != nil {
 			return made, hint(err)

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
-	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
@@ -74,13 +74,9 @@ func (s *session) learnt(told report.Report, results []publish.Result) insight.R
 
 func learntOf(r publish.Result, told report.Service) insight.Service {
 	learnt := insight.Service{Name: told.Name, Action: told.Action, Success: r.Approved(), Reasons: told.Verdict.Reasons, Digest: told.Digest, Inputs: r.Plan.Inputs,
-		Seconds: told.Seconds, HitRate: told.CacheHitRate, Sizes: map[string]int64{}, Findings: map[string]int{},
+		Seconds: told.Seconds, Account: r.Candidate.Account, Sizes: map[string]int64{}, Findings: map[string]int{},
 		Startup: told.StartupSeconds, PeakMemory: told.PeakMemoryBytes, CPU: told.CPUSeconds, Processes: told.Processes, Route: told.Route}
-	for _, step := range r.Candidate.Steps {
-		if (buildx.Step{Name: step.Name}).Instruction() {
-			learnt.Steps = append(learnt.Steps, insight.Step{Name: step.Name, Seconds: step.Seconds, Cached: step.Cached})
-		}
-	}
+	learnt.Account.Steps = slices.DeleteFunc(slices.Clone(learnt.Account.Steps), func(s insight.Step) bool { return !s.Instruction() })
 	for _, p := range told.Platforms {
 		learnt.Sizes[p.Platform] = p.CompressedBytes
 		for severity, n := range p.Counts {

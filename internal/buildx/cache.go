@@ -52,7 +52,9 @@ func nothingThere(tier, failure string) bool {
 var absent = regexp.MustCompile(`: not found$|\b(401|403|404)\b|insufficient_scope|denied`)
 
 // A layer is one that a step reads or writes: "sha256:…", "writing layer sha256:…".
-var layer = regexp.MustCompile(`^(writing layer )?sha256:[0-9a-f]{64}$`)
+var layer = regexp.MustCompile(`^(` + written + `)?sha256:[0-9a-f]{64}$`)
+
+const written = "writing layer "
 
 // size notes how many bytes of a layer a step has read, or that it wrote it.
 func (p *Progress) size(vertex, id string, bytes int64) {

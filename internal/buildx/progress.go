@@ -2,11 +2,13 @@ package buildx
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +21,10 @@ type Step struct {
 	Seconds float64 `json:"seconds"`
 	Cached  bool    `json:"cached"`
 	Error   string  `json:"error,omitempty"`
+	// Platform is what the step was for; empty where it was for all of them, or the progress does not tell.
+	Platform string `json:"platform,omitempty"`
+	Sent     int64  `json:"sent,omitempty"`   // bytes that it got from this machine: of a build context
+	Pulled   int64  `json:"pulled,omitempty"` // bytes that it got from registries and caches: layers
 }
 
 // Instruction reports whether the step is an instruction that cost something or came from the
@@ -31,22 +37,34 @@ func (s Step) Instruction() bool {
 // stepName matches "[stage 2/5] RUN …"; internal steps have no number.
 var stepName = regexp.MustCompile(`^\[[^\]]*\d+/\d+\] (.*)`)
 
-// HitRate is the share of instructions that came from the cache, from 0 to 1, and how many there were.
-func HitRate(steps []Step) (rate float64, instructions int) {
-	hits := 0
-	for _, s := range steps {
-		if !s.Instruction() {
-			continue
-		}
-		instructions++
-		if s.Cached {
-			hits++
-		}
+// A Place is where in the Dockerfile a step comes from.
+type Place struct {
+	Platform string // that it was made for; empty where the progress names none
+	Stage    string // as BuildKit calls it
+	Number   int    // of the step in its stage, from 1
+	Of       int    // steps that the stage has
+}
+
+// stepPlace matches the platforms that a step runs on and for, its stage and its number in that, which is padded.
+var stepPlace = regexp.MustCompile(`^\[(?:([a-z0-9]+/[^ >\]]+)(?:->([^ \]]+))? )?(?:([^ /\]]+) )? *(\d+)/(\d+)\] `)
+
+// sameSystem matches what a step is for where it runs on the same operating system, which is left out: "arm64", "arm/v7".
+var sameSystem = regexp.MustCompile(`^[^/]+(/v\d+)?$`)
+
+// Place tells where a step comes from; false of BuildKit's own work.
+func (s Step) Place() (Place, bool) {
+	m := stepPlace.FindStringSubmatch(s.Name)
+	if m == nil {
+		return Place{}, false
 	}
-	if instructions == 0 {
-		return 0, 0
+	p := Place{Platform: cmp.Or(m[2], m[1]), Stage: m[3]}
+	if sameSystem.MatchString(m[2]) {
+		system, _, _ := strings.Cut(m[1], "/")
+		p.Platform = system + "/" + m[2]
 	}
-	return float64(hits) / float64(instructions), instructions
+	p.Number, _ = strconv.Atoi(m[4])
+	p.Of, _ = strconv.Atoi(m[5])
+	return p, true
 }
 
 // status is one line of `--progress rawjson`: BuildKit's SolveStatus.
@@ -54,6 +72,7 @@ func HitRate(steps []Step) (rate float64, instructions int) {
 type status struct {
 	Vertexes []struct {
 		Digest    string     `json:"digest"`
+		Inputs    []string   `json:"inputs"`
 		Name      string     `json:"name"`
 		Started   *time.Time `json:"started"`
 		Completed *time.Time `json:"completed"`
@@ -61,9 +80,11 @@ type status struct {
 		Error     string     `json:"error"`
 	} `json:"vertexes"`
 	Statuses []struct {
-		Vertex string `json:"vertex"`
-		ID     string `json:"id"`
-		Total  int64  `json:"total"` // bytes
+		Vertex  string `json:"vertex"`
+		ID      string `json:"id"`
+		Name    string `json:"name"`
+		Current int64  `json:"current"` // bytes
+		Total   int64  `json:"total"`   // bytes
 	} `json:"statuses"`
 	Logs []struct {
 		Vertex string `json:"vertex"`
@@ -81,7 +102,9 @@ type Progress struct {
 	partial  []byte   // of a line of rawjson
 	order    []string // vertex digests as they came
 	steps    map[string]*Step
+	users    map[string]string           // of vertices: one that needs it
 	told     map[string]bool             // the steps that were told to have ended
+	sent     map[string]map[string]int64 // bytes that a step got from this machine, by what they are of
 	layers   map[string]map[string]int64 // bytes of the layers that a step reads or writes
 	output   map[string][]byte           // of a step's line of output, which comes in pieces
 	forsaken string                      // why the build was done again without a cache
@@ -115,14 +138,37 @@ func (p *Progress) line(line []byte) {
 		return
 	}
 	for _, v := range s.Vertexes {
+		p.use(v.Digest, v.Inputs)
 		p.vertex(v.Digest, Step{Name: v.Name, Cached: v.Cached, Error: withoutSignatures(v.Error)}, v.Started, v.Completed)
 	}
-	for _, st := range s.Statuses {
-		p.size(st.Vertex, st.ID, st.Total)
+	for _, t := range s.Statuses {
+		p.size(t.Vertex, t.ID, t.Total)
+		if t.Name == "transferring" {
+			p.send(t.Vertex, t.ID, t.Current)
+		}
 	}
 	for _, l := range s.Logs {
 		p.print(l.Vertex, l.Data)
 	}
+}
+
+func (p *Progress) use(vertex string, inputs []string) {
+	if p.users == nil {
+		p.users = map[string]string{}
+	}
+	for _, input := range inputs {
+		p.users[input] = vertex
+	}
+}
+
+func (p *Progress) send(vertex, what string, bytes int64) {
+	if p.sent == nil {
+		p.sent = map[string]map[string]int64{}
+	}
+	if p.sent[vertex] == nil {
+		p.sent[vertex] = map[string]int64{}
+	}
+	p.sent[vertex][what] = max(p.sent[vertex][what], bytes)
 }
 
 // longestLine bounds what is kept of a line that never ends.
@@ -219,9 +265,31 @@ func (p *Progress) Steps() []Step {
 	defer p.mu.Unlock()
 	steps := make([]Step, 0, len(p.order))
 	for _, id := range p.order {
-		steps = append(steps, *p.steps[id])
+		step := *p.steps[id]
+		for _, bytes := range p.sent[id] {
+			step.Sent += bytes
+		}
+		for layer, bytes := range p.layers[id] {
+			if !strings.HasPrefix(layer, written) {
+				step.Pulled += bytes
+			}
+		}
+		step.Platform = p.platform(id)
+		steps = append(steps, step)
 	}
 	return steps
+}
+
+// platform is that of a step, or of the one that needs it: what stands for a base image does not name its own.
+func (p *Progress) platform(id string) string {
+	if at, ok := p.steps[id].Place(); ok {
+		return at.Platform
+	}
+	if user := p.steps[p.users[id]]; user != nil && strings.HasPrefix(p.steps[id].Name, "[context ") {
+		at, _ := user.Place()
+		return at.Platform
+	}
+	return ""
 }
 
 // Explanation returns the failing step and the last lines that were printed.

@@ -66,8 +66,8 @@ func TestProgressOfABuild(t *testing.T) {
 	if diff := cmp.Diff(want, told); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
-	if rate, n := HitRate(p.Steps()); rate != 0 || n != 10 {
-		t.Errorf("HitRate() = %v of %d, want none of 10", rate, n)
+	if hits, n := cached(p); hits != 0 || n != 10 {
+		t.Errorf("%d of %d instructions are cached, want none of 10", hits, n)
 	}
 	for _, s := range p.Steps() {
 		if s.Error != "" || s.Instruction() && (s.Cached || s.Seconds <= 0) || strings.Contains(s.Name, "RUN printf") && (s.Seconds < 0.3 || s.Seconds > 1) {
@@ -86,8 +86,8 @@ func TestProgressOfACachedBuild(t *testing.T) {
 	if diff := cmp.Diff(want, told); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
-	if rate, n := HitRate(p.Steps()); rate != 1 || n != 10 {
-		t.Errorf("HitRate() = %v of %d, want all of 10", rate, n)
+	if hits, n := cached(p); hits != 10 || n != 10 {
+		t.Errorf("%d of %d instructions are cached, want all of 10", hits, n)
 	}
 }
 
@@ -107,8 +107,8 @@ ERROR: failed to build: failed to solve: process "/bin/sh -c echo \"checking $(u
 	if diff := cmp.Diff(want, p.Explanation()); diff != "" {
 		t.Errorf("explanation, which leaves out the step that was cancelled (-want +got):\n%s", diff)
 	}
-	if rate, n := HitRate(p.Steps()); n != 10 || rate != 0.8 {
-		t.Errorf("HitRate() = %v of %d, want 0.8 of 10", rate, n)
+	if hits, n := cached(p); hits != 8 || n != 10 {
+		t.Errorf("%d of %d instructions are cached, want 8 of 10", hits, n)
 	}
 }
 
@@ -214,24 +214,69 @@ func TestExplanationIsBounded(t *testing.T) {
 	}
 }
 
-func TestHitRate(t *testing.T) {
-	t.Parallel()
-	step := func(name string, cached bool) Step { return Step{Name: name, Cached: cached} }
-	cases := map[string]struct {
-		steps []Step
-		rate  float64
-		of    int
-	}{
-		"nothing": {nil, 0, 0},
-		"nothing but BuildKit's own work": {[]Step{step("[internal] load .dockerignore", true), step("exporting to image", true), step("[auth] octo/web:pull token", true),
-			step("[1/3] FROM busybox", true), step("[linux/arm64 build 1/3] FROM busybox", true)}, 0, 0},
-		"half":               {[]Step{step("[2/3] RUN a", true), step("[linux/amd64 build 3/3] RUN b", false)}, 0.5, 2},
-		"numbers in a stage": {[]Step{step("[stage-1 10/12] COPY 1/2 x", true), step("[build 1/2 of x] RUN", true)}, 1, 1},
-	}
-	for name, c := range cases {
-		if rate, of := HitRate(c.steps); rate != c.rate || of != c.of {
-			t.Errorf("%s: HitRate() = %v of %d, want %v of %d", name, rate, of, c.rate, c.of)
+// cached counts the instructions that came from the cache, and all of them.
+func cached(p *Progress) (hits, all int) {
+	for _, s := range p.Steps() {
+		if s.Instruction() {
+			all++
+			if s.Cached {
+				hits++
+			}
 		}
+	}
+	return hits, all
+}
+
+func TestInstructions(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"[internal] load .dockerignore": false, "exporting to image": false, "[auth] octo/web:pull token": false, "[1/3] FROM busybox": false,
+		"[linux/arm64 build 1/3] FROM busybox": false, "[2/3] RUN a": true, "[stage-1 10/12] COPY 1/2 x": true, "[build 1/2 of x] RUN": false,
+	} {
+		if got := (Step{Name: name}).Instruction(); got != want {
+			t.Errorf("%q is an instruction: %v", name, got)
+		}
+	}
+}
+
+func TestPlace(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]Place{
+		"[linux/arm64 build 2/4] WORKDIR /src":                     {"linux/arm64", "build", 2, 4},
+		"[linux/amd64->arm64 build  2/10] RUN make":                {"linux/arm64", "build", 2, 10},
+		"[linux/amd64->arm/v7 build 10/10] RUN make":               {"linux/arm/v7", "build", 10, 10},
+		"[linux/amd64->windows/amd64 build 3/3] RUN make":          {"windows/amd64", "build", 3, 3},
+		"[linux/arm/v7 stage-1 3/3] COPY --from=build 1/2 a]":      {"linux/arm/v7", "stage-1", 3, 3},
+		"[stage-0 1/2] FROM docker.io/library/busybox@sha256:0a10": {"", "stage-0", 1, 2},
+		"[2/3] RUN a":                        {"", "", 2, 3},
+		"[internal] load build context":      {},
+		"exporting to image":                 {},
+		"[context busybox] load from client": {},
+	} {
+		got, ok := Step{Name: name}.Place()
+		if got != want || ok != (want != Place{}) {
+			t.Errorf("%q is at %+v, %v", name, got, ok)
+		}
+	}
+}
+
+// TestBytes are as BuildKit counts them: what this machine sent and what came of registries, each once though it is told many times.
+// What stands for a base image is for the platform of the step that needs it.
+func TestBytes(t *testing.T) {
+	t.Parallel()
+	var got []Step
+	p, _ := follow(recorded(t, "pulled"), 300)
+	for _, s := range p.Steps() {
+		if s.Sent > 0 || s.Pulled > 0 {
+			s.Seconds = 0
+			got = append(got, s)
+		}
+	}
+	base := "[context busybox] docker.io/library/busybox@sha256:e71e9da91343686c5223b28974ae9c2f6f5bcfe4b6ce9c52d13b006a27cb330a"
+	want := []Step{{Name: "[internal] load build definition from Dockerfile", Sent: 314}, {Name: "[internal] load .dockerignore", Sent: 2}, {Name: "[internal] load build context", Sent: 3001238},
+		{Name: base, Platform: "linux/amd64", Pulled: 1149941}, {Name: base, Platform: "linux/arm64", Pulled: 1095100}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("bytes (-want +got):\n%s", diff)
 	}
 }
 
@@ -250,9 +295,6 @@ func FuzzProgress(f *testing.F) {
 			if strings.Contains(line, "\n") && !strings.Contains(line, ": ") {
 				t.Errorf("told two lines as one: %q", line)
 			}
-		}
-		if rate, _ := HitRate(p.Steps()); rate < 0 || rate > 1 {
-			t.Errorf("hit rate %v", rate)
 		}
 	})
 }

@@ -108,10 +108,14 @@ type found struct {
 	images   map[string]string // names by reference
 	contexts []string
 	sources  map[string]bool
+	latest   []string        // the sources of the instruction that is being read
 	stages   map[string]bool // by their familiar names, whether they count or not
 }
 
-func (f *found) add(source string) { f.sources[source] = true }
+func (f *found) add(source string) {
+	f.sources[source] = true
+	f.latest = append(f.latest, source)
+}
 
 func (f *found) addImage(i Image) {
 	if name, known := f.images[i.Ref]; !known || i.Name < name {

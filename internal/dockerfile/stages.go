@@ -25,6 +25,7 @@ type reader struct {
 
 // A stage is one of the Dockerfile, or the start of one: an image, a named context or nothing.
 type stage struct {
+	name     string // empty of one without
 	index    int
 	line     int
 	source   string // the FROM instruction
@@ -32,7 +33,8 @@ type stage struct {
 	image    *Image // else the image
 	contexts []string
 	commands []instructions.Command
-	replaced bool // a named context stands for it
+	took     [][]string // what each of them takes from the build context, once the stage was visited
+	replaced bool       // a named context stands for it
 	visited  bool
 	now      variables // what is known of its variables
 	kept     variables // those that ENV set, which stages built on it begin with
@@ -97,7 +99,7 @@ func (r *reader) addStage(parsed instructions.Stage) error {
 	if err != nil {
 		return err
 	}
-	s.index, s.line, s.source, s.commands = len(r.order), lineOf(parsed.Location), parsed.SourceCode, parsed.Commands
+	s.name, s.index, s.line, s.source, s.commands = parsed.Name, len(r.order), lineOf(parsed.Location), parsed.SourceCode, parsed.Commands
 	r.order = append(r.order, s)
 	if parsed.Name != "" {
 		r.stages[strings.ToLower(parsed.Name)] = s
@@ -183,9 +185,12 @@ func (r *reader) visit(s *stage) error {
 		return nil
 	}
 	for _, c := range s.commands {
+		outer := r.found.latest
+		r.found.latest = nil
 		if err := r.run(s, c); err != nil {
 			return at(lineOf(c.Location()), err)
 		}
+		s.took, r.found.latest = append(s.took, r.found.latest), outer
 	}
 	return nil
 }

@@ -323,6 +323,14 @@ func (r Repo) Known(ctx context.Context) ([]string, error) {
 	return slices.Compact(files), err // a file that is being merged comes more than once
 }
 
+// At returns the content of a file as it was at a commit.
+func (r Repo) At(ctx context.Context, commit, file string) ([]byte, error) {
+	if !IsID(commit) {
+		return nil, fmt.Errorf("reading %q at commit %q: that is no commit's id", file, commit)
+	}
+	return r.Blob(ctx, commit+":"+file)
+}
+
 // Blob returns the content of a file by its object id.
 func (r Repo) Blob(ctx context.Context, id string) ([]byte, error) {
 	out, err := r.git(ctx, "cat-file", "blob", id)

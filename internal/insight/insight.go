@@ -42,22 +42,14 @@ type Service struct {
 	Digest     string
 	Inputs     string             // digest of what it is made of
 	Seconds    map[string]float64 // by part of the run
-	Steps      []Step
-	HitRate    float64          // share of instructions from the cache, 0 to 1
-	Sizes      map[string]int64 // compressed bytes by platform
-	Findings   map[string]int   // by severity
-	Startup    float64          // seconds until healthy
-	PeakMemory int64            // bytes
-	CPU        float64          // seconds
+	Account    Account            // of its build
+	Sizes      map[string]int64   // compressed bytes by platform
+	Findings   map[string]int     // by severity
+	Startup    float64            // seconds until healthy
+	PeakMemory int64              // bytes
+	CPU        float64            // seconds
 	Processes  int64
 	Route      string
-}
-
-// A Step is one instruction of a build.
-type Step struct {
-	Name    string  `json:"name"`
-	Seconds float64 `json:"seconds"`
-	Cached  bool    `json:"cached"`
 }
 
 type object map[string]any
@@ -97,8 +89,9 @@ func OfServices(run Run) ([]memory.Entry, error) {
 		key := strings.TrimSuffix(s.Name+"@"+s.Part, "@") + ":" + run.ID
 		w.add("builds", key, buildsTTL, object{"service": s.Name, "action": s.Action, "success": s.Success, "reasons": s.Reasons,
 			"digest": s.Digest, "inputs": s.Inputs, "commit": run.Commit, "seconds": s.Seconds, "sizes": s.Sizes, "endedAt": run.EndedAt})
-		if len(s.Steps) > 0 {
-			w.add("cache", key, cacheTTL, object{"service": s.Name, "hitRate": s.HitRate, "steps": s.Steps})
+		if a := s.Account; len(a.Steps) > 0 {
+			w.add("cache", key, cacheTTL, object{"service": s.Name, "hitRate": a.HitRate, "dependencyHitRate": a.DependencyHitRate, "steps": a.Steps,
+				"contextBytes": a.ContextBytes, "pulledBytes": a.PulledBytes, "firstMiss": a.FirstMiss})
 		}
 		// Without sizes nothing was judged, and the digest is that of an earlier run.
 		if s.Digest != "" && len(s.Sizes) > 0 {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/ghcr-publish/internal/dockerfile"
 	"github.com/org/ghcr-publish/internal/service"
 )
 
@@ -77,11 +78,11 @@ func FuzzIgnored(f *testing.F) {
 		if !fs.ValidPath(file) || file == "." {
 			t.Skip("no file of a context")
 		}
-		i := readIgnored([]byte(text))
-		if i.wholly(file) && !i.matches(file) {
+		i := dockerfile.ReadIgnore([]byte(text))
+		if i.Wholly(file) && !i.Matches(file) {
 			t.Errorf("%q is ignored with all in it, and is not", file)
 		}
-		if !strings.Contains(text, "!") && i.matches(file) && !i.matches(file+"/below") {
+		if !strings.Contains(text, "!") && i.Matches(file) && !i.Matches(file+"/below") {
 			t.Errorf("%q ignores %q and not what is below it", text, file)
 		}
 	})

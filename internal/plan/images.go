@@ -158,17 +158,27 @@ func recordOf(published registry.Image) map[string]string {
 
 // movedBase says which base image is another than the published image was made from; empty if that is not what differs.
 func (p Planner) movedBase(planned Service, content string, published registry.Image) string {
-	recorded := recordOf(published)
+	recorded, all := recordOf(published), planned.Moved(published)
 	before := slices.Clone(planned.Bases)
 	moved := ""
 	for i, b := range before {
-		if was := recorded[b.Ref]; b.Service == "" && was != "" && was != b.Digest {
-			before[i].Digest = was
-			moved = fmt.Sprintf("its base image %s moved from %s to %s", b.Ref, shortDigest(was), shortDigest(b.Digest))
+		if all[b.Ref] != "" {
+			before[i].Digest, moved = recorded[b.Ref], all[b.Ref]
 		}
 	}
 	if moved == "" || inputs(content, before, planned.Needs) != published.Annotations[InputsKey] {
 		return ""
+	}
+	return moved
+}
+
+// Moved says of base images, by reference, how they are others than a published image was made from.
+func (s Service) Moved(published registry.Image) map[string]string {
+	recorded, moved := recordOf(published), map[string]string{}
+	for _, b := range s.Bases {
+		if was := recorded[b.Ref]; b.Service == "" && was != "" && was != b.Digest {
+			moved[b.Ref] = fmt.Sprintf("its base image %s moved from %s to %s", b.Ref, shortDigest(was), shortDigest(b.Digest))
+		}
 	}
 	return moved
 }

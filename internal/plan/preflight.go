@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/org/ghcr-publish/internal/dockerfile"
 	"github.com/org/ghcr-publish/internal/service"
 )
 
@@ -124,7 +125,7 @@ func (c checker) credentials(dir, ignoreFile string) string {
 		if at, err := filepath.EvalSymlinks(dir); err == nil {
 			dir = at // as the builder does, which is sent what a link leads to
 		}
-		leak = credentialsIn(dir, readIgnored(text))
+		leak = credentialsIn(dir, dockerfile.ReadIgnore(text))
 		c.leaks[key] = leak
 	}
 	return leak
@@ -136,7 +137,7 @@ var credentials = regexp.MustCompile(`(?i)extraheader\s*=|https?://[^/\s]*@`)
 
 // credentialsIn looks through every clone in a context: its own, submodules', and those that were
 // checked out beside.
-func credentialsIn(dir string, ignored ignored) string {
+func credentialsIn(dir string, ignored dockerfile.Ignore) string {
 	found := ""
 	_ = filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -148,13 +149,13 @@ func credentialsIn(dir string, ignored ignored) string {
 		}
 		relative = filepath.ToSlash(relative)
 		if entry.IsDir() {
-			if bulky(name) || ignored.wholly(relative) {
+			if bulky(name) || ignored.Wholly(relative) {
 				return fs.SkipDir
 			}
 			return nil
 		}
 		// Submodules keep their configuration below .git/modules.
-		if entry.Name() != "config" || !strings.Contains("/"+relative, "/.git/") || ignored.matches(relative) {
+		if entry.Name() != "config" || !strings.Contains("/"+relative, "/.git/") || ignored.Matches(relative) {
 			return nil
 		}
 		if data, err := os.ReadFile(name); err == nil && credentials.Match(data) {

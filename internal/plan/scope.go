@@ -32,7 +32,7 @@ type scope struct {
 // A root is a folder that the builder reads: the context, or a named one.
 type root struct {
 	prefix string // "" or "web/"
-	out    ignored
+	out    dockerfile.Ignore
 	copied *dockerfile.Use // nil where all of it may be taken
 }
 
@@ -157,11 +157,11 @@ func (c *scope) holdsIn(r root, file string) bool {
 	switch {
 	case c.links[file]:
 		// Of a submodule git tells its link alone, which counts for all that is in it.
-		return strings.HasPrefix(r.prefix, file+"/") || below && !r.out.wholly(inside) && r.reaches(inside)
+		return strings.HasPrefix(r.prefix, file+"/") || below && !r.out.Wholly(inside) && r.reaches(inside)
 	case !below || r.copied != nil && !r.copied.Copies(inside):
 		return false
 	}
-	return !r.out.matches(inside)
+	return !r.out.Matches(inside)
 }
 
 // reaches reports whether something in a folder may be copied.
@@ -183,7 +183,7 @@ func (c *scope) mayHold(folder string) bool {
 			return strings.HasPrefix(r.prefix, folder+"/")
 		}
 		inside = strings.TrimSuffix(inside, "/")
-		return inside == "" || !r.out.wholly(inside) && r.reaches(inside)
+		return inside == "" || !r.out.Wholly(inside) && r.reaches(inside)
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/org/ghcr-publish/internal/dockerfile"
 	"github.com/org/ghcr-publish/internal/git"
 	"golang.org/x/sync/errgroup"
 )
@@ -40,10 +41,10 @@ type tree struct {
 	// touched are the files that the builder may get otherwise than the commit has them, in order.
 	touched []string
 
-	distances map[string]git.Distance // from commits that are published
-	changed   memo[string, []string]  // files, by base commit
-	ignores   memo[string, ignored]   // by ignore file
-	disk      memo[string, git.File]  // files of the work tree
+	distances map[string]git.Distance         // from commits that are published
+	changed   memo[string, []string]          // files, by base commit
+	ignores   memo[string, dockerfile.Ignore] // by ignore file
+	disk      memo[string, git.File]          // files of the work tree
 }
 
 // A memo computes what it is asked for once for each key, for many askers at the same time.
@@ -232,13 +233,13 @@ func (t *tree) target(ctx context.Context, file string) (string, bool) {
 }
 
 // ignored reads an ignore file. What cannot be read lets all through.
-func (t *tree) ignored(ctx context.Context, file string) ignored {
+func (t *tree) ignored(ctx context.Context, file string) dockerfile.Ignore {
 	if file == "" {
-		return ignored{}
+		return dockerfile.Ignore{}
 	}
-	out, _ := t.ignores.get(file, func() (ignored, error) {
+	out, _ := t.ignores.get(file, func() (dockerfile.Ignore, error) {
 		text, err := t.read(ctx, file)
-		return readIgnored(text), err
+		return dockerfile.ReadIgnore(text), err
 	})
 	return out
 }

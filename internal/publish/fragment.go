@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/cache"
+	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/registry"
@@ -35,7 +35,7 @@ type Part struct {
 	Candidate string             `json:"candidate,omitempty"` // digest of what was pushed
 	Anew      []string           `json:"anew,omitempty"`      // why it was built though a digest was to be used again
 	Evidence  verdict.Evidence   `json:"evidence"`
-	Steps     []buildx.Step      `json:"steps"`
+	Account   insight.Account    `json:"account"` // of the build
 	Cache     cache.Use          `json:"cache"`
 	Seconds   map[string]float64 `json:"seconds"`
 	Error     string             `json:"error,omitempty"` // what kept it from being judged
@@ -49,7 +49,7 @@ func NewFragment(row, commit string, attempt int, results []Result, learnt []mem
 	f := Fragment{SchemaVersion: fragmentVersion, Row: row, Attempt: attempt, Commit: commit, Learnt: learnt}
 	for _, r := range results {
 		f.Parts = append(f.Parts, Part{Service: r.Plan.Name, Inputs: r.Plan.Inputs, Candidate: r.Candidate.Image.Ref.DigestStr(), Anew: r.Anew,
-			Evidence: r.Evidence, Steps: r.Candidate.Steps, Cache: r.Candidate.Cache, Seconds: r.Seconds, Error: text(r.Err)})
+			Evidence: r.Evidence, Account: r.Candidate.Account, Cache: r.Candidate.Cache, Seconds: r.Seconds, Error: text(r.Err)})
 	}
 	return f
 }
@@ -95,7 +95,7 @@ func (p Publisher) join(ctx context.Context, r *Result, made plan.Plan, fragment
 		r.Evidence.Platforms = append(r.Evidence.Platforms, part.Evidence.Platforms...)
 		r.Evidence.Database = verdict.Oldest(r.Evidence.Database, part.Evidence.Database)
 		r.Evidence.Unsized = cmp.Or(r.Evidence.Unsized, part.Evidence.Unsized)
-		r.Candidate.Steps = append(r.Candidate.Steps, part.Steps...)
+		r.Candidate.Account = r.Candidate.Account.With(part.Account)
 		r.Candidate.Cache = r.Candidate.Cache.Join(part.Cache)
 		probes, digests = append(probes, part.Evidence.Probe), append(digests, part.Candidate)
 		r.Evidence.Emulated = append(r.Evidence.Emulated, part.Evidence.Emulated...)

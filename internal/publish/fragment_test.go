@@ -128,8 +128,8 @@ func TestRowsAreJoined(t *testing.T) {
 		t.Errorf("joined (-want +got):\n%s", diff)
 	}
 	e := results[0].Evidence
-	if len(e.Platforms) != 2 || e.Platforms[1].Platform != "linux/arm64" || !e.Probe.Healthy || e.Part || len(results[0].Candidate.Steps) != 2 || results[0].Seconds["build"] != 1 {
-		t.Errorf("evidence %+v, steps %v, seconds %v", e, results[0].Candidate.Steps, results[0].Seconds)
+	if len(e.Platforms) != 2 || e.Platforms[1].Platform != "linux/arm64" || !e.Probe.Healthy || e.Part || len(results[0].Candidate.Account.Steps) != 2 || results[0].Seconds["build"] != 1 {
+		t.Errorf("evidence %+v, steps %v, seconds %v", e, results[0].Candidate.Account.Steps, results[0].Seconds)
 	}
 	if learnt := j.fragments["a@linux-amd64"].Learnt; len(learnt) != 1 || learnt[0].Key != "a@linux-amd64" || string(learnt[0].Value) != "1" {
 		t.Errorf("it learnt %+v", learnt)

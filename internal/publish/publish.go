@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/cache"
+	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/scan"
@@ -31,7 +31,7 @@ type Candidate struct {
 	// Layouts hold a candidate that is not pushed: an OCI image layout's path by platform.
 	Layouts map[string]string
 	Loaded  string // name under which the engine holds such a candidate's native platform
-	Steps   []buildx.Step
+	Account insight.Account
 	Cache   cache.Use
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/scan"
@@ -86,11 +86,11 @@ func (s *stage) build(ctx context.Context, p plan.Service, _ map[string]Candidat
 	s.running--
 	s.mu.Unlock()
 	s.note("build %s", p.Name)
-	steps := []buildx.Step{{Name: "[1/1] RUN x"}}
+	account := insight.Account{Steps: []insight.Step{{Name: "[1/1] RUN x"}}}
 	if s.outcomes[p.Name] == buildFails {
-		return Candidate{Steps: steps}, errors.New("exit code 1")
+		return Candidate{Account: account}, errors.New("exit code 1")
 	}
-	return Candidate{Image: s.image(p, "a"), Steps: steps}, ctx.Err()
+	return Candidate{Image: s.image(p, "a"), Account: account}, ctx.Err()
 }
 
 func (s *stage) reuse(_ context.Context, p plan.Service, _ map[string]Candidate) (Candidate, error) {
@@ -308,8 +308,8 @@ func TestEvidence(t *testing.T) {
 	if diff := cmp.Diff(want, r.Evidence, cmp.Comparer(func(a, b name.Digest) bool { return a == b })); diff != "" {
 		t.Errorf("evidence (-want +got):\n%s", diff)
 	}
-	if r.Seconds["build"] != 1 || len(r.Seconds) != 4 || len(r.Candidate.Steps) != 1 {
-		t.Errorf("seconds %v, steps %v", r.Seconds, r.Candidate.Steps)
+	if r.Seconds["build"] != 1 || len(r.Seconds) != 4 || len(r.Candidate.Account.Steps) != 1 {
+		t.Errorf("seconds %v, steps %v", r.Seconds, r.Candidate.Account.Steps)
 	}
 }
 

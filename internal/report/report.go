@@ -8,12 +8,13 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
 
-	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/cache"
+	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
@@ -88,8 +89,13 @@ type Service struct {
 	Route           string             `json:"route,omitempty"`    // how the started container was reached
 	Compared        []Figure           `json:"compared"`           // with the image that was published, and with what is usual
 	Seconds         map[string]float64 `json:"seconds"`            // by part of the run
-	Steps           []Step             `json:"steps"`
-	CacheHitRate    float64            `json:"cache_hit_rate"`  // of the Dockerfile's instructions, 0 to 1
+	Steps           []insight.Step     `json:"steps"`
+	CacheHitRate    float64            `json:"cache_hit_rate"`      // of the Dockerfile's instructions, 0 to 1
+	Dependencies    int                `json:"dependency_layers"`   // see insight.Account
+	DependencyRate  float64            `json:"dependency_hit_rate"` // 0 to 1
+	ContextBytes    int64              `json:"context_bytes"`       // sent to the builder
+	PulledBytes     map[string]int64   `json:"pulled_bytes"`        // of layers that the builder fetched, by platform
+	FirstMiss       *insight.Miss      `json:"first_miss,omitempty"`
 	Cache           *cache.Use         `json:"cache,omitempty"` // of other runs; nil where nothing was built
 	Log             []string           `json:"log,omitempty"`   // last lines of a container that was not healthy
 	Error           string             `json:"error,omitempty"`
@@ -145,13 +151,6 @@ type Figure struct {
 	Spread    float64 `json:"spread,omitempty"`    // how far they stray from it: a robust standard deviation
 	Runs      int     `json:"runs,omitempty"`
 	Change    float64 `json:"change"` // share of what it was by which it rose; 0 where it strays no further than usual
-}
-
-// A Step is one step of a build.
-type Step struct {
-	Name    string  `json:"name"`
-	Seconds float64 `json:"seconds"`
-	Cached  bool    `json:"cached"`
 }
 
 // Severities in falling order.
@@ -216,7 +215,7 @@ func newService(r publish.Result) Service {
 		Platforms: []Platform{}, Verdict: newVerdict(r), Moved: []Moved{}, Kept: []Kept{},
 		Healthy: probe.Healthy, StartupSeconds: round(probe.Started.Seconds()), PeakMemoryBytes: probe.PeakMemory,
 		CPUSeconds: round(probe.CPU.Seconds()), Processes: probe.Processes, UnpackedBytes: probe.Unpacked, Route: probe.Route,
-		Seconds: map[string]float64{}, Steps: []Step{}, Log: probe.Log,
+		Seconds: map[string]float64{}, Steps: []insight.Step{}, Log: probe.Log,
 	}
 	if s.Digest = r.Candidate.Image.Ref.DigestStr(); r.Plan.Action == plan.Skip {
 		s.Digest = r.Plan.Digest
@@ -227,11 +226,7 @@ func newService(r publish.Result) Service {
 	for _, p := range r.Evidence.Platforms {
 		s.Platforms = append(s.Platforms, newPlatform(p))
 	}
-	for _, step := range r.Candidate.Steps {
-		s.Steps = append(s.Steps, Step{step.Name, round(step.Seconds), step.Cached})
-	}
-	rate, _ := buildx.HitRate(r.Candidate.Steps)
-	s.CacheHitRate = round(rate)
+	s.addAccount(r.Candidate.Account)
 	if r.Candidate.Cache.Writes != "" {
 		s.Cache = &r.Candidate.Cache
 	}
@@ -247,6 +242,16 @@ func newService(r publish.Result) Service {
 		s.Error = r.Err.Error()
 	}
 	return s
+}
+
+func (s *Service) addAccount(a insight.Account) {
+	for _, step := range a.Steps {
+		step.Seconds = round(step.Seconds)
+		s.Steps = append(s.Steps, step)
+	}
+	s.CacheHitRate, s.Dependencies, s.DependencyRate = round(a.HitRate), a.Dependencies, round(a.DependencyHitRate)
+	s.ContextBytes, s.PulledBytes, s.FirstMiss = a.ContextBytes, map[string]int64{}, a.FirstMiss
+	maps.Copy(s.PulledBytes, a.PulledBytes)
 }
 
 func comparison(r publish.Result) []Figure {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
@@ -52,8 +52,9 @@ func judged(name string, change func(*verdict.Evidence)) publish.Result {
 		change(&e)
 	}
 	return publish.Result{Plan: planned(name, plan.Build), Evidence: e, Verdict: verdict.Judge(e, service.DefaultGates()),
-		Candidate: publish.Candidate{Image: registry.Image{Ref: e.Candidate}, Steps: []buildx.Step{
-			{Name: "[linux/amd64 1/2] RUN make", Seconds: 2.34567}, {Name: "[linux/arm64 1/2] RUN make", Cached: true}}},
+		Candidate: publish.Candidate{Image: registry.Image{Ref: e.Candidate}, Account: insight.Account{HitRate: 0.5, ContextBytes: 100,
+			PulledBytes: map[string]int64{"linux/amd64": 7}, Dependencies: 2, DependencyHitRate: 0.33333, FirstMiss: &insight.Miss{Instruction: "RUN make", Line: 2, Why: "changed"},
+			Steps: []insight.Step{{Name: "[linux/amd64 1/2] RUN make", Seconds: 2.34567, Line: 2}, {Name: "[linux/arm64 1/2] RUN make", Cached: true}}}},
 		Seconds: map[string]float64{"build": 12.34567, "judge": 3}}
 }
 
@@ -227,7 +228,8 @@ func TestServiceOfAReport(t *testing.T) {
 		Seconds: map[string]float64{"build": 12.346, "judge": 3}, CacheHitRate: 0.5,
 		Compared: []Figure{{Name: "startup", Unit: "seconds", Now: 1.235}, {Name: "peak memory", Unit: "bytes", Now: 64 << 20}, {Name: "size linux/amd64", Unit: "bytes", Now: 120e6},
 			{Name: "size linux/arm64", Unit: "bytes", Now: 110e6}, {Name: "findings", Unit: "count", Now: 2}, {Name: "build", Unit: "seconds", Now: 12.346}},
-		Steps: []Step{{"[linux/amd64 1/2] RUN make", 2.346, false}, {"[linux/arm64 1/2] RUN make", 0, true}},
+		Steps:        []insight.Step{{Name: "[linux/amd64 1/2] RUN make", Seconds: 2.346, Line: 2}, {Name: "[linux/arm64 1/2] RUN make", Cached: true}},
+		Dependencies: 2, DependencyRate: 0.333, ContextBytes: 100, PulledBytes: map[string]int64{"linux/amd64": 7}, FirstMiss: &insight.Miss{Instruction: "RUN make", Line: 2, Why: "changed"},
 	}
 	if diff := cmp.Diff([]Service{want}, filled(true, published("api")).Services); diff != "" {
 		t.Errorf("service (-want +got):\n%s", diff)

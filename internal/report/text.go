@@ -152,6 +152,7 @@ func (s Service) writeDetails(b *strings.Builder) {
 		fmt.Fprintf(b, "- layers of other runs: %s\n", cell(s.Cache.String()))
 	}
 	s.writeComparison(b)
+	s.writeBuild(b)
 	if s.Signature != nil {
 		fmt.Fprintf(b, "\nSigned by %s. Anybody can prove it:\n\n<pre>%s</pre>\n", cell(s.Signature.By()), html.EscapeString(strings.Join(s.Signature.Verify, "\n")))
 	}

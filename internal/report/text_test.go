@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/service"
@@ -121,7 +122,7 @@ func TestLines(t *testing.T) {
 func spoken(text string) Report {
 	r := Report{Outcome: "refused", Severities: []string{"CRITICAL"}, Notices: []string{text}, MemoryStats: memory.Stats{SuccessRate: text}}
 	r.Services = []Service{{Name: text, Action: text, Reason: text, Error: text, Healthy: true, Verdict: Verdict{"refused", []string{text}, []string{text}},
-		Moved: []Moved{{Tag: text}}, Kept: []Kept{{text, text}}, Log: []string{text}, Steps: []Step{{Name: text}},
+		Moved: []Moved{{Tag: text}}, Kept: []Kept{{text, text}}, Log: []string{text}, Steps: []insight.Step{{Name: text}},
 		Platforms: []Platform{{Platform: text, Counts: map[string]int{"CRITICAL": 1}}}}}
 	return r
 }
