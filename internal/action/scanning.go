@@ -48,21 +48,33 @@ func (s *session) uploadFindings(ctx context.Context, judged []publish.Result) [
 	uploading, cancel := context.WithTimeoutCause(ctx, uploadTime, fmt.Errorf("GitHub gave no answer within %s", uploadTime))
 	defer cancel()
 	err = s.upload(uploading, files.Texts)
-	if err != nil && uploading.Err() != nil && !errors.Is(err, github.ErrPending) {
-		err = context.Cause(uploading)
-	}
-	if errors.Is(err, github.ErrUnavailable) && e.Actor == "dependabot[bot]" {
-		err = fmt.Errorf("%w (a run that Dependabot starts may only read, unless the workflow's `permissions` say otherwise)", err)
-	}
 	if err == nil {
 		s.log.Printf("uploaded the findings of %d images to code scanning", len(analyses))
 		return files.Dropped
 	}
-	s.log.Warning(actions.Annotation{Title: "Code scanning", Message: err.Error()})
-	if errors.Is(err, github.ErrPending) {
-		return append(files.Dropped, "Findings were uploaded, but "+err.Error()+"; they will show up in code scanning when it has.")
+	said := s.explainUpload(uploading, err)
+	s.log.Warning(actions.Annotation{Title: "Code scanning", Message: said})
+	if !errors.Is(err, github.ErrPending) {
+		said += " " + s.keepSARIF(ctx, files.Texts)
 	}
-	return []string{"Findings were not uploaded to code scanning: " + strings.TrimSuffix(err.Error(), ".") + ". " + s.keepSARIF(ctx, files.Texts)}
+	return append(files.Dropped, said)
+}
+
+// explainUpload tells what became of findings that code scanning does not show.
+func (s *session) explainUpload(ctx context.Context, err error) string {
+	switch {
+	case errors.Is(err, github.ErrPending):
+		return "Findings were uploaded, but " + err.Error() + "; they will show up in code scanning when it has."
+	case errors.Is(err, github.ErrUnknown):
+		return "Findings were uploaded, but " + strings.TrimSuffix(err.Error(), ".") + ". Look into code scanning, in the repository's Security tab, whether they are there."
+	case errors.Is(err, github.ErrRejected):
+		return "Findings were uploaded, but " + strings.TrimSuffix(err.Error(), ".") + "."
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case errors.Is(err, github.ErrUnavailable) && s.job.Event.Actor == "dependabot[bot]":
+		err = fmt.Errorf("%w (a run that Dependabot starts may only read, unless the workflow's `permissions` say otherwise)", err)
+	}
+	return "Findings were not uploaded to code scanning: " + strings.TrimSuffix(err.Error(), ".") + "."
 }
 
 // uploadTime bounds what is not worth failing, or waiting, for: as long as GitHub's own action waits.
@@ -136,19 +148,24 @@ func (s *session) upload(ctx context.Context, texts [][]byte) error {
 		return err
 	}
 	var ids []string
-	for _, text := range texts {
+	for i, text := range texts {
 		id, err := api.UploadSARIF(ctx, sha, ref, text)
-		if err != nil {
+		if err != nil && i > 0 {
+			return fmt.Errorf("file %d of %d, those before it were: %w", i+1, len(texts), err)
+		} else if err != nil {
 			return err
 		}
 		ids = append(ids, id)
 	}
+	var open error
 	for _, id := range ids {
-		if err := api.Processed(ctx, id); err != nil {
+		if err := api.Processed(ctx, id); errors.Is(err, github.ErrRejected) {
 			return err
+		} else if open == nil {
+			open = err // which does not keep the next one from being known
 		}
 	}
-	return nil
+	return open
 }
 
 // findingsAt is the ref and the commit that findings are shown at. What is live is shown where the default branch is now.

@@ -79,7 +79,7 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved, "delete": deleteImage, "forge": forgeImage, "merged": mergeCommit,
-			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine, "engine-networks": limitNetworks,
+			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploads-silent": silenceUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine, "engine-networks": limitNetworks,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
 			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue, "cache-token": giveCache, "no-token": searchToken,
 		},
@@ -548,6 +548,13 @@ func checkSigned(ts *testscript.TestScript, neg bool, args []string) {
 // uploads-fail MESSAGE has GitHub find every upload wrong that it took.
 func failUploads(ts *testscript.TestScript, _ bool, args []string) {
 	stageOf(ts).github.Process(0, args[0])
+}
+
+// uploads-silent STATUS MESSAGE has GitHub answer so when it is asked what became of an upload.
+func silenceUploads(ts *testscript.TestScript, _ bool, args []string) {
+	status, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	stageOf(ts).github.KeepSilent(status, args[1])
 }
 
 // uploaded REF SHA: the last upload was for this commit of this ref.

@@ -173,6 +173,24 @@ func TestProcessedEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// TestProcessedCannotBeAsked tells that apart from an upload that was not taken, and that GitHub did not process.
+func TestProcessedCannotBeAsked(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]string{400: "asking code scanning: GitHub answered 400: no", 403: "not available", 404: "not available"} {
+		server := githubtest.Start(token)
+		defer server.Close()
+		server.KeepSilent(status, "no")
+		client := open(t, server)
+		id, err := client.UploadSARIF(t.Context(), sha, "refs/heads/main", []byte(sarif))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Processed(t.Context(), id); !errors.Is(err, ErrUnknown) || errors.Is(err, ErrPending) || errors.Is(err, ErrRejected) || !strings.Contains(err.Error(), want) {
+			t.Errorf("Processed() = %v, want %q", err, want)
+		}
+	}
+}
+
 // TestProcessedEndsInTheMiddleOfALook has the time end while GitHub is asked, which does not make the upload one that was not taken.
 func TestProcessedEndsInTheMiddleOfALook(t *testing.T) {
 	t.Parallel()

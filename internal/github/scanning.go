@@ -34,7 +34,7 @@ func (c *Client) UploadSARIF(ctx context.Context, sha, ref string, sarif []byte)
 		CommitSHA: &sha, Ref: &ref, ToolName: github.String("ghcr-publish"),
 		Sarif: github.String(base64.StdEncoding.EncodeToString(zipped.Bytes())),
 	})
-	return taken.GetID(), explain(err)
+	return taken.GetID(), explain("uploading to code scanning", err)
 }
 
 // polls is how often an upload is asked after again, with twice the pause each time from firstPause on, as GitHub's own action does:
@@ -44,11 +44,15 @@ const (
 	firstPause = 5 * time.Second
 )
 
-// ErrPending tells that GitHub has taken an upload and not come to processing it.
-var ErrPending = errors.New("GitHub has not processed them yet")
+// What becomes of an upload that GitHub has taken, other than that it is shown.
+var (
+	ErrPending  = errors.New("GitHub has not processed them yet")
+	ErrUnknown  = errors.New("GitHub does not tell what became of them")
+	ErrRejected = errors.New("GitHub could not process them")
+)
 
-// Processed waits until GitHub has processed an upload, and tells what it found wrong with it. Where that does not come to an end
-// in time, the error is ErrPending.
+// Processed waits until GitHub has processed an upload. The error is ErrRejected, with what GitHub found wrong; ErrPending where that
+// does not come to an end in time; or ErrUnknown where GitHub cannot be asked. After the latter two the findings may show up all the same.
 // https://docs.github.com/en/rest/code-scanning/code-scanning#get-information-about-a-sarif-upload
 func (c *Client) Processed(ctx context.Context, id string) error {
 	status, err := c.status(ctx, id)
@@ -61,9 +65,9 @@ func (c *Client) Processed(ctx context.Context, id string) error {
 	case err != nil && ctx.Err() != nil:
 		return fmt.Errorf("%w: %w", ErrPending, context.Cause(ctx))
 	case err != nil:
-		return err
+		return fmt.Errorf("%w: %w", ErrUnknown, err)
 	case status.Status == "failed":
-		return fmt.Errorf("processing the findings, GitHub says: %s", cmp.Or(strings.Join(status.Errors, "; "), "no reason"))
+		return fmt.Errorf("%w; GitHub says: %s", ErrRejected, cmp.Or(strings.Join(status.Errors, "; "), "no reason"))
 	case !status.ended():
 		return ErrPending
 	}
@@ -83,7 +87,7 @@ func (c *Client) status(ctx context.Context, id string) (processing, error) {
 	if err == nil {
 		_, err = c.api.Do(ctx, request, &status)
 	}
-	return status, explain(err)
+	return status, explain("asking code scanning", err)
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -98,7 +102,7 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // explain turns GitHub's refusals into what a person can act on.
-func explain(err error) error {
+func explain(doing string, err error) error {
 	var refused *github.ErrorResponse
 	var spent *github.RateLimitError
 	var often *github.AbuseRateLimitError
@@ -110,21 +114,21 @@ func explain(err error) error {
 	case errors.As(err, &often):
 		return tooOften(often.Message)
 	case !errors.As(err, &refused):
-		return fmt.Errorf("uploading to code scanning: %w", err)
+		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return explainRefusal(refused.Response.StatusCode, refused.Message)
+	return explainRefusal(doing, refused.Response.StatusCode, refused.Message)
 }
 
 func tooOften(message string) error {
 	return fmt.Errorf("%w: GitHub is asked too often (%s); re-run the job later", ErrUnavailable, message)
 }
 
-func explainRefusal(status int, message string) error {
+func explainRefusal(doing string, status int, message string) error {
 	switch {
 	case status == http.StatusTooManyRequests:
 		return tooOften(message)
 	case status != http.StatusForbidden && status != http.StatusNotFound:
-		return fmt.Errorf("uploading to code scanning: GitHub answered %d: %s", status, message)
+		return fmt.Errorf("%s: GitHub answered %d: %s", doing, status, message)
 	case strings.Contains(message, "not accessible by integration"):
 		return fmt.Errorf("%w: the token lacks `security-events: write`; give it to the job under `permissions`, in a private repository with `actions: read`", ErrUnavailable)
 	case strings.Contains(message, "enabled"):

@@ -35,6 +35,7 @@ type Server struct {
 	withheld bool                        // the right to attest
 	pending  int                         // how often an upload is pending
 	errors   []string                    // what is wrong with every upload
+	silence  *refusal                    // of whoever asks how an upload fares
 	polls    map[string]int              // by upload: how often its status was asked for
 	refs     map[string]string           // commits by ref, without refs/
 	pulls    map[string][]map[string]any // by the commit that came by them
@@ -246,6 +247,13 @@ func (s *Server) Process(pending int, errors ...string) {
 	s.pending, s.errors = pending, errors
 }
 
+// KeepSilent has whoever asks how an upload fares be answered with a status and a message instead.
+func (s *Server) KeepSilent(status int, message string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silence = &refusal{status, message}
+}
+
 // status tells how an upload fares.
 // https://docs.github.com/rest/code-scanning/code-scanning#get-information-about-a-sarif-upload
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
@@ -255,9 +263,11 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	if known {
 		s.polls[repository+" "+id]++
 	}
-	pending, errors := s.pending, s.errors
+	pending, errors, silence := s.pending, s.errors, s.silence
 	s.mu.Unlock()
 	switch {
+	case silence != nil:
+		writeError(w, silence.status, silence.message)
 	case !known:
 		s.unknown(w, r)
 	case polls < pending:
