@@ -57,6 +57,9 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 			return discover.Finder{Workspace: j.Workspace, Repository: j.repositoryName(), ReadFile: root.ReadFile, Files: j.Repo.Known,
 				Vars: variables(j.Environ, secret)}.Find(ctx)
 		},
+		Peers: func(s service.Service) ([]service.Peer, error) {
+			return discover.Finder{Workspace: j.Workspace, ReadFile: root.ReadFile}.Peers(ctx, s)
+		},
 	})
 	j.withhold(j.Config.SecretEnv)
 	j.keepSecrets(p, log, &problems)

@@ -187,6 +187,7 @@ func tellPlan(made plan.Plan, log *actions.Log) {
 			log.Printf("  compared with %s because %s", s.Base.SHA, s.Base.Why)
 		}
 		tellBases(s, log)
+		tellPeers(s.Definition, log)
 		log.Printf("  tags: %s", cmp.Or(strings.Join(s.TagSet.Names(), ", "), "none"))
 		for _, tag := range s.TagSet.Tags {
 			if tag.Repaired != "" {
@@ -200,6 +201,16 @@ func tellPlan(made plan.Plan, log *actions.Log) {
 		}
 		for _, silent := range s.TagSet.Silent {
 			log.Printf("  no tag from %s", silent)
+		}
+	}
+}
+
+// tellPeers says what a service is tried out with, and what that is not given.
+func tellPeers(s service.Service, log *actions.Log) {
+	for _, p := range s.Peers {
+		log.Printf("  tried out with %s, of %s", p.Name, p.Image)
+		if len(p.Withheld) > 0 {
+			log.Printf("    which is not given its %s", strings.Join(p.Withheld, ", "))
 		}
 	}
 }

@@ -340,7 +340,7 @@ func mergeCommit(ts *testscript.TestScript, _ bool, args []string) {
 	stageOf(ts).github.Merge(sha, number, true)
 }
 
-// engine SERVICE[:TAG] BEHAVIOUR sets how containers of a service behave, or those of what a tag points to.
+// engine SERVICE[:TAG] BEHAVIOUR sets how containers of a service behave, or those of what a tag points to, or of another image.
 func setEngine(ts *testscript.TestScript, _ bool, args []string) {
 	behaviour, known := map[string]enginetest.Behaviour{
 		"silent":  {Silent: true, Stdout: "I will not answer\n"},
@@ -351,6 +351,9 @@ func setEngine(ts *testscript.TestScript, _ bool, args []string) {
 		"tells":   {Exec: func([]string) (int, string) { return 1, "no module " + scriptToken + `, nor odd"<&\token>` }},
 		"slow":    {Delay: 1500 * time.Millisecond},
 		"hungry":  {Memory: 40 << 20},
+		"lonely":  {Needs: "postgres"},
+		"sick":    {HealthCheck: true, Status: 500, Stdout: "database files are incompatible\n"},
+		"missing": {Missing: true},
 		"smokes":  {Exec: func([]string) (int, string) { return 1, "no such module" }},
 	}[args[1]]
 	if !known {
@@ -358,6 +361,9 @@ func setEngine(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	service, tag, tagged := strings.Cut(args[0], ":")
 	image := strings.ToLower(sample.Owner) + "/" + sample.Images[service]
+	if sample.Images[service] == "" {
+		image = service // which is somebody else's
+	}
 	if tagged {
 		image += "@" + indexOf(ts, service, tag).Manifests[0].Digest.String()
 	}

@@ -44,7 +44,7 @@ type session struct {
 	engine    *engine.Engine
 	place     engine.Place    // of this program's own container
 	network   *engine.Network // of this run alone; nil until an image is tried out
-	networks  func() engine.Networks
+	networks  func() []engine.Attachment
 	builder   string
 	// newBuilder says that it had no layers when the run began.
 	newBuilder bool
@@ -153,7 +153,7 @@ func (s *session) publisher() publish.Publisher {
 	}
 	s.keepJournal(&p)
 	login := engine.Credentials{Host: config.Registry, Username: config.Username, Password: s.job.registryToken()}
-	p.Probe = (&probe.Prober{Engine: s.engine, Login: login, Networks: s.networks, Every: 50 * time.Millisecond, SmokeTime: time.Minute}).Probe
+	p.Probe = (&probe.Prober{Engine: s.engine, Login: login, Networks: s.networks, Every: 50 * time.Millisecond, SmokeTime: time.Minute, PeerTime: peerTime}).Probe
 	return p
 }
 

@@ -85,10 +85,10 @@ func (p *project) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	details := types.ConfigDetails{WorkingDir: p.Workspace, ConfigFiles: p.files, Environment: vars}
+	details := types.ConfigDetails{WorkingDir: p.folder(), ConfigFiles: p.files, Environment: vars}
 	var outside service.Problems
 	for _, f := range p.files {
-		p.includes(filepath.Base(f.Filename), f.Content, &outside)
+		p.includes(p.within(f.Filename), f.Content, &outside)
 	}
 	if len(outside) > 0 {
 		return outside
@@ -113,7 +113,7 @@ func (p *project) load(ctx context.Context) error {
 // environment is what variables are taken from: what the run has, and for the rest the file that Compose reads.
 func (p *project) environment() (map[string]string, error) {
 	vars := maps.Clone(p.Vars)
-	text, there, err := p.Finder.read(dotEnv)
+	text, there, err := p.Finder.read(p.within(filepath.Join(p.folder(), dotEnv)))
 	if err != nil || !there {
 		return vars, err
 	}
@@ -132,9 +132,10 @@ func (p *project) takesIn(about map[string]any, outside *service.Problems) {
 		paths = append(paths, file)
 	}
 	for _, file := range paths {
-		if relative, err := filepath.Rel(p.Workspace, file); err == nil && filepath.IsAbs(file) {
-			file = relative
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(p.folder(), file)
 		}
+		file = p.within(file)
 		text, _, err := p.Finder.read(file)
 		if err != nil || !filepath.IsLocal(file) {
 			outside.Add(p.name(), "give a file of the repository", "%q is taken in, which is not in this repository", file)
@@ -176,11 +177,22 @@ func (p *project) whole() ([]byte, error) {
 	return bytes.ReplaceAll(text, []byte("$"), []byte("$$")), err // which is how a file writes it
 }
 
+// folder is where the first file is, which is what Compose goes out from.
+func (p *project) folder() string { return filepath.Dir(p.files[0].Filename) }
+
+// within is a path as the workspace has it.
+func (p *project) within(path string) string {
+	if relative, err := filepath.Rel(p.Workspace, path); err == nil {
+		return relative
+	}
+	return path
+}
+
 // name lists the files, for people.
 func (p *project) name() string {
 	names := make([]string, len(p.files))
 	for i, f := range p.files {
-		names[i] = filepath.Base(f.Filename)
+		names[i] = p.within(f.Filename)
 	}
 	return strings.Join(names, ", ")
 }
@@ -191,7 +203,7 @@ func (p *project) illFormed() error {
 	for _, f := range p.files {
 		var node yaml.Node
 		if err := yaml.Unmarshal(f.Content, &node); err != nil {
-			where, what := filepath.Base(f.Filename), strings.TrimPrefix(err.Error(), "yaml: ")
+			where, what := p.within(f.Filename), strings.TrimPrefix(err.Error(), "yaml: ")
 			if line, rest, ok := strings.Cut(strings.TrimPrefix(what, "line "), ": "); ok && strings.HasPrefix(what, "line ") {
 				where, what = where+":"+line, rest
 			}
@@ -209,7 +221,7 @@ func (p *project) mistake(err error) error {
 	what, where := strings.ReplaceAll(err.Error(), p.Workspace+string(filepath.Separator), ""), p.name()
 	for _, f := range p.files {
 		if strings.Contains(err.Error(), f.Filename) {
-			where = filepath.Base(f.Filename)
+			where = p.within(f.Filename)
 		}
 	}
 	return service.Problems{{Where: where, What: what}}

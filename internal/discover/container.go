@@ -23,7 +23,7 @@ func (p *project) complete(s *service.Service) {
 		s.Image = cmp.Or(buildx.Repository(c.Image), s.Image)
 		s.Port = port(c)
 		s.Env = p.literals(name, c.Environment)
-		s.DependsOn = p.dependencies(c)
+		s.DependsOn, s.PeerNames = p.dependencies(c)
 		s.Resources = resources(c)
 	}
 }
@@ -93,15 +93,18 @@ func assignments(environment any) map[string]string {
 	return all
 }
 
-// dependencies are those on services that are built, too.
-func (p *project) dependencies(c types.ServiceConfig) []string {
-	var names []string
+// dependencies are those on services that are built, too, and those on images, which are its peers.
+func (p *project) dependencies(c types.ServiceConfig) (built, peers []string) {
 	for _, name := range slices.Sorted(maps.Keys(c.DependsOn)) {
-		if other, there := p.model.Services[name]; there && other.Build != nil {
-			names = append(names, targetName(name))
+		switch other, there := p.model.Services[name]; {
+		case !there:
+		case other.Build != nil:
+			built = append(built, targetName(name))
+		default:
+			peers = append(peers, name)
 		}
 	}
-	return names
+	return built, peers
 }
 
 func resources(c types.ServiceConfig) service.Resources {

@@ -99,7 +99,7 @@ services:
 `}, []service.Service{
 			{Name: "api", Image: "ghcr.io/octo/api", Context: "api", Dockerfile: "api.Dockerfile", Target: "production", BuildArgs: map[string]string{"VERSION": "1", "ORG": "octo", "PRICE": "1$"},
 				Options: service.Options{Contexts: map[string]string{"shared": "shared"}}, Port: 3000, Env: map[string]string{"NODE_ENV": "production", "PRICE": "1$"},
-				DependsOn: []string{"base"}, Resources: service.Resources{MemoryLimit: 2 << 30, CPUs: 0.1, MemoryReservation: 1 << 30, Processes: 100}},
+				DependsOn: []string{"base"}, PeerNames: []string{"db"}, Resources: service.Resources{MemoryLimit: 2 << 30, CPUs: 0.1, MemoryReservation: 1 << 30, Processes: 100}},
 			{Name: "base", Image: "base", Context: ".", Dockerfile: "base.Dockerfile"},
 		}},
 		{"exposed, and bound the older way", map[string]string{"docker-compose.yaml": "services: {api: {build: ., expose: ['80/udp', '8000'], mem_limit: 1g, cpus: 1.5, pids_limit: 50, environment: {A: 1, B: yes, C: '${ORG}'}}}"},

@@ -31,7 +31,7 @@ func TestBrokenImages(t *testing.T) {
 		{"ends", user + `CMD ["true"]`, "ends ended with exit code 0 before it was healthy: its program ended by itself. A server must stay in the foreground"},
 		{"talks", user + fmt.Sprintf(`CMD ["sh", "-c", "echo the token is %s; exit 1"]`, w.token), "talks ended with exit code 1"},
 		{"holds", "ENV API_TOKEN=hunter2\n" + user + `CMD ["httpd", "-f", "-p", "8080"]`, "linux/amd64 seems to hold secrets, which everybody reads who pulls it: ENV API_TOKEN; "},
-		{"database", user + `CMD ["sh", "-c", "nc db 5432 </dev/null"]`, "run that one among the `services` of the job, and point `env` of the service to it"},
+		{"database", user + `CMD ["sh", "-c", "nc db 5432 </dev/null"]`, "give it that one by `peers`, from a Compose file, or run it among the `services` of the job, and point `env` of the service to it"},
 	}
 	w.commit("ten images", map[string]string{".github/ghcr-publish.yml": configOf(t, images)})
 	o := w.mustPublish(report.ExitRefused, "--max-parallel", "11")

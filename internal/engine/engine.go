@@ -26,6 +26,7 @@ import (
 	"github.com/moby/moby/api/types/registry"
 	"github.com/moby/moby/client"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/org/ghcr-publish/internal/service"
 )
 
 // An Engine is a Docker Engine within reach.
@@ -140,6 +141,7 @@ func (e *Engine) Discard(image string) error {
 type ImageInfo struct {
 	Unpacked       int64 // bytes on disk
 	HasHealthcheck bool
+	Port           int // the first that it exposes for TCP; 0 where it exposes none
 }
 
 // Inspect describes an image of the store.
@@ -153,13 +155,29 @@ func (e *Engine) Inspect(ctx context.Context, image string) (ImageInfo, error) {
 		test := got.Config.Healthcheck.Test
 		info.HasHealthcheck = len(test) > 0 && test[0] != "NONE"
 	}
+	if got.Config != nil {
+		info.Port = firstPort(slices.Collect(maps.Keys(got.Config.ExposedPorts)))
+	}
 	return info, nil
+}
+
+// firstPort is the lowest for TCP, of those written as 5432/tcp.
+func firstPort(exposed []string) int {
+	first := 0
+	for _, text := range exposed {
+		if port, err := network.ParsePort(text); err == nil && port.Proto() == network.TCP && (first == 0 || int(port.Num()) < first) {
+			first = int(port.Num())
+		}
+	}
+	return first
 }
 
 // A Spec says how to start a container.
 type Spec struct {
 	Image, Platform   string
-	Command           []string // replaces the image's own; nil keeps it
+	Entrypoint        []string             // replaces the image's own; nil keeps it
+	Command           []string             // so does this
+	Healthcheck       *service.Healthcheck // instead of the image's; nil keeps that
 	Env               map[string]string
 	Port              int // published on a free loopback port; 0 publishes none
 	MemoryLimit       int64
@@ -168,9 +186,10 @@ type Spec struct {
 	Processes         int64 // and threads; 0 is no limit
 	NoNewPrivileges   bool
 	Privileged        bool
-	ReadOnly          bool     // the root file system cannot be written to
-	Tmpfs             []string // absolute paths that can be all the same
-	Networks          Networks
+	ReadOnly          bool         // the root file system cannot be written to
+	Tmpfs             []string     // absolute paths that can be all the same
+	Volumes           []string     // absolute paths, each an anonymous volume
+	Networks          []Attachment // the first is where it is created; none means the engine's default
 }
 
 // A Container was started by this program.
@@ -204,8 +223,8 @@ func (e *Engine) Start(ctx context.Context, s Spec) (*Container, error) {
 
 // begin starts a container that was created.
 func (c *Container) begin(ctx context.Context, s Spec) (err error) {
-	for _, name := range s.Networks.further() {
-		if err := c.engine.connect(ctx, name, c.ID); err != nil {
+	for _, a := range s.Networks[min(1, len(s.Networks)):] { // engines before API 1.44 take one alone at creation
+		if err := c.engine.connect(ctx, c.ID, a); err != nil {
 			return fmt.Errorf("starting a container of %s: %w", s.Image, err)
 		}
 	}
@@ -219,11 +238,17 @@ func (c *Container) begin(ctx context.Context, s Spec) (err error) {
 }
 
 func (e *Engine) createOptions(s Spec) (client.ContainerCreateOptions, error) {
-	config := &container.Config{Image: s.Image, Cmd: s.Command, Labels: e.labels()}
+	config := &container.Config{Image: s.Image, Entrypoint: s.Entrypoint, Cmd: s.Command, Labels: e.labels(), Healthcheck: healthConfig(s.Healthcheck)}
 	for k, v := range s.Env {
 		config.Env = append(config.Env, k+"="+v)
 	}
-	host := &container.HostConfig{Privileged: s.Privileged, NetworkMode: container.NetworkMode(s.Networks.first())}
+	for _, at := range s.Volumes {
+		if config.Volumes == nil {
+			config.Volumes = map[string]struct{}{}
+		}
+		config.Volumes[at] = struct{}{}
+	}
+	host := &container.HostConfig{Privileged: s.Privileged}
 	host.Memory, host.MemoryReservation, host.NanoCPUs = s.MemoryLimit, s.MemoryReservation, int64(s.CPUs*1e9)
 	host.ReadonlyRootfs = s.ReadOnly
 	if s.Processes > 0 {
@@ -244,12 +269,24 @@ func (e *Engine) createOptions(s Spec) (client.ContainerCreateOptions, error) {
 		host.PortBindings = network.PortMap{port: {{HostIP: netip.AddrFrom4([4]byte{127, 0, 0, 1})}}}
 	}
 	options := client.ContainerCreateOptions{Config: config, HostConfig: host}
+	if len(s.Networks) > 0 {
+		first := s.Networks[0]
+		host.NetworkMode = container.NetworkMode(first.Network)
+		options.NetworkingConfig = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{first.Network: {Aliases: first.Aliases}}}
+	}
 	if s.Platform == "" {
 		return options, nil
 	}
 	platform, err := ociPlatform(s.Platform)
 	options.Platform = platform
 	return options, err
+}
+
+func healthConfig(h *service.Healthcheck) *container.HealthConfig {
+	if h == nil {
+		return nil
+	}
+	return &container.HealthConfig{Test: h.Test, Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, Retries: h.Retries}
 }
 
 // addresses finds the routes to the container's port, the best first.
@@ -262,12 +299,15 @@ func (c *Container) addresses(ctx context.Context, spec Spec) ([]Address, error)
 	if settings == nil {
 		return nil, nil
 	}
+	isShared := func(name string) bool {
+		return slices.ContainsFunc(spec.Networks, func(a Attachment) bool { return a.Shared && a.Network == name })
+	}
 	var shared, found []Address
 	for _, name := range slices.Sorted(maps.Keys(settings.Networks)) {
 		ip := settings.Networks[name].IPAddress
 		switch at := netip.AddrPortFrom(ip, uint16(spec.Port)).String(); {
 		case !ip.IsValid() || ip.IsUnspecified():
-		case name == spec.Networks.Shared:
+		case isShared(name):
 			shared = append(shared, Address{at, "shared network"})
 		default:
 			found = append(found, Address{at, "container address"})

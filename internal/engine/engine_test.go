@@ -24,7 +24,9 @@ import (
 	"github.com/moby/moby/api/pkg/authconfig"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/registry"
+	"github.com/moby/moby/client"
 	"github.com/org/ghcr-publish/internal/enginetest"
+	"github.com/org/ghcr-publish/internal/service"
 )
 
 const image = "ghcr.io/octo/web:1"
@@ -301,7 +303,7 @@ func TestInspect(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for ref, want := range map[string]ImageInfo{image: {12345, true}, "busybox:1": {10 << 20, false}} {
+	for ref, want := range map[string]ImageInfo{image: {12345, true, 0}, "busybox:1": {10 << 20, false, 0}} {
 		if got, err := e.Inspect(t.Context(), ref); got != want || err != nil {
 			t.Errorf("Inspect(%s) = %+v, %v; want %+v", ref, got, err, want)
 		}
@@ -324,13 +326,17 @@ func TestStartAsksForWhatTheSpecSays(t *testing.T) {
 	e, f := start(t)
 	e.Owner = "this run"
 	run(t, e, f, enginetest.Behaviour{}, Spec{Platform: "linux/amd64", Command: []string{"serve", "--fast"}, Env: map[string]string{"LEVEL": "a=b c"},
-		Port: 3001, MemoryLimit: 2 << 30, MemoryReservation: 1 << 30, CPUs: 0.5, Processes: 99, NoNewPrivileges: true, Privileged: true})
+		Port: 3001, MemoryLimit: 2 << 30, MemoryReservation: 1 << 30, CPUs: 0.5, Processes: 99, NoNewPrivileges: true, Privileged: true,
+		Entrypoint: []string{"tini"}, Volumes: []string{"/data"}, Healthcheck: &service.Healthcheck{Test: []string{"CMD", "ok"}, Interval: time.Second, Retries: 3}})
 	var got container.CreateRequest
 	if err := json.Unmarshal([]byte(f.sent("containers/create")), &got); err != nil {
 		t.Fatal(err)
 	}
 	if got.Image != image || !slices.Equal(got.Cmd, []string{"serve", "--fast"}) || !slices.Equal(got.Env, []string{"LEVEL=a=b c"}) || got.Labels["ghcr-publish.run"] != "this run" {
 		t.Errorf("configuration: %+v", got.Config)
+	}
+	if check := got.Healthcheck; !slices.Equal(got.Entrypoint, []string{"tini"}) || len(got.Volumes) != 1 || check == nil || check.Interval != time.Second || check.Retries != 3 {
+		t.Errorf("entrypoint %q, volumes %v, check %+v", got.Entrypoint, got.Volumes, check)
 	}
 	h := got.HostConfig
 	if h.Memory != 2<<30 || h.MemoryReservation != 1<<30 || h.NanoCPUs != 5e8 || h.PidsLimit == nil || *h.PidsLimit != 99 || !slices.Equal(h.SecurityOpt, []string{"no-new-privileges"}) || !h.Privileged {
@@ -391,7 +397,10 @@ func TestAddressesNameEveryRoute(t *testing.T) {
 			"Ports": {"3001/tcp": [{"HostIp": "127.0.0.1", "HostPort": "49153"}], "9/udp": null}}}`)
 		return true
 	}
-	c := run(t, e, f, enginetest.Behaviour{}, Spec{Port: 3001, Networks: Networks{Shared: "own"}})
+	if _, err := e.api.NetworkCreate(t.Context(), "own", client.NetworkCreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c := run(t, e, f, enginetest.Behaviour{}, Spec{Port: 3001, Networks: []Attachment{{Network: "own", Shared: true}}})
 	want := []Address{{"172.18.0.2:3001", "shared network"}, {"172.17.0.5:3001", "container address"}, {"127.0.0.1:49153", "published loopback port"}}
 	if diff := cmp.Diff(want, c.Addresses); diff != "" {
 		t.Errorf("addresses (-want +got):\n%s", diff)
@@ -418,9 +427,9 @@ func TestStartLeavesNothingBehindWhenItFails(t *testing.T) {
 				t.Fatal(err)
 			}
 			f.instead = c.instead
-			var networks Networks
+			var networks []Attachment
 			if c.name == "no network" {
-				networks.Names = []string{"bridge", "none"}
+				networks = []Attachment{{Network: "bridge"}, {Network: "none"}}
 			}
 			if _, err := e.Start(t.Context(), Spec{Image: image, Port: 80, Networks: networks}); err == nil || !strings.HasPrefix(err.Error(), c.want) || !strings.Contains(err.Error(), "the engine is ill") {
 				t.Errorf("Start() = %v, want %q", err, c.want)
@@ -684,5 +693,14 @@ func TestRemove(t *testing.T) {
 	f.instead = fail(http.MethodDelete, "/containers/")
 	if err := c.Remove(); err == nil || !strings.HasPrefix(err.Error(), "removing a container: ") {
 		t.Errorf("Remove() = %v", err)
+	}
+}
+
+func TestFirstPort(t *testing.T) {
+	t.Parallel()
+	for want, exposed := range map[int][]string{0: nil, 5432: {"5432/tcp"}, 80: {"443/tcp", "53/udp", "80/tcp", "odd"}} {
+		if got := firstPort(exposed); got != want {
+			t.Errorf("firstPort(%q) = %d, want %d", exposed, got, want)
+		}
 	}
 }

@@ -11,24 +11,16 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 )
 
-// Networks are those that a container is started in, by their names. The zero value is the engine's default.
-type Networks struct {
-	Names  []string
-	Shared string // the one of them that this program is in itself
+// An Attachment puts a container into a network.
+type Attachment struct {
+	Network string   // its name
+	Aliases []string // under which the network's other containers reach this one
+	Shared  bool     // this program is in that network itself
 }
-
-func (n Networks) first() string {
-	if len(n.Names) == 0 {
-		return ""
-	}
-	return n.Names[0]
-}
-
-// further are the networks that a container joins once it was created: engines before API 1.44 take one alone then.
-func (n Networks) further() []string { return n.Names[min(1, len(n.Names)):] }
 
 // containerID is what the engine sets HOSTNAME to in a container.
 var containerID = regexp.MustCompile(`^[0-9a-f]{12}([0-9a-f]{52})?$`)
@@ -77,27 +69,28 @@ type Network struct {
 // https://docs.docker.com/engine/network/#connecting-to-multiple-networks
 const lastName = "zz-ghcr-publish-"
 
-// NewNetwork makes a bridge network and puts this program's container, if it has one, into it. It is not interrupted:
-// nobody would know what to take away again.
-func (e *Engine) NewNetwork(ctx context.Context) (*Network, error) {
+// NewNetwork makes a bridge network and puts a container into it, empty for none. It is not interrupted: nobody would
+// know what to take away again.
+func (e *Engine) NewNetwork(ctx context.Context, member string) (*Network, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removal)
 	defer cancel()
 	n := &Network{engine: e, Name: lastName + strings.ToLower(rand.Text())}
 	if _, err := e.api.NetworkCreate(ctx, n.Name, client.NetworkCreateOptions{Driver: "bridge", Labels: e.labels()}); err != nil {
 		return nil, fmt.Errorf("making a private network: %w", err)
 	}
-	if e.Self == "" {
+	if member == "" {
 		return n, nil
 	}
-	if err := e.connect(ctx, n.Name, e.Self); err != nil {
+	if err := e.connect(ctx, member, Attachment{Network: n.Name}); err != nil {
 		return nil, errors.Join(err, n.Remove())
 	}
 	return n, nil
 }
 
-func (e *Engine) connect(ctx context.Context, network, container string) error {
-	if _, err := e.api.NetworkConnect(ctx, network, client.NetworkConnectOptions{Container: container}); err != nil {
-		return fmt.Errorf("joining network %q: %w", network, err)
+func (e *Engine) connect(ctx context.Context, container string, to Attachment) error {
+	options := client.NetworkConnectOptions{Container: container, EndpointConfig: &network.EndpointSettings{Aliases: to.Aliases}}
+	if _, err := e.api.NetworkConnect(ctx, to.Network, options); err != nil {
+		return fmt.Errorf("joining network %q: %w", to.Network, err)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func TestNewNetwork(t *testing.T) {
 	e, f := start(t)
 	e.Owner = "this run"
 	e.Self = run(t, e, f, enginetest.Behaviour{}, Spec{}).ID
-	n, err := e.NewNetwork(t.Context())
+	n, err := e.NewNetwork(t.Context(), e.Self)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,13 +58,16 @@ func TestNewNetwork(t *testing.T) {
 	if _, err := e.api.NetworkCreate(t.Context(), "job", client.NetworkCreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	inside := run(t, e, f, enginetest.Behaviour{}, Spec{Networks: Networks{Names: []string{n.Name, "job"}}})
+	inside := run(t, e, f, enginetest.Behaviour{}, Spec{Networks: []Attachment{{Network: n.Name, Aliases: []string{"first"}}, {Network: "job", Aliases: []string{"second"}}}})
 	if job, err := e.api.NetworkInspect(t.Context(), "job", client.NetworkInspectOptions{}); err != nil || len(job.Network.Containers) != 1 {
 		t.Errorf("in the job's network are %v, %v; want what was started", job.Network.Containers, err)
 	}
 	got, err := e.api.NetworkInspect(t.Context(), n.Name, client.NetworkInspectOptions{})
 	if err != nil || len(got.Network.Containers) != 2 {
 		t.Errorf("in the network are %v, %v; want this program and what it started", got.Network.Containers, err)
+	}
+	if first, second := f.sent("containers/create"), f.sent("networks/job/connect"); !strings.Contains(first, `"Aliases":["first"]`) || !strings.Contains(second, `"Aliases":["second"]`) {
+		t.Errorf("its names were asked for by %s and %s", first, second)
 	}
 	if err := inside.Remove(); err != nil {
 		t.Error(err)
@@ -82,12 +85,12 @@ func TestNewNetworkLeavesNothingBehindWhenItFails(t *testing.T) {
 	e, f := start(t)
 	e.Self = run(t, e, f, enginetest.Behaviour{}, Spec{}).ID
 	f.instead = fail(http.MethodPost, "/connect")
-	if _, err := e.NewNetwork(t.Context()); err == nil || !strings.HasPrefix(err.Error(), `joining network "zz-ghcr-publish-`) || f.Networks() != nil {
+	if _, err := e.NewNetwork(t.Context(), e.Self); err == nil || !strings.HasPrefix(err.Error(), `joining network "zz-ghcr-publish-`) || f.Networks() != nil {
 		t.Errorf("NewNetwork() = %v and there are the networks %q", err, f.Networks())
 	}
 	f.instead = nil
 	f.ExhaustNetworks()
-	if _, err := e.NewNetwork(t.Context()); err == nil || !strings.Contains(err.Error(), "making a private network: ") {
+	if _, err := e.NewNetwork(t.Context(), e.Self); err == nil || !strings.Contains(err.Error(), "making a private network: ") {
 		t.Errorf("NewNetwork() = %v where no address is left", err)
 	}
 }

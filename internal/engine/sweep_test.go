@@ -72,7 +72,7 @@ func TestSweepTakesNetworks(t *testing.T) {
 	e, f := start(t)
 	network := func(owner string) string {
 		e.Owner = owner
-		n, err := e.NewNetwork(t.Context())
+		n, err := e.NewNetwork(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +82,7 @@ func TestSweepTakesNetworks(t *testing.T) {
 	if _, err := e.api.NetworkCreate(t.Context(), "somebody's", client.NetworkCreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	run(t, e, f, enginetest.Behaviour{}, Spec{Networks: Networks{Names: []string{alive, dead}}})
+	run(t, e, f, enginetest.Behaviour{}, Spec{Networks: []Attachment{{Network: alive}, {Network: dead}}})
 	e.Gone = func(owner string) bool { return owner == "dead" }
 	f.instead = fail(http.MethodDelete, "/networks/")
 	if n, err := e.Sweep(t.Context(), time.Now()); n != 0 || err == nil {
@@ -103,7 +103,7 @@ func TestSweepTakesWhatEndedContainersLeft(t *testing.T) {
 	e, f := start(t)
 	self := run(t, e, f, enginetest.Behaviour{}, Spec{})
 	e.Self = self.ID
-	if _, err := e.NewNetwork(t.Context()); err != nil {
+	if _, err := e.NewNetwork(t.Context(), e.Self); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := e.Sweep(t.Context(), time.Now()); n != 0 || err != nil {

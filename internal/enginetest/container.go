@@ -74,6 +74,9 @@ func (s *Server) start(r *http.Request) (answer, error) {
 	if !s.hasNetwork(c.network()) {
 		return answer{}, &apiError{http.StatusNotFound, "network " + c.network() + " not found"}
 	}
+	if need := c.behaviour.Needs; need != "" && !s.resolves(c, need) {
+		c.behaviour = Behaviour{Silent: true, Exits: true, ExitCode: 1, Stderr: "could not translate host name \"" + need + "\" to address\n"}
+	}
 	if err := c.begin(); err != nil {
 		return answer{}, err
 	}

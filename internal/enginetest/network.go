@@ -165,6 +165,18 @@ func (c *instance) isIn(b *bridge) bool {
 	return false
 }
 
+// resolves reports whether a running container has a name in a network that was made and that another container is in, too.
+func (s *Server) resolves(from *instance, name string) bool {
+	for _, b := range s.networks {
+		for _, c := range s.containers {
+			if c.running && from.isIn(b) && c.isIn(b) && c.joined[b.name] != nil && slices.Contains(c.joined[b.name].Aliases, name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // join puts a container that is being created into its network.
 func (c *instance) join(request container.CreateRequest) {
 	c.joined = map[string]*network.EndpointSettings{c.network(): nil}

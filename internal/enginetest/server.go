@@ -43,6 +43,8 @@ type Behaviour struct {
 	Size           int64         // of the image, in bytes; 0 means 10 MiB
 	Missing        bool          // the registry does not know the image
 
+	Needs string // a name; unless a container has it as an alias in a network of this one's, this one ends at once
+
 	// Exec answers commands run in the container; nil lets all succeed in silence.
 	Exec func(argv []string) (exitCode int, output string)
 }

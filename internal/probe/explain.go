@@ -29,7 +29,7 @@ func (w *watch) explain(ctx context.Context, err error) string {
 		said += "; a program of it would gain privileges: set `new_privileges: true` if production lets it"
 	}
 	if slices.ContainsFunc(w.result.Log, needsAnother.MatchString) {
-		said += "; its log tells of another service that it does not reach: run that one among the `services` of the job, and point `env` of the service to it"
+		said += "; its log tells of another service that it does not reach: give it that one by `peers`, from a Compose file, or run it among the `services` of the job, and point `env` of the service to it"
 	}
 	return said
 }

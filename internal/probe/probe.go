@@ -21,11 +21,13 @@ type Prober struct {
 	Engine *engine.Engine
 	Login  engine.Credentials
 	// Networks are those that images are started in, asked for when the first is; nil means the engine's default.
-	Networks func() engine.Networks
+	Networks func() []engine.Attachment
 	// Every is the pause between two looks at a container.
 	Every time.Duration
 	// SmokeTime is how long each smoke command may take.
 	SmokeTime time.Duration
+	// PeerTime is how long a peer may take to be up.
+	PeerTime time.Duration
 }
 
 const (
@@ -58,8 +60,14 @@ func (p *Prober) try(ctx context.Context, image string, s service.Service, gate 
 		return
 	}
 	result.Unpacked = info.Unpacked
+	company, log, err := p.gather(ctx, s)
+	defer company.leave(result)
+	if err != nil {
+		result.Unavailable, result.Log = err.Error(), log
+		return
+	}
 	begun := time.Now()
-	container, err := p.Engine.Start(ctx, engine.Spec{Image: image, Platform: result.Platform, Command: s.RunOnce, Env: s.Env, Port: s.Port, Networks: p.networks(),
+	container, err := p.Engine.Start(ctx, engine.Spec{Image: image, Platform: result.Platform, Command: s.RunOnce, Env: s.Env, Port: s.Port, Networks: company.networks(),
 		ReadOnly: s.ReadOnly, Tmpfs: s.Tmpfs, MemoryLimit: s.Resources.MemoryLimit, MemoryReservation: s.Resources.MemoryReservation, CPUs: s.Resources.CPUs,
 		Processes: s.Resources.Processes, NoNewPrivileges: !s.NewPrivileges})
 	if err != nil {
@@ -68,12 +76,16 @@ func (p *Prober) try(ctx context.Context, image string, s service.Service, gate 
 	}
 	w := watch{container: container, service: s, hasHealthcheck: info.HasHealthcheck, begun: begun, gate: gate, every: p.Every, smokeTime: p.SmokeTime, result: result}
 	w.run(ctx)
-	result.Left = said("", container.Remove())
+	if result.Failure != "" {
+		fallen, log := company.fallen(ctx)
+		result.Failure, result.Log = result.Failure+fallen, append(result.Log, log...)
+	}
+	result.Left = said(result.Left, container.Remove())
 }
 
-func (p *Prober) networks() engine.Networks {
+func (p *Prober) networks() []engine.Attachment {
 	if p.Networks == nil {
-		return engine.Networks{}
+		return nil
 	}
 	return p.Networks()
 }

@@ -68,7 +68,7 @@ func TestProbe(t *testing.T) {
 		{"listens elsewhere", api, enginetest.Behaviour{Silent: true, Exec: tables("00000000:1F90")}, "did not answer /health with success; it listens on port 8080; is that the service's `port`?", "", 0},
 		{"listens for itself alone", api, enginetest.Behaviour{Silent: true, Exec: tables("0100007F:0BB9")}, "it listens on 127.0.0.1:3001 alone, where nobody reaches it", "", 0},
 		{"listens nowhere", api, enginetest.Behaviour{Silent: true, Exec: tables()}, "it listens on no port at all", "", 0},
-		{"needs a database", api, enginetest.Behaviour{Silent: true, Exits: true, ExitCode: 1, Stdout: "dial tcp: lookup db: no such host\n"}, "run that one among the `services` of the job", "", 0},
+		{"needs a database", api, enginetest.Behaviour{Silent: true, Exits: true, ExitCode: 1, Stdout: "dial tcp: lookup db: no such host\n"}, "give it that one by `peers`, from a Compose file, or run it among the `services` of the job", "", 0},
 		{"would gain privileges", api, enginetest.Behaviour{Silent: true, Exits: true, ExitCode: 1, Stdout: "sudo: The \"no new privileges\" flag is set\n"}, "set `new_privileges: true`", "", 0},
 		{"has no program", api, enginetest.Behaviour{Silent: true, Exits: true, ExitCode: 127}, "check ENTRYPOINT and CMD", "", 0},
 		{"stays healthy", api, enginetest.Behaviour{}, "", "", 100 * time.Millisecond},

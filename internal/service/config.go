@@ -27,6 +27,8 @@ type Sources struct {
 	// Discover finds services where none are written down, without a look at the variables that hold secrets; nil
 	// finds none.
 	Discover func(secret []string) (Found, error)
+	// Peers reads what a service names as its peers; nil reads none.
+	Peers func(Service) ([]Peer, error)
 }
 
 // Load reads and proves a whole configuration. The error is a Problems that lists every mistake.
@@ -51,6 +53,7 @@ func Load(src Sources) (Config, error) {
 	src.services(file, &config, &problems)
 	checkRegistry(config.Settings, &problems)
 	completeServices(&config, &problems)
+	src.peers(&config, &problems)
 	checkExceptions(config, &problems)
 	return config, problems.Err()
 }

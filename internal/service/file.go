@@ -393,7 +393,7 @@ func (r reader) service(n *yaml.Node) Service {
 		"build_args": r.textMap(&s.BuildArgs), "labels": r.textMap(&s.Labels), "annotations": r.textMap(&s.Annotations), "env": r.textMap(&s.Env),
 		"platforms": r.platforms(&s.Platforms), "paths": r.patterns(&s.Paths), "depends_on": r.texts(&s.DependsOn),
 		"port": r.port(&s.Port), "health_endpoint": r.endpoint(&s.HealthEndpoint),
-		"smoke": r.commands(&s.Smoke), "run_once": r.texts(&s.RunOnce), "resources": r.resources(&s.Resources), "expect": r.expectation(&s.Expect), "read_only": r.boolean(&s.ReadOnly), "tmpfs": r.mounts(&s.Tmpfs), "new_privileges": r.boolean(&s.NewPrivileges),
+		"smoke": r.commands(&s.Smoke), "run_once": r.texts(&s.RunOnce), "resources": r.resources(&s.Resources), "expect": r.expectation(&s.Expect), "read_only": r.boolean(&s.ReadOnly), "tmpfs": r.mounts(&s.Tmpfs), "peers": r.texts(&s.PeerNames), "peers_file": r.path(&s.PeersFile), "new_privileges": r.boolean(&s.NewPrivileges),
 	})
 	r.mapping(n, fields)
 	if s.Name == "" && n.Kind == yaml.MappingNode {

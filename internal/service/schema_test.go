@@ -211,7 +211,7 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		"base: 1234567\ntags: [1]\nservices: [{name: 1, target: 2}, {name: b, depends_on: [1], run_once: [a], smoke: []}]\n",
 		"defaults: {network: host, cache: gha, no_cache: true, build_args: {A: 1}, ulimits: {nofile: 1024}}\n" + minimal,
 		"services: [{name: a, contexts: {b: docker-image://x, c: 'service:d'}, secrets: {npm: env:NPM, ca: file:ca.pem}, ssh: [default], extra_hosts: {h: '::1'}, shm_size: 1g, provenance: false, sbom: true, no_cache_filters: [x], cgroup_parent: y, cache: off}, {name: d, dockerfile_inline: FROM scratch}]\n",
-		"services: [{name: a, read_only: true, new_privileges: true, resources: {limits: {pids: 200}}, tmpfs: [/tmp], expect: {user: app, ports: [80], env: {A: 1}, files: [{path: /a, mode: \"0644\", contains: x}, {path: /b, absent: true}]}}]\n",
+		"services: [{name: a, peers: [db], peers_file: deploy/compose.yaml, read_only: true, new_privileges: true, resources: {limits: {pids: 200}}, tmpfs: [/tmp], expect: {user: app, ports: [80], env: {A: 1}, files: [{path: /a, mode: \"0644\", contains: x}, {path: /b, absent: true}]}}]\n",
 		minimal + "gates: {startup: {within: .5s}, size: {max: 1.5e9, growth: 1e1%}, regression: {startup: auto, peak_memory: 20%}}\n",
 	}
 	for _, file := range []string{"../../.github/ghcr-publish.yml", "../../testdata/monorepo/.github/ghcr-publish.yml"} {
@@ -229,7 +229,7 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		"services: [{name: a, platforms: []}]\n", "services: [{name: a, platforms: [linux]}]\n", "services: [{name: a, smoke: [a]}]\n", "services: [{name: a, paths: a}]\n",
 		"services: [{name: a, port: 80, run_once: [b]}]\n", "services: [{name: a, run_once: [b], smoke: [[c]]}]\n",
 		"services: [{name: a, resources: {limits: {cpus: 0}}}]\n", "services: [{name: a, resources: {limits: {pids: 0}}}]\n", "services: [{name: a, resources: {reservations: {pids: 9}}}]\n", minimal + "gates: {size: {max: -1}}\n", minimal + "gates: {regression: {startup: some}}\n",
-		"services: [{name: a, expect: {files: [{path: a}]}}]\n", "services: [{name: a, expect: {files: [{mode: \"0999\", path: /a}]}}]\n", "services: [{name: a, expect: {files: [{}]}}]\n", "services: [{name: a, tmpfs: [tmp]}]\n",
+		"services: [{name: a, expect: {files: [{path: a}]}}]\n", "services: [{name: a, expect: {files: [{mode: \"0999\", path: /a}]}}]\n", "services: [{name: a, expect: {files: [{}]}}]\n", "services: [{name: a, tmpfs: [tmp]}]\n", "services: [{name: a, peers: db}]\n",
 		"services: [{name: a, network: bridge}]\n", "services: [{name: a, cache: s3}]\n", minimal + "cache: true\n", "services: [{name: a, secrets: {npm: hunter2}}]\n", "services: [{name: a, ssh: default}]\n", "services: [{name: a, ulimits: {nofile: many}}]\n", minimal + "defaults: {name: x}\n"}
 	for ok, files := range map[bool][]string{true: right, false: wrong} {
 		for _, file := range files {

@@ -44,6 +44,9 @@ type Service struct {
 	Expect         Expectation
 	ReadOnly       bool     // its root file system cannot be written to when it is tried out
 	Tmpfs          []string // absolute paths that can be all the same, in memory
+	PeerNames      []string // containers of a Compose file that it needs beside it when it is tried out
+	PeersFile      string   // that Compose file, relative to the workspace; empty means the one that Compose reads
+	Peers          []Peer   // what it says of them, and of those that they need, each after those
 	NewPrivileges  bool     // its programs may gain privileges when it is tried out, as sudo and files with capabilities do
 }
 
