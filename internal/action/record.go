@@ -179,8 +179,8 @@ func (j job) recall(ctx context.Context, p Process, namespaces ...string) map[st
 	return found
 }
 
-// usual asks the memory what is usual of services.
-func (j job) usual(ctx context.Context, p Process) map[string]verdict.History {
+// usual asks the memory what is usual of services, and how many findings their images had.
+func (j job) usual(ctx context.Context, p Process) (map[string]verdict.History, map[string]map[string]int) {
 	known := j.recall(ctx, p, "builds", "validations", "scans")
-	return insight.Usual(known["builds"], known["validations"], known["scans"])
+	return insight.Usual(known["builds"], known["validations"], known["scans"]), insight.Found(known["scans"])
 }

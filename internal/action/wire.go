@@ -53,6 +53,7 @@ type session struct {
 	noEngine   error
 	opened     time.Time
 	usual      map[string]verdict.History // of each service, as the memory has it
+	found      map[string]map[string]int  // how many findings each of its images had, by digest, likewise
 
 	mu       sync.Mutex
 	loaded   []string       // images that this run put into the engine
@@ -76,7 +77,8 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 	if err != nil {
 		return nil, err
 	}
-	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), usual: j.usual(ctx, p), opened: p.Now(), caches: j.caches(p)}
+	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), opened: p.Now(), caches: j.caches(p)}
+	s.usual, s.found = j.usual(ctx, p)
 	if err := dir.login(j.Config.Registry, j.Config.Username, j.registryToken(), p.Getenv("HOME")); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
@@ -145,7 +147,7 @@ func (s *session) publisher() publish.Publisher {
 			moves, err := s.promoter(s.job.Event.SHA, s.job.Event.Ref).Promote(ctx, service, approval)
 			return moves, hint(err)
 		},
-		Tell: s.log.Printf, Now: s.process.Now, Gates: config.Gates, Usual: s.usual, Native: s.native, NoEngine: s.noEngine,
+		Tell: s.log.Printf, Now: s.process.Now, Gates: config.Gates, Usual: s.usual, Found: s.found, Native: s.native, NoEngine: s.noEngine,
 		MaxParallel: config.MaxParallel, PerService: config.Promote == "per-service", NoPush: !s.job.pushes(),
 	}
 	if config.Sign != "off" {

@@ -45,16 +45,8 @@ func Usual(builds, validations, scans []memory.Entry) map[string]verdict.History
 		}
 	}
 	for _, e := range scans {
-		var s struct {
-			Service  string             `json:"service"`
-			Findings map[string]float64 `json:"findings"`
-		}
-		if json.Unmarshal(e.Value, &s) == nil {
-			found := 0.0
-			for _, n := range s.Findings {
-				found += n
-			}
-			add(s.Service, verdict.Findings, found)
+		if s, ok := readScan(e); ok {
+			add(s.Service, verdict.Findings, float64(s.found()))
 		}
 	}
 	usual := map[string]verdict.History{}
@@ -65,6 +57,44 @@ func Usual(builds, validations, scans []memory.Entry) map[string]verdict.History
 		}
 	}
 	return usual
+}
+
+// A scanned is an entry of the namespace scans, as far as it is read back.
+type scanned struct {
+	Service  string         `json:"service"`
+	Digest   string         `json:"digest"`
+	Findings map[string]int `json:"findings"` // by severity
+}
+
+func readScan(e memory.Entry) (s scanned, ok bool) {
+	return s, json.Unmarshal(e.Value, &s) == nil
+}
+
+func (s scanned) found() int {
+	found := 0
+	for _, n := range s.Findings {
+		found += n
+	}
+	return found
+}
+
+// Found returns how many findings each image of a service had when it was judged last, by service and digest, from what runs wrote
+// into the namespace scans, the newest first.
+func Found(scans []memory.Entry) map[string]map[string]int {
+	found := map[string]map[string]int{}
+	for _, e := range scans {
+		s, ok := readScan(e)
+		if !ok || s.found() < 0 {
+			continue
+		}
+		if found[s.Service] == nil {
+			found[s.Service] = map[string]int{}
+		}
+		if _, newer := found[s.Service][s.Digest]; !newer {
+			found[s.Service][s.Digest] = s.found()
+		}
+	}
+	return found
 }
 
 // usualRuns is of how many runs what is usual is told.

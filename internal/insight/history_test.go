@@ -56,3 +56,17 @@ func TestUsualIsOfTheNewestRuns(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestFound is of the newest look at each image.
+func TestFound(t *testing.T) {
+	t.Parallel()
+	var scans []memory.Entry
+	for _, text := range []string{`{"service":"api","digest":"sha256:a","findings":{"HIGH":2,"LOW":1}}`, `{"service":"api","digest":"sha256:a","findings":{"HIGH":9}}`,
+		`{"service":"api","digest":"sha256:b","findings":{}}`, `{"service":"web","digest":"sha256:a","findings":{"LOW":-1}}`, `{"service":"web","digest":"sha256:c","findings":{"LOW":1}}`, `[]`, ``} {
+		scans = append(scans, memory.Entry{Value: []byte(text)})
+	}
+	want := map[string]map[string]int{"api": {"sha256:a": 3, "sha256:b": 0}, "web": {"sha256:c": 1}}
+	if diff := cmp.Diff(want, Found(scans)); diff != "" {
+		t.Errorf("found (-want +got):\n%s", diff)
+	}
+}

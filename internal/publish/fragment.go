@@ -103,7 +103,7 @@ func (p Publisher) join(ctx context.Context, r *Result, made plan.Plan, fragment
 			r.Seconds[step] = max(r.Seconds[step], seconds) // rows work at the same time
 		}
 	}
-	r.Evidence.Probe, r.Evidence.Usual = verdict.Decisive(probes...), p.Usual[r.Plan.Name]
+	r.Evidence.Probe, r.Evidence.Usual, r.Evidence.Remembered = verdict.Decisive(probes...), p.Usual[r.Plan.Name], p.remembered(r.Plan)
 	for _, part := range parts {
 		if b := part.Evidence.Before; b != nil && b.Platform == r.Evidence.Probe.Platform {
 			r.Evidence.Before = b

@@ -59,6 +59,7 @@ type Publisher struct {
 
 	Gates       service.Gates
 	Usual       map[string]verdict.History // by service
+	Found       map[string]map[string]int  // how many findings earlier runs saw, by service and digest
 	Native      string                     // the engine's own platform, which is tried out
 	NoEngine    error                      // why there is no engine; nil if there is
 	MaxParallel int
@@ -82,15 +83,6 @@ type Result struct {
 
 // Approved reports whether the service was judged and may be published.
 func (r Result) Approved() bool { return r.Err == nil && r.Verdict.Approved() }
-
-// Figures are what was measured of the service, beside what it was.
-func (r Result) Figures() []verdict.Figure {
-	figures := verdict.Figures(r.Evidence)
-	if seconds := r.Seconds[string(plan.Build)]; r.Approved() && seconds > 0 {
-		figures = append(figures, verdict.Figure{Name: verdict.BuildTime, Unit: verdict.Seconds, Now: seconds, Usual: r.Evidence.Usual[verdict.BuildTime]})
-	}
-	return figures
-}
 
 // Work builds and judges services, and moves no tag. A service that is made from another's image waits for that one; all
 // others work at the same time. One service's failure does not stop those that do not need it.
@@ -243,6 +235,7 @@ func (p Publisher) isOutdated(r Result) bool {
 
 // judge gives the verdict of today.
 func (p Publisher) judge(r *Result) {
+	r.Evidence.Built = r.Seconds[string(plan.Build)]
 	r.Evidence.Except(r.Plan.Name, p.Gates.Exceptions, p.Now())
 	r.Verdict = verdict.Judge(r.Evidence, p.Gates)
 	p.Tell("%s: %s", r.Plan.Name, summary(r.Verdict))
@@ -259,6 +252,7 @@ func summary(v verdict.Verdict) string {
 // and how it starts.
 func (p Publisher) gather(ctx context.Context, s plan.Service, c Candidate) verdict.Evidence {
 	evidence := verdict.Evidence{Candidate: c.Image.Ref, Wanted: s.Platforms, Port: s.Definition.Port, Latest: latestBases(s), Part: s.Part, Usual: p.Usual[s.Name]}
+	evidence.Remembered = p.remembered(s)
 	published, err := p.published(ctx, s)
 	evidence.Unsized = text(err)
 	evidence.Platforms = make([]verdict.Platform, len(c.Image.Platforms))
@@ -296,6 +290,14 @@ func latestBases(s plan.Service) []string {
 		}
 	}
 	return latest
+}
+
+// remembered is how many findings an earlier run saw in what is published of a service now; nil where none tells.
+func (p Publisher) remembered(s plan.Service) *int {
+	if found, known := p.Found[s.Name][s.Digest]; known {
+		return &found
+	}
+	return nil
 }
 
 // published reads by platform what is published of a service now; nothing where there is none.

@@ -304,7 +304,7 @@ func TestEvidence(t *testing.T) {
 	want := verdict.Evidence{Database: s.database(), Candidate: digest("ghcr.io/octo/a", "a"), Wanted: []string{"linux/amd64", "linux/arm64"}, Platforms: []verdict.Platform{
 		{Platform: "linux/amd64", Digest: "sha256:" + strings.Repeat("0", 64), Compressed: 1000, Published: 1000, User: "app"},
 		{Platform: "linux/arm64", Digest: "sha256:" + strings.Repeat("1", 64), Compressed: 1000, Published: 100, User: "app"},
-	}, Probe: verdict.Probe{Platform: "linux/amd64", Healthy: true, Started: time.Second, Asked: made.Services[0].Definition.Trial(s.Gates.Startup)}}
+	}, Probe: verdict.Probe{Platform: "linux/amd64", Healthy: true, Started: time.Second, Asked: made.Services[0].Definition.Trial(s.Gates.Startup)}, Built: 1}
 	if diff := cmp.Diff(want, r.Evidence, cmp.Comparer(func(a, b name.Digest) bool { return a == b })); diff != "" {
 		t.Errorf("evidence (-want +got):\n%s", diff)
 	}

@@ -38,6 +38,21 @@ func (p Publisher) scan(ctx context.Context, e *verdict.Platform, now, published
 		}
 	}
 	verdict.MarkKnown(e.Findings, known)
+	if published.Image != "" && unknown == nil && err == nil {
+		before := counted(known)
+		e.Before = &before
+	}
+}
+
+// counted is how many findings there are that no VEX document takes the harm from.
+func counted(findings []verdict.Finding) int {
+	n := 0
+	for _, f := range findings {
+		if f.Harmless == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // counterpart is the published image of a platform, where findings are to be compared with its own, or why there is none.

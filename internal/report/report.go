@@ -143,14 +143,15 @@ type Trial struct {
 
 // A Figure is one measured quantity beside what it was. Less is better.
 type Figure struct {
-	Name      string  `json:"name"`
-	Unit      string  `json:"unit"` // seconds, bytes or count
-	Now       float64 `json:"now"`
-	Published float64 `json:"published,omitempty"` // of the image that was published before
-	Usual     float64 `json:"usual,omitempty"`     // median of earlier runs
-	Spread    float64 `json:"spread,omitempty"`    // how far they stray from it: a robust standard deviation
-	Runs      int     `json:"runs,omitempty"`
-	Change    float64 `json:"change"` // share of what it was by which it rose; 0 where it strays no further than usual
+	Name      string   `json:"name"`
+	Unit      string   `json:"unit"` // seconds, bytes or count
+	Now       float64  `json:"now"`
+	Published *float64 `json:"published,omitempty"` // of the image that was published before; nil where that is not known
+	Basis     string   `json:"basis,omitempty"`     // of what that is known from: this run measured it, or it is remembered from when the image was judged
+	Usual     float64  `json:"usual,omitempty"`     // median of earlier runs
+	Spread    float64  `json:"spread,omitempty"`    // how far they stray from it: a robust standard deviation
+	Runs      int      `json:"runs,omitempty"`
+	Change    float64  `json:"change"` // share of what it was by which it rose; 0 where it strays no further than usual
 }
 
 // Severities in falling order.
@@ -256,8 +257,13 @@ func (s *Service) addAccount(a insight.Account) {
 
 func comparison(r publish.Result) []Figure {
 	figures := []Figure{}
-	for _, f := range r.Figures() {
-		figures = append(figures, Figure{f.Name, f.Unit, round(f.Now), round(f.Published), round(f.Usual.Median), round(f.Usual.Spread), f.Usual.Runs, round(f.Change())})
+	for _, f := range verdict.Figures(r.Evidence) {
+		var published *float64
+		if f.Basis != "" {
+			was := round(f.Published)
+			published = &was
+		}
+		figures = append(figures, Figure{f.Name, f.Unit, round(f.Now), published, f.Basis, round(f.Usual.Median), round(f.Usual.Spread), f.Usual.Runs, round(f.Change())})
 	}
 	return figures
 }

@@ -47,7 +47,7 @@ func judged(name string, change func(*verdict.Evidence)) publish.Result {
 		{Platform: "linux/arm64", Digest: sha("2"), Compressed: 110e6, User: "app", Findings: []verdict.Finding{
 			{Platform: "linux/arm64", ID: "CVE-2", Severity: "HIGH", Package: "zlib", Installed: "1"}, {Platform: "linux/arm64", ID: "CVE-3", Severity: "LOW", Package: "zlib", Installed: "1"}}},
 	}, Probe: verdict.Probe{Platform: "linux/amd64", Route: "container address", Healthy: true, Started: 1234567 * time.Microsecond,
-		PeakMemory: 64 << 20, CPU: 250 * time.Millisecond, Unpacked: 300e6}}
+		PeakMemory: 64 << 20, CPU: 250 * time.Millisecond, Unpacked: 300e6}, Built: 12.34567}
 	if change != nil {
 		change(&e)
 	}

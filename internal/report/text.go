@@ -163,7 +163,7 @@ func (s Service) writeDetails(b *strings.Builder) {
 
 // writeComparison shows what there is something to compare with for.
 func (s Service) writeComparison(b *strings.Builder) {
-	known := slices.DeleteFunc(slices.Clone(s.Compared), func(f Figure) bool { return f.Published == 0 && f.Runs == 0 })
+	known := slices.DeleteFunc(slices.Clone(s.Compared), func(f Figure) bool { return f.Published == nil && f.Runs == 0 })
 	if len(known) == 0 {
 		return
 	}
@@ -176,10 +176,14 @@ func (s Service) writeComparison(b *strings.Builder) {
 func (f Figure) text(value float64) string { return verdict.Figure{Unit: f.Unit}.Text(value) }
 
 func (f Figure) published() string {
-	if f.Published == 0 {
+	switch {
+	case f.Published == nil:
 		return "–"
+	case f.Basis == verdict.Remembered:
+		return f.text(*f.Published) + " when it was judged"
+	default:
+		return f.text(*f.Published)
 	}
-	return f.text(f.Published)
 }
 
 func (f Figure) usual() string {
@@ -190,8 +194,12 @@ func (f Figure) usual() string {
 }
 
 func (f Figure) arrow() string {
+	was := f.Usual
+	if f.Published != nil {
+		was = *f.Published
+	}
 	switch {
-	case f.Published == 0 && f.Usual == 0 && f.Now > 0:
+	case was == 0 && f.Now > 0:
 		return "▲ from none"
 	case f.Change >= 0.005:
 		return fmt.Sprintf("▲ %.0f%%", 100*f.Change)

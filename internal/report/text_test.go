@@ -181,3 +181,25 @@ func FuzzSummary(f *testing.F) {
 		}
 	})
 }
+
+// TestFigure tells none from not known.
+func TestFigure(t *testing.T) {
+	t.Parallel()
+	none, two := 0.0, 2.0
+	cases := map[string]struct {
+		figure           Figure
+		published, arrow string
+	}{
+		"not known":                   {Figure{Unit: "count", Now: 3, Usual: 2, Runs: 5, Change: 0.5}, "–", "▲ 50%"},
+		"not known, and none usual":   {Figure{Unit: "count", Now: 3, Runs: 5}, "–", "▲ from none"},
+		"measured":                    {Figure{Unit: "count", Now: 1, Published: &two, Basis: verdict.Measured, Change: -0.5}, "2", "▼ 50%"},
+		"none, though some are usual": {Figure{Unit: "count", Now: 3, Published: &none, Basis: verdict.Measured, Usual: 2, Runs: 5}, "0", "▲ from none"},
+		"none, and none now":          {Figure{Unit: "count", Published: &none, Basis: verdict.Measured}, "0", "＝"},
+		"remembered":                  {Figure{Unit: "count", Now: 2, Published: &two, Basis: verdict.Remembered}, "2 when it was judged", "＝"},
+	}
+	for name, c := range cases {
+		if published, arrow := c.figure.published(), c.figure.arrow(); published != c.published || arrow != c.arrow {
+			t.Errorf("%s: %q, %q; want %q, %q", name, published, arrow, c.published, c.arrow)
+		}
+	}
+}

@@ -174,13 +174,13 @@ func TestFileReadsAWholeService(t *testing.T) {
 func TestFileReadsGates(t *testing.T) {
 	t.Parallel()
 	const gates = "gates: {vulnerabilities: {severity: [LOW], fail_on: NONE, ignore_unfixed: TRUE, only_new: true, max_age: 48h, on_unavailable: warn}, startup: {within: 2m, on_unavailable: warn}, size: {max: 500MB, growth: 2.5%, on_unavailable: warn}, " +
-		"secrets: {fail_on: HIGH, on_unavailable: warn}, misconfiguration: {fail_on: NONE}, licences: {}, regression: {startup: 25%, peak_memory: auto, on_unavailable: warn}, image: {healthcheck: required, exposed_port: match, base: versioned, secrets: refuse}, user: any}\n"
+		"secrets: {fail_on: HIGH, on_unavailable: warn}, misconfiguration: {fail_on: NONE}, licences: {}, regression: {startup: 25%, peak_memory: auto, build_time: 30%, on_unavailable: warn}, image: {healthcheck: required, exposed_port: match, base: versioned, secrets: refuse}, user: any}\n"
 	want := Gates{
 		Vulnerabilities: VulnerabilityGate{Severity: []string{"LOW"}, FailOn: FailOnNone, MaxAge: 48 * time.Hour, IgnoreUnfixed: true, OnlyNew: true, OnUnavailable: OnUnavailableWarn},
 		Secrets:         FindingGate{FailOn: "HIGH", OnUnavailable: OnUnavailableWarn}, Misconfiguration: FindingGate{FailOn: "NONE", OnUnavailable: OnUnavailableRefuse}, Licences: FindingGate{OnUnavailable: OnUnavailableRefuse},
 		Startup:    StartupGate{Within: 2 * time.Minute, OnUnavailable: OnUnavailableWarn},
 		Size:       SizeGate{Max: 500_000_000, Growth: 0.025, OnUnavailable: OnUnavailableWarn},
-		Regression: RegressionGate{Startup: Slack{Share: 0.25}, PeakMemory: Slack{Auto: true}, OnUnavailable: OnUnavailableWarn},
+		Regression: RegressionGate{Startup: Slack{Share: 0.25}, PeakMemory: Slack{Auto: true}, BuildTime: Slack{Share: 0.3}, OnUnavailable: OnUnavailableWarn},
 		Image:      ImageGate{true, true, true, true},
 	}
 	if diff := cmp.Diff(want, mustLoad(t, workspace(gates+minimal)).Gates); diff != "" {

@@ -79,13 +79,14 @@ type ImageGate struct {
 	NoSecrets   bool // nothing in its environment and history may look like a secret
 }
 
-// A RegressionGate refuses an image that starts slower than the published one, or takes more memory until it is healthy.
+// A RegressionGate refuses an image that starts slower than the published one, or takes more memory until it is healthy. It
+// warns of one that took longer to build than is usual.
 type RegressionGate struct {
-	Startup, PeakMemory Slack
-	OnUnavailable       string
+	Startup, PeakMemory, BuildTime Slack
+	OnUnavailable                  string
 }
 
-// Set reports whether anything is compared.
+// Set reports whether anything is compared with the published image.
 func (g RegressionGate) Set() bool { return g.Startup.Set() || g.PeakMemory.Set() }
 
 // A Slack is by how much a figure may rise; the zero value sets no limit.
@@ -147,7 +148,7 @@ func (r reader) gates(n *yaml.Node, g *Gates) {
 		},
 		"regression": func(n *yaml.Node) {
 			g := &g.Regression
-			r.mapping(n, map[string]field{"startup": r.slack(&g.Startup), "peak_memory": r.slack(&g.PeakMemory), "on_unavailable": unavailable(&g.OnUnavailable)})
+			r.mapping(n, map[string]field{"startup": r.slack(&g.Startup), "peak_memory": r.slack(&g.PeakMemory), "build_time": r.slack(&g.BuildTime), "on_unavailable": unavailable(&g.OnUnavailable)})
 		},
 		"image": func(n *yaml.Node) {
 			i := &g.Image

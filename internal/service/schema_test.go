@@ -212,7 +212,7 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		"defaults: {network: host, cache: gha, no_cache: true, build_args: {A: 1}, ulimits: {nofile: 1024}}\n" + minimal,
 		"services: [{name: a, contexts: {b: docker-image://x, c: 'service:d'}, secrets: {npm: env:NPM, ca: file:ca.pem}, ssh: [default], extra_hosts: {h: '::1'}, shm_size: 1g, provenance: false, sbom: true, no_cache_filters: [x], cgroup_parent: y, cache: off}, {name: d, dockerfile_inline: FROM scratch}]\n",
 		"services: [{name: a, peers: [db], peers_file: deploy/compose.yaml, read_only: true, new_privileges: true, resources: {limits: {pids: 200}}, tmpfs: [/tmp], expect: {user: app, ports: [80], env: {A: 1}, files: [{path: /a, mode: \"0644\", contains: x}, {path: /b, absent: true}]}}]\n",
-		minimal + "gates: {startup: {within: .5s}, size: {max: 1.5e9, growth: 1e1%}, regression: {startup: auto, peak_memory: 20%}}\n",
+		minimal + "gates: {startup: {within: .5s}, size: {max: 1.5e9, growth: 1e1%}, regression: {startup: auto, peak_memory: 20%, build_time: auto}}\n",
 	}
 	for _, file := range []string{"../../.github/ghcr-publish.yml", "../../testdata/monorepo/.github/ghcr-publish.yml"} {
 		data, err := os.ReadFile(file)

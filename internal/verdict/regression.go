@@ -38,17 +38,24 @@ const (
 	Count   = "count"
 )
 
+// What the figure of the published image is known from: this run, or what the memory has of an earlier one.
+const (
+	Measured   = "measured"
+	Remembered = "remembered"
+)
+
 // A Figure is one measured quantity, of which less is better, beside what it was.
 type Figure struct {
 	Name, Unit string
 	Now        float64
-	Published  float64 // of the image that is published now; 0 where that is not known
+	Published  float64 // of the image that is published now
+	Basis      string  // of what is known of that: Measured or Remembered; empty where nothing is
 	Usual      Usual   // no runs where there is no history
 }
 
 // Was is what the figure is compared with: the published image, or else what is usual; 0 where there is neither.
 func (f Figure) Was() float64 {
-	if f.Published > 0 || f.Usual.Runs == 0 {
+	if f.Basis != "" || f.Usual.Runs == 0 {
 		return f.Published
 	}
 	return f.Usual.Median
@@ -61,10 +68,18 @@ func (f Figure) Change() float64 {
 		return 0
 	}
 	change := f.Now/was - 1
-	if distance := f.Now - was; max(distance, -distance) <= max(f.grain(), 2*f.Usual.Spread) {
+	if distance := f.Now - was; max(distance, -distance) <= f.noise() {
 		return 0
 	}
 	return change
+}
+
+// noise is the difference that tells nothing. What is counted by one database at one time has none.
+func (f Figure) noise() float64 {
+	if f.Unit == Count && f.Basis == Measured {
+		return 0
+	}
+	return max(f.grain(), 2*f.Usual.Spread)
 }
 
 // grain is the difference that is none: how often a starting container is looked at, and what pages and caches come to.
@@ -83,7 +98,11 @@ func (f Figure) grain() float64 {
 func Figures(e Evidence) []Figure {
 	var figures []Figure
 	add := func(name, unit string, now, published float64) {
-		figures = append(figures, Figure{name, unit, now, published, e.Usual[name]})
+		f := Figure{Name: name, Unit: unit, Now: now, Published: published, Usual: e.Usual[name]}
+		if published > 0 {
+			f.Basis = Measured
+		}
+		figures = append(figures, f)
 	}
 	if p := e.Probe; p.Healthy {
 		var before Probe
@@ -97,13 +116,32 @@ func Figures(e Evidence) []Figure {
 		add(Size(p.Platform), Bytes, float64(p.Compressed), float64(p.Published))
 	}
 	if !slices.ContainsFunc(e.Platforms, func(p Platform) bool { return p.Unscanned != "" }) {
-		found := 0
-		for _, p := range e.Platforms {
-			found += len(p.Findings)
-		}
-		add(Findings, Count, float64(found), 0)
+		figures = append(figures, findings(e))
+	}
+	if e.Built > 0 {
+		add(BuildTime, Seconds, e.Built, 0)
 	}
 	return figures
+}
+
+// findings counts what was found, beside what the published image has by the same database, where that was looked for on each
+// platform, or else had when it was judged.
+func findings(e Evidence) Figure {
+	f := Figure{Name: Findings, Unit: Count, Usual: e.Usual[Findings]}
+	before, measured := 0, len(e.Platforms) > 0
+	for _, p := range e.Platforms {
+		f.Now += float64(len(p.Findings))
+		if measured = measured && p.Before != nil; measured {
+			before += *p.Before
+		}
+	}
+	switch {
+	case measured:
+		f.Published, f.Basis = float64(before), Measured
+	case e.Remembered != nil && !e.Part:
+		f.Published, f.Basis = float64(*e.Remembered), Remembered
+	}
+	return f
 }
 
 // judgeRegression compares with the published image as it did on this machine just now. History alone refuses nothing.
@@ -127,6 +165,18 @@ func (v *Verdict) judgeRegression(e Evidence, gate service.RegressionGate) {
 		if most := f.Published * (1 + allowed(slack, f.Usual)); f.Now > most+f.grain() {
 			v.refuse("its %s rose from %s to %s, more than the %.0f%% that gates.regression allows", f.Name, f.Text(f.Published), f.Text(f.Now), 100*allowed(slack, f.Usual))
 		}
+	}
+}
+
+// judgeBuildTime tells of a build that took longer than is usual. How long the published image would take to build on this machine
+// nobody measures, so there is only the memory to compare with, which refuses nothing.
+func (v *Verdict) judgeBuildTime(e Evidence, slack service.Slack) {
+	f := Figure{Name: BuildTime, Unit: Seconds, Now: e.Built, Usual: e.Usual[BuildTime]}
+	if !slack.Set() || f.Now <= 0 || f.Usual.Runs < fewRuns {
+		return
+	}
+	if most := f.Usual.Median * (1 + allowed(slack, f.Usual)); f.Now > most+f.grain() {
+		v.note("its build took %s, more than the %.0f%% over the usual %s that build_time in gates.regression allows; what is usual only the memory knows, which refuses nothing", f.Text(f.Now), 100*allowed(slack, f.Usual), f.Text(f.Usual.Median))
 	}
 }
 

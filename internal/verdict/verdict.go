@@ -23,6 +23,7 @@ type Platform struct {
 	Unmet      []string  `json:"unmet,omitempty"` // what of the service's expectation it is not like
 	Findings   []Finding `json:"findings"`
 	Harmless   []Finding `json:"harmless,omitempty"`  // what VEX documents say does no harm
+	Before     *int      `json:"before,omitempty"`    // how many findings the published image has by the same database; nil where nobody looked
 	Unscanned  string    `json:"unscanned,omitempty"` // why it could not be scanned; empty if it was
 	// Uncompared is why it is not known which findings the published image has too; empty where nobody asked.
 	Uncompared string `json:"uncompared,omitempty"`
@@ -43,7 +44,10 @@ type Evidence struct {
 	Emulated []Probe `json:"emulated,omitempty"`
 	// Before is the same trial of the image that is published now; nil where there is none, or nobody wants to compare.
 	Before *Probe  `json:"before,omitempty"`
+	Built  float64 `json:"built,omitempty"` // seconds that building it took; 0 where it was not built
 	Usual  History `json:"usual,omitempty"` // what earlier runs saw
+	// Remembered is how many findings the published image had when it was judged, as far as the memory knows; nil where it does not.
+	Remembered *int `json:"remembered,omitempty"`
 	// Part says that the image has further platforms, which are looked at elsewhere. What only all of them
 	// together tell is left open then, and no verdict gives a right to tag.
 	Part bool `json:"part,omitempty"`
@@ -118,6 +122,7 @@ func Judge(e Evidence, gates service.Gates) Verdict {
 	v.judgeEmulated(e, gates.Startup)
 	v.judgeUnpacked(e.Probe, gates.Size)
 	v.judgeRegression(e, gates.Regression)
+	v.judgeBuildTime(e, gates.Regression.BuildTime)
 	return v
 }
 
