@@ -76,7 +76,7 @@ func (r rule) help() (text, markdown string) {
 	if isAddress(r[0].URL) {
 		fmt.Fprintf(&table, "\n[%s](%s)\n", cell(ruleID(r[0])), strings.NewReplacer("(", "%28", ")", "%29", " ", "%20").Replace(r[0].URL))
 	}
-	return plain.String(), table.String()
+	return unlinked(plain.String()), table.String()
 }
 
 // cell writes a text so that it stays in its cell of a Markdown table, and is no more than text.
@@ -98,6 +98,7 @@ func (a Analysis) message(f verdict.Finding) string {
 // remedy says how to get rid of a finding.
 func remedy(f verdict.Finding) string {
 	base := strings.HasPrefix(strings.ToUpper(f.Origin), "FROM ")
+	fixed := strings.ReplaceAll(f.Fixed, ", ", " or ") // of several lines of versions
 	switch {
 	case f.Kind == service.Secret:
 		return "Keep it out of the image, and have it replaced by a new one: whoever pulls the image has it."
@@ -108,9 +109,9 @@ func remedy(f verdict.Finding) string {
 	case f.Fixed == "":
 		return "There is no fixed version yet."
 	case base:
-		return fmt.Sprintf("Take a base image that has %s %s, or update it there.", f.Package, f.Fixed)
+		return fmt.Sprintf("Take a base image that has %s %s, or update it there.", f.Package, fixed)
 	default:
-		return fmt.Sprintf("Update %s to %s.", f.Package, f.Fixed)
+		return fmt.Sprintf("Update %s to %s.", f.Package, fixed)
 	}
 }
 
@@ -145,10 +146,14 @@ func severityScore(f verdict.Finding) string {
 // textLimit is how many characters GitHub shows of a description.
 const textLimit = 1024
 
+// unlinked takes a text apart where it would be shown as a link, which is what the messages of SARIF may have in them.
+// https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/sarif-v2.1.0-os.html, 3.11.6
+func unlinked(text string) string { return strings.ReplaceAll(text, "](", "] (") }
+
 func cut(text string) string {
-	runes := []rune(text)
+	runes := []rune(unlinked(text))
 	if len(runes) > textLimit {
 		return string(append(slices.Clone(runes[:textLimit-1]), '…'))
 	}
-	return text
+	return string(runes)
 }

@@ -191,6 +191,33 @@ func TestSARIFTellsAFinding(t *testing.T) {
 	}
 }
 
+// TestSARIFTellsOfLinesOfVersions has a fix in each, and any of them will do.
+func TestSARIFTellsOfLinesOfVersions(t *testing.T) {
+	t.Parallel()
+	for origin, want := range map[string]string{"RUN apk add x": "Update openssl to 3.0.8 or 3.1.1.", "FROM alpine": "Take a base image that has openssl 3.0.8 or 3.1.1, or update it there."} {
+		run := rendered(t, one(with(openssl, func(f *verdict.Finding) { f.Fixed, f.Origin = "3.0.8, 3.1.1", origin })))[0].Runs[0]
+		if got := run.Results[0].Message.Text; !strings.Contains(got, want) {
+			t.Errorf("message %q, want %q in it", got, want)
+		}
+	}
+}
+
+// TestSARIFHoldsNobodysLinks though whoever names a package or writes a Dockerfile may try.
+func TestSARIFHoldsNobodysLinks(t *testing.T) {
+	t.Parallel()
+	const link = "[the fix](https://example.org/evil)"
+	made, err := SARIF(one(with(openssl, func(f *verdict.Finding) {
+		f.Title, f.Package, f.Installed, f.Target, f.Origin, f.Fixed = link, link, link, link, "RUN "+link, link
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	escaped := `\\](` // as the Markdown has it
+	if text := strings.ReplaceAll(string(made.Texts[0]), escaped, ""); strings.Contains(text, "](https://example.org") {
+		t.Errorf("a link is left in %s", text)
+	}
+}
+
 func TestSARIFOfNothing(t *testing.T) {
 	t.Parallel()
 	files := rendered(t, one())
