@@ -145,7 +145,7 @@ func (s *session) progress(service string) *buildx.Progress {
 }
 
 // build makes a candidate: pushed by digest, or kept here where the run pushes nothing.
-func (s *session) build(ctx context.Context, service plan.Service, bases map[string]publish.Candidate) (publish.Candidate, error) {
+func (s *session) build(ctx context.Context, service plan.Service, bases map[string]publish.Candidate) (made publish.Candidate, err error) {
 	if !s.job.pushes() {
 		return s.buildLocal(ctx, service, bases)
 	}
@@ -157,7 +157,8 @@ func (s *session) build(ctx context.Context, service plan.Service, bases map[str
 	policy := s.chooseCache(service.Definition)
 	s.withCache(&request, service, policy)
 	digest, err := s.builderFor(service.Definition, policy).Build(ctx, request, progress)
-	made := publish.Candidate{Account: explain(progress.Steps()), Cache: s.usedCache(service, policy, progress)}
+	defer func() { made.Account = explain(progress.Steps(), made.Image) }()
+	made.Cache = s.usedCache(service, policy, progress)
 	if err != nil {
 		return made, hint(err)
 	}
@@ -189,7 +190,7 @@ func (s *session) buildLocal(ctx context.Context, service plan.Service, bases ma
 	made = publish.Candidate{Layouts: map[string]string{}}
 	policy, explain := s.chooseCache(service.Definition), s.explaining(ctx, service)
 	var steps []buildx.Step
-	defer func() { made.Account = explain(steps) }()
+	defer func() { made.Account = explain(steps, made.Image) }()
 	for _, platform := range service.Platforms {
 		name := service.Name + "-" + strings.ReplaceAll(platform, "/", "-")
 		request, err := s.request(service, name, platform, bases)

@@ -17,6 +17,14 @@ type Build struct {
 	NoCache        bool
 	NoCacheFilters []string
 	Since          *Since // nil where nothing is published that it could be compared with
+	NewBuilder     bool   // the builder has kept nothing of earlier builds
+	// Files lists the build context as the builder gets it, and ReadFile reads one of those; they are asked where there is reason to. Nil where
+	// that is not known.
+	Files    func() []File
+	ReadFile func(path string) []byte
+	// Layers are the compressed bytes that the lines of the Dockerfile add to the image, and ImageBytes those of all of it, for one platform.
+	Layers     map[int]int64
+	ImageBytes int64
 }
 
 // An Account tells where a build's time went, and what of it need not have been.
@@ -32,6 +40,7 @@ type Account struct {
 	ContextBytes      int64            `json:"context_bytes"`       // sent to the builder
 	PulledBytes       map[string]int64 `json:"pulled_bytes"`        // of layers, by platform
 	FirstMiss         *Miss            `json:"first_miss,omitempty"`
+	Advice            []Advice         `json:"advice"`
 }
 
 // A Step is one step of a build.
@@ -64,7 +73,7 @@ func Explain(b Build) Account {
 		}
 		a.Steps = append(a.Steps, told)
 	}
-	a.FirstMiss = p.firstMiss(b)
+	a.FirstMiss, a.Advice = p.firstMiss(b), p.advise(b)
 	a.sum()
 	return a
 }
@@ -106,6 +115,15 @@ func (a Account) With(other Account) Account {
 	a.Steps = slices.Concat(a.Steps, other.Steps)
 	if a.FirstMiss == nil {
 		a.FirstMiss = other.FirstMiss
+	}
+	for _, advice := range other.Advice {
+		i := slices.IndexFunc(a.Advice, func(mine Advice) bool { return mine.Kind == advice.Kind && mine.Line == advice.Line })
+		if i < 0 {
+			a.Advice = append(slices.Clip(a.Advice), advice)
+		} else if advice.Seconds > a.Advice[i].Seconds {
+			a.Advice = slices.Clone(a.Advice)
+			a.Advice[i] = advice
+		}
 	}
 	a.sum()
 	return a

@@ -91,7 +91,7 @@ func OfServices(run Run) ([]memory.Entry, error) {
 			"digest": s.Digest, "inputs": s.Inputs, "commit": run.Commit, "seconds": s.Seconds, "sizes": s.Sizes, "endedAt": run.EndedAt})
 		if a := s.Account; len(a.Steps) > 0 {
 			w.add("cache", key, cacheTTL, object{"service": s.Name, "hitRate": a.HitRate, "dependencyHitRate": a.DependencyHitRate, "steps": a.Steps,
-				"contextBytes": a.ContextBytes, "pulledBytes": a.PulledBytes, "firstMiss": a.FirstMiss})
+				"contextBytes": a.ContextBytes, "pulledBytes": a.PulledBytes, "firstMiss": a.FirstMiss, "advice": a.Advice})
 		}
 		// Without sizes nothing was judged, and the digest is that of an earlier run.
 		if s.Digest != "" && len(s.Sizes) > 0 {

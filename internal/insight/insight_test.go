@@ -68,7 +68,7 @@ func TestEntryValues(t *testing.T) {
 	want := map[string]string{
 		"builds": `{"action":"build","commit":"abc","digest":"sha256:a","endedAt":"2024-05-01T12:00:00Z","inputs":"sha256:1","reasons":null,"seconds":{"build":1.5},` +
 			`"service":"api","sizes":{"linux/amd64":1000},"success":true}`,
-		"cache":       `{"contextBytes":0,"dependencyHitRate":0,"firstMiss":null,"hitRate":1,"pulledBytes":null,"service":"api","steps":[{"name":"[1/1] RUN x","seconds":1,"cached":true}]}`,
+		"cache":       `{"advice":null,"contextBytes":0,"dependencyHitRate":0,"firstMiss":null,"hitRate":1,"pulledBytes":null,"service":"api","steps":[{"name":"[1/1] RUN x","seconds":1,"cached":true}]}`,
 		"scans":       `{"digest":"sha256:a","findings":{"CRITICAL":0,"HIGH":2},"service":"api"}`,
 		"validations": `{"cpuSeconds":0.5,"digest":"sha256:a","peakMemory":8388608,"processes":3,"route":"container address","service":"api","startupSeconds":1.2}`,
 		"sessions":    `{"sessionId":"42-1","commit":"abc","ref":"refs/heads/main","outcome":"published","endedAt":"2024-05-01T12:00:00Z","seconds":9.5,"built":1}`,

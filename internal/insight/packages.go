@@ -41,7 +41,7 @@ var managers = [...]manager{
 	{"dotnet", "restore", []string{"*.csproj", "*.fsproj", "*.sln", "NuGet.Config"}, needsSources, []string{"/root/.nuget/packages"}},
 	{"apt-get", "install", nil, "", []string{"/var/cache/apt", "/var/lib/apt"}},
 	{"apt", "install", nil, "", []string{"/var/cache/apt", "/var/lib/apt"}},
-	{"apk", "add", nil, "", []string{"/var/cache/apk"}},
+	{"apk", "add", nil, "", nil},
 	{"dnf", "install", nil, "", []string{"/var/cache/dnf"}},
 	{"microdnf", "install", nil, "", []string{"/var/cache/dnf"}},
 	{"yum", "install", nil, "", []string{"/var/cache/yum"}},
@@ -53,7 +53,8 @@ type install struct {
 	manifests []string // names of the files that decide what is installed, as path.Match has them
 	packages  []string // that the command lines name
 	// alone tells that the instruction does nothing else and needs no other files.
-	alone bool
+	alone    bool
+	uncached bool // its options have it keep no downloads
 }
 
 // installs reads a RUN instruction's command; false where no package manager installs anything, or the shell's words are none that are
@@ -144,6 +145,7 @@ func plain(words []string) []string {
 
 // take reads what one installation needs: all its words, and those after its verb that are no options.
 func (i *install) take(m manager, all, rest []string) {
+	i.uncached = i.uncached || slices.ContainsFunc(all, func(w string) bool { return strings.HasPrefix(w, "--no-cache") })
 	global := slices.Contains(all, "-g") || slices.Contains(all, "--global")
 	switch {
 	case strings.HasPrefix(m.program, "pip") && m.program != "pipenv":
@@ -188,4 +190,30 @@ func isManifest(file string) bool {
 // matchesAny reports whether a file's name is one of some, which may be patterns.
 func matchesAny(patterns []string, file string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { hit, err := path.Match(p, path.Base(file)); return hit && err == nil })
+}
+
+// builders are programs that make of sources what runs, with the words that have them do so; none where any do.
+var builders = map[string][]string{
+	"go": {"build", "install"}, "cargo": {"build", "install"}, "mvn": {"package", "install", "verify"}, "gradle": {"build", "assemble"}, "dotnet": {"publish", "build"},
+	"make": nil, "cmake": nil, "gcc": nil, "g++": nil, "cc": nil, "rustc": nil, "javac": nil,
+}
+
+// builds reports whether a RUN instruction's command makes of sources what runs.
+func builds(command string) bool {
+	file, err := syntax.NewParser().Parse(strings.NewReader(command), "")
+	if err != nil {
+		return false
+	}
+	found := false
+	syntax.Walk(file, func(node syntax.Node) bool {
+		call, ok := node.(*syntax.CallExpr)
+		if !ok || len(call.Args) == 0 {
+			return true
+		}
+		words := words(call)
+		verbs, known := builders[path.Base(words[0])]
+		found = found || known && (verbs == nil || slices.ContainsFunc(words[1:], func(w string) bool { return slices.Contains(verbs, w) }))
+		return true
+	})
+	return found
 }

@@ -44,6 +44,13 @@ type Platform struct {
 	User       string // who it runs as, from the image configuration
 	Config     verdict.Config
 	Settings   v1.Config // the image configuration's own
+	Layers     []Layer   // what its history tells, in order
+}
+
+// A Layer is what one step of making an image added to it.
+type Layer struct {
+	CreatedBy string
+	Size      int64 // compressed bytes; 0 of a step that added no files
 }
 
 // An Image is an index with what is known of it.
@@ -281,7 +288,27 @@ func Describe(image v1.Image, platform string) (Platform, error) {
 	for _, layer := range manifest.Layers {
 		p.Compressed += layer.Size
 	}
+	p.Layers = layersOf(config.History, manifest.Layers)
 	return p, nil
+}
+
+// layersOf gives the steps of a history their layers; none where the two do not fit.
+func layersOf(history []v1.History, sizes []v1.Descriptor) []Layer {
+	var layers []Layer
+	for _, h := range history {
+		layer := Layer{CreatedBy: h.CreatedBy}
+		if !h.EmptyLayer {
+			if len(sizes) == 0 {
+				return nil
+			}
+			layer.Size, sizes = sizes[0].Size, sizes[1:]
+		}
+		layers = append(layers, layer)
+	}
+	if len(sizes) > 0 {
+		return nil
+	}
+	return layers
 }
 
 func configOf(file *v1.ConfigFile) verdict.Config {

@@ -179,10 +179,34 @@ func TestReadIndex(t *testing.T) {
 		must(t, err)
 		config, err := one.ConfigFile()
 		must(t, err)
-		want.Platforms = append(want.Platforms, Platform{platform, manifest.Manifests[2*i].Digest, pulled(t, index, manifest.Manifests[2*i].Digest), "65534", verdict.Config{}, config.Config})
+		of, err := one.Manifest()
+		must(t, err)
+		want.Platforms = append(want.Platforms, Platform{platform, manifest.Manifests[2*i].Digest, pulled(t, index, manifest.Manifests[2*i].Digest), "65534", verdict.Config{}, config.Config, layersOf(config.History, of.Layers)})
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b name.Digest) bool { return a == b })); diff != "" {
 		t.Errorf("Read() (-want +got):\n%s", diff)
+	}
+}
+
+func TestLayersOf(t *testing.T) {
+	t.Parallel()
+	step := func(by string, empty bool) v1.History { return v1.History{CreatedBy: by, EmptyLayer: empty} }
+	history := []v1.History{step("ADD", false), step("CMD", true), step("RUN", false)}
+	for name, c := range map[string]struct {
+		sizes []int64
+		want  []Layer
+	}{
+		"they fit":        {[]int64{5, 7}, []Layer{{"ADD", 5}, {"CMD", 0}, {"RUN", 7}}},
+		"too few layers":  {[]int64{5}, nil},
+		"too many layers": {[]int64{5, 7, 9}, nil},
+	} {
+		var layers []v1.Descriptor
+		for _, size := range c.sizes {
+			layers = append(layers, v1.Descriptor{Size: size})
+		}
+		if diff := cmp.Diff(c.want, layersOf(history, layers)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -36,11 +36,25 @@ func (s Service) writeBuild(b *strings.Builder) {
 	if m := s.FirstMiss; m != nil {
 		fmt.Fprintf(b, "\nThe first that did not: %s in line %d: %s.\n", cell(m.Instruction), m.Line, cell(m.Why))
 	}
+	for _, a := range s.Advice {
+		fmt.Fprintf(b, "\n- 💡 %s%s\n", cell(a.Text), saves(a))
+	}
 	if longest := longestSteps(s.Steps); len(longest) > 0 {
 		b.WriteString("\n| line | instruction | time |\n|---|---|---|\n")
 		for _, step := range longest {
 			fmt.Fprintf(b, "| %s | %s | %.1f s |\n", line(step.Line), cell(step.Name), step.Seconds)
 		}
+	}
+}
+
+func saves(a insight.Advice) string {
+	switch {
+	case a.Kind == "cache-mount":
+		return fmt.Sprintf(" It took %.1f s.", a.Seconds)
+	case a.Seconds > 0:
+		return fmt.Sprintf(" It would have saved this build %.1f s.", a.Seconds)
+	default:
+		return ""
 	}
 }
 

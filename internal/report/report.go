@@ -96,6 +96,7 @@ type Service struct {
 	ContextBytes    int64              `json:"context_bytes"`       // sent to the builder
 	PulledBytes     map[string]int64   `json:"pulled_bytes"`        // of layers that the builder fetched, by platform
 	FirstMiss       *insight.Miss      `json:"first_miss,omitempty"`
+	Advice          []insight.Advice   `json:"advice"`          // what would have spared the build something
 	Cache           *cache.Use         `json:"cache,omitempty"` // of other runs; nil where nothing was built
 	Log             []string           `json:"log,omitempty"`   // last lines of a container that was not healthy
 	Error           string             `json:"error,omitempty"`
@@ -251,8 +252,11 @@ func (s *Service) addAccount(a insight.Account) {
 		s.Steps = append(s.Steps, step)
 	}
 	s.CacheHitRate, s.Dependencies, s.DependencyRate = round(a.HitRate), a.Dependencies, round(a.DependencyHitRate)
-	s.ContextBytes, s.PulledBytes, s.FirstMiss = a.ContextBytes, map[string]int64{}, a.FirstMiss
+	s.ContextBytes, s.PulledBytes, s.FirstMiss, s.Advice = a.ContextBytes, map[string]int64{}, a.FirstMiss, notNil(a.Advice)
 	maps.Copy(s.PulledBytes, a.PulledBytes)
+	for i := range s.Advice {
+		s.Advice[i].Seconds = round(s.Advice[i].Seconds)
+	}
 }
 
 func comparison(r publish.Result) []Figure {

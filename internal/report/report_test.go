@@ -54,7 +54,8 @@ func judged(name string, change func(*verdict.Evidence)) publish.Result {
 	return publish.Result{Plan: planned(name, plan.Build), Evidence: e, Verdict: verdict.Judge(e, service.DefaultGates()),
 		Candidate: publish.Candidate{Image: registry.Image{Ref: e.Candidate}, Account: insight.Account{HitRate: 0.5, ContextBytes: 100,
 			PulledBytes: map[string]int64{"linux/amd64": 7}, Dependencies: 2, DependencyHitRate: 0.33333, FirstMiss: &insight.Miss{Instruction: "RUN make", Line: 2, Why: "changed"},
-			Steps: []insight.Step{{Name: "[linux/amd64 1/2] RUN make", Seconds: 2.34567, Line: 2}, {Name: "[linux/arm64 1/2] RUN make", Cached: true}}}},
+			Advice: []insight.Advice{{Kind: "order", Line: 2, Text: "Move RUN make before COPY . .", Seconds: 2.34567}},
+			Steps:  []insight.Step{{Name: "[linux/amd64 1/2] RUN make", Seconds: 2.34567, Line: 2}, {Name: "[linux/arm64 1/2] RUN make", Cached: true}}}},
 		Seconds: map[string]float64{"build": 12.34567, "judge": 3}}
 }
 
@@ -230,6 +231,7 @@ func TestServiceOfAReport(t *testing.T) {
 			{Name: "size linux/arm64", Unit: "bytes", Now: 110e6}, {Name: "findings", Unit: "count", Now: 2}, {Name: "build", Unit: "seconds", Now: 12.346}},
 		Steps:        []insight.Step{{Name: "[linux/amd64 1/2] RUN make", Seconds: 2.346, Line: 2}, {Name: "[linux/arm64 1/2] RUN make", Cached: true}},
 		Dependencies: 2, DependencyRate: 0.333, ContextBytes: 100, PulledBytes: map[string]int64{"linux/amd64": 7}, FirstMiss: &insight.Miss{Instruction: "RUN make", Line: 2, Why: "changed"},
+		Advice: []insight.Advice{{Kind: "order", Line: 2, Text: "Move RUN make before COPY . .", Seconds: 2.346}},
 	}
 	if diff := cmp.Diff([]Service{want}, filled(true, published("api")).Services); diff != "" {
 		t.Errorf("service (-want +got):\n%s", diff)

@@ -1,0 +1,228 @@
+package insight
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/docker/go-units"
+	"github.com/org/ghcr-publish/internal/dockerfile"
+)
+
+// An Advice is what would have spared a build something, by that build's own numbers.
+type Advice struct {
+	Kind    string   `json:"kind"`           // order, context, stages or cache-mount
+	Line    int      `json:"line,omitempty"` // of the Dockerfile
+	Text    string   `json:"text"`
+	Seconds float64  `json:"seconds,omitempty"` // that the build would have been shorter by; with a cache mount, at most
+	Bytes   int64    `json:"bytes,omitempty"`   // that would not have been sent, or would not be in the image
+	Ignore  []string `json:"ignore,omitempty"`  // lines for the ignore file
+}
+
+// What is less than this is not worth a word.
+const (
+	worthSeconds = 2        // of a step that need not have been done
+	worthMount   = 10       // seconds of an installation
+	worthSent    = 1 << 20  // bytes of a build context
+	worthImage   = 20 << 20 // compressed bytes of an image
+)
+
+// mostAdvice is how much is said of one build.
+const mostAdvice = 5
+
+// advise tells what would have spared the build something, most first.
+func (p placing) advise(b Build) []Advice {
+	ordered := p.order(b)
+	advice := slices.Concat(ordered, p.mounts(b, ordered), p.context(b), p.singleStage(b))
+	slices.SortStableFunc(advice, func(a, b Advice) int {
+		return cmp.Or(cmp.Compare(b.Seconds, a.Seconds), cmp.Compare(b.Bytes, a.Bytes))
+	})
+	return advice[:min(len(advice), mostAdvice)]
+}
+
+// seconds is how long an instruction was worked on, on the platform where it took longest; 0 where it came from the cache.
+func (p placing) seconds(at spot) float64 {
+	longest := 0.
+	for i, other := range p.at {
+		if other == at && ran(p.steps[i]) {
+			longest = max(longest, p.steps[i].Seconds)
+		}
+	}
+	return longest
+}
+
+// order finds installations that were done again because sources are copied before them, of which no file changed that says what is
+// installed. It is known that they would have been spared: all before the sources came from the cache.
+func (p placing) order(b Build) []Advice {
+	if b.Since == nil {
+		return nil
+	}
+	var advice []Advice
+	for i, stage := range p.stages {
+		j := slices.IndexFunc(stage.Instructions, takesSources)
+		if j < 0 || stage.Instructions[j].Name == "RUN" || p.seconds(spot{i, j}) == 0 || p.ranBefore(spot{i, j}) || len(taken(stage.Instructions[j], b.Since.Changed)) == 0 {
+			continue
+		}
+		advice = append(advice, p.move(b, spot{i, j})...)
+	}
+	return advice
+}
+
+// ranBefore reports whether anything that a stage consists of before an instruction did not come from the cache.
+func (p placing) ranBefore(at spot) bool {
+	first := at
+	for s := p.stages[at.stage]; s.Base >= 0; s = p.stages[s.Base] {
+		first.stage = s.Base
+		if slices.ContainsFunc(p.indexes(s.Base), func(j int) bool { return p.seconds(spot{s.Base, j}) > 0 }) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(p.indexes(at.stage), func(j int) bool { return j < at.instruction && p.seconds(spot{at.stage, j}) > 0 })
+}
+
+func (p placing) indexes(stage int) []int {
+	return slices.DeleteFunc(p.stages[stage].Steps(), func(j int) bool { return j < 0 })
+}
+
+// move advises to put installations before the instruction that copies the sources.
+func (p placing) move(b Build, copies spot) []Advice {
+	stage := p.stages[copies.stage]
+	source := stage.Instructions[copies.instruction]
+	var lines, manifests []string
+	total := 0.
+	for j := copies.instruction + 1; j < len(stage.Instructions); j++ {
+		in := stage.Instructions[j]
+		if in.Name != "RUN" {
+			continue
+		}
+		found, ok := installs(in.Command)
+		if !ok || !found.alone || takesSources(in) {
+			break // what comes after it may need it
+		}
+		needed, spared := b.spared(found, source)
+		if took := p.seconds(spot{copies.stage, j}); spared && took > 0 {
+			total += took
+			lines, manifests = append(lines, fmt.Sprintf("%s in line %d", short(in.Text), in.Line)), append(manifests, needed...)
+		}
+	}
+	if total < worthSeconds {
+		return nil
+	}
+	text := fmt.Sprintf("Move %s before %s in line %d", strings.Join(lines, " and "), short(source.Text), source.Line)
+	if slices.Sort(manifests); len(manifests) > 0 {
+		text += ", after a COPY of " + strings.Join(slices.Compact(manifests), ", ") + " alone"
+	}
+	return []Advice{{Kind: "order", Line: source.Line, Seconds: total, Text: text + ": what it installs did not change."}}
+}
+
+// spared tells which files an installation needs of those that an instruction copies, and whether it would have been spared without the others: none
+// of the files changed, and none of them asks for more of the sources.
+func (b Build) spared(found install, source dockerfile.Instruction) (needed []string, spared bool) {
+	if len(found.manifests) == 0 {
+		return nil, true
+	}
+	if slices.ContainsFunc(b.Since.Changed, func(file string) bool { return matchesAny(found.manifests, file) }) {
+		return nil, false
+	}
+	for _, f := range b.files() {
+		if !matchesAny(found.manifests, f.Path) || len(taken(source, []string{f.Path})) == 0 || b.ReadFile == nil {
+			continue
+		}
+		if asksForMore(f.Path, b.ReadFile(f.Path)) {
+			return nil, false
+		}
+		needed = append(needed, f.Path)
+	}
+	return needed, len(needed) > 0
+}
+
+func (b Build) files() []File {
+	if b.Files == nil {
+		return nil
+	}
+	return b.Files()
+}
+
+// mounts finds installations that took long and keep no downloads, on a builder that was there before and so would have had them. What can be
+// moved out of the way is not told of twice.
+func (p placing) mounts(b Build, ordered []Advice) []Advice {
+	if b.NewBuilder {
+		return nil
+	}
+	var advice []Advice
+	for i, stage := range p.stages {
+		root := true
+		for j, in := range stage.Instructions {
+			root = root && in.Name != "USER"
+			found, ok := installs(in.Command)
+			took := p.seconds(spot{i, j})
+			targets := found.caches()
+			told := slices.ContainsFunc(ordered, func(a Advice) bool { return strings.Contains(a.Text, fmt.Sprintf(" in line %d", in.Line)) })
+			if !ok || in.Mounts || !root || took < worthMount || len(targets) == 0 || told {
+				continue
+			}
+			advice = append(advice, Advice{Kind: "cache-mount", Line: in.Line, Seconds: took,
+				Text: fmt.Sprintf("%s in line %d keeps no downloads for the next time: let it begin with RUN %s.", short(in.Text), in.Line, strings.Join(targets, " "))})
+		}
+	}
+	return advice
+}
+
+// caches are the options of RUN that keep the downloads of package managers.
+func (i install) caches() []string {
+	var options []string
+	for _, m := range i.managers {
+		for _, folder := range m.caches {
+			option := "--mount=type=cache,target=" + folder
+			if strings.HasPrefix(folder, "/var/") {
+				option += ",sharing=locked" // of which apt and dnf take one at a time
+			}
+			if !i.uncached && !slices.Contains(options, option) {
+				options = append(options, option)
+			}
+		}
+	}
+	return options
+}
+
+// toolchains are images that are there to build with, by the last part of their names.
+var toolchains = [...]string{"golang", "rust", "maven", "gradle", "gcc", "sdk", "haskell", "swift", "elixir", "erlang"}
+
+// tools are packages that are there to build with.
+var tools = [...]string{"gcc", "g++", "clang", "make", "cmake", "build-essential", "build-base", "musl-dev", "linux-headers", "golang", "go", "cargo", "rust", "maven", "gradle", "default-jdk"}
+
+// singleStage finds an image that holds what it was built with, where that is much of it.
+func (p placing) singleStage(b Build) []Advice {
+	last := len(p.stages) - 1
+	if last < 0 || p.stages[last].Base >= 0 || slices.ContainsFunc(p.stages[last].Instructions, func(in dockerfile.Instruction) bool { return in.From >= 0 }) ||
+		!slices.ContainsFunc(p.stages[last].Instructions, func(in dockerfile.Instruction) bool { return builds(in.Command) }) {
+		return nil
+	}
+	stage := p.stages[last]
+	var advice []Advice
+	add := func(what string, line int) {
+		if bytes := b.Layers[line]; bytes >= worthImage && bytes*4 >= b.ImageBytes {
+			advice = append(advice, Advice{Kind: "stages", Line: line, Bytes: bytes,
+				Text: fmt.Sprintf("%s in line %d is %s of the image's %s, and there to build with: build in a stage of its own, and COPY --from that what is needed to run.",
+					what, line, units.HumanSize(float64(bytes)), units.HumanSize(float64(b.ImageBytes)))})
+		}
+	}
+	if slices.Contains(toolchains[:], repository(stage.Image)) {
+		add("FROM "+stage.Image, stage.Line)
+	}
+	for _, in := range stage.Instructions {
+		if found, ok := installs(in.Command); ok && slices.ContainsFunc(found.packages, func(name string) bool { return slices.Contains(tools[:], name) || strings.HasSuffix(name, "-jdk") }) {
+			add(short(in.Text), in.Line)
+		}
+	}
+	return advice
+}
+
+// repository is the last part of an image's name.
+func repository(image string) string {
+	name, _, _ := strings.Cut(image, "@")
+	name = name[strings.LastIndex(name, "/")+1:]
+	name, _, _ = strings.Cut(name, ":")
+	return name
+}
