@@ -5,10 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/org/ghcr-publish/internal/buildx"
@@ -27,6 +31,9 @@ func (s *session) startBuilder(ctx context.Context, builds []plan.Service) error
 	if err != nil {
 		return err
 	}
+	if len(s.job.Config.Builders) > 0 {
+		return s.assemble(ctx, config, wanted(builds))
+	}
 	started, err := s.adopt(ctx)
 	if err != nil {
 		host := isLoopback(s.job.Config.Registry)
@@ -44,6 +51,75 @@ func (s *session) startBuilder(ctx context.Context, builds []plan.Service) error
 		return s.emulate(ctx, missing)
 	}
 	return nil
+}
+
+// assemble makes one builder of those that the configuration lists. No emulator is registered for them: their machines are not this one.
+func (s *session) assemble(ctx context.Context, config builderConfig, platforms []string) error {
+	nodes, err := s.nodes()
+	if err != nil {
+		return err
+	}
+	if err := reach(ctx, nodes); err != nil {
+		return err
+	}
+	s.builder = buildx.DefaultName(fmt.Append(config.data, nodes), false, s.process.Getenv("RUNNER_NAME"))
+	started, err := s.buildx.Assemble(ctx, s.builder, nodes, config.path)
+	if err != nil {
+		return err
+	}
+	if missing := lacking(platforms, started.Platforms); len(missing) > 0 {
+		return fmt.Errorf("none of the builders builds for %s; they build for %s", strings.Join(missing, ", "), strings.Join(started.Platforms, ", "))
+	}
+	return nil
+}
+
+// reachTime is how long a builder may take to answer.
+const reachTime = 10 * time.Second
+
+// reach asks all builders at once whether they are there, since buildx says of none which it is that does not answer.
+func reach(ctx context.Context, nodes []buildx.Node) error {
+	away := make([]error, len(nodes))
+	dialer := net.Dialer{Timeout: reachTime}
+	var group sync.WaitGroup
+	for i, n := range nodes {
+		scheme, address, _ := strings.Cut(n.Endpoint, "://")
+		if scheme != "tcp" && scheme != "unix" {
+			continue
+		}
+		group.Go(func() {
+			conn, err := dialer.DialContext(ctx, scheme, address)
+			if err != nil {
+				away[i] = fmt.Errorf("builder %s, which builds for %s, does not answer: %w; start it, or take it from `builders`", n.Endpoint, cmp.Or(strings.Join(n.Platforms, ", "), "all platforms"), err)
+				return
+			}
+			conn.Close()
+		})
+	}
+	group.Wait()
+	return errors.Join(away...)
+}
+
+// nodes are the builders that the configuration lists. What proves them, and this program to them, is in private files as long as
+// the run lasts.
+func (s *session) nodes() ([]buildx.Node, error) {
+	var nodes []buildx.Node
+	for i, b := range s.job.Config.Builders {
+		n := buildx.Node{Driver: b.Driver, Endpoint: b.Endpoint, Platforms: b.Platforms, Options: maps.Clone(b.Options)}
+		if n.Options == nil {
+			n.Options = map[string]string{}
+		}
+		for option, text := range map[string]string{"cacert": b.CA, "cert": b.Cert, "key": b.Key} {
+			if text == "" {
+				continue
+			}
+			n.Options[option] = filepath.Join(s.private.path, fmt.Sprintf("builder-%d-%s.pem", i, option))
+			if err := os.WriteFile(n.Options[option], []byte(text+"\n"), 0o600); err != nil {
+				return nil, fmt.Errorf("keeping what builder %d is proven by: %w", i+1, err)
+			}
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, nil
 }
 
 // adopt looks for a builder that the user named among the user's own.

@@ -63,6 +63,9 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	})
 	j.withhold(j.Config.SecretEnv)
 	j.keepSecrets(p, log, &problems)
+	for _, b := range j.Config.Builders {
+		log.Mask(b.Key)
+	}
 	log.Mask(j.Config.Token)
 	log.Mask(j.Config.RegistryToken)
 	j.checkSigning(p, log, &problems)

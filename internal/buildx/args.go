@@ -43,6 +43,38 @@ func (b Builder) CreateArgs() []string {
 	return args
 }
 
+// A Node is one of the BuildKits of a builder that has several.
+type Node struct {
+	Driver    string
+	Endpoint  string            // empty for the engine that buildx finds by itself, and for a cluster
+	Platforms []string          // that it builds; empty for those that it says it can
+	Options   map[string]string // of the driver
+}
+
+// String says where a node is, for a person.
+func (n Node) String() string { return strings.TrimSpace(n.Driver + " " + n.Endpoint) }
+
+// CreateNodeArgs makes a builder out of its first node, and appends the others.
+func CreateNodeArgs(builder string, n Node, index int, config string) []string {
+	args := []string{"create", "--name", builder, "--node", fmt.Sprintf("%s%d", builder, index), "--driver", n.Driver}
+	if index > 0 {
+		args = append(args, "--append")
+	}
+	if len(n.Platforms) > 0 {
+		args = append(args, "--platform", strings.Join(n.Platforms, ","))
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.Options)) {
+		args = append(args, "--driver-opt", csvLine(name+"="+n.Options[name]))
+	}
+	if config != "" && n.Driver != "remote" { // which runs already
+		args = append(args, "--buildkitd-config", config)
+	}
+	if n.Endpoint != "" {
+		args = append(args, "--", n.Endpoint)
+	}
+	return args
+}
+
 // A Build is one image to build for all its platforms.
 type Build struct {
 	Builder    string

@@ -58,6 +58,17 @@ func (c *Client) Start(ctx context.Context, b Builder) (Started, error) {
 	return started, err
 }
 
+// Assemble makes one builder of several nodes, and waits until all of them are up.
+func (c *Client) Assemble(ctx context.Context, name string, nodes []Node, config string) (Started, error) {
+	_, _ = c.run(ctx, "rm", "--keep-daemon", "--keep-state", "--force", "--", name) // which an earlier lot of this run may have made
+	for i, n := range nodes {
+		if _, err := c.run(ctx, CreateNodeArgs(name, n, i, config)...); err != nil {
+			return Started{}, fmt.Errorf("making builder %s of %s: %w", name, n, err)
+		}
+	}
+	return c.Boot(ctx, name)
+}
+
 // Boot starts a builder where it does not run.
 func (c *Client) Boot(ctx context.Context, builder string) (started Started, err error) {
 	var told bytes.Buffer

@@ -47,9 +47,14 @@ func secret(id, from string) string {
 	if name, ok := strings.CutPrefix(from, "env:"); ok {
 		source = "env=" + name
 	}
+	return csvLine("id="+id, source)
+}
+
+// csvLine is a list of fields as buildx reads them.
+func csvLine(fields ...string) string {
 	var line bytes.Buffer
 	w := csv.NewWriter(&line)
-	_ = w.Write([]string{"id=" + id, source}) // a buffer takes everything
+	_ = w.Write(fields) // a buffer takes everything
 	w.Flush()
 	return strings.TrimSuffix(line.String(), "\n")
 }

@@ -120,6 +120,8 @@ type world struct {
 	owner string
 	env   []string // more of what the runner tells
 	runs  int
+	// noBuilder leaves the builder to the configuration.
+	noBuilder bool
 	// registry and apiURL are where the program finds the two.
 	registry, apiURL string
 }
@@ -153,7 +155,10 @@ func newWorld(t testing.TB) *world {
 
 // args are the program's arguments for this laboratory.
 func (w *world) args(more ...string) []string {
-	args := []string{cmp.Or(w.mode, "all"), "--registry", w.registry, "--owner", w.owner, "--builder", builder}
+	args := []string{cmp.Or(w.mode, "all"), "--registry", w.registry, "--owner", w.owner}
+	if !w.noBuilder {
+		args = append(args, "--builder", builder)
+	}
 	for flag, value := range map[string]string{"--builder-config": parts.BuildkitConfig, "--trivy-db": strings.Join(parts.TrivyDB, ","), "--binfmt-image": parts.BinfmtImage} {
 		if value != "" {
 			args = append(args, flag, value)

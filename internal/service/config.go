@@ -49,11 +49,13 @@ func Load(src Sources) (Config, error) {
 		applySetting(setting, src, file, &config.Settings, &problems)
 	}
 	file.rest(&config, &problems)
+	src.follow(&config, &problems)
 	src.ignored(&config.Gates, &problems)
 	src.services(file, &config, &problems)
 	checkRegistry(config.Settings, &problems)
 	completeServices(&config, &problems)
 	src.peers(&config, &problems)
+	checkBuilders(config, &problems)
 	checkExceptions(config, &problems)
 	return config, problems.Err()
 }

@@ -58,10 +58,10 @@ type Resources struct {
 	Processes         int64   // and threads; 0 means any number
 }
 
-// Trial is the digest of all that is demanded of the started container; empty where that holds values of an environment, which
-// may be secret. What decides the image's content is no part of it.
+// Trial is the digest of all that is demanded of the started container; empty where that holds values of an environment, its own or
+// a peer's, which may be secret. What decides the image's content is no part of it.
 func (s Service) Trial(gate StartupGate) string {
-	if len(s.Env) > 0 {
+	if len(s.Env)+len(s.Peers) > 0 {
 		return ""
 	}
 	s.At, s.Inline, s.BuildArgs, s.Options, s.Labels, s.Annotations, s.Paths, s.DependsOn = "", "", nil, Options{}, nil, nil, nil, nil
@@ -116,8 +116,9 @@ type Config struct {
 	// From are the files that say what the services are, or would if they were there, relative to the workspace.
 	From     []string
 	Services []Service
-	Tags     string // tag rules, in docker/metadata-action's language
-	Flavor   string // what holds for all of them, in the same
+	Builders []Builder // none where one is made, or named by Builder
+	Tags     string    // tag rules, in docker/metadata-action's language
+	Flavor   string    // what holds for all of them, in the same
 	// Labels and Annotations are those of every service that does not set them itself.
 	Labels, Annotations map[string]string
 	Options             Options // those of every service that does not set them itself
