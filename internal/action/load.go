@@ -57,8 +57,8 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 			return discover.Finder{Workspace: j.Workspace, Repository: j.repositoryName(), ReadFile: root.ReadFile, Files: j.Repo.Known,
 				Vars: variables(j.Environ, secret)}.Find(ctx)
 		},
-		Peers: func(s service.Service) ([]service.Peer, error) {
-			return discover.Finder{Workspace: j.Workspace, ReadFile: root.ReadFile}.Peers(ctx, s)
+		Peers: func(secret []string, s service.Service) ([]service.Peer, error) {
+			return discover.Finder{Workspace: j.Workspace, ReadFile: root.ReadFile, Vars: variables(j.Environ, secret)}.Peers(ctx, s)
 		},
 	})
 	j.withhold(j.Config.SecretEnv)

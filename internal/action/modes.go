@@ -187,7 +187,9 @@ func tellPlan(made plan.Plan, log *actions.Log) {
 			log.Printf("  compared with %s because %s", s.Base.SHA, s.Base.Why)
 		}
 		tellBases(s, log)
-		tellPeers(s.Definition, log)
+		if s.Action != plan.Skip {
+			tellPeers(s.Definition, log)
+		}
 		log.Printf("  tags: %s", cmp.Or(strings.Join(s.TagSet.Names(), ", "), "none"))
 		for _, tag := range s.TagSet.Tags {
 			if tag.Repaired != "" {

@@ -117,6 +117,7 @@ func FuzzFiles(f *testing.F) {
 		name = "a-${x}" }`)
 	f.Add("docker-bake.json", `{"target": {"a": {}}}`)
 	f.Add("compose.yaml", "services: {a: {build: ., ports: ['${A}:80'], environment: [A]}}")
+	f.Add("compose.yaml", "services: {a: {image: b, env_file: [c], volumes: ['d:/e', './f:/g'], healthcheck: {test: h, retries: 9}, depends_on: [a], tmpfs: /i}}")
 	f.Fuzz(func(t *testing.T, name, text string) {
 		if !slices.Contains([]string{"docker-bake.hcl", "docker-bake.json", "compose.yaml"}, name) {
 			t.Skip("no file that services are found in")
@@ -124,6 +125,10 @@ func FuzzFiles(f *testing.F) {
 		found, err := clone(t, map[string]string{name: text}).Find(t.Context())
 		if _, told := err.(service.Problems); err != nil && !told {
 			t.Errorf("%q: %v", text, err)
+		}
+		_, err = clone(t, map[string]string{name: text}).Peers(t.Context(), service.Service{Name: "b", PeerNames: []string{"a"}})
+		if _, told := err.(service.Problems); err != nil && !told {
+			t.Errorf("as a peer's, %q: %v", text, err)
 		}
 		names := map[string]bool{}
 		for _, s := range found.Services {

@@ -17,14 +17,14 @@ import (
 )
 
 // Peers reads the containers that a service needs when it is tried out from the Compose file that it names, or that Compose
-// would read, and those that these depend on, each after what it depends on. Variables are taken from the service's
-// environment and from .env, and from nowhere else: a peer has no business with the secrets of the run.
+// would read, and those that these depend on, each after what it depends on. The service's environment goes
+// before the variables that the files are read with.
 func (f Finder) Peers(ctx context.Context, s service.Service) ([]service.Peer, error) {
-	f.Vars = maps.Clone(s.Env)
-	if f.Vars == nil {
-		f.Vars = map[string]string{}
-	}
-	f.Vars["COMPOSE_PROFILES"] = "*"
+	vars := map[string]string{}
+	maps.Copy(vars, f.Vars)
+	maps.Copy(vars, s.Env)
+	vars["COMPOSE_PROFILES"] = "*"
+	f.Vars = vars
 	p := project{Finder: f}
 	var err error
 	if p.files, err = f.peersFiles(s.PeersFile); err != nil {
@@ -83,7 +83,7 @@ func (c *company) add(name string) {
 		c.add(other)
 	}
 	peer := service.Peer{Name: name, Image: def.Image, Entrypoint: def.Entrypoint, Command: def.Command, Env: c.environment(def),
-		Healthcheck: healthcheck(def.HealthCheck), Tmpfs: tmpfs(def.Tmpfs), Port: port(def), After: slices.Sorted(maps.Keys(def.DependsOn)), Withheld: withheld(def)}
+		Healthcheck: healthcheck(def.HealthCheck), Tmpfs: tmpfs(def.Tmpfs), Port: port(def), After: slices.Sorted(maps.Keys(def.DependsOn)), Ends: c.ends(name), Withheld: withheld(def)}
 	for _, v := range def.Volumes {
 		switch v.Type {
 		case types.VolumeTypeVolume:
@@ -95,6 +95,16 @@ func (c *company) add(name string) {
 	c.peers = append(c.peers, peer)
 }
 
+// ends reports whether another service waits for the end of this one.
+func (c *company) ends(name string) bool {
+	for _, other := range c.project.model.Services {
+		if other.DependsOn[name].Condition == types.ServiceConditionCompletedSuccessfully {
+			return true
+		}
+	}
+	return false
+}
+
 // environment is what a peer gets: what its files of variables say, and over it what stands in the Compose file.
 func (c *company) environment(def types.ServiceConfig) map[string]string {
 	env := map[string]string{}
@@ -104,11 +114,8 @@ func (c *company) environment(def types.ServiceConfig) map[string]string {
 		if err != nil {
 			name = file.Path
 		}
-		text, there, err := c.project.Finder.read(name)
-		if !there && err == nil && !bool(file.Required) {
-			continue
-		}
-		if !there || err != nil {
+		text, _, err := c.project.Finder.read(name) // one that git ignores is not there
+		if err != nil {
 			c.problems.Add(c.at, "give a file of the repository, or none", "the peer %q has its environment from %s, which cannot be read", def.Name, name)
 			continue
 		}

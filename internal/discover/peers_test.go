@@ -27,8 +27,8 @@ services:
     image: postgres:${PG:-16}
     entrypoint: [tini, --]
     command: postgres -c fsync=off
-    environment: {POSTGRES_PASSWORD: "${PASSWORD}", MODE: , COST: "1$$"}
-    env_file: [db.env, {path: none.env, required: false}]
+    environment: {POSTGRES_PASSWORD: "${PASSWORD}", ORG: , MODE: , COST: "1$$"}
+    env_file: [db.env, none.env]
     healthcheck: {test: [CMD, pg_isready], interval: 2s, timeout: 1s, start_period: 5s, retries: 4}
     tmpfs: ["/run:size=64m"]
     volumes: [data:/var/lib/postgresql/data, /cache, {type: tmpfs, target: /scratch}, ./init:/docker-entrypoint-initdb.d]
@@ -41,14 +41,14 @@ services:
 volumes: {data: {}}
 `, "db.env": "A=1\nMODE=file\n", ".env": "PASSWORD=of-the-file\n"}, service.Service{PeerNames: []string{"db"}, Env: map[string]string{"PASSWORD": "of-the-service"}},
 			[]service.Peer{{Name: "db", Image: "postgres:16", Entrypoint: []string{"tini", "--"}, Command: []string{"postgres", "-c", "fsync=off"},
-				Env:         map[string]string{"A": "1", "MODE": "file", "POSTGRES_PASSWORD": "of-the-service", "COST": "1$"},
+				Env:         map[string]string{"A": "1", "MODE": "file", "ORG": "octo", "POSTGRES_PASSWORD": "of-the-service", "COST": "1$"},
 				Healthcheck: &service.Healthcheck{Test: []string{"CMD", "pg_isready"}, Interval: 2 * time.Second, Timeout: time.Second, StartPeriod: 5 * time.Second, Retries: 4},
 				Tmpfs:       []string{"/run", "/scratch"}, Volumes: []string{"/var/lib/postgresql/data", "/cache"}, Port: 5432,
 				Withheld: []string{"network_mode", "pid", "privileged", "user", "volumes"}}}},
-		{"after what they depend on", map[string]string{"compose.yaml": `services: {c: {image: c, depends_on: [b, a]}, b: {image: b, depends_on: [a]}, a: {image: a, profiles: [x], healthcheck: {disable: true}}, d: {image: d}}`},
+		{"after what they depend on", map[string]string{"compose.yaml": `services: {c: {image: c, depends_on: {b: {condition: service_completed_successfully}, a: {condition: service_healthy}}}, b: {image: b, depends_on: [a]}, a: {image: a, profiles: [x], healthcheck: {disable: true}}, d: {image: d}}`},
 			service.Service{PeerNames: []string{"c", "a"}}, []service.Peer{
 				{Name: "a", Image: "a", Env: map[string]string{}, Healthcheck: &service.Healthcheck{Test: []string{"NONE"}}},
-				{Name: "b", Image: "b", Env: map[string]string{}, After: []string{"a"}},
+				{Name: "b", Image: "b", Env: map[string]string{}, After: []string{"a"}, Ends: true},
 				{Name: "c", Image: "c", Env: map[string]string{}, After: []string{"a", "b"}}}},
 		{"another file, in a folder", map[string]string{"deploy/test.yaml": "include: [more.yaml]\nservices: {db: {image: 'x:${TAG}', env_file: db.env}}", "deploy/more.yaml": "services: {queue: {image: q}}",
 			"deploy/db.env": "A=b\n", "deploy/.env": "TAG=7\n", ".env": "TAG=8\n", "compose.yaml": "services: {db: {image: y}}"},
@@ -80,7 +80,6 @@ func TestPeersThatCannotBe(t *testing.T) {
 		"a file outside":             {nil, "../db.yaml", "db.yaml"},
 		"no such service":            {map[string]string{"compose.yaml": "services: {db: {image: x}}"}, "", `there is no "postgres" in compose.yaml to be a peer; name some of db`},
 		"no image":                   {map[string]string{"compose.yaml": "services: {postgres: {build: .}}"}, "", `the peer "postgres" is built by compose.yaml and has no image`},
-		"a file of variables":        {map[string]string{"compose.yaml": "services: {postgres: {image: x, env_file: none.env}}"}, "", `the peer "postgres" has its environment from none.env, which cannot be read`},
 		"variables from outside":     {map[string]string{"compose.yaml": "services: {postgres: {image: x, env_file: ../../etc/passwd}}"}, "", "which cannot be read"},
 		"no YAML":                    {map[string]string{"compose.yaml": "services: [\n"}, "", "compose.yaml:"},
 		"a variable that it demands": {map[string]string{"compose.yaml": "services: {postgres: {image: 'x:${TAG:?is needed}'}}"}, "", "is needed"},

@@ -82,7 +82,11 @@ func (c *company) start(ctx context.Context, def service.Peer) error {
 	if err != nil {
 		return err
 	}
-	c.peers[def.Name] = &peer{watch: watch{container: container, service: service.Service{Name: def.Name, Port: port}, hasHealthcheck: checked,
+	stands := service.Service{Name: def.Name, Port: port}
+	if def.Ends {
+		stands.RunOnce = []string{}
+	}
+	c.peers[def.Name] = &peer{watch: watch{container: container, service: stands, hasHealthcheck: checked,
 		begun: begun, gate: service.StartupGate{Within: p.PeerTime}, every: p.Every, result: &verdict.Probe{}}}
 	return nil
 }
@@ -123,7 +127,7 @@ func (c *company) fallen(ctx context.Context) (said string, log []string) {
 	defer cancel()
 	for name, p := range c.peers {
 		state, err := p.container.State(ctx)
-		if err != nil || state.Running {
+		if err != nil || state.Running || p.service.RunOnce != nil {
 			continue
 		}
 		_, lines := p.last(ctx, ended{state.ExitCode})

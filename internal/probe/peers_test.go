@@ -18,6 +18,8 @@ func TestPeers(t *testing.T) {
 	check := &service.Healthcheck{Test: []string{"CMD", "pg_isready"}, Interval: time.Second}
 	checked, unchecked := db, db
 	checked.Healthcheck, unchecked.Healthcheck = check, &service.Healthcheck{Test: []string{"NONE"}}
+	prepares := db
+	prepares.Ends = true
 	needs := enginetest.Behaviour{Needs: "db"}
 	cases := []struct {
 		name        string
@@ -35,6 +37,8 @@ func TestPeers(t *testing.T) {
 		{"without its image's HEALTHCHECK", []service.Peer{unchecked}, needs, enginetest.Behaviour{Status: 500, HealthCheck: true}, "", "", ""},
 		{"not in time", []service.Peer{db, queue}, needs, enginetest.Behaviour{Silent: true, Stdout: "thinking\n"}, "", "its peer db was not healthy within 300ms: nothing listened on port 5432", "db | thinking"},
 		{"ends at once", []service.Peer{db}, needs, enginetest.Behaviour{Silent: true, Exits: true, ExitCode: 1, Stderr: "no password is given\n"}, "", "its peer db ended with exit code 1 before it was healthy", "db | no password is given"},
+		{"ends, as it is to", []service.Peer{prepares}, enginetest.Behaviour{}, enginetest.Behaviour{Silent: true, Exits: true, Delay: 50 * time.Millisecond}, "", "", ""},
+		{"ends, as it is to, and badly", []service.Peer{prepares}, enginetest.Behaviour{}, enginetest.Behaviour{Silent: true, Exits: true, ExitCode: 2, Stderr: "no rights\n"}, "", "its peer db ended with exit code 2", "db | no rights"},
 		{"is not there", []service.Peer{db}, needs, enginetest.Behaviour{Missing: true}, "", "its peer db could not be started: pulling postgres:16", ""},
 		{"ends meanwhile", []service.Peer{db}, enginetest.Behaviour{Silent: true}, enginetest.Behaviour{Exits: true, ExitCode: 9, Delay: 200 * time.Millisecond, Stderr: "disk full\n"},
 			"did not answer /health with success; its peer db has ended with exit code 9 meanwhile", "", "db | disk full"},

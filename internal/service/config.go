@@ -27,8 +27,8 @@ type Sources struct {
 	// Discover finds services where none are written down, without a look at the variables that hold secrets; nil
 	// finds none.
 	Discover func(secret []string) (Found, error)
-	// Peers reads what a service names as its peers; nil reads none.
-	Peers func(Service) ([]Peer, error)
+	// Peers reads what a service names as its peers, without those variables; nil reads none.
+	Peers func(secret []string, s Service) ([]Peer, error)
 }
 
 // Load reads and proves a whole configuration. The error is a Problems that lists every mistake.

@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type Peer struct {
 	Volumes     []string     // absolute paths, each an anonymous volume
 	Port        int          // that it listens on; 0 where only the image tells
 	After       []string     // peers that must be up before it
+	Ends        bool         // it does its work and ends, with exit code 0
 	// Withheld are the keys of its definition that it is not given.
 	Withheld []string
 }
@@ -31,6 +33,10 @@ type Healthcheck struct {
 
 // peers reads what the services name as their peers.
 func (src Sources) peers(config *Config, problems *Problems) {
+	secret := slices.Clone(config.SecretEnv)
+	for _, s := range config.Services {
+		secret = append(secret, s.SecretVariables()...)
+	}
 	for i := range config.Services {
 		s := &config.Services[i]
 		if len(s.PeerNames) == 0 || src.Peers == nil {
@@ -38,8 +44,12 @@ func (src Sources) peers(config *Config, problems *Problems) {
 		}
 		var err error
 		var wrong Problems
-		if s.Peers, err = src.Peers(*s); errors.As(err, &wrong) {
-			*problems = append(*problems, wrong...)
+		if s.Peers, err = src.Peers(secret, *s); errors.As(err, &wrong) {
+			for _, w := range wrong { // of a file that is wrong for several services
+				if !slices.Contains(*problems, w) {
+					*problems = append(*problems, w)
+				}
+			}
 		} else if err != nil {
 			problems.Add(s.At, "", "reading the peers of %s: %v", s.Name, err)
 		}
