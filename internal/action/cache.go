@@ -2,6 +2,7 @@ package action
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,9 +10,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/docker/go-units"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/cache"
+	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/results"
 	"github.com/org/ghcr-publish/internal/service"
@@ -22,6 +28,40 @@ func (j job) caches(p Process) cache.Run {
 	return cache.Run{Grants: map[string]cache.Grant{
 		service.CacheActions: j.actionsCache(p), service.CacheRegistry: j.registryCache(), service.CacheLocal: j.localCache(p),
 	}}
+}
+
+// prepareCaches finds out what there is to choose from.
+func (s *session) prepareCaches(ctx context.Context) {
+	s.caches = s.job.caches(s.process)
+	if s.caches.Grants[service.CacheActions].Write {
+		s.caches.Crowded = s.crowded(ctx)
+	}
+}
+
+const (
+	// full is the share of its limit from which on more layers would push out what other jobs need.
+	full = 0.9
+	// askingTime bounds the question: the answer is worth no more.
+	askingTime = 10 * time.Second
+)
+
+// crowded says why little should be written to the cache of GitHub Actions; empty where there is room, or nobody knows.
+func (s *session) crowded(ctx context.Context) string {
+	ctx, cancel := context.WithTimeoutCause(ctx, askingTime, fmt.Errorf("no answer within %s", askingTime))
+	defer cancel()
+	api, err := github.New(s.job.Event.APIURL, s.job.Event.Repository, s.job.Config.Token)
+	if err != nil {
+		return ""
+	}
+	used, limit, err := api.CacheUsage(ctx)
+	if err != nil {
+		s.log.Printf("%v", err)
+		return ""
+	}
+	if share := float64(used) / float64(limit); share > full {
+		return fmt.Sprintf("the cache of GitHub Actions is full to %.0f%% of %s", 100*share, units.BytesSize(float64(limit)))
+	}
+	return ""
 }
 
 // untrusted says why other runs must not build on the layers of this one; empty if they may. Only what a branch has reached is built on:
@@ -81,20 +121,69 @@ func (s *session) chooseCache(d service.Service) cache.Policy {
 	if d.NoCache != nil && *d.NoCache {
 		return cache.Policy{Writes: service.CacheOff, Reads: []string{}, Reason: "no_cache builds everything anew"}
 	}
-	return s.caches.Choose(cmp.Or(d.Cache, s.job.Config.Cache), nil)
+	return s.caches.Choose(cmp.Or(d.Cache, s.job.Config.Cache), s.worth[d.Name])
 }
 
 // withCache has a build read and keep layers.
 func (s *session) withCache(request *buildx.Build, of plan.Service, policy cache.Policy) {
-	place := cache.Place{Service: of.Name, Image: of.Image, Folder: s.job.at(s.job.Config.CacheDir), Exists: hasLayers, Branches: s.job.branches(),
+	place := cache.Place{Service: of.Name, Image: of.Image, Folder: s.job.at(s.job.Config.CacheDir), Branches: s.job.branches(),
 		Platforms: request.Platforms, Whole: of.Platforms, PlainHTTP: s.job.plainHTTP()}
+	place.Exists = func(folder string) bool { return s.hasLayers(of.Name, folder, policy.Writes == service.CacheLocal) }
 	request.CacheFrom, request.CacheTo = place.From(policy), place.To(policy)
 }
 
-// hasLayers reports whether a folder holds layers: buildx warns about one that does not.
-func hasLayers(folder string) bool {
-	_, err := os.Stat(filepath.Join(folder, "index.json"))
-	return !errors.Is(err, fs.ErrNotExist)
+// hasLayers reports whether a folder holds layers that can be read. One that is damaged is taken away where layers are written: what is
+// there by its name would not be written again. BuildKit finds out only in the middle of a build, and may be left unable to build anything.
+func (s *session) hasLayers(name, folder string, writes bool) bool {
+	err := soundLayers(folder)
+	if err == nil || errors.Is(err, errNoLayers) {
+		return err == nil
+	}
+	if writes {
+		err = errors.Join(err, os.RemoveAll(folder))
+	}
+	s.note(lostCache(name, service.CacheLocal, fmt.Sprintf("it is damaged: %v", err)))
+	return false
+}
+
+var errNoLayers = errors.New("there are no layers")
+
+// soundLayers proves that each layer that a folder lists is there, as long as it should be.
+func soundLayers(folder string) error {
+	if _, err := os.Stat(filepath.Join(folder, "index.json")); errors.Is(err, fs.ErrNotExist) {
+		return errNoLayers
+	}
+	digest, err := layoutDigest(folder)
+	if err != nil {
+		return err
+	}
+	hash, err := v1.NewHash(digest)
+	if err != nil {
+		return err
+	}
+	image, err := layout.Path(folder).Image(hash)
+	if err != nil {
+		return err
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		return err
+	}
+	for _, layer := range append(manifest.Layers, manifest.Config) {
+		info, err := os.Stat(filepath.Join(folder, "blobs", layer.Digest.Algorithm, layer.Digest.Hex))
+		if err != nil {
+			return err
+		}
+		if info.Size() != layer.Size {
+			return fmt.Errorf("%s has %d bytes instead of %d", layer.Digest, info.Size(), layer.Size)
+		}
+	}
+	return nil
+}
+
+// lostCache says that a tier was of no use.
+func lostCache(name, tier, why string) string {
+	return fmt.Sprintf("%s: the cache in %s was of no use: %s. The image does not suffer, only the time that it or the next one takes.", name, tier, why)
 }
 
 // branches are those whose layers a build may begin with, its own first.
@@ -123,7 +212,7 @@ func (s *session) usedCache(of plan.Service, policy cache.Policy, progress *buil
 	use := cache.Use{Policy: policy, Tiers: progress.Gave(policy, s.newBuilder)}
 	for _, gave := range use.Tiers {
 		if gave.Lost != "" {
-			s.note(fmt.Sprintf("%s: the cache in %s was of no use: %s. The image does not suffer, only the time that it or the next one takes.", of.Name, gave.Tier, gave.Lost))
+			s.note(lostCache(of.Name, gave.Tier, gave.Lost))
 		}
 	}
 	return use

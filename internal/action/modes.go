@@ -242,7 +242,10 @@ func (s *session) work(ctx context.Context, services []plan.Service) []publish.R
 	scanner := s.startScanner(ctx)
 	publisher.Scan, publisher.Database = scanner.Scan, scanner.Database
 	// A digest that is used again needs no builder, unless it is refused.
-	start := sync.OnceValue(func() error { return s.startBuilder(ctx, work) })
+	start := sync.OnceValue(func() error {
+		s.prepareCaches(ctx)
+		return s.startBuilder(ctx, work)
+	})
 	if len(builds) > 0 {
 		_ = start() // what needs no builder is judged all the same
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
@@ -74,7 +75,7 @@ func (s *session) learnt(told report.Report, results []publish.Result) insight.R
 
 func learntOf(r publish.Result, told report.Service) insight.Service {
 	learnt := insight.Service{Name: told.Name, Action: told.Action, Success: r.Approved(), Reasons: told.Verdict.Reasons, Digest: told.Digest, Inputs: r.Plan.Inputs,
-		Seconds: told.Seconds, Account: r.Candidate.Account, Sizes: map[string]int64{}, Findings: map[string]int{},
+		Seconds: told.Seconds, Account: r.Candidate.Account, Cache: r.Candidate.Cache, Sizes: map[string]int64{}, Findings: map[string]int{},
 		Startup: told.StartupSeconds, PeakMemory: told.PeakMemoryBytes, CPU: told.CPUSeconds, Processes: told.Processes, Route: told.Route}
 	learnt.Account.Steps = slices.DeleteFunc(slices.Clone(learnt.Account.Steps), func(s insight.Step) bool { return !s.Instruction() })
 	for _, p := range told.Platforms {
@@ -177,6 +178,11 @@ func (j job) recall(ctx context.Context, p Process, namespaces ...string) map[st
 		}
 	}
 	return found
+}
+
+// worth asks the memory what keeping layers was worth, by service and tier.
+func (j job) worth(ctx context.Context, p Process) map[string]map[string]cache.Worth {
+	return insight.Worth(j.recall(ctx, p, "cache")["cache"])
 }
 
 // usual asks the memory what is usual of services, and how many findings their images had.

@@ -81,7 +81,7 @@ func TestScript(t *testing.T) {
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved, "delete": deleteImage, "forge": forgeImage, "merged": mergeCommit,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploads-silent": silenceUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine, "engine-networks": limitNetworks,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
-			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue, "cache-token": giveCache, "no-token": searchToken,
+			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue, "cache-token": giveCache, "cache-filled": fillCache, "no-token": searchToken,
 		},
 	})
 }
@@ -148,6 +148,17 @@ func giveCache(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	token := stageOf(ts).results.CacheToken("run", "job", permissions...)
 	ts.Setenv("ACTIONS_RUNTIME_TOKEN", token)
+}
+
+// cache-filled BYTES: the repository's cache of GitHub Actions holds so many; none where the token may not know.
+func fillCache(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) == 0 {
+		stageOf(ts).github.WithholdCacheUsage()
+		return
+	}
+	n, err := strconv.ParseInt(args[0], 10, 64)
+	ts.Check(err)
+	stageOf(ts).github.FillCache(n, 0)
 }
 
 // no-token FILE...: none of the files holds the runner's token.

@@ -49,7 +49,8 @@ type session struct {
 	// newBuilder says that it had no layers when the run began.
 	newBuilder bool
 	caches     cache.Run
-	native     string // the engine's platform
+	worth      map[string]map[string]cache.Worth // of the tiers, by service, as the memory has it
+	native     string                            // the engine's platform
 	noEngine   error
 	opened     time.Time
 	usual      map[string]verdict.History // of each service, as the memory has it
@@ -77,7 +78,7 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 	if err != nil {
 		return nil, err
 	}
-	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), opened: p.Now(), caches: j.caches(p)}
+	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), opened: p.Now(), worth: j.worth(ctx, p)}
 	s.usual, s.found = j.usual(ctx, p)
 	if err := dir.login(j.Config.Registry, j.Config.Username, j.registryToken(), p.Getenv("HOME")); err != nil {
 		return nil, errors.Join(err, dir.Close())

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -98,14 +99,12 @@ func (c *Client) Build(ctx context.Context, b Build, progress *Progress) (digest
 		return "", fmt.Errorf("building: %w", err)
 	}
 	err = c.build(ctx, b, progress)
-	for try := 0; err != nil && try < run.Tries && run.Passes(err.Error()) && run.Pause(ctx, try); try++ {
-		progress.tell("the registry failed, so this is done again")
-		err = c.build(ctx, b, &Progress{Tell: progress.Tell}) // what the steps took is known from the first time
-	}
-	if err != nil && ctx.Err() == nil && len(b.CacheFrom)+len(b.CacheTo) > 0 && !run.Own(err.Error()) {
-		progress.forsake(err)
-		b.CacheFrom, b.CacheTo = nil, nil
-		err = c.build(ctx, b, &Progress{Tell: progress.Tell})
+	for try := 0; err != nil && try < run.Tries; try++ {
+		next := again(&b, err.Error(), progress)
+		if next == nil || !run.Pause(ctx, try) {
+			break
+		}
+		err = c.build(ctx, b, next)
 	}
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
@@ -115,6 +114,28 @@ func (c *Client) Build(ctx context.Context, b Build, progress *Progress) (digest
 	}
 	return readDigest(b.Metadata)
 }
+
+// again changes what a build that failed is tried with once more, and returns what follows that; nil where it is not worth a try.
+func again(b *Build, said string, progress *Progress) *Progress {
+	switch passes := run.Passes(said); {
+	case run.Own(said):
+		return nil
+	case b.CacheFrom != nil && (!passes || unreadable.MatchString(said)):
+		b.CacheFrom = nil // what is written takes the place of what cannot be read
+	case passes:
+		progress.tell("the registry failed, so this is done again")
+		return &Progress{Tell: progress.Tell} // what the steps took is known from the first time
+	case b.CacheTo != nil:
+		b.CacheTo = nil
+	default:
+		return nil
+	}
+	progress.forsake(said)
+	return progress
+}
+
+// unreadable is how BuildKit says that layers of a cache are not as they are listed: they are read once they are needed.
+var unreadable = regexp.MustCompile(`failed to compute cache key|short read`)
 
 func (c *Client) build(ctx context.Context, b Build, progress *Progress) error {
 	_, err := c.Run(ctx, run.Command{Argv: append(slices.Clone(c.Argv), b.Args()...), Env: c.Env, Stderr: progress})

@@ -85,19 +85,20 @@ func (p *Progress) Gave(policy cache.Policy, newBuilder bool) []cache.Gave {
 		if credited := slices.ContainsFunc(gave, func(g cache.Gave) bool { return g.Hits > 0 }); readable && !credited {
 			g.Hits, g.Bytes = p.hits(newBuilder)
 		}
-		if p.forsaken != "" {
-			g = cache.Gave{Tier: tier, Seconds: g.Seconds, Lost: "the build failed with it, and was done again without: " + p.forsaken}
-		}
 		gave = append(gave, g)
+	}
+	if p.forsaken != "" && len(gave) > 0 { // BuildKit does not say which it was
+		gave[0].Lost = "the build failed with layers of other runs, and was done again without: " + p.forsaken
 	}
 	return gave
 }
 
-// forsake notes that the build failed and is done again without a cache.
-func (p *Progress) forsake(err error) {
+// forsake notes that the build failed and is done again without layers of other runs. What comes now is what it takes.
+func (p *Progress) forsake(said string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.forsaken = lastWords(err.Error())
+	p.forsaken = cmp.Or(p.forsaken, lastWords(said))
+	p.order, p.steps, p.layers, p.told, p.last = nil, nil, nil, nil, nil
 	p.tell("this is done again without the layers of other runs")
 }
 
@@ -127,10 +128,16 @@ func (p *Progress) tier(tier string) (gave cache.Gave, readable bool) {
 	return gave, readable
 }
 
-// lastWords is what an error says in one line.
+// lastWords is what an error says, in one line of no great length: some repeat whole answers.
 func lastWords(failure string) string {
-	return strings.Join(strings.Fields(failure), " ")
+	line := strings.Join(strings.Fields(failure), " ")
+	if len(line) > longestReason {
+		line = strings.ToValidUTF8(line[:longestReason], "") + "…"
+	}
+	return line
 }
+
+const longestReason = 300
 
 // hits counts the instructions whose layers were there, and the bytes that were read of them.
 func (p *Progress) hits(newBuilder bool) (n int, bytes int64) {

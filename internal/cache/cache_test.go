@@ -193,7 +193,7 @@ func TestUsesOfPlatformsAreJoined(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || first.Tiers[0].Hits != 1 {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := got.String(); got != "registry was of no use, local gave those of 1 instructions, of which 0B was read, and got 0, in 0.0 s (why)" {
+	if got := got.String(); got != "registry was of no use, local had those of 1 instructions (0B read) and was given 0, in 0.0 s (why)" {
 		t.Error(got)
 	}
 	if got := (Use{Policy: Policy{Writes: "off", Reason: "why"}}).String(); got != "none kept (why)" {

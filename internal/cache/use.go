@@ -43,7 +43,7 @@ func (g Gave) String() string {
 	if g.Lost != "" {
 		return g.Tier + " was of no use"
 	}
-	return fmt.Sprintf("%s gave those of %d instructions, of which %s was read, and got %d, in %.1f s", g.Tier, g.Hits, units.HumanSize(float64(g.Bytes)), g.Written, g.Seconds)
+	return fmt.Sprintf("%s had those of %d instructions (%s read) and was given %d, in %.1f s", g.Tier, g.Hits, units.HumanSize(float64(g.Bytes)), g.Written, g.Seconds)
 }
 
 // Join puts together what the builds of one service's platforms did.

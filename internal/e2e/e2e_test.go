@@ -119,7 +119,9 @@ type world struct {
 	token string
 	owner string
 	env   []string // more of what the runner tells
-	runs  int
+	// secrets are others than the token that nothing may tell.
+	secrets []string
+	runs    int
 	// noBuilder leaves the builder to the configuration.
 	noBuilder bool
 	// registry and apiURL are where the program finds the two.

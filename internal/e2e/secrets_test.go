@@ -26,9 +26,9 @@ import (
 
 // forms are the ways in which the token may be written.
 func (w *world) forms() []string {
-	return []string{w.token,
+	return append([]string{w.token,
 		base64.StdEncoding.EncodeToString([]byte("octocat:" + w.token)),
-		base64.StdEncoding.EncodeToString([]byte("x-access-token:" + w.token))}
+		base64.StdEncoding.EncodeToString([]byte("x-access-token:" + w.token))}, w.secrets...)
 }
 
 func (w *world) leaks(data []byte) bool {

@@ -57,6 +57,26 @@ func TestTip(t *testing.T) {
 	}
 }
 
+func TestCacheUsage(t *testing.T) {
+	t.Parallel()
+	server := githubtest.Start(token)
+	defer server.Close()
+	c := open(t, server)
+	for gigabytes, want := range map[int]int64{0: 10 << 30, 150: 150 << 30} {
+		server.FillCache(1234, gigabytes)
+		if used, limit, err := c.CacheUsage(t.Context()); used != 1234 || limit != want || err != nil {
+			t.Errorf("CacheUsage() = %d of %d, %v", used, limit, err)
+		}
+	}
+	server.WithholdCacheUsage()
+	if _, _, err := c.CacheUsage(t.Context()); err == nil || !strings.Contains(err.Error(), "`actions: read`") {
+		t.Errorf("without the right to ask: %v", err)
+	}
+	if problems := server.Problems(); len(problems) > 0 {
+		t.Errorf("the API refused %q", problems)
+	}
+}
+
 func TestUploadSARIFExplainsRefusals(t *testing.T) {
 	t.Parallel()
 	cases := []struct {

@@ -43,6 +43,9 @@ type Server struct {
 	problems []string
 	failures []failure
 	asked    int
+	// cached is how many bytes the cache of GitHub Actions holds, and cacheLimit how many gigabytes it may hold.
+	cached     int64
+	cacheLimit int
 }
 
 // A failure is an answer given in place of the true one.
@@ -70,6 +73,8 @@ func Start(token string) *Server {
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/issues", s.listIssues)
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/issues", s.openIssue)
 	mux.HandleFunc("PATCH "+base+"/repos/{owner}/{repo}/issues/{number}", s.editIssue)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/actions/cache/usage", s.cacheUsage)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/actions/cache/storage-limit", s.storageLimit)
 	mux.HandleFunc("/", s.unknown)
 	s.http = &http.Server{Handler: s.guard(s.hold(mux)), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.http.Serve(listener) }()

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/memory"
 )
 
@@ -43,6 +44,7 @@ type Service struct {
 	Inputs     string             // digest of what it is made of
 	Seconds    map[string]float64 // by part of the run
 	Account    Account            // of its build
+	Cache      cache.Use          // what layers of other runs did for it
 	Sizes      map[string]int64   // compressed bytes by platform
 	Findings   map[string]int     // by severity
 	Startup    float64            // seconds until healthy
@@ -91,7 +93,8 @@ func OfServices(run Run) ([]memory.Entry, error) {
 			"digest": s.Digest, "inputs": s.Inputs, "commit": run.Commit, "seconds": s.Seconds, "sizes": s.Sizes, "endedAt": run.EndedAt})
 		if a := s.Account; len(a.Steps) > 0 {
 			w.add("cache", key, cacheTTL, object{"service": s.Name, "hitRate": a.HitRate, "dependencyHitRate": a.DependencyHitRate, "steps": a.Steps,
-				"contextBytes": a.ContextBytes, "pulledBytes": a.PulledBytes, "firstMiss": a.FirstMiss, "advice": a.Advice})
+				"contextBytes": a.ContextBytes, "pulledBytes": a.PulledBytes, "firstMiss": a.FirstMiss, "advice": a.Advice,
+				"writes": s.Cache.Writes, "tiers": s.Cache.Tiers})
 		}
 		// Without sizes nothing was judged, and the digest is that of an earlier run.
 		if s.Digest != "" && len(s.Sizes) > 0 {

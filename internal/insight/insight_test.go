@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/memory"
 )
 
@@ -18,7 +19,8 @@ var ended = time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
 
 func judged(name string) Service {
 	return Service{Name: name, Action: "build", Success: true, Digest: "sha256:a", Inputs: "sha256:1", Seconds: map[string]float64{"build": 1.5},
-		Account: Account{Steps: []Step{{Name: "[1/1] RUN x", Seconds: 1, Cached: true}}, HitRate: 1}, Sizes: map[string]int64{"linux/amd64": 1000},
+		Account: Account{Steps: []Step{{Name: "[1/1] RUN x", Seconds: 1, Cached: true}}, HitRate: 1},
+		Cache:   cache.Use{Policy: cache.Policy{Writes: "gha"}, Tiers: []cache.Gave{{Tier: "gha", Hits: 1, Bytes: 10, Written: 2, Seconds: 0.5}}}, Sizes: map[string]int64{"linux/amd64": 1000},
 		Findings: map[string]int{"CRITICAL": 0, "HIGH": 2}, Startup: 1.2, PeakMemory: 8 << 20, CPU: 0.5, Processes: 3, Route: "container address"}
 }
 
@@ -68,7 +70,8 @@ func TestEntryValues(t *testing.T) {
 	want := map[string]string{
 		"builds": `{"action":"build","commit":"abc","digest":"sha256:a","endedAt":"2024-05-01T12:00:00Z","inputs":"sha256:1","reasons":null,"seconds":{"build":1.5},` +
 			`"service":"api","sizes":{"linux/amd64":1000},"success":true}`,
-		"cache":       `{"advice":null,"contextBytes":0,"dependencyHitRate":0,"firstMiss":null,"hitRate":1,"pulledBytes":null,"service":"api","steps":[{"name":"[1/1] RUN x","seconds":1,"cached":true}]}`,
+		"cache": `{"advice":null,"contextBytes":0,"dependencyHitRate":0,"firstMiss":null,"hitRate":1,"pulledBytes":null,"service":"api","steps":[{"name":"[1/1] RUN x","seconds":1,"cached":true}],` +
+			`"tiers":[{"tier":"gha","hits":1,"bytes_read":10,"layers_written":2,"seconds":0.5}],"writes":"gha"}`,
 		"scans":       `{"digest":"sha256:a","findings":{"CRITICAL":0,"HIGH":2},"service":"api"}`,
 		"validations": `{"cpuSeconds":0.5,"digest":"sha256:a","peakMemory":8388608,"processes":3,"route":"container address","service":"api","startupSeconds":1.2}`,
 		"sessions":    `{"sessionId":"42-1","commit":"abc","ref":"refs/heads/main","outcome":"published","endedAt":"2024-05-01T12:00:00Z","seconds":9.5,"built":1}`,

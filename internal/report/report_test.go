@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
@@ -40,6 +41,12 @@ func planned(name string, action plan.Action) plan.Service {
 		Platforms: []string{"linux/amd64", "linux/arm64"}, TagSet: tags.Set{Tags: []tags.Tag{{Name: "main", Kind: tags.Branch}, {Name: "sha-1234567"}}}}
 }
 
+// layers tells of a build that read the layers of other runs and kept its own.
+func layers() cache.Use {
+	return cache.Use{Policy: cache.Policy{Writes: "gha", Reads: []string{"gha", "registry"}, Mode: "max", Reason: "gha pays: <it> does"},
+		Tiers: []cache.Gave{{Tier: "gha", Hits: 1, Bytes: 5e6, Written: 2, Seconds: 1.5}, {Tier: "registry", Seconds: 0.1, Lost: "it could not be read: EOF"}}}
+}
+
 // judged is the result of a service that was built, tried out and judged.
 func judged(name string, change func(*verdict.Evidence)) publish.Result {
 	e := verdict.Evidence{Candidate: ref(name, "a"), Wanted: []string{"linux/amd64", "linux/arm64"}, Platforms: []verdict.Platform{
@@ -52,7 +59,7 @@ func judged(name string, change func(*verdict.Evidence)) publish.Result {
 		change(&e)
 	}
 	return publish.Result{Plan: planned(name, plan.Build), Evidence: e, Verdict: verdict.Judge(e, service.DefaultGates()),
-		Candidate: publish.Candidate{Image: registry.Image{Ref: e.Candidate}, Account: insight.Account{HitRate: 0.5, ContextBytes: 100,
+		Candidate: publish.Candidate{Image: registry.Image{Ref: e.Candidate}, Cache: layers(), Account: insight.Account{HitRate: 0.5, ContextBytes: 100,
 			PulledBytes: map[string]int64{"linux/amd64": 7}, Dependencies: 2, DependencyHitRate: 0.33333, FirstMiss: &insight.Miss{Instruction: "RUN make", Line: 2, Why: "changed"},
 			Advice: []insight.Advice{{Kind: "order", Line: 2, Text: "Move RUN make before COPY . .", Seconds: 2.34567}},
 			Steps:  []insight.Step{{Name: "[linux/amd64 1/2] RUN make", Seconds: 2.34567, Line: 2}, {Name: "[linux/arm64 1/2] RUN make", Cached: true}}}},
@@ -216,6 +223,7 @@ func TestSchemaIsStrict(t *testing.T) {
 
 func TestServiceOfAReport(t *testing.T) {
 	t.Parallel()
+	used := layers()
 	want := Service{
 		Name: "api", Image: "ghcr.io/octo/api", Action: "build", Reason: "changed since 1234567: api/main.go", Version: "main", Digest: sha("a"),
 		Platforms: []Platform{
@@ -226,7 +234,7 @@ func TestServiceOfAReport(t *testing.T) {
 		},
 		Verdict: Verdict{"approved", []string{}, []string{}}, Moved: []Moved{{"sha-1234567", "", sha("a"), ""}, {"main", sha("b"), sha("a"), ""}}, Kept: []Kept{},
 		Healthy: true, StartupSeconds: 1.235, PeakMemoryBytes: 64 << 20, CPUSeconds: 0.25, UnpackedBytes: 300e6, Route: "container address",
-		Seconds: map[string]float64{"build": 12.346, "judge": 3}, CacheHitRate: 0.5,
+		Seconds: map[string]float64{"build": 12.346, "judge": 3}, CacheHitRate: 0.5, Cache: &used,
 		Compared: []Figure{{Name: "startup", Unit: "seconds", Now: 1.235}, {Name: "peak memory", Unit: "bytes", Now: 64 << 20}, {Name: "size linux/amd64", Unit: "bytes", Now: 120e6},
 			{Name: "size linux/arm64", Unit: "bytes", Now: 110e6}, {Name: "findings", Unit: "count", Now: 2}, {Name: "build", Unit: "seconds", Now: 12.346}},
 		Steps:        []insight.Step{{Name: "[linux/amd64 1/2] RUN make", Seconds: 2.346, Line: 2}, {Name: "[linux/arm64 1/2] RUN make", Cached: true}},

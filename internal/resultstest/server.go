@@ -30,10 +30,13 @@ type Server struct {
 	http   *http.Server
 	public string // what signed addresses begin with
 
-	mu        sync.Mutex // held while a request is answered
-	artifacts map[string]*artifact
+	mu        sync.Mutex           // held while a request is answered
+	artifacts map[string]*artifact // and what the cache holds
+	entries   []*entry             // of the cache, the oldest first
+	quota     int
 	problems  []string
 	failures  []failure
+	broken    map[string]failure // by a part of the paths that are answered so
 }
 
 // A failure is an answer given in place of the true one.
@@ -64,6 +67,7 @@ func Start() *Server {
 	s.public = s.URL
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /twirp/github.actions.results.api.v1.ArtifactService/{method}", s.call)
+	mux.HandleFunc("POST /twirp/github.actions.results.api.v1.CacheService/{method}", s.cacheCall)
 	mux.HandleFunc("PUT /blobs/{name}", s.write)
 	mux.HandleFunc("GET /blobs/{name}", s.read)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -186,23 +190,46 @@ func (s *Server) Fail(n, status int, header http.Header, body string) {
 	}
 }
 
-// Forgive takes back what is left of Fail.
+// Break has every request whose path holds a part answered with a status, headers and a body.
+func (s *Server) Break(part string, status int, header http.Header, body string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken == nil {
+		s.broken = map[string]failure{}
+	}
+	s.broken[part] = failure{status, header.Clone(), body}
+}
+
+// Forgive takes back what is left of Fail, and Break.
 func (s *Server) Forgive() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failures = nil
+	s.failures, s.broken = nil, nil
+}
+
+// failure is what a request is answered in place of the true answer.
+func (s *Server) failure(r *http.Request) (f failure, ok bool) {
+	for part, f := range s.broken {
+		if strings.Contains(r.URL.Path, part) {
+			return f, true
+		}
+	}
+	if len(s.failures) == 0 {
+		return f, false
+	}
+	f, s.failures = s.failures[0], s.failures[1:]
+	return f, true
 }
 
 func (s *Server) failing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock() // one request at a time is enough for tests
-		if len(s.failures) == 0 {
+		f, ok := s.failure(r)
+		if !ok {
 			next.ServeHTTP(w, r)
 			return
 		}
-		f := s.failures[0]
-		s.failures = s.failures[1:]
 		maps.Copy(w.Header(), f.header)
 		w.WriteHeader(f.status)
 		_, _ = io.WriteString(w, f.body)
@@ -315,10 +342,12 @@ func (s *Server) signed(name, right string) string {
 	return s.public + "blobs/" + url.PathEscape(name) + "?sig=" + Signature + "&sp=" + right
 }
 
-// write takes blocks, and the list that makes a blob of them.
+// write takes a blob as a whole, or blocks and the list that makes a blob of them.
+// https://learn.microsoft.com/en-us/rest/api/storageservices/put-blob
 func (s *Server) write(w http.ResponseWriter, r *http.Request) {
 	a, query := s.artifacts[r.PathValue("name")], r.URL.Query()
 	data, err := io.ReadAll(r.Body)
+	w.Header().Set("x-ms-request-id", "1")
 	switch {
 	case err != nil || a == nil || query.Get("sig") != Signature || query.Get("sp") != "w" || r.Header.Get("Authorization") != "":
 		s.refuse(w, r, http.StatusForbidden, "permission_denied", "the signature is not right, or a token came along")
@@ -326,24 +355,33 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request) {
 		a.blocks[query.Get("blockid")] = data
 		w.WriteHeader(http.StatusCreated)
 	case query.Get("comp") == "blocklist":
-		var list struct {
-			Latest []string
-		}
-		err := xml.Unmarshal(data, &list)
-		a.archive = nil
-		for _, id := range list.Latest {
-			a.archive = append(a.archive, a.blocks[id]...)
-		}
-		if err != nil || len(a.archive) == 0 {
-			s.refuse(w, r, http.StatusBadRequest, "invalid_argument", "the list of blocks gives no blob")
-			return
-		}
+		s.assemble(w, r, a, data)
+	case query.Get("comp") == "" && r.Header.Get("x-ms-blob-type") == "BlockBlob" && a.job == "":
+		a.archive = data
 		w.WriteHeader(http.StatusCreated)
 	default:
 		s.refuse(w, r, http.StatusBadRequest, "invalid_argument", "only blocks are taken")
 	}
 }
 
+func (s *Server) assemble(w http.ResponseWriter, r *http.Request, a *artifact, data []byte) {
+	var list struct {
+		Latest []string
+	}
+	err := xml.Unmarshal(data, &list)
+	a.archive = nil
+	for _, id := range list.Latest {
+		a.archive = append(a.archive, a.blocks[id]...)
+	}
+	if err != nil || len(a.archive) == 0 {
+		s.refuse(w, r, http.StatusBadRequest, "invalid_argument", "the list of blocks gives no blob")
+		return
+	}
+	w.WriteHeader(http.StatusCreated)
+}
+
+// read gives a blob, or what x-ms-range asks for of it.
+// https://learn.microsoft.com/en-us/rest/api/storageservices/get-blob
 func (s *Server) read(w http.ResponseWriter, r *http.Request) {
 	a, query := s.artifacts[r.PathValue("name")], r.URL.Query()
 	if a == nil || query.Get("sig") != Signature || query.Get("sp") != "r" || r.Header.Get("Authorization") != "" {
@@ -351,5 +389,9 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/zip")
-	_, _ = w.Write(a.archive)
+	w.Header().Set("x-ms-request-id", "1")
+	if asked := r.Header.Get("x-ms-range"); asked != "" {
+		r.Header.Set("Range", asked)
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.archive))
 }

@@ -5,6 +5,8 @@
 {
   openapi, info: {title: .info.title, version: .info.version},
   paths: {
+    "/repos/{owner}/{repo}/actions/cache/usage": (.paths["/repos/{owner}/{repo}/actions/cache/usage"] | {get}),
+    "/repos/{owner}/{repo}/actions/cache/storage-limit": (.paths["/repos/{owner}/{repo}/actions/cache/storage-limit"] | {get}),
     "/repos/{owner}/{repo}/code-scanning/sarifs": (.paths["/repos/{owner}/{repo}/code-scanning/sarifs"] | {post}),
     "/repos/{owner}/{repo}/code-scanning/sarifs/{sarif_id}": (.paths["/repos/{owner}/{repo}/code-scanning/sarifs/{sarif_id}"] | {get}),
     "/repos/{owner}/{repo}/commits/{ref}": (.paths["/repos/{owner}/{repo}/commits/{ref}"] | {get}),

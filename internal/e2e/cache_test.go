@@ -1,0 +1,319 @@
+package e2e
+
+import (
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/resultstest"
+	"github.com/org/ghcr-publish/internal/sample"
+)
+
+// A tiered world builds one service, each time with a builder that has no layers of its own.
+type tiered struct {
+	*world
+	results *resultstest.Server
+	n       int
+}
+
+func newTiered(t *testing.T) *tiered {
+	w := &tiered{world: newWorld(t), results: resultstest.Start()}
+	t.Cleanup(w.results.Close)
+	w.grant(resultstest.Permission{Scope: "refs/heads/main", Permission: 3})
+	return w
+}
+
+// grant gives the runner's token these rights.
+func (w *tiered) grant(permissions ...resultstest.Permission) {
+	token := w.results.CacheToken("run", "job", permissions...)
+	w.env = []string{"ACTIONS_RESULTS_URL=" + w.results.URL, "ACTIONS_RUNTIME_TOKEN=" + token}
+	w.secrets = []string{strings.Split(token, ".")[1], resultstest.Signature}
+}
+
+// change builds auth once more, changed where its dependencies are not, with a new builder.
+func (w *tiered) change(more ...string) report.Service {
+	w.t.Helper()
+	w.n++
+	w.commit("change", map[string]string{"auth/www/auth/n": fmt.Sprint(w.n)})
+	fresh := fmt.Sprintf("%s-cache-%d", builder, w.n)
+	defer func() {
+		if err := removeBuilder(fresh); err != nil {
+			w.t.Error(err)
+		}
+	}()
+	o := w.mustPublish(report.ExitDone, append([]string{"--only", "auth", "--builder", fresh}, more...)...)
+	for line := range strings.Lines(o.log) {
+		if !strings.HasPrefix(line, "::add-mask::") && w.leaks([]byte(line)) {
+			w.t.Errorf("the log holds a token: %s", line)
+		}
+	}
+	s := o.Services[0]
+	if w.tags("auth")["main"] != s.Digest || s.Digest == "" {
+		w.t.Errorf("main is not %s\n%s", s.Digest, o.log)
+	}
+	if s.Cache == nil {
+		w.t.Fatalf("nothing is told of the cache\n%s", o.log)
+	}
+	w.t.Logf("%s; notices %q", s.Cache, o.Notices)
+	s.Verdict.Notes = o.Notices
+	return s
+}
+
+// cachedDependencies counts the platforms whose dependencies were not built anew.
+func cachedDependencies(s report.Service) (n int) {
+	for _, step := range s.Steps {
+		if strings.Contains(step.Name, "RUN set -e; while read") && step.Cached {
+			n++
+		}
+	}
+	return n
+}
+
+// TestTiersGiveLayersToANewBuilder keeps layers in each tier, with BuildKit itself as its client, takes the builder away with all it has,
+// and finds the layers in the tier.
+func TestTiersGiveLayersToANewBuilder(t *testing.T) {
+	for _, tier := range []string{"gha", "registry", "local"} {
+		t.Run(tier, func(t *testing.T) {
+			w := newTiered(t)
+			watch := watchArguments(w.world)
+			arguments := []string{"--cache", tier, "--cache-dir", filepath.Join(t.TempDir(), "layers")}
+			first := w.change(arguments...)
+			if n := cachedDependencies(first); n != 0 || first.Cache.Writes != tier || first.Cache.Tiers[0].Written == 0 || first.Cache.Tiers[0].Hits != 0 {
+				t.Errorf("first: %d of its dependencies were cached, %+v", n, first.Cache)
+			}
+			second := w.change(arguments...)
+			gave := second.Cache.Tiers[0]
+			if n := cachedDependencies(second); n != len(platforms) || gave.Hits < len(platforms) || gave.Bytes == 0 || gave.Seconds <= 0 || gave.Lost != "" {
+				t.Errorf("second: %d of its dependencies were cached, %+v", n, second.Cache)
+			}
+			if len(second.Verdict.Notes) > 1 { // one says that nothing is signed
+				t.Errorf("notices %q", second.Verdict.Notes)
+			}
+			if third := w.change("--cache", "off"); cachedDependencies(third) != 0 || len(third.Cache.Tiers) != 0 {
+				t.Errorf("off: %+v", third.Cache)
+			}
+			if seen := watch(); seen != "" {
+				t.Errorf("a token was among the arguments of %s", seen)
+			}
+			w.searchFiles(w.temp)
+			w.searchRegistry()
+			if problems := w.results.Problems(); len(problems) > 0 {
+				t.Errorf("the results service refused %q", problems)
+			}
+			if at := w.tags("auth"); len(at) != 4 { // main and one for each commit
+				t.Errorf("tags %v", at)
+			}
+			if cached := w.results.Cached("refs/heads/main"); (len(cached) > 0) != (tier == "gha") {
+				t.Errorf("the cache of GitHub Actions holds %q", cached)
+			}
+		})
+	}
+}
+
+// TestPullRequestReadsTheCacheAlone has a pull request find the default branch's layers, in both tiers, and keep none.
+func TestPullRequestReadsTheCacheAlone(t *testing.T) {
+	for _, tier := range []string{"gha", "registry"} {
+		t.Run(tier, func(t *testing.T) {
+			w := newTiered(t)
+			w.change("--cache", tier)
+			before := w.results.Cached("refs/pull/7/merge")
+			written := len(hub.of(w.owner))
+			w.grant(resultstest.Permission{Scope: "refs/pull/7/merge", Permission: 3}, resultstest.Permission{Scope: "refs/heads/main", Permission: 1})
+			s := w.pullRequest("--cache", tier)
+			if n := cachedDependencies(s); n != len(platforms) || s.Cache.Writes != "off" || s.Cache.Tiers[0].Hits == 0 {
+				t.Errorf("%d of its dependencies were cached, %+v", n, s.Cache)
+			}
+			if after := w.results.Cached("refs/pull/7/merge"); len(before)+len(after) > 0 {
+				t.Errorf("it kept %q", after)
+			}
+			for _, q := range hub.of(w.owner)[written:] {
+				if q.method != http.MethodGet && q.method != http.MethodHead {
+					t.Errorf("the registry was written to: %+v", q)
+				}
+			}
+		})
+	}
+}
+
+// TestBrokenActionsCache breaks the results service in each way that it breaks, and publishes all the same.
+func TestBrokenActionsCache(t *testing.T) {
+	const calls, blobs = "CacheService", "/blobs/"
+	cases := []struct {
+		name string
+		do   func(w *tiered)
+		lost string // part of a notice; empty where nothing is lost that was not known beforehand
+	}{
+		{"errors", func(w *tiered) { w.results.Break(calls, 500, nil, "") }, "it could not be read: "},
+		{"errors where layers are written", func(w *tiered) { w.results.Break("CreateCacheEntry", 500, nil, "") }, "nothing was written: "},
+		{"too many requests", func(w *tiered) { w.results.Break("CreateCacheEntry", 429, http.Header{"Retry-After": {"600"}}, "") }, "429"},
+		{"too many requests for a moment", func(w *tiered) { w.results.Fail(2, 429, http.Header{"Retry-After": {"1"}}, "") }, ""},
+		{"quota exceeded", func(w *tiered) { w.results.Quota(1) }, "the repository has reached its cache storage limit"},
+		{"quota exceeded where blobs are written", func(w *tiered) {
+			w.results.Break(blobs, 403, nil, "<?xml version=\"1.0\"?><Error><Code>InsufficientAccountPermissions</Code></Error>")
+		}, "the cache in gha was of no use"},
+		{"a token that may only read", func(w *tiered) { w.grant(resultstest.Permission{Scope: "refs/heads/main", Permission: 1}) }, ""},
+		{"layers that were evicted", func(w *tiered) { w.results.Evict("buildkit-blob-") }, ""},
+		{"unreachable", func(w *tiered) { w.results.Close() }, "connection refused"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			w := newTiered(t)
+			w.change("--cache", "gha")
+			c.do(w)
+			begun := time.Now()
+			s := w.change("--cache", "gha")
+			t.Logf("it took %.1f s", time.Since(begun).Seconds())
+			notices := strings.Join(s.Verdict.Notes, "\n")
+			if lost := strings.Contains(notices, "the cache in gha was of no use"); lost != (c.lost != "") || !strings.Contains(notices, c.lost) {
+				t.Errorf("notices %q", notices)
+			}
+			if c.name != "layers that were evicted" && c.lost == "" && cachedDependencies(s) != len(platforms) {
+				t.Errorf("nothing was read: %+v", s.Cache)
+			}
+		})
+	}
+}
+
+// damage changes the files of a folder that are of a size, between the one and the other number of bytes.
+func damage(t *testing.T, folder string, least, most int64, how func(path string) error) {
+	t.Helper()
+	n := 0
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !strings.Contains(path, "/blobs/sha256/") || !entry.Type().IsRegular() {
+			return err
+		}
+		if info, err := entry.Info(); err != nil || info.Size() < least || info.Size() > most {
+			return err
+		}
+		n++
+		return how(path)
+	})
+	if err != nil || n == 0 {
+		t.Fatalf("%d files were damaged: %v", n, err)
+	}
+}
+
+// TestBrokenLocalCache has layers that are listed and not there, cut short, or others, or a folder that is none. What is damaged is
+// replaced, so that it is of use the next time.
+func TestBrokenLocalCache(t *testing.T) {
+	const all, dependencies = 1 << 30, 200_000
+	cases := map[string]func(t *testing.T, dir string){
+		"gone": func(t *testing.T, dir string) { damage(t, dir, 10_000, all, os.Remove) },
+		"cut short": func(t *testing.T, dir string) {
+			damage(t, dir, 10_000, all, func(path string) error { return os.Truncate(path, 5000) })
+		},
+		"altered": func(t *testing.T, dir string) {
+			damage(t, dir, 10_000, dependencies, func(path string) error {
+				info, err := os.Stat(path)
+				if err != nil {
+					return err
+				}
+				return os.WriteFile(path, make([]byte, info.Size()), 0o644)
+			})
+		},
+		"no folder": func(t *testing.T, dir string) {
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(dir, nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	for name, spoil := range cases {
+		t.Run(name, func(t *testing.T) {
+			w := newTiered(t)
+			dir := filepath.Join(t.TempDir(), "layers")
+			w.change("--cache", "local", "--cache-dir", dir)
+			spoil(t, dir)
+			s := w.change("--cache", "local", "--cache-dir", dir)
+			// BuildKit itself builds anew what is not what its digest says.
+			if notices := strings.Join(s.Verdict.Notes, "\n"); strings.Contains(notices, "the cache in local was of no use") == (name == "altered") {
+				t.Errorf("notices %q", notices)
+			}
+			if again := w.change("--cache", "local", "--cache-dir", dir); (name == "gone" || name == "cut short") && cachedDependencies(again) != len(platforms) {
+				t.Errorf("it is of no use for good: %+v", again.Cache)
+			}
+		})
+	}
+}
+
+// TestBrokenRegistryCache has the registry refuse what concerns layers alone: where they are written, and where they are read.
+func TestBrokenRegistryCache(t *testing.T) {
+	cases := []struct {
+		name    string
+		status  int
+		methods []string
+		lost    string
+	}{
+		{"errors", 500, []string{http.MethodPut}, "nothing was written: "},
+		{"too many requests", 429, []string{http.MethodPut}, "nothing was written: "},
+		{"quota exceeded", 403, []string{http.MethodPut}, "nothing was written: "},
+		{"errors where layers are read", 500, []string{http.MethodGet, http.MethodHead}, "it could not be read: "},
+		{"too many requests where layers are read", 429, []string{http.MethodGet, http.MethodHead}, "it could not be read: "},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			w := newTiered(t)
+			w.registry = newRefusing(t, "http://"+hub.addr, func(r *http.Request) int {
+				if strings.Contains(r.URL.Path, "/manifests/ghcr-publish-cache-") && slices.Contains(c.methods, r.Method) {
+					return c.status
+				}
+				return 0
+			})
+			s := w.change("--cache", "registry")
+			if notices := strings.Join(s.Verdict.Notes, "\n"); !strings.Contains(notices, "the cache in registry was of no use: "+c.lost) {
+				t.Errorf("notices %q", notices)
+			}
+		})
+	}
+}
+
+// newRefusing stands before a registry and answers with a status what it is to refuse. It returns its host.
+func newRefusing(t *testing.T, behind string, refused func(*http.Request) int) string {
+	t.Helper()
+	target, err := url.Parse(behind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if status := refused(r); status != 0 {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(status)
+			fmt.Fprintln(w, `{"errors":[{"code":"DENIED","message":"not now"}]}`)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+// pullRequest builds auth for a pull request from this repository, with a new builder.
+func (w *tiered) pullRequest(more ...string) report.Service {
+	w.t.Helper()
+	w.n++
+	fresh := fmt.Sprintf("%s-cache-%d", builder, w.n)
+	defer func() {
+		if err := removeBuilder(fresh); err != nil {
+			w.t.Error(err)
+		}
+	}()
+	w.commit("change", map[string]string{"auth/www/auth/n": "of a pull request"})
+	o := w.publish(sample.Job{Event: "pull_request", Ref: "refs/pull/7/merge"}, append([]string{"--only", "auth", "--builder", fresh}, more...)...)
+	if o.code != report.ExitDone || o.Services[0].Cache == nil {
+		w.t.Fatalf("exit code %d\n%s", o.code, o.log)
+	}
+	return o.Services[0]
+}
