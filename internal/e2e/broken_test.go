@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -113,6 +114,30 @@ func TestExpectations(t *testing.T) {
 	for i, s := range o.Services {
 		if reasons := strings.Join(s.Verdict.Reasons, "\n"); reasons != want[i] || (len(s.Moved) == 1) != (want[i] == "") {
 			t.Errorf("%s: %q, want %q; moved %v", s.Name, reasons, want[i], s.Moved)
+		}
+	}
+}
+
+// TestBounds starts images as they would run in production: with no more processes than they may have, and no way to further privileges.
+func TestBounds(t *testing.T) {
+	w := newWorld(t)
+	service := func(name, command string, more map[string]any) map[string]any {
+		s := map[string]any{"name": name, "port": 8080, "context": "auth", "dockerfile_inline": "FROM busybox\nUSER 65534:65534\nCMD [\"sh\", \"-c\", \"" + command + " && exec httpd -f -p 8080\"]\n"}
+		maps.Copy(s, more)
+		return s
+	}
+	const forks, strict = "for i in 1 2 3 4 5; do sleep 60 & done; true", "grep -q 'NoNewPrivs:.*1' /proc/self/status"
+	config, err := json.Marshal(map[string]any{"platforms": []string{"linux/amd64"}, "promote": "per-service", "tags": "type=sha", "services": []any{
+		service("few", forks, map[string]any{"resources": map[string]any{"limits": map[string]any{"pids": 4}}}), service("many", forks, nil),
+		service("strict", strict, nil), service("lax", strict, map[string]any{"new_privileges": true})}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.commit("bounds", map[string]string{".github/ghcr-publish.yml": string(config)})
+	o := w.mustPublish(report.ExitRefused)
+	for i, want := range []string{"refused", "approved", "approved", "refused"} {
+		if s := o.Services[i]; s.Verdict.Outcome != want || (len(s.Moved) == 1) != (want == "approved") {
+			t.Errorf("%s is %s %q, want %s; its log %q", s.Name, s.Verdict.Outcome, s.Verdict.Reasons, want, s.Log)
 		}
 	}
 }

@@ -50,7 +50,8 @@ func (e *Engine) Place(ctx context.Context, hostname string) (Place, error) {
 		return place, nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(got.Container.NetworkSettings.Networks)) {
-		if !slices.Contains([]string{"bridge", "host", "none"}, name) {
+		// Nor is a network meant that another run in this container has made, or has left.
+		if !slices.Contains([]string{"bridge", "host", "none"}, name) && !strings.HasPrefix(name, lastName) {
 			place.Network = name
 			break
 		}

@@ -15,7 +15,7 @@ func TestPlace(t *testing.T) {
 	t.Parallel()
 	e, f := start(t)
 	id := func(digit string) string { return strings.Repeat(digit, 12) }
-	networks := map[string]string{id("a"): `{"bridge": {}}`, id("b"): `{"github_network_x": {}}`, id("c"): `{"bridge": {}, "other": {}}`}
+	networks := map[string]string{id("a"): `{"bridge": {}}`, id("b"): `{"github_network_x": {}}`, id("c"): `{"bridge": {}, "other": {}}`, id("e"): `{"bridge": {}, "zz-ghcr-publish-abc": {}}`}
 	f.instead = func(w http.ResponseWriter, r *http.Request) bool {
 		for container, names := range networks {
 			if strings.HasSuffix(r.URL.Path, "/containers/"+container+"/json") {
@@ -25,7 +25,7 @@ func TestPlace(t *testing.T) {
 		}
 		return false
 	}
-	for hostname, want := range map[string]Place{id("a"): {id("a"), ""}, id("b"): {id("b"), "github_network_x"}, id("c"): {id("c"), "other"},
+	for hostname, want := range map[string]Place{id("a"): {id("a"), ""}, id("b"): {id("b"), "github_network_x"}, id("c"): {id("c"), "other"}, id("e"): {id("e"), ""},
 		id("d"): {}, "laptop": {}, "": {}} {
 		if got, err := e.Place(t.Context(), hostname); got != want || err != nil {
 			t.Errorf("Place(%q) = %+v, %v; want %+v", hostname, got, err, want)

@@ -1,8 +1,10 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -69,10 +71,7 @@ func (c *company) start(ctx context.Context, def service.Peer) error {
 	if h := def.Healthcheck; h != nil && len(h.Test) > 0 {
 		checked = h.Test[0] != "NONE"
 	}
-	port := def.Port
-	if port == 0 {
-		port = info.Port
-	}
+	port := cmp.Or(def.Port, info.Port)
 	begun := time.Now()
 	// Where images are tried out it can be reached from here; under its name it is known in the peers' network alone.
 	at := p.networks()
@@ -125,7 +124,8 @@ func (p *peer) last(ctx context.Context, err error) (said string, log []string) 
 func (c *company) fallen(ctx context.Context) (said string, log []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
 	defer cancel()
-	for name, p := range c.peers {
+	for _, name := range slices.Sorted(maps.Keys(c.peers)) {
+		p := c.peers[name]
 		state, err := p.container.State(ctx)
 		if err != nil || state.Running || p.service.RunOnce != nil {
 			continue
