@@ -444,6 +444,60 @@ func TestNetworks(t *testing.T) {
 	checkNoProblems(t, s)
 }
 
+// A container joins further networks, where others find it under its aliases as long as it runs.
+func TestJoining(t *testing.T) {
+	t.Parallel()
+	s, api := start(t, Behaviour{})
+	ctx := t.Context()
+	for name, labels := range map[string]map[string]string{"own": {label: "1"}, "other": nil} {
+		if _, err := api.NetworkCreate(ctx, name, client.NetworkCreateOptions{Labels: labels}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := api.NetworkList(ctx, client.NetworkListOptions{Filters: client.Filters{}.Add("label", label)}); err != nil || len(got.Items) != 1 || got.Items[0].Name != "own" {
+		t.Errorf("networks with the label: %+v, %v", got.Items, err)
+	}
+	id := run(t, api)
+	join := func() error {
+		_, err := api.NetworkConnect(ctx, "own", client.NetworkConnectOptions{Container: id, EndpointConfig: &network.EndpointSettings{Aliases: []string{"db"}}})
+		return err
+	}
+	if err := join(); err != nil {
+		t.Fatal(err)
+	}
+	if err := join(); err == nil {
+		t.Error("a container joined a network twice")
+	}
+	if got, err := api.NetworkInspect(ctx, "own", client.NetworkInspectOptions{}); err != nil || got.Network.Containers[id].Name == "" {
+		t.Errorf("in the network are %+v, %v", got.Network.Containers, err)
+	}
+	s.Behave("needs", Behaviour{Needs: "db"})
+	pull(t, api, "needs:1")
+	for name, runs := range map[string]bool{"own": true, "other": false} {
+		c, err := api.ContainerCreate(ctx, client.ContainerCreateOptions{Image: "needs:1", HostConfig: &container.HostConfig{NetworkMode: container.NetworkMode(name)}})
+		if err == nil {
+			_, err = api.ContainerStart(ctx, c.ID, client.ContainerStartOptions{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if runs {
+			time.Sleep(moment)
+			if !inspect(t, api, c.ID).State.Running {
+				t.Error("the name was not found in the network")
+			}
+			continue
+		}
+		eventually(t, "running without the name", false, func() bool { return inspect(t, api, c.ID).State.Running })
+	}
+	for i, refused := range []bool{false, true} {
+		if _, err := api.NetworkDisconnect(ctx, "own", client.NetworkDisconnectOptions{Container: id}); (err != nil) != refused {
+			t.Errorf("leaving the network, %d: %v", i, err)
+		}
+	}
+	checkNoProblems(t, s)
+}
+
 func TestExec(t *testing.T) {
 	t.Parallel()
 	s, api := start(t, Behaviour{Exec: func(argv []string) (int, string) { return len(argv), strings.Join(argv, " ") + "\n" }})
