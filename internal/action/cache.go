@@ -90,6 +90,9 @@ func (j job) actionsCache(p Process) cache.Grant {
 		return cache.Grant{Why: fmt.Sprintf("the runner offers no cache of GitHub Actions: %v", err)}
 	}
 	grant := cache.Grant{Read: access.Read, Why: j.untrusted()}
+	if j.Event.Runner == "self-hosted" || j.Config.Builder != "" || len(j.Config.Builders) > 0 {
+		grant.Asked = "a builder that outlives the job could keep the runner's token, so the cache of GitHub Actions must be asked for"
+	}
 	if grant.Why == "" && !slices.Contains(access.Write, j.Event.Ref) {
 		grant.Why = "this run's token may not write to the cache of GitHub Actions"
 	}
@@ -204,7 +207,24 @@ func (s *session) cacheVariables(policy cache.Policy) []string {
 	}
 	token := s.process.Getenv("ACTIONS_RUNTIME_TOKEN")
 	s.log.Mask(token)
+	s.mu.Lock()
+	s.gaveToken = true
+	s.mu.Unlock()
 	return []string{"ACTIONS_RUNTIME_TOKEN=" + token, "ACTIONS_CACHE_SERVICE_V2=true"}
+}
+
+// forgetTime bounds the cleaning up.
+const forgetTime = 10 * time.Second
+
+// forgetBuilds has the builder forget the run's builds: its history would tell the runner's token, with which they read the cache.
+func (s *session) forgetBuilds() error {
+	refs := buildx.Refs(filepath.Join(s.private.path, "buildx"), s.builder)
+	if !s.gaveToken || len(refs) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
+	defer cancel()
+	return s.buildx.Forget(ctx, s.builder, refs)
 }
 
 // usedCache tells what came of a policy. What was lost is for a person to know.

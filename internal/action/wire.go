@@ -56,10 +56,11 @@ type session struct {
 	usual      map[string]verdict.History // of each service, as the memory has it
 	found      map[string]map[string]int  // how many findings each of its images had, by digest, likewise
 
-	mu       sync.Mutex
-	loaded   []string       // images that this run put into the engine
-	sigstore *sign.Instance // that certifies; nil until it is needed
-	notices  []string       // of what was let be, for a person
+	mu        sync.Mutex
+	loaded    []string       // images that this run put into the engine
+	sigstore  *sign.Instance // that certifies; nil until it is needed
+	notices   []string       // of what was let be, for a person
+	gaveToken bool           // builds got the runner's token, for the cache
 }
 
 func (j job) registryClient() *registry.Client {
@@ -123,6 +124,7 @@ func (s *session) Close() (notices []string) {
 	if s.network != nil {
 		note(s.network.Remove())
 	}
+	note(s.forgetBuilds())
 	note(s.memory.putBack())
 	note(s.private.Close())
 	return notices

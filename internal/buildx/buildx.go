@@ -146,6 +146,24 @@ func (c *Client) build(ctx context.Context, b Build, progress *Progress) error {
 	return nil
 }
 
+// Refs lists the builds that buildx, with its state in a folder, has asked a builder for.
+func Refs(state, builder string) []string {
+	files, _ := filepath.Glob(filepath.Join(state, "refs", builder, "*", "*"))
+	refs := make([]string, len(files))
+	for i, file := range files {
+		refs[i] = filepath.Base(file)
+	}
+	return refs
+}
+
+// Forget has a builder forget builds. What it keeps of one holds all that it was asked with, secrets of caches too.
+func (c *Client) Forget(ctx context.Context, builder string, refs []string) error {
+	if _, err := c.run(ctx, append([]string{"history", "rm", "--builder", builder}, refs...)...); err != nil {
+		return fmt.Errorf("having builder %s forget its builds: %w", builder, err)
+	}
+	return nil
+}
+
 // readDigest reads the index's digest from buildx's metadata file.
 func readDigest(file string) (string, error) {
 	data, err := os.ReadFile(file)

@@ -14,6 +14,7 @@ import (
 type Grant struct {
 	Read, Write bool
 	Why         string // why it may not write
+	Asked       string // why it is used only where the configuration names it; empty if it need not be
 }
 
 // A Run is what there is to choose from.
@@ -43,8 +44,11 @@ func (r Run) Choose(wanted string, known map[string]Worth) Policy {
 	case service.CacheAuto:
 		return r.auto(known)
 	}
-	p := Policy{Writes: service.CacheOff, Reads: r.readable(wanted), Reason: "the configuration says " + wanted}
-	if grant := r.Grants[wanted]; !grant.Write {
+	p, grant := Policy{Writes: service.CacheOff, Reads: []string{}, Reason: "the configuration says " + wanted}, r.Grants[wanted]
+	if grant.Read {
+		p.Reads = append(p.Reads, wanted)
+	}
+	if !grant.Write {
 		p.Reason += ", and " + grant.Why
 		return p
 	}
@@ -53,10 +57,16 @@ func (r Run) Choose(wanted string, known map[string]Worth) Policy {
 
 // auto reads from every tier there is and writes to the best of them.
 func (r Run) auto(known map[string]Worth) Policy {
-	p := Policy{Writes: service.CacheOff, Reads: r.readable(tiers[:]...)}
+	p := Policy{Writes: service.CacheOff, Reads: []string{}}
 	var open, lost []string
 	for _, tier := range tiers {
-		switch grant, worth := r.Grants[tier], known[tier]; {
+		grant, worth := r.Grants[tier], known[tier]
+		if grant.Read && grant.Asked == "" {
+			p.Reads = append(p.Reads, tier)
+		}
+		switch {
+		case grant.Asked != "":
+			lost = append(lost, grant.Asked)
 		case !grant.Write:
 			lost = append(lost, grant.Why)
 		case worth.proven() && worth.Saved < worth.Spent:
@@ -95,14 +105,4 @@ func (r Run) writing(p Policy, tier string) Policy {
 		p.Reads = slices.Insert(slices.Delete(p.Reads, i, i+1), 0, tier)
 	}
 	return p
-}
-
-func (r Run) readable(wanted ...string) []string {
-	reads := []string{}
-	for _, tier := range wanted {
-		if r.Grants[tier].Read {
-			reads = append(reads, tier)
-		}
-	}
-	return reads
 }

@@ -58,6 +58,9 @@ func (w *tiered) change(more ...string) report.Service {
 		}
 	}
 	s := o.Services[0]
+	if s.Cache != nil && slices.Contains(s.Cache.Reads, "gha") {
+		w.checkForgotten(fresh)
+	}
 	if w.tags("auth")["main"] != s.Digest || s.Digest == "" {
 		w.t.Errorf("main is not %s\n%s", s.Digest, o.log)
 	}
@@ -67,6 +70,18 @@ func (w *tiered) change(more ...string) report.Service {
 	w.t.Logf("%s; notices %q", s.Cache, o.Notices)
 	s.Verdict.Notes = o.Notices
 	return s
+}
+
+// checkForgotten looks for builds in a builder's history, which would tell the runner's token.
+func (w *tiered) checkForgotten(builder string) {
+	w.t.Helper()
+	if _, err := runBuildx(w.t.Context(), "create", "--name", builder, "--driver", "docker-container"); err != nil && !strings.Contains(err.Error(), "existing instance") {
+		w.t.Fatal(err)
+	}
+	out, err := runBuildx(w.t.Context(), "history", "ls", "--builder", builder, "--format", "{{.Ref}}")
+	if err != nil || strings.TrimSpace(string(out)) != "" {
+		w.t.Errorf("the builder remembers %s, %v", out, err)
+	}
 }
 
 // cachedDependencies counts the platforms whose dependencies were not built anew.
