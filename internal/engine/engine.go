@@ -70,10 +70,11 @@ func (e *Engine) Platform(ctx context.Context) (string, error) {
 type Credentials struct{ Host, Username, Password string }
 
 // Pull brings an image into the engine's store. The reference may be a tag or a digest. Unless the registry knows of no such
-// image, or refuses it, a failure is tried again.
+// image, or refuses it, a failure is tried again. Of the registry that the login is for a refusal is not believed at once: its
+// token may have expired in the midst of the pull.
 func (e *Engine) Pull(ctx context.Context, image, platform string, login Credentials) error {
 	err := e.pull(ctx, image, platform, login)
-	for try := 0; err != nil && try < pulls && !isFinal(err); try++ {
+	for try := 0; err != nil && try < pulls && !isFinal(err, login.isFor(image)); try++ {
 		select {
 		case <-ctx.Done():
 			return err
@@ -87,9 +88,16 @@ func (e *Engine) Pull(ctx context.Context, image, platform string, login Credent
 // pulls is how often a failed pull is repeated.
 const pulls = 3
 
-func isFinal(err error) bool {
-	return errdefs.IsNotFound(err) || errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err) || errdefs.IsInvalidArgument(err) ||
-		strings.Contains(err.Error(), "unauthorized") || strings.Contains(err.Error(), "denied") || strings.Contains(err.Error(), "manifest unknown")
+// isFor reports whether an image is of the registry that the login is for.
+func (c Credentials) isFor(image string) bool {
+	return c.Password != "" && strings.HasPrefix(image, c.Host+"/")
+}
+
+func isFinal(err error, known bool) bool {
+	if errdefs.IsNotFound(err) || errdefs.IsInvalidArgument(err) || strings.Contains(err.Error(), "manifest unknown") {
+		return true
+	}
+	return !known && (errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err) || strings.Contains(err.Error(), "unauthorized") || strings.Contains(err.Error(), "denied"))
 }
 
 func (e *Engine) pull(ctx context.Context, image, platform string, login Credentials) error {
@@ -101,7 +109,7 @@ func (e *Engine) pull(ctx context.Context, image, platform string, login Credent
 		}
 		options.Platforms = []ocispec.Platform{*p}
 	}
-	if login.Password != "" && strings.HasPrefix(image, login.Host+"/") {
+	if login.isFor(image) {
 		auth, err := authconfig.Encode(registry.AuthConfig{Username: login.Username, Password: login.Password, ServerAddress: login.Host})
 		if err != nil {
 			return fmt.Errorf("pulling %s: %w", image, err)

@@ -704,3 +704,29 @@ func TestFirstPort(t *testing.T) {
 		}
 	}
 }
+
+// TestPullBelievesNoRefusalOfAKnownRegistryAtOnce, since a token may have expired meanwhile; of any other it does.
+func TestPullBelievesNoRefusalOfAKnownRegistryAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, said := range []string{"unauthorized", "denied: denied"} {
+		for login, asked := range map[Credentials]int{{Host: "ghcr.io", Username: "mona", Password: "hunter2"}: 2, {Host: "other.example", Username: "mona", Password: "hunter2"}: 1, {}: 1} {
+			e, f := start(t)
+			n := 0
+			f.instead = func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.HasSuffix(r.URL.Path, "/images/create") {
+					return false
+				}
+				if n++; n > 1 {
+					return false
+				}
+				w.WriteHeader(http.StatusInternalServerError)
+				fmt.Fprintf(w, `{"message": %q}`, said)
+				return true
+			}
+			err := e.Pull(t.Context(), image, "", login)
+			if (err == nil) != (asked == 2) || n != asked {
+				t.Errorf("%s of %q: %v after %d requests, want %d", said, login.Host, err, n, asked)
+			}
+		}
+	}
+}
