@@ -154,6 +154,7 @@ func (s *session) build(ctx context.Context, service plan.Service, bases map[str
 	if err != nil {
 		return publish.Candidate{}, err
 	}
+	s.check(ctx, service, request)
 	policy := s.chooseCache(service.Definition)
 	s.withCache(&request, service, policy)
 	digest, err := s.builderFor(service.Definition, policy).Build(ctx, request, progress)
@@ -198,6 +199,7 @@ func (s *session) buildLocal(ctx context.Context, service plan.Service, bases ma
 			return made, err
 		}
 		request.Platforms, request.Layout = []string{platform}, filepath.Join(s.private.path, "layouts", name)
+		s.check(ctx, service, request)
 		if err := os.MkdirAll(request.Layout, 0o700); err != nil {
 			return made, fmt.Errorf("building: %w", err)
 		}

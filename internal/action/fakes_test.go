@@ -64,6 +64,10 @@ func option(name string) []string {
 // FAIL fails, BIG makes a large layer, ROOT runs as root, FULL has no room for a cache, GONE has layers that cannot be read.
 // Without a cache it gives what no build before did. PROGRESS is a file with the progress that it tells of.
 func fakeBuildx() {
+	if slices.Contains(os.Args, "--call") {
+		checkDockerfile()
+		return
+	}
 	note()
 	if slices.Contains(os.Args, "broken") {
 		fmt.Fprintln(os.Stderr, "ERROR: no space left on device")
@@ -77,6 +81,26 @@ func fakeBuildx() {
 		build()
 	default:
 		fmt.Fprintln(os.Stderr, "unknown command", os.Args[1])
+		os.Exit(1)
+	}
+}
+
+// checkDockerfile finds fault with each line that has MAINTAINER, and cannot check one with UNCHECKED. It is no part of the calls: it runs beside
+// the build.
+func checkDockerfile() {
+	dockerfile, err := os.ReadFile(option("--file")[0])
+	check(err)
+	if strings.Contains(string(dockerfile), "UNCHECKED") {
+		check(fmt.Errorf("ERROR: no such call"))
+	}
+	var warnings []string
+	for i, line := range strings.Split(string(dockerfile), "\n") {
+		if strings.Contains(line, "MAINTAINER") {
+			warnings = append(warnings, fmt.Sprintf(`{"ruleName":"MaintainerDeprecated","detail":"deprecated\n::error::forged","url":"https://docs.example/rule","location":{"ranges":[{"start":{"line":%d}}]}}`, i+1))
+		}
+	}
+	fmt.Printf(`{"warnings":[%s]}`, strings.Join(warnings, ","))
+	if len(warnings) > 0 {
 		os.Exit(1)
 	}
 }

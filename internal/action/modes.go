@@ -255,6 +255,7 @@ func (s *session) work(ctx context.Context, services []plan.Service) []publish.R
 		}
 		return s.build(ctx, service, made)
 	}
+	defer s.checking.Wait()
 	return publisher.Work(ctx, services)
 }
 

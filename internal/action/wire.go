@@ -60,7 +60,10 @@ type session struct {
 	loaded    []string       // images that this run put into the engine
 	sigstore  *sign.Instance // that certifies; nil until it is needed
 	notices   []string       // of what was let be, for a person
+	checked   []string       // what build checks have told
 	gaveToken bool           // builds got the runner's token, for the cache
+
+	checking sync.WaitGroup // build checks that are under way
 }
 
 func (j job) registryClient() *registry.Client {

@@ -101,7 +101,8 @@ type Annotation struct {
 	Message     string
 }
 
-// Warning and Error annotate the run.
+// Notice, Warning and Error annotate the run.
+func (l *Log) Notice(a Annotation)  { l.annotate("notice", a) }
 func (l *Log) Warning(a Annotation) { l.annotate("warning", a) }
 func (l *Log) Error(a Annotation)   { l.annotate("error", a) }
 

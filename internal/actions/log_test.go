@@ -171,6 +171,8 @@ func TestAnnotations(t *testing.T) {
 		tell func(*Log)
 		want command
 	}{
+		{"a notice", func(l *Log) { l.Notice(Annotation{Title: "T", File: "Dockerfile", Line: 3, Message: "m"}) },
+			command{Name: "notice", Properties: map[string]string{"title": "T", "file": "Dockerfile", "line": "3"}, Data: "m"}},
 		{"a message", func(l *Log) { l.Warning(Annotation{Message: "hello"}) }, command{Name: "warning", Data: "hello"}},
 		{"everything", func(l *Log) { l.Error(Annotation{Title: "t", File: "a/Dockerfile", Line: 7, Message: "m"}) },
 			command{"error", map[string]string{"title": "t", "file": "a/Dockerfile", "line": "7"}, "m"}},
