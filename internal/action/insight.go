@@ -73,6 +73,7 @@ func (s *session) since(ctx context.Context, service plan.Service, ignore docker
 	if service.Digest != "" {
 		if image, err := s.published(ctx, service.Image, service.Digest); err == nil {
 			since.Bases = service.Moved(image)
+			since.Args = insight.Differing(s.args[image.Annotations[plan.InputsKey]], s.fingerprints(service))
 		}
 	}
 	return since

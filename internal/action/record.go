@@ -5,19 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
-	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/report"
-	"github.com/org/ghcr-publish/internal/verdict"
 )
 
 // record keeps what the run learnt and tells of the run. Losing insights costs time, never safety.
@@ -65,6 +64,7 @@ func (s *session) learnt(told report.Report, results []publish.Result) insight.R
 			run.Built++
 		}
 		learnt := learntOf(r, told.Services[i])
+		learnt.Args = s.fingerprints(r.Plan)
 		if r.Plan.Part {
 			learnt.Part = strings.Join(r.Plan.Platforms, "+")
 		}
@@ -180,13 +180,16 @@ func (j job) recall(ctx context.Context, p Process, namespaces ...string) map[st
 	return found
 }
 
-// worth asks the memory what keeping layers was worth, by service and tier.
-func (j job) worth(ctx context.Context, p Process) map[string]map[string]cache.Worth {
-	return insight.Worth(j.recall(ctx, p, "cache")["cache"])
+// fingerprints stand for a service's build arguments. One that holds a secret has none.
+func (s *session) fingerprints(of plan.Service) map[string]string {
+	args := maps.Clone(of.Definition.BuildArgs)
+	maps.DeleteFunc(args, func(_, value string) bool { return s.log.Redact(value) != value })
+	return insight.Fingerprints(args)
 }
 
-// usual asks the memory what is usual of services, and how many findings their images had.
-func (j job) usual(ctx context.Context, p Process) (map[string]verdict.History, map[string]map[string]int) {
-	known := j.recall(ctx, p, "builds", "validations", "scans")
-	return insight.Usual(known["builds"], known["validations"], known["scans"]), insight.Found(known["scans"])
+// remind reads what the memory knows of services.
+func (s *session) remind(ctx context.Context) {
+	known := s.job.recall(ctx, s.process, "builds", "validations", "scans", "cache")
+	s.usual, s.found = insight.Usual(known["builds"], known["validations"], known["scans"]), insight.Found(known["scans"])
+	s.args, s.worth = insight.Args(known["builds"]), insight.Worth(known["cache"])
 }

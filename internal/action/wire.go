@@ -53,8 +53,9 @@ type session struct {
 	native     string                            // the engine's platform
 	noEngine   error
 	opened     time.Time
-	usual      map[string]verdict.History // of each service, as the memory has it
-	found      map[string]map[string]int  // how many findings each of its images had, by digest, likewise
+	usual      map[string]verdict.History   // of each service, as the memory has it
+	args       map[string]map[string]string // fingerprints of build arguments by the inputs of images, likewise
+	found      map[string]map[string]int    // how many findings each of its images had, by digest, likewise
 
 	mu        sync.Mutex
 	loaded    []string       // images that this run put into the engine
@@ -82,8 +83,8 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 	if err != nil {
 		return nil, err
 	}
-	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), opened: p.Now(), worth: j.worth(ctx, p)}
-	s.usual, s.found = j.usual(ctx, p)
+	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), opened: p.Now()}
+	s.remind(ctx)
 	if err := dir.login(j.Config.Registry, j.Config.Username, j.registryToken(), p.Getenv("HOME")); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}

@@ -61,11 +61,14 @@ func stepsOf(o outcome, instruction string) map[string]bool {
 func TestAdviceOnOrder(t *testing.T) {
 	w := newWorld(t)
 	sources := map[string]string{".github/ghcr-publish.yml": oneService, "web/package.json": "{}", "web/package-lock.json": "{}", "web/src/main.js": "1",
-		"web/Dockerfile": npm + "COPY . .\nRUN npm ci\n" + answers}
+		"web/Dockerfile": npm + "COPY . .\nRUN npm ci\nMAINTAINER me\n" + answers}
 	w.commit("in the wrong order", sources)
 	first := w.mustPublish(report.ExitDone)
 	if s := first.Services[0]; len(s.Advice) > 0 || s.FirstMiss == nil || s.ContextBytes == 0 {
 		t.Errorf("of the first build it is told %+v, missed %+v, sent %d", s.Advice, s.FirstMiss, s.ContextBytes)
+	}
+	if !strings.Contains(first.log, "::notice file=web/Dockerfile,line=8,title=Build check MaintainerDeprecated::") {
+		t.Errorf("no build check is told\n%s", first.log)
 	}
 	w.commit("a source changes", map[string]string{"web/src/main.js": "2"})
 	second := w.mustPublish(report.ExitDone)

@@ -42,6 +42,7 @@ type Service struct {
 	Reasons    []string
 	Digest     string
 	Inputs     string             // digest of what it is made of
+	Args       map[string]string  // fingerprints of its build arguments
 	Seconds    map[string]float64 // by part of the run
 	Account    Account            // of its build
 	Cache      cache.Use          // what layers of other runs did for it
@@ -90,7 +91,7 @@ func OfServices(run Run) ([]memory.Entry, error) {
 	for _, s := range run.Services {
 		key := strings.TrimSuffix(s.Name+"@"+s.Part, "@") + ":" + run.ID
 		w.add("builds", key, buildsTTL, object{"service": s.Name, "action": s.Action, "success": s.Success, "reasons": s.Reasons,
-			"digest": s.Digest, "inputs": s.Inputs, "commit": run.Commit, "seconds": s.Seconds, "sizes": s.Sizes, "endedAt": run.EndedAt})
+			"digest": s.Digest, "inputs": s.Inputs, "args": s.Args, "commit": run.Commit, "seconds": s.Seconds, "sizes": s.Sizes, "endedAt": run.EndedAt})
 		if a := s.Account; len(a.Steps) > 0 {
 			w.add("cache", key, cacheTTL, object{"service": s.Name, "hitRate": a.HitRate, "dependencyHitRate": a.DependencyHitRate, "steps": a.Steps,
 				"contextBytes": a.ContextBytes, "pulledBytes": a.PulledBytes, "firstMiss": a.FirstMiss, "advice": a.Advice,
@@ -113,6 +114,7 @@ type build struct {
 	Success bool               `json:"success"`
 	Digest  string             `json:"digest"`
 	Inputs  string             `json:"inputs"`
+	Args    map[string]string  `json:"args"` // their fingerprints
 	Seconds map[string]float64 `json:"seconds"`
 	Sizes   map[string]float64 `json:"sizes"` // bytes by platform
 }

@@ -68,7 +68,7 @@ func TestEntries(t *testing.T) {
 func TestEntryValues(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
-		"builds": `{"action":"build","commit":"abc","digest":"sha256:a","endedAt":"2024-05-01T12:00:00Z","inputs":"sha256:1","reasons":null,"seconds":{"build":1.5},` +
+		"builds": `{"action":"build","args":null,"commit":"abc","digest":"sha256:a","endedAt":"2024-05-01T12:00:00Z","inputs":"sha256:1","reasons":null,"seconds":{"build":1.5},` +
 			`"service":"api","sizes":{"linux/amd64":1000},"success":true}`,
 		"cache": `{"advice":null,"contextBytes":0,"dependencyHitRate":0,"firstMiss":null,"hitRate":1,"pulledBytes":null,"service":"api","steps":[{"name":"[1/1] RUN x","seconds":1,"cached":true}],` +
 			`"tiers":[{"tier":"gha","hits":1,"bytes_read":10,"layers_written":2,"seconds":0.5}],"writes":"gha"}`,
