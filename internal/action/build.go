@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -171,6 +172,9 @@ func (s *session) build(ctx context.Context, service plan.Service, bases map[str
 	return made, err
 }
 
+// brokenStore is how BuildKit says that it has lost what it holds on to an image's layers by.
+var brokenStore = regexp.MustCompile(`lease "[^"]+": not found`)
+
 // hint adds to a failure what its own words do not say.
 func hint(err error) error {
 	if err == nil {
@@ -178,6 +182,9 @@ func hint(err error) error {
 	}
 	if advice := registry.Advice(err.Error()); advice != "" {
 		return fmt.Errorf("%w\n%s", err, advice)
+	}
+	if brokenStore.MatchString(err.Error()) {
+		return fmt.Errorf("%w\nlayers of other runs that are listed and gone have left the builder unable to build: do it once with `cache: off` and a builder that is made anew", err)
 	}
 	if strings.Contains(err.Error(), "exec format error") {
 		return fmt.Errorf("%w\nno emulator runs this platform here: mount binfmt_misc on the host, so that a registered one stays, or build on a machine of that platform", err)

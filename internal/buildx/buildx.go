@@ -117,14 +117,17 @@ func (c *Client) Build(ctx context.Context, b Build, progress *Progress) (digest
 
 // again changes what a build that failed is tried with once more, and returns what follows that; nil where it is not worth a try.
 func again(b *Build, said string, progress *Progress) *Progress {
-	switch passes := run.Passes(said); {
+	readable := b.CacheFrom == nil || !unreadable.MatchString(said)
+	switch {
 	case run.Own(said):
 		return nil
-	case b.CacheFrom != nil && (!passes || unreadable.MatchString(said)):
-		b.CacheFrom = nil // what is written takes the place of what cannot be read
-	case passes:
+	case readable && run.Passes(said):
 		progress.tell("the registry failed, so this is done again")
 		return &Progress{Tell: progress.Tell} // what the steps took is known from the first time
+	case readable && refused.MatchString(said):
+		return nil // a cache has no part in that
+	case b.CacheFrom != nil:
+		b.CacheFrom = nil // what is written takes the place of what cannot be read
 	case b.CacheTo != nil:
 		b.CacheTo = nil
 	default:
@@ -136,6 +139,9 @@ func again(b *Build, said string, progress *Progress) *Progress {
 
 // unreadable is how BuildKit says that layers of a cache are not as they are listed: they are read once they are needed.
 var unreadable = regexp.MustCompile(`failed to compute cache key|short read`)
+
+// refused is how registries refuse an image.
+var refused = regexp.MustCompile(`failed to push|denied|unauthorized|insufficient_scope`)
 
 func (c *Client) build(ctx context.Context, b Build, progress *Progress) error {
 	_, err := c.Run(ctx, run.Command{Argv: append(slices.Clone(c.Argv), b.Args()...), Env: c.Env, Stderr: progress})

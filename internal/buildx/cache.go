@@ -77,7 +77,7 @@ func (p *Progress) Gave(policy cache.Policy, newBuilder bool) []cache.Gave {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	gave := []cache.Gave{}
-	for _, tier := range slices.Compact(append(slices.Clone(policy.Reads), policy.Writes)) {
+	for _, tier := range append(slices.Clone(policy.Reads), policy.Writes) {
 		if tier == service.CacheOff || slices.ContainsFunc(gave, func(g cache.Gave) bool { return g.Tier == tier }) {
 			continue
 		}
@@ -98,7 +98,7 @@ func (p *Progress) forsake(said string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.forsaken = cmp.Or(p.forsaken, lastWords(said))
-	p.order, p.steps, p.layers, p.told, p.last = nil, nil, nil, nil, nil
+	p.order, p.steps, p.users, p.told, p.sent, p.layers, p.last = nil, nil, nil, nil, nil, nil, nil
 	p.tell("this is done again without the layers of other runs")
 }
 

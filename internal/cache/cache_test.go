@@ -162,7 +162,7 @@ func TestScopesAreKeptApart(t *testing.T) {
 	if scope("a", "x/a") == scope("b", "x/a") || scope("a", "x/a") == scope("a", "x/b") {
 		t.Error("services share a scope")
 	}
-	for _, tag := range []string{"main", "latest", "ghcr-publish-cache-", "ghcr-publish-cache-main", "my-ghcr-publish-cache-main-12345678"} {
+	for _, tag := range []string{"main", "latest", "ghcr-publish-cache-", "ghcr-publish-cache-main", "my-ghcr-publish-cache-main-0123456789abcdef", "ghcr-publish-cache-main-01234567"} {
 		if IsTag(tag) {
 			t.Errorf("%s is no tag of layers", tag)
 		}

@@ -105,7 +105,7 @@ func (p Place) folder(branch string, platforms []string) string {
 // IsTag reports whether a tag is one that layers are kept under.
 func IsTag(tag string) bool { return kept.MatchString(tag) }
 
-var kept = regexp.MustCompile(`^ghcr-publish-cache-.*-[0-9a-f]{8}$`)
+var kept = regexp.MustCompile(`^ghcr-publish-cache-.*-[0-9a-f]{16}$`)
 
 // Tag names the layers of a branch for some platforms, beside the image.
 func Tag(branch string, platforms []string) string {
@@ -122,7 +122,7 @@ var odd = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
 func sum(name string, platforms []string) string {
 	sorted := slices.Sorted(slices.Values(platforms))
 	digest := sha256.Sum256([]byte(name + "\x00" + strings.Join(sorted, ",")))
-	return hex.EncodeToString(digest[:4])
+	return hex.EncodeToString(digest[:8])
 }
 
 // fields writes a list in CSV, as buildx reads it.

@@ -43,15 +43,23 @@ func (w *tiered) grant(permissions ...resultstest.Permission) {
 // change builds auth once more, changed where its dependencies are not, with a new builder.
 func (w *tiered) change(more ...string) report.Service {
 	w.t.Helper()
+	fresh := fmt.Sprintf("%s-cache-%d", builder, w.n)
+	defer w.remove(fresh)
+	return w.changeWith(fresh, more...)
+}
+
+func (w *tiered) remove(builder string) {
+	if err := removeBuilder(builder); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// changeWith does the same with a builder that may have layers.
+func (w *tiered) changeWith(builder string, more ...string) report.Service {
+	w.t.Helper()
 	w.n++
 	w.commit("change", map[string]string{"auth/www/auth/n": fmt.Sprint(w.n)})
-	fresh := fmt.Sprintf("%s-cache-%d", builder, w.n)
-	defer func() {
-		if err := removeBuilder(fresh); err != nil {
-			w.t.Error(err)
-		}
-	}()
-	o := w.mustPublish(report.ExitDone, append([]string{"--only", "auth", "--builder", fresh}, more...)...)
+	o := w.mustPublish(report.ExitDone, append([]string{"--only", "auth", "--builder", builder}, more...)...)
 	for line := range strings.Lines(o.log) {
 		if !strings.HasPrefix(line, "::add-mask::") && w.leaks([]byte(line)) {
 			w.t.Errorf("the log holds a token: %s", line)
@@ -59,7 +67,7 @@ func (w *tiered) change(more ...string) report.Service {
 	}
 	s := o.Services[0]
 	if s.Cache != nil && slices.Contains(s.Cache.Reads, "gha") {
-		w.checkForgotten(fresh)
+		w.checkForgotten(builder)
 	}
 	if w.tags("auth")["main"] != s.Digest || s.Digest == "" {
 		w.t.Errorf("main is not %s\n%s", s.Digest, o.log)
@@ -158,6 +166,39 @@ func TestPullRequestReadsTheCacheAlone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMemoryKeepsTheTierThatPays has dependencies that take seconds, with new builders, which the registry spares them; and one
+// builder that has them itself, beside which the registry is of no use.
+func TestMemoryKeepsTheTierThatPays(t *testing.T) {
+	const builds = 4
+	t.Run("new builders", func(t *testing.T) {
+		w := newTiered(t)
+		w.commit("slow dependencies", map[string]string{"auth/Dockerfile": strings.Replace(w.read("auth/Dockerfile"), "RUN set -e; while", "RUN sleep 3; set -e; while", 1)})
+		var last report.Service
+		for range builds {
+			last = w.change()
+		}
+		if last.Cache.Writes != "registry" || !strings.Contains(last.Cache.Reason, "registry pays: in 3 builds it took ") {
+			t.Errorf("%+v", last.Cache.Policy)
+		}
+	})
+	t.Run("one builder", func(t *testing.T) {
+		w := newTiered(t)
+		kept := builder + "-kept"
+		defer w.remove(kept)
+		w.changeWith(kept, "--cache", "off") // the first build of a builder has nothing
+		var last report.Service
+		for range builds {
+			last = w.changeWith(kept)
+		}
+		if last.Cache.Writes != "off" || !strings.Contains(last.Cache.Reason, "registry does not pay: in 3 builds it took ") {
+			t.Errorf("%+v", last.Cache.Policy)
+		}
+		if byHand := w.changeWith(kept, "--cache", "registry"); byHand.Cache.Writes != "registry" {
+			t.Errorf("by hand: %+v", byHand.Cache.Policy)
+		}
+	})
 }
 
 // TestBrokenActionsCache breaks the results service in each way that it breaks, and publishes all the same.
@@ -320,11 +361,7 @@ func (w *tiered) pullRequest(more ...string) report.Service {
 	w.t.Helper()
 	w.n++
 	fresh := fmt.Sprintf("%s-cache-%d", builder, w.n)
-	defer func() {
-		if err := removeBuilder(fresh); err != nil {
-			w.t.Error(err)
-		}
-	}()
+	defer w.remove(fresh)
 	w.commit("change", map[string]string{"auth/www/auth/n": "of a pull request"})
 	o := w.publish(sample.Job{Event: "pull_request", Ref: "refs/pull/7/merge"}, append([]string{"--only", "auth", "--builder", fresh}, more...)...)
 	if o.code != report.ExitDone || o.Services[0].Cache == nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/registry"
@@ -65,6 +66,7 @@ func (j *jobs) row(t *testing.T, row plan.Row, attempt int) []Result {
 		for i := range c.Image.Platforms {
 			c.Image.Platforms[i].Digest = j.digestOf(s, c.Image.Platforms[i].Platform)
 		}
+		c.Cache = cache.Use{Policy: cache.Policy{Writes: "registry"}, Tiers: []cache.Gave{{Tier: "registry", Hits: 1, Seconds: 0.5}}}
 		return c, err
 	}
 	var results []Result
@@ -130,6 +132,9 @@ func TestRowsAreJoined(t *testing.T) {
 	e := results[0].Evidence
 	if len(e.Platforms) != 2 || e.Platforms[1].Platform != "linux/arm64" || !e.Probe.Healthy || e.Part || len(results[0].Candidate.Account.Steps) != 2 || results[0].Seconds["build"] != 1 {
 		t.Errorf("evidence %+v, steps %v, seconds %v", e, results[0].Candidate.Account.Steps, results[0].Seconds)
+	}
+	if gave := results[0].Candidate.Cache.Tiers; len(gave) != 1 || gave[0].Hits != 2 || gave[0].Seconds != 1 {
+		t.Errorf("layers of other runs: %+v", gave)
 	}
 	if learnt := j.fragments["a@linux-amd64"].Learnt; len(learnt) != 1 || learnt[0].Key != "a@linux-amd64" || string(learnt[0].Value) != "1" {
 		t.Errorf("it learnt %+v", learnt)

@@ -20,7 +20,6 @@ var (
 	flaw = regexp.MustCompile(`(?i)(status|code|response)[^\n]*\b(408|425|429|499|500|502|503|504)\b|too ?many ?requests|connection reset|broken pipe|` +
 		`\bEOF\b|(i/o|handshake|request|header) timeout|timeout (awaiting|exceeded)|server closed|failed to fetch \w+ token[^\n]*denied: denied|` +
 		`unexpected status from \w+ request to \S+/v2/\S+: 401 |failed to push \S+: unauthorized\s*$|` + // of a token that was good until then
-		`lease "[^"]+": not found|` + // which a build that failed just before has taken along
 		`failed size validation|unexpected commit (digest|size)|digest mismatch|(manifest|content) digest[^\n]* (does not|did not) match|` +
 		`error verifying (\w+ checksum|size)|verification failed for digest|unexpected end of JSON input|stream error|\bGOAWAY\b|temporary failure in name resolution`)
 	own = regexp.MustCompile(`did not complete successfully|dockerfile parse error|failed to calculate checksum`)
