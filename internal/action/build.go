@@ -141,8 +141,12 @@ func unmarked(service plan.Service) (annotations, marks map[string]string) {
 	return annotations, marks
 }
 
-func (s *session) progress(service string) *buildx.Progress {
-	return &buildx.Progress{Tell: func(line string) { s.log.Printf("%s │ %s", service, line) }}
+func (s *session) progress(service string, platforms []string) *buildx.Progress {
+	p := &buildx.Progress{Tell: func(line string) { s.log.Printf("%s │ %s", service, line) }}
+	if len(platforms) == 1 {
+		p.Platform = platforms[0]
+	}
+	return p
 }
 
 // build makes a candidate: pushed by digest, or kept here where the run pushes nothing.
@@ -150,7 +154,7 @@ func (s *session) build(ctx context.Context, service plan.Service, bases map[str
 	if !s.job.pushes() {
 		return s.buildLocal(ctx, service, bases)
 	}
-	progress, explain := s.progress(service.Name), s.explaining(ctx, service)
+	progress, explain := s.progress(service.Name, service.Platforms), s.explaining(ctx, service, bases)
 	request, err := s.request(service, service.Name, "", bases)
 	if err != nil {
 		return publish.Candidate{}, err
@@ -196,7 +200,7 @@ func hint(err error) error {
 // image of a layout, and loads the native one into the engine.
 func (s *session) buildLocal(ctx context.Context, service plan.Service, bases map[string]publish.Candidate) (made publish.Candidate, err error) {
 	made = publish.Candidate{Layouts: map[string]string{}}
-	policy, explain := s.chooseCache(service.Definition), s.explaining(ctx, service)
+	policy, explain := s.chooseCache(service.Definition), s.explaining(ctx, service, bases)
 	var steps []buildx.Step
 	defer func() { made.Account = explain(steps, made.Image) }()
 	for _, platform := range service.Platforms {
@@ -215,7 +219,7 @@ func (s *session) buildLocal(ctx context.Context, service plan.Service, bases ma
 			made.Loaded = request.Load
 		}
 		s.withCache(&request, service, policy)
-		progress := s.progress(service.Name)
+		progress := s.progress(service.Name, request.Platforms)
 		_, err = s.builderFor(service.Definition, policy).Build(ctx, request, progress)
 		steps = append(steps, progress.Steps()...)
 		made.Cache = made.Cache.Join(s.usedCache(service, policy, progress))

@@ -2,21 +2,25 @@ package action
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/dockerfile"
+	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/plan"
+	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/registry"
 )
 
 // explaining finds out, while a service is built, what its build will be explained by. What cannot be found out stays unsaid.
-func (s *session) explaining(ctx context.Context, service plan.Service) (explain func([]buildx.Step, registry.Image) insight.Account) {
+func (s *session) explaining(ctx context.Context, service plan.Service, bases map[string]publish.Candidate) (explain func([]buildx.Step, registry.Image) insight.Account) {
 	d := service.Definition
 	ignore := s.ignore(service)
 	b := insight.Build{Dockerfile: []byte(d.Inline), NoCache: d.NoCache != nil && *d.NoCache, NoCacheFilters: d.NoCacheFilters, NewBuilder: s.newBuilder,
@@ -27,7 +31,7 @@ func (s *session) explaining(ctx context.Context, service plan.Service) (explain
 		b.Dockerfile, _ = os.ReadFile(s.job.at(d.Dockerfile)) // without it the build says so
 	}
 	since := make(chan *insight.Since, 1)
-	go func() { since <- s.since(ctx, service, ignore) }()
+	go func() { since <- s.since(ctx, service, bases, ignore) }()
 	return func(steps []buildx.Step, image registry.Image) insight.Account {
 		b.Steps, b.Since = steps, <-since
 		b.Layers, b.ImageBytes = layersByLine(b, image)
@@ -54,29 +58,61 @@ func layersByLine(b insight.Build, image registry.Image) (byLine map[int]int64, 
 }
 
 // since tells what differs from what is published of a service; nil where there is nothing to compare with.
-func (s *session) since(ctx context.Context, service plan.Service, ignore dockerfile.Ignore) *insight.Since {
-	base := service.Base.SHA
+func (s *session) since(ctx context.Context, service plan.Service, bases map[string]publish.Candidate, ignore dockerfile.Ignore) *insight.Since {
+	base, d := service.Base.SHA, service.Definition
 	if base == "" {
 		return nil
 	}
-	files, err := s.job.Repo.Changed(ctx, base, s.job.Event.SHA)
+	files, err := s.changes.since(ctx, s.job.Repo, base, s.job.Event.SHA)
 	if err != nil {
 		return nil
 	}
-	if status, err := s.job.Repo.Status(ctx); err == nil {
-		files = append(files, status.Dirty...)
-	}
-	since := &insight.Since{Commit: base, Changed: inContext(service.Definition.Context, files, ignore)}
-	if d := service.Definition; d.Inline == "" && slices.Contains(files, d.Dockerfile) {
+	since := &insight.Since{Commit: base, Changed: inContext(d.Context, files, ignore), Bases: map[string]string{}}
+	if d.Inline == "" && slices.Contains(files, d.Dockerfile) {
 		since.Dockerfile, _ = s.job.Repo.At(ctx, base, d.Dockerfile)
 	}
+	moved := map[string]string{}
 	if service.Digest != "" {
 		if image, err := s.published(ctx, service.Image, service.Digest); err == nil {
-			since.Bases = service.Moved(image)
+			moved = service.Moved(image)
 			since.Args = insight.Differing(s.args[image.Annotations[plan.InputsKey]], s.fingerprints(service))
 		}
 	}
+	for _, b := range service.Bases {
+		since.Bases[b.Name] = moved[b.Ref]
+		if _, anew := bases[b.Service]; anew {
+			since.Bases[b.Name] = fmt.Sprintf("the image of %s, which it is made from, was made anew", b.Service)
+		}
+	}
 	return since
+}
+
+// changes are the files that differ from commits, found out once for all services.
+type changes struct {
+	mu    sync.Mutex
+	known map[string]func() ([]string, error)
+}
+
+// since lists the files that differ from a commit, committed or not.
+func (c *changes) since(ctx context.Context, repo git.Repo, base, head string) ([]string, error) {
+	c.mu.Lock()
+	if c.known == nil {
+		c.known = map[string]func() ([]string, error){}
+	}
+	find := c.known[base]
+	if find == nil {
+		find = sync.OnceValues(func() ([]string, error) {
+			files, err := repo.Changed(ctx, base, head)
+			if err != nil {
+				return nil, err
+			}
+			status, err := repo.Status(ctx)
+			return append(files, status.Dirty...), err
+		})
+		c.known[base] = find
+	}
+	c.mu.Unlock()
+	return find()
 }
 
 // ignore reads the ignore file of a service's context.

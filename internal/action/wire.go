@@ -65,6 +65,7 @@ type session struct {
 	gaveToken bool           // builds got the runner's token, for the cache
 
 	checking sync.WaitGroup // build checks that are under way
+	changes  changes
 }
 
 func (j job) registryClient() *registry.Client {

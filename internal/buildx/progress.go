@@ -97,6 +97,8 @@ type status struct {
 type Progress struct {
 	// Tell receives one readable line: a step that begins, ends or prints.
 	Tell func(line string)
+	// Platform is what all is built for; empty where that is several, and steps name their own.
+	Platform string
 
 	mu       sync.Mutex
 	partial  []byte   // of a line of rawjson
@@ -274,7 +276,9 @@ func (p *Progress) Steps() []Step {
 				step.Pulled += bytes
 			}
 		}
-		step.Platform = p.platform(id)
+		if step.Platform = p.platform(id); step.Platform == "" && (step.Instruction() || step.Pulled > 0) {
+			step.Platform = p.Platform
+		}
 		steps = append(steps, step)
 	}
 	return steps

@@ -13,7 +13,7 @@ type Stage struct {
 	Name         string // as BuildKit's progress has it: "build", or "stage-1" of one without a name
 	Line         int
 	Base         int    // index of the stage that it is FROM; -1 where it is FROM something else
-	Image        string // reference of the image that it is FROM; empty where it is FROM something else
+	Image        string // name of the image that it is FROM, its variables expanded; empty where it is FROM something else
 	Instructions []Instruction
 
 	from bool // its FROM is a step of the build
@@ -71,7 +71,7 @@ func ReadStages(text []byte, o Options) ([]Stage, error) {
 			out.Name = fmt.Sprintf("stage-%d", s.index)
 		}
 		if s.image != nil {
-			out.Image = s.image.Ref
+			out.Image = s.image.Name
 		}
 		for i, c := range s.commands {
 			if s.replaced {
@@ -109,14 +109,17 @@ func (r *reader) instruction(command instructions.Command, sources []string, use
 	return in
 }
 
-// shellText is what a shell runs for RUN, its here-documents among it.
+// shellText is what a shell runs for RUN, with the first of its here-documents.
+// https://docs.docker.com/reference/dockerfile/#here-documents
 func shellText(c *instructions.RunCommand) string {
 	if !c.PrependShell {
 		return ""
 	}
-	lines := slices.Clone(c.CmdLine)
-	for _, f := range c.Files {
-		lines = append(lines, f.Data+f.Name)
+	if len(c.Files) == 0 {
+		return strings.Join(c.CmdLine, "\n")
 	}
-	return strings.Join(lines, "\n")
+	if strings.HasPrefix(strings.TrimSpace(c.CmdLine[0]), "<<") && len(c.Files) == 1 {
+		return c.Files[0].Data // the document is the script
+	}
+	return strings.Join(c.CmdLine, "\n") + "\n" + c.Files[0].Data + c.Files[0].Name
 }

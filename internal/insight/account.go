@@ -65,9 +65,6 @@ func Explain(b Build) Account {
 	a := Account{}
 	for i, s := range b.Steps {
 		told := Step{Name: s.Name, Seconds: s.Seconds, Cached: s.Cached, Platform: s.Platform, Sent: s.Sent, Pulled: s.Pulled}
-		if told.Platform == "" && len(b.Options.Platforms) == 1 && (s.Instruction() || s.Pulled > 0) {
-			told.Platform = b.Options.Platforms[0]
-		}
 		if in, ok := p.instruction(i); ok {
 			told.Line, told.Dependency = in.Line, p.dependency[p.at[i]]
 		}

@@ -60,29 +60,35 @@ func (p placing) order(b Build) []Advice {
 	}
 	var advice []Advice
 	for i, stage := range p.stages {
-		j := slices.IndexFunc(stage.Instructions, takesSources)
-		if j < 0 || stage.Instructions[j].Name == "RUN" || p.seconds(spot{i, j}) == 0 || p.ranBefore(spot{i, j}) || len(taken(stage.Instructions[j], b.Since.Changed)) == 0 {
+		j := slices.IndexFunc(p.took(i), func(seconds float64) bool { return seconds > 0 })
+		if j < 0 || p.baseRan(i) {
 			continue
 		}
-		advice = append(advice, p.move(b, spot{i, j})...)
+		first := stage.Instructions[j]
+		if takesSources(first) && first.Name != "RUN" && len(taken(first, b.Since.Changed)) > 0 {
+			advice = append(advice, p.move(b, spot{i, j})...)
+		}
 	}
 	return advice
 }
 
-// ranBefore reports whether anything that a stage consists of before an instruction did not come from the cache.
-func (p placing) ranBefore(at spot) bool {
-	first := at
-	for s := p.stages[at.stage]; s.Base >= 0; s = p.stages[s.Base] {
-		first.stage = s.Base
-		if slices.ContainsFunc(p.indexes(s.Base), func(j int) bool { return p.seconds(spot{s.Base, j}) > 0 }) {
+// took tells how long each of a stage's instructions was worked on.
+func (p placing) took(stage int) []float64 {
+	took := make([]float64, len(p.stages[stage].Instructions))
+	for j := range took {
+		took[j] = p.seconds(spot{stage, j})
+	}
+	return took
+}
+
+// baseRan reports whether anything of the stages that one builds on did not come from the cache.
+func (p placing) baseRan(stage int) bool {
+	for base := p.stages[stage].Base; base >= 0; base = p.stages[base].Base {
+		if slices.Max(append(p.took(base), 0)) > 0 {
 			return true
 		}
 	}
-	return slices.ContainsFunc(p.indexes(at.stage), func(j int) bool { return j < at.instruction && p.seconds(spot{at.stage, j}) > 0 })
-}
-
-func (p placing) indexes(stage int) []int {
-	return slices.DeleteFunc(p.stages[stage].Steps(), func(j int) bool { return j < 0 })
+	return false
 }
 
 // move advises to put installations before the instruction that copies the sources.

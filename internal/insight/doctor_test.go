@@ -109,6 +109,10 @@ func TestOrder(t *testing.T) {
 			[]string{"order: Move RUN apk add curl in line 3 before COPY . /app in line 2" + installed}},
 		"several": {built("FROM busybox\nWORKDIR /app\nCOPY . .\nRUN apk add curl\nENV A=b\nRUN npm ci\nRUN npm run build", 0, 0.1, 1.5, 4, 100),
 			[]string{"order: Move RUN apk add curl in line 4 and RUN npm ci in line 6 before COPY . . in line 3, after a COPY of package-lock.json, package.json alone" + installed}},
+		"a script": {built("FROM busybox\nCOPY . .\nRUN <<EOF\nset -e\nnpm ci\nEOF", 0.1, 3),
+			[]string{"order: Move RUN <<EOF in line 3 before COPY . . in line 2, after a COPY of package-lock.json, package.json alone" + installed}},
+		"other sources are cached": {built("FROM busybox\nCOPY docs docs\nCOPY . .\nRUN npm ci", 0, 0.1, 3),
+			[]string{"order: Move RUN npm ci in line 4 before COPY . . in line 3, after a COPY of package-lock.json, package.json alone" + installed}},
 		"not worth a word":                     {built("FROM busybox\nCOPY . .\nRUN apk add curl", 0.1, 1.9), nil},
 		"something else comes between":         {built("FROM busybox\nCOPY . .\nRUN ./prepare\nRUN npm ci", 0.1, 1, 9), nil},
 		"it does more than install":            {built("FROM busybox\nCOPY . .\nRUN npm ci && npm run build", 0.1, 9), nil},
@@ -227,7 +231,7 @@ func TestSingleStage(t *testing.T) {
 		want  []string
 	}{
 		"on a toolchain": {sized("FROM golang:1.26\nCOPY . .\nRUN go build -o /app .", 260e6, map[int]int64{1: 250e6}),
-			[]string{"stages: FROM docker.io/library/golang:1.26 in line 1 is 250MB of the image's 260MB" + advice}},
+			[]string{"stages: FROM golang:1.26 in line 1 is 250MB of the image's 260MB" + advice}},
 		"tools are installed": {sized("FROM debian\nRUN apt-get install -y gcc make\nCOPY . .\nRUN make", 160e6, map[int]int64{1: 50e6, 2: 90e6}),
 			[]string{"stages: RUN apt-get install -y gcc make in line 2 is 90MB of the image's 160MB" + advice}},
 		"tools alone":             {sized("FROM debian\nRUN apt-get install -y gcc make\nCOPY . .", 160e6, map[int]int64{2: 90e6}), nil},

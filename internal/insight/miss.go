@@ -15,7 +15,7 @@ type Since struct {
 	Commit     string            // that the published image was built from
 	Changed    []string          // files that differ, by their slash paths relative to the build context; none that an ignore file leaves out
 	Dockerfile []byte            // as it was at that commit; nil where that is not known
-	Bases      map[string]string // base images that have moved, by reference: what is to be said of it
+	Bases      map[string]string // base images that are others now, by the names that the Dockerfile has: what is to be said of it
 	Args       []string          // names of build arguments that are given otherwise
 }
 
