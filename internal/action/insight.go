@@ -26,7 +26,7 @@ func (s *session) explaining(ctx context.Context, service plan.Service, bases ma
 	b := insight.Build{Dockerfile: []byte(d.Inline), NoCache: d.NoCache != nil && *d.NoCache, NoCacheFilters: d.NoCacheFilters, NewBuilder: s.newBuilder,
 		Options:  dockerfile.Options{Target: d.Target, Args: d.BuildArgs, Platforms: service.Platforms, Contexts: slices.Sorted(maps.Keys(d.Contexts))},
 		ReadFile: func(file string) []byte { text, _ := s.readFile(path.Join(d.Context, file)); return text },
-		Files:    func() []insight.File { return insight.Walk(s.job.at(d.Context), ignore) }}
+		Files:    sync.OnceValue(func() []insight.File { return insight.Walk(s.job.at(d.Context), ignore) })}
 	if d.Inline == "" {
 		b.Dockerfile, _ = os.ReadFile(s.job.at(d.Dockerfile)) // without it the build says so
 	}

@@ -3,6 +3,8 @@ package insight
 import (
 	"cmp"
 	"fmt"
+	"math"
+	"path"
 	"slices"
 	"strings"
 
@@ -15,6 +17,7 @@ type Advice struct {
 	Kind    string   `json:"kind"`           // order, context, stages or cache-mount
 	Line    int      `json:"line,omitempty"` // of the Dockerfile
 	Text    string   `json:"text"`
+	Moves   []int    `json:"moves,omitempty"`   // lines that belong before Line
 	Seconds float64  `json:"seconds,omitempty"` // that the build would have been shorter by; with a cache mount, at most
 	Bytes   int64    `json:"bytes,omitempty"`   // that would not have been sent, or would not be in the image
 	Ignore  []string `json:"ignore,omitempty"`  // lines for the ignore file
@@ -95,35 +98,33 @@ func (p placing) baseRan(stage int) bool {
 func (p placing) move(b Build, copies spot) []Advice {
 	stage := p.stages[copies.stage]
 	source := stage.Instructions[copies.instruction]
-	var lines, manifests []string
-	total := 0.
-	for j := copies.instruction + 1; j < len(stage.Instructions); j++ {
-		in := stage.Instructions[j]
-		if in.Name != "RUN" {
-			continue
-		}
+	a := Advice{Kind: "order", Line: source.Line}
+	var moved, manifests []string
+	for j, in := range stage.Instructions[copies.instruction+1:] {
 		found, ok := installs(in.Command)
-		if !ok || !found.alone || takesSources(in) {
+		if in.Name == "RUN" && (!ok || !found.alone || takesSources(in)) || in.Name != "COPY" && in.Name != "ADD" && in.Name != "RUN" && slices.Contains(shaping[:], in.Name) {
 			break // what comes after it may need it
 		}
 		needed, spared := b.spared(found, source)
-		if took := p.seconds(spot{copies.stage, j}); spared && took > 0 {
-			total += took
-			lines, manifests = append(lines, fmt.Sprintf("%s in line %d", short(in.Text), in.Line)), append(manifests, needed...)
+		if took := p.seconds(spot{copies.stage, copies.instruction + 1 + j}); ok && spared && took > 0 {
+			a.Seconds += took
+			a.Moves = append(a.Moves, in.Line)
+			moved, manifests = append(moved, fmt.Sprintf("%s in line %d", short(in.Text), in.Line)), append(manifests, needed...)
 		}
 	}
-	if total < worthSeconds {
+	if a.Seconds < worthSeconds {
 		return nil
 	}
-	text := fmt.Sprintf("Move %s before %s in line %d", strings.Join(lines, " and "), short(source.Text), source.Line)
+	a.Text = fmt.Sprintf("Move %s before %s in line %d", strings.Join(moved, " and "), short(source.Text), source.Line)
 	if slices.Sort(manifests); len(manifests) > 0 {
-		text += ", after a COPY of " + strings.Join(slices.Compact(manifests), ", ") + " alone"
+		a.Text += ", after a COPY of " + strings.Join(slices.Compact(manifests), ", ") + " alone"
 	}
-	return []Advice{{Kind: "order", Line: source.Line, Seconds: total, Text: text + ": what it installs did not change."}}
+	a.Text += ": what it installs did not change."
+	return []Advice{a}
 }
 
-// spared tells which files an installation needs of those that an instruction copies, and whether it would have been spared without the others: none
-// of the files changed, and none of them asks for more of the sources.
+// spared tells which files an installation needs of those that an instruction copies, and whether it would have been spared without the others: no
+// file of such a name changed, and none asks for more of the sources. They are those of one folder, the outermost.
 func (b Build) spared(found install, source dockerfile.Instruction) (needed []string, spared bool) {
 	if len(found.manifests) == 0 {
 		return nil, true
@@ -131,14 +132,21 @@ func (b Build) spared(found install, source dockerfile.Instruction) (needed []st
 	if slices.ContainsFunc(b.Since.Changed, func(file string) bool { return matchesAny(found.manifests, file) }) {
 		return nil, false
 	}
+	depth := math.MaxInt
 	for _, f := range b.files() {
-		if !matchesAny(found.manifests, f.Path) || len(taken(source, []string{f.Path})) == 0 || b.ReadFile == nil {
+		at := strings.Count(f.Path, "/")
+		if at > depth || !matchesAny(found.manifests, f.Path) || len(taken(source, []string{f.Path})) == 0 {
 			continue
 		}
-		if asksForMore(f.Path, b.ReadFile(f.Path)) {
-			return nil, false
+		if at < depth {
+			depth, needed = at, nil
 		}
 		needed = append(needed, f.Path)
+	}
+	for _, file := range needed {
+		if path.Dir(file) != path.Dir(needed[0]) || b.ReadFile == nil || asksForMore(file, b.ReadFile(file)) {
+			return nil, false
+		}
 	}
 	return needed, len(needed) > 0
 }
@@ -164,8 +172,8 @@ func (p placing) mounts(b Build, ordered []Advice) []Advice {
 			found, ok := installs(in.Command)
 			took := p.seconds(spot{i, j})
 			targets := found.caches()
-			told := slices.ContainsFunc(ordered, func(a Advice) bool { return strings.Contains(a.Text, fmt.Sprintf(" in line %d", in.Line)) })
-			if !ok || in.Mounts || !root || took < worthMount || len(targets) == 0 || told {
+			moves := slices.ContainsFunc(ordered, func(a Advice) bool { return slices.Contains(a.Moves, in.Line) })
+			if !ok || in.Mounts || !root || took < worthMount || len(targets) == 0 || moves {
 				continue
 			}
 			advice = append(advice, Advice{Kind: "cache-mount", Line: in.Line, Seconds: took,

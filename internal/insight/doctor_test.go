@@ -39,7 +39,7 @@ func TestOrderOfARecordedBuild(t *testing.T) {
 			slowest = max(slowest, s.Seconds)
 		}
 	}
-	want := []Advice{{Kind: "order", Line: 7, Seconds: slowest,
+	want := []Advice{{Kind: "order", Line: 7, Seconds: slowest, Moves: []int{8},
 		Text: "Move RUN npm ci in line 8 before COPY . . in line 7, after a COPY of package-lock.json, package.json alone: what it installs did not change."}}
 	if diff := cmp.Diff(want, Explain(with(changed, npmFiles)).Advice, cmpopts.EquateEmpty()); diff != "" || slowest < 2 {
 		t.Errorf("advice, of %.1f s (-want +got):\n%s", slowest, diff)
@@ -107,13 +107,15 @@ func TestOrder(t *testing.T) {
 	}{
 		"packages of the system need no file": {built("FROM busybox\nCOPY . /app\nRUN apk add curl", 0.1, 3),
 			[]string{"order: Move RUN apk add curl in line 3 before COPY . /app in line 2" + installed}},
-		"several": {built("FROM busybox\nWORKDIR /app\nCOPY . .\nRUN apk add curl\nENV A=b\nRUN npm ci\nRUN npm run build", 0, 0.1, 1.5, 4, 100),
+		"several": {built("FROM busybox\nWORKDIR /app\nCOPY . .\nRUN apk add curl\nCOPY a b\nRUN npm ci\nRUN npm run build", 0, 0.1, 1.5, 0.1, 4, 100),
 			[]string{"order: Move RUN apk add curl in line 4 and RUN npm ci in line 6 before COPY . . in line 3, after a COPY of package-lock.json, package.json alone" + installed}},
 		"a script": {built("FROM busybox\nCOPY . .\nRUN <<EOF\nset -e\nnpm ci\nEOF", 0.1, 3),
 			[]string{"order: Move RUN <<EOF in line 3 before COPY . . in line 2, after a COPY of package-lock.json, package.json alone" + installed}},
 		"other sources are cached": {built("FROM busybox\nCOPY docs docs\nCOPY . .\nRUN npm ci", 0, 0.1, 3),
 			[]string{"order: Move RUN npm ci in line 4 before COPY . . in line 3, after a COPY of package-lock.json, package.json alone" + installed}},
 		"not worth a word":                     {built("FROM busybox\nCOPY . .\nRUN apk add curl", 0.1, 1.9), nil},
+		"in another folder":                    {built("FROM busybox\nCOPY . .\nWORKDIR web\nRUN npm ci", 0.1, 0.1, 9), nil},
+		"in other surroundings":                {built("FROM busybox\nCOPY . .\nENV NODE_ENV=production\nRUN npm ci", 0.1, 9), nil},
 		"something else comes between":         {built("FROM busybox\nCOPY . .\nRUN ./prepare\nRUN npm ci", 0.1, 1, 9), nil},
 		"it does more than install":            {built("FROM busybox\nCOPY . .\nRUN npm ci && npm run build", 0.1, 9), nil},
 		"what comes before was done anew":      {built("FROM busybox\nRUN make\nCOPY . .\nRUN npm ci", 1, 0.1, 9), nil},
@@ -125,6 +127,28 @@ func TestOrder(t *testing.T) {
 	} {
 		if diff := cmp.Diff(c.want, texts(Explain(with(c.build, npmFiles)).Advice)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestTheOutermostFilesCount holds that what tools keep deep below asks for nothing, and that nobody guesses which of two folders is meant.
+func TestTheOutermostFilesCount(t *testing.T) {
+	t.Parallel()
+	b := built("FROM busybox\nCOPY . .\nRUN npm ci", 0.1, 9)
+	found, _ := installs("npm ci")
+	source := dockerfile.Instruction{Sources: []string{"."}}
+	script := `{"scripts": {"postinstall": "x"}}`
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  []string
+	}{
+		"the root's":   {map[string]string{"package.json": "{}", "node_modules/a/package.json": script, "web/package.json": script}, []string{"package.json"}},
+		"one folder's": {map[string]string{"web/package.json": "{}", "web/a/package.json": script}, []string{"web/package.json"}},
+		"of two":       {map[string]string{"web/package.json": "{}", "api/package.json": "{}"}, nil},
+		"a script":     {map[string]string{"package.json": script}, nil},
+	} {
+		if needed, spared := with(b, c.files).spared(found, source); spared != (c.want != nil) || spared && !slices.Equal(needed, c.want) {
+			t.Errorf("%s: %q, %v", name, needed, spared)
 		}
 	}
 }

@@ -96,7 +96,7 @@ func words(call *syntax.CallExpr) []string {
 }
 
 // idle are programs beside which an installation is still one: they need no file of the sources.
-var idle = [...]string{"rm", "mkdir", "echo", "set", "cd", "true", "export", "update-ca-certificates", "ln"}
+var idle = [...]string{"rm", "mkdir", "echo", "set", "true", "export", "update-ca-certificates", "ln"}
 
 // tidying are words after a package manager's name that install nothing, and need no sources either.
 var tidying = [...]string{"update", "clean", "autoremove", "autoclean", "cache", "config", "upgrade", "purge", "remove", "del"}
@@ -152,7 +152,8 @@ func (i *install) take(m manager, all, rest []string) {
 		rest = i.requirements(all, rest)
 	case !global:
 		i.manifests = append(i.manifests, m.manifests...)
-		i.alone = i.alone && (m.with == "" || slices.Contains(all, m.with))
+		// With names it may be about another folder, or changes what the files say.
+		i.alone = i.alone && (m.with == "" || slices.Contains(all, m.with)) && (m.manifests == nil || len(rest) == 0)
 	}
 	for _, name := range rest {
 		// A path is one of the sources'.

@@ -39,7 +39,9 @@ func TestInstalls(t *testing.T) {
 		"apk add --virtual .build gcc && make && apk del .build": {"apk", "", false},
 		"apt-get install -y $PACKAGES":                           {"apt-get", "", false},
 		"apt-get install -y $(cat packages)":                     {"apt-get", "", false},
-		"cd web && npm ci":                                       {"npm", npm, true},
+		"cd web && npm ci":                                       {"npm", npm, false},
+		"npm ci --prefix web":                                    {"npm", npm, false},
+		"npm install express":                                    {"npm", npm, false},
 		"echo npm ci":                                            none,
 		"if true; then npm ci; fi":                               {"npm", npm, true},
 		"npm ci &&":                                              none, // no shell's command
