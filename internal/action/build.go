@@ -159,10 +159,10 @@ func (s *session) build(ctx context.Context, service plan.Service, bases map[str
 	if err != nil {
 		return publish.Candidate{}, err
 	}
-	s.check(ctx, service, request)
 	policy := s.chooseCache(service.Definition)
 	s.withCache(&request, service, policy)
 	digest, err := s.builderFor(service.Definition, policy).Build(ctx, request, progress)
+	s.check(ctx, service, request)
 	defer func() { made.Account = explain(progress.Steps(), made.Image) }()
 	made.Cache = s.usedCache(service, policy, progress)
 	if err != nil {
@@ -210,7 +210,6 @@ func (s *session) buildLocal(ctx context.Context, service plan.Service, bases ma
 			return made, err
 		}
 		request.Platforms, request.Layout = []string{platform}, filepath.Join(s.private.path, "layouts", name)
-		s.check(ctx, service, request)
 		if err := os.MkdirAll(request.Layout, 0o700); err != nil {
 			return made, fmt.Errorf("building: %w", err)
 		}
@@ -221,6 +220,7 @@ func (s *session) buildLocal(ctx context.Context, service plan.Service, bases ma
 		s.withCache(&request, service, policy)
 		progress := s.progress(service.Name, request.Platforms)
 		_, err = s.builderFor(service.Definition, policy).Build(ctx, request, progress)
+		s.check(ctx, service, request)
 		steps = append(steps, progress.Steps()...)
 		made.Cache = made.Cache.Join(s.usedCache(service, policy, progress))
 		if err != nil {

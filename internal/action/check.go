@@ -14,8 +14,9 @@ import (
 // checkTime bounds the checks of one Dockerfile: they are for information alone.
 const checkTime = 30 * time.Second
 
-// check tells beside a build what BuildKit finds in the Dockerfile, at its lines. Nothing depends on it. A Dockerfile that stands in the configuration has
-// no lines of its own, and of a service whose platforms are built in several jobs one job tells.
+// check tells what BuildKit finds in the Dockerfile of a service that was built, at its lines. It is asked while the image is judged, so that it costs no time,
+// and nothing depends on it. A Dockerfile that stands in the configuration has no lines of its own, and of a service whose platforms are built in several jobs
+// one job tells.
 func (s *session) check(ctx context.Context, service plan.Service, request buildx.Build) {
 	d := service.Definition
 	if d.Inline != "" || !slices.Contains(request.Platforms, d.Platforms[0]) {

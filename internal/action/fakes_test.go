@@ -85,8 +85,8 @@ func fakeBuildx() {
 	}
 }
 
-// checkDockerfile finds fault with each line that has MAINTAINER, and cannot check one with UNCHECKED. It is no part of the calls: it runs beside
-// the build.
+// checkDockerfile finds fault with each line that has MAINTAINER, and cannot check one with UNCHECKED. It is no part of the calls: it runs while
+// images are judged.
 func checkDockerfile() {
 	dockerfile, err := os.ReadFile(option("--file")[0])
 	check(err)
