@@ -21,7 +21,8 @@ var (
 		`\bEOF\b|(i/o|handshake|request|header) timeout|timeout (awaiting|exceeded)|server closed|failed to fetch \w+ token[^\n]*denied: denied|` +
 		`unexpected status from \w+ request to \S+/v2/\S+: 401 |failed to push \S+: unauthorized\s*$|` + // of a token that was good until then
 		`failed size validation|unexpected commit (digest|size)|digest mismatch|(manifest|content) digest[^\n]* (does not|did not) match|` +
-		`error verifying (\w+ checksum|size)|verification failed for digest|unexpected end of JSON input|stream error|\bGOAWAY\b|temporary failure in name resolution`)
+		`error verifying (\w+ checksum|size)|verification failed for digest|unexpected end of JSON input|stream error|\bGOAWAY\b|temporary failure in name resolution|` +
+		`archive/tar: |gzip: invalid|flate: corrupt|magic number mismatch|invalid character '|failed to analyze layer|unable to get the image ID`) // where content came broken
 	own = regexp.MustCompile(`did not complete successfully|dockerfile parse error|failed to calculate checksum`)
 )
 

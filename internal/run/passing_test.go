@@ -20,6 +20,7 @@ func TestPasses(t *testing.T) {
 		`failed to push localhost:5000/a/b: unexpected status from HEAD request to http://localhost:5000/v2/a/b/manifests/sha256:0: 401 Unauthorized`:                            true,
 		`failed to authorize: failed to fetch oauth token: unexpected status from GET request to https://ghcr.io/token: 401 Unauthorized`:                                        false,
 		`FATAL Fatal error run error: image scan error: unable to get the image ID: error verifying sha256 checksum after reading 2316 bytes; got "sha256:ab", want "sha256:3a"`: true,
+		`FATAL Fatal error run error: failed to analyze layer (sha256:4a): walk error: failed to extract the archive: archive/tar: invalid tar header`:                           true,
 		`Error response from daemon: filesystem layer verification failed for digest sha256:3a`:                                                                                  true,
 		`failed to do request: Get "https://ghcr.io/v2/": http2: server sent GOAWAY and closed the connection; LastStreamID=1`:                                                   true,
 		`dial tcp: lookup ghcr.io: Temporary failure in name resolution`:                                                                                                         true,
