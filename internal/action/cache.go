@@ -112,12 +112,15 @@ func (j job) registryCache() cache.Grant {
 
 // localCache is a folder of this machine: a runner has one only where somebody names one that is kept.
 func (j job) localCache(p Process) cache.Grant {
-	if j.onRunner() && j.Config.CacheDir == filepath.Join(workDir(p, j.Event), "layers") {
+	if j.onRunner() && j.Config.CacheDir == j.layersDir(p) {
 		return cache.Grant{Why: "no folder is kept on this runner; cache-dir names one"}
 	}
 	why := j.untrusted()
 	return cache.Grant{Read: true, Write: why == "", Why: why}
 }
+
+// layersDir is where layers are kept unless another folder is named.
+func (j job) layersDir(p Process) string { return filepath.Join(workDir(p, j.Event), "layers") }
 
 // chooseCache decides where a service's layers come from and go to.
 func (s *session) chooseCache(d service.Service) cache.Policy {

@@ -83,7 +83,7 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	if tag := j.Config.Tag; tag != "" && !tags.Valid(tag) {
 		problems.Add("tag", "use letters, digits and . _ -, at most 128", "%q is no tag", tag)
 	}
-	j.checkFiles(&problems)
+	j.checkFiles(p, &problems)
 	checkDocuments(root.ReadFile, j.Config.Gates.Vulnerabilities.VEX, &problems)
 	if preflight := plan.Preflight(j.Workspace, j.Config.Services); errors.As(preflight, &wrong) {
 		problems = append(problems, wrong...)
@@ -95,8 +95,12 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	return j, problems.Err()
 }
 
-// checkFiles finds what would be written over another file.
-func (j job) checkFiles(problems *service.Problems) {
+// checkFiles finds what would be written over another file, or into what is built.
+func (j job) checkFiles(p Process, problems *service.Problems) {
+	dir := j.Config.CacheDir
+	if inside, err := filepath.Rel(j.Workspace, j.at(dir)); err == nil && filepath.IsLocal(inside) && dir != j.layersDir(p) {
+		problems.Add("cache-dir", "name a folder outside the workspace", "layers in %s would be part of what is built", dir)
+	}
 	for setting, path := range map[string]string{"plan-file": j.Config.PlanFile, "report": j.Config.Report} {
 		if filepath.Clean(path) == j.bakeFile() {
 			problems.Add(setting, "give it another name", "%s is what the run writes for bake, beside the plan", path)
