@@ -188,7 +188,7 @@ func hint(err error) error {
 		return fmt.Errorf("%w\n%s", err, advice)
 	}
 	if brokenStore.MatchString(err.Error()) {
-		return fmt.Errorf("%w\nlayers of other runs that are listed and gone have left the builder unable to build: do it once with `cache: off` and a builder that is made anew", err)
+		return fmt.Errorf("%w\nlayers of other runs that are not what they are listed as have left the builder unable to build: do it once with `cache: off` and a builder that is made anew", err)
 	}
 	if strings.Contains(err.Error(), "exec format error") {
 		return fmt.Errorf("%w\nno emulator runs this platform here: mount binfmt_misc on the host, so that a registered one stays, or build on a machine of that platform", err)
