@@ -97,7 +97,7 @@ func (w *world) pushPlain(b *testing.B) {
 }
 
 // plainLogin writes the login that a workflow's login step would.
-func (w *world) plainLogin(b *testing.B) string {
+func (w *world) plainLogin(b testing.TB) string {
 	b.Helper()
 	dir := filepath.Join(filepath.Dir(w.temp), "docker")
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -33,6 +33,7 @@ type recorder struct {
 	tokens   map[string]string // by owner
 	refused  map[string]bool   // repositories that take nothing now
 	requests []request
+	bytes    int64 // that came in bodies
 	conns    map[net.Conn]bool
 	outage   outage
 	over     chan struct{} // closed when the outage is
@@ -150,14 +151,37 @@ func (r *recorder) record(next http.Handler) http.Handler {
 			seen.digest = "sha256:" + hex.EncodeToString(sum[:])
 			q.Body = io.NopCloser(bytes.NewReader(body))
 		}
-		answer := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		answer, body := &statusWriter{ResponseWriter: w, status: http.StatusOK}, &countedBody{ReadCloser: q.Body}
+		q.Body = body
 		next.ServeHTTP(answer, q)
+		r.mu.Lock()
+		r.bytes += body.n
+		r.mu.Unlock()
 		if answer.status < 300 && seen.kind != "" {
 			r.mu.Lock()
 			r.requests = append(r.requests, seen)
 			r.mu.Unlock()
 		}
 	})
+}
+
+// A countedBody counts what is read of it.
+type countedBody struct {
+	io.ReadCloser
+	n int64
+}
+
+func (c *countedBody) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// received is how many bytes came in bodies so far.
+func (r *recorder) received() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bytes
 }
 
 type statusWriter struct {
