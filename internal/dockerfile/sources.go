@@ -119,6 +119,9 @@ func newCover(sources []string) *cover {
 	return c
 }
 
+// Covers tells which files of a context some sources take, as Use.Copies does.
+func Covers(sources []string) func(file string) bool { return newCover(sources).holds }
+
 // Copies reports whether a file of the context, named by its slash path relative to the context, is one of the
 // sources or lies below one. A wildcard that matches a folder brings all in it; an ill-formed pattern may mean
 // any file.

@@ -3,6 +3,7 @@ package insight
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -66,9 +67,9 @@ func asksForMore(file string, text []byte) bool {
 	return strings.HasSuffix(file, ".txt") && beside.Match(text)
 }
 
-// leftovers are what tools leave behind, which no build reads.
-var leftovers = [...]string{".github", ".gitlab", ".circleci", ".vscode", ".idea", "**/.DS_Store", "**/__pycache__", "**/.pytest_cache", "**/.mypy_cache", "**/.ruff_cache", "**/.tox",
-	"**/.nox", "**/.nyc_output", "**/.terraform"}
+// leftovers are what editors, CI and interpreters leave behind, which no build reads.
+var leftovers = [...]string{".github", ".gitlab", ".circleci", ".vscode", ".idea", ".DS_Store", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".nox",
+	".nyc_output", ".terraform"}
 
 // context finds files that were sent and that no instruction uses: all that would take them leave them out, or a later one puts others in
 // their place, or they are known to be of no use to any build.
@@ -82,12 +83,15 @@ func (p placing) context(b Build) []Advice {
 	if sent < worthSent {
 		return nil
 	}
+	needs := p.needs()
+	for _, f := range b.files() {
+		needs.keep(f.Path)
+	}
 	bytes := map[string]int64{} // by line for the ignore file
 	unused := int64(0)
-	lines := p.unused()
 	for _, f := range b.files() {
-		if i := slices.IndexFunc(lines, func(l line) bool { return l.ignore.Matches(f.Path) }); i >= 0 && !p.uses(f.Path, lines[i]) {
-			bytes[lines[i].text] += f.Size
+		if line := needs.unused(f.Path); line != "" {
+			bytes[line] += f.Size
 			unused += f.Size
 		}
 	}
@@ -95,64 +99,98 @@ func (p placing) context(b Build) []Advice {
 	if unused < worthSent || unused*10 < sent {
 		return nil
 	}
-	var ignore []string
-	for text, n := range bytes {
-		if n*20 >= unused {
-			ignore = append(ignore, text)
-		}
-	}
-	slices.Sort(ignore)
+	maps.DeleteFunc(bytes, func(_ string, n int64) bool { return n*20 < unused })
+	ignore := slices.Sorted(maps.Keys(bytes))
 	return []Advice{{Kind: "context", Bytes: unused, Ignore: ignore,
 		Text: fmt.Sprintf("%s of the %s that were sent to the builder are of no use to any instruction. Lines for the ignore file: %s",
 			units.HumanSize(float64(unused)), units.HumanSize(float64(sent)), strings.Join(ignore, " "))}}
 }
 
-// A line is one for the ignore file.
-type line struct {
-	text   string
-	ignore dockerfile.Ignore
-	// replaced tells that an instruction takes the files, and a later one puts others in their place, or nothing reads them.
-	replaced bool
+// needs are what the instructions of a Dockerfile need of the build context.
+type needs struct {
+	takers  []taker
+	exclude map[string]dockerfile.Ignore // what some of them leave out, by its pattern
+	idle    map[string]bool              // names of files and folders that none of them needs
 }
 
-// unused are the lines that may be right for the Dockerfile.
-func (p placing) unused() []line {
-	var lines []line
-	add := func(text string, replaced bool) {
-		if !strings.HasPrefix(text, "!") && !slices.ContainsFunc(lines, func(l line) bool { return l.text == text }) {
-			lines = append(lines, line{text, dockerfile.ReadIgnore([]byte(text)), replaced})
-		}
-	}
-	for _, stage := range p.stages {
-		for _, in := range stage.Instructions {
-			for _, pattern := range in.Exclude {
-				add(pattern, false)
-			}
-			if found, _ := installs(in.Command); slices.ContainsFunc(found.managers, func(m manager) bool { return m.program == "npm" }) && strings.Contains(in.Command, "npm ci") {
-				add("**/node_modules", true) // https://docs.npmjs.com/cli/commands/npm-ci removes what is there
-			}
-		}
-	}
-	for _, text := range leftovers {
-		add(text, true)
-	}
-	return lines
+// A taker is an instruction that takes files.
+type taker struct {
+	covers func(file string) bool
+	leaves dockerfile.Ignore // what it leaves out, where it takes all the rest
+	mounts bool
 }
 
-// uses reports whether an instruction takes a file for its own sake: it does not leave it out, and does not take it only with the whole folder that
-// it lies in.
-func (p placing) uses(file string, l line) bool {
+func (p placing) needs() needs {
+	n := needs{exclude: map[string]dockerfile.Ignore{}, idle: map[string]bool{}}
+	for _, name := range leftovers {
+		n.idle[name] = true
+	}
+	var named []string
 	for _, stage := range p.stages {
 		for _, in := range stage.Instructions {
-			if len(taken(in, []string{file})) == 0 {
-				continue
+			if strings.Contains(in.Command, "npm ci") {
+				n.idle["node_modules"] = true // https://docs.npmjs.com/cli/commands/npm-ci removes what is there
 			}
-			left := in.Name != "RUN" && slices.Equal(in.Sources, []string{"."}) && dockerfile.ReadIgnore([]byte(strings.Join(in.Exclude, "\n"))).Matches(file)
-			named := slices.ContainsFunc(in.Sources, func(source string) bool { return l.ignore.Matches(source) || l.ignore.Matches(source+"/x") })
-			if !left && (!l.replaced || named || in.Name == "RUN") {
-				return true
+			if len(in.Sources) > 0 {
+				n.takers = append(n.takers, n.taker(in))
+			}
+			for _, source := range in.Sources {
+				named = append(named, strings.Split(source, "/")...)
 			}
 		}
 	}
-	return false
+	for _, name := range named { // for its own sake
+		delete(n.idle, name)
+	}
+	return n
+}
+
+func (n needs) taker(in dockerfile.Instruction) taker {
+	t := taker{covers: dockerfile.Covers(in.Sources), mounts: in.Name == "RUN"}
+	if slices.Equal(in.Sources, []string{"."}) {
+		t.leaves = dockerfile.ReadIgnore([]byte(strings.Join(in.Exclude, "\n")))
+		for _, pattern := range in.Exclude {
+			n.exclude[pattern] = dockerfile.ReadIgnore([]byte(pattern))
+		}
+	}
+	return t
+}
+
+// keep gives up the lines for the ignore file that would leave out a file that is used.
+func (n needs) keep(file string) {
+	taken, mounted := false, false
+	for _, t := range n.takers {
+		if t.covers(file) {
+			taken, mounted = taken || !t.leaves.Matches(file), mounted || t.mounts
+		}
+	}
+	if name := n.idleName(file); name != "" && mounted {
+		delete(n.idle, name)
+	}
+	maps.DeleteFunc(n.exclude, func(_ string, pattern dockerfile.Ignore) bool { return (taken || mounted) && pattern.Matches(file) })
+}
+
+func (n needs) idleName(file string) string {
+	for name := range strings.SplitSeq(file, "/") {
+		if n.idle[name] {
+			return name
+		}
+	}
+	return ""
+}
+
+// unused is the line for the ignore file by which a file that is sent and not used would not be sent; empty where there is none.
+func (n needs) unused(file string) string {
+	if !slices.ContainsFunc(n.takers, func(t taker) bool { return t.covers(file) }) {
+		return ""
+	}
+	if name := n.idleName(file); name != "" {
+		return "**/" + name
+	}
+	for _, pattern := range slices.Sorted(maps.Keys(n.exclude)) {
+		if n.exclude[pattern].Matches(file) {
+			return pattern
+		}
+	}
+	return ""
 }

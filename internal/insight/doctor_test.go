@@ -1,6 +1,7 @@
 package insight
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -214,19 +215,21 @@ func TestContext(t *testing.T) {
 		b.Steps = append(b.Steps, buildx.Step{Name: "[internal] load build context", Sent: bytes})
 		return b
 	}
-	all := map[string]string{"src/a": big, "node_modules/a/index.js": big, "web/node_modules/b.js": big, ".github/x": big, "data/big.bin": big, "lib/__pycache__/a.pyc": ""}
+	all := map[string]string{"src/a": big, "node_modules/a/index.js": big, "web/node_modules/b.js": big, ".github/x": big, "data/big.bin": big, "data/small": "x", "lib/__pycache__/a.pyc": ""}
 	const copies = "FROM busybox\nCOPY . .\nRUN npm ci"
 	for name, c := range map[string]struct {
 		build Build
 		want  []Advice
 	}{
-		"what an installation replaces, and what nobody reads": {sent(copies, 20<<20, all), []Advice{{Bytes: 9 << 20, Ignore: []string{"**/node_modules", ".github"}}}},
-		"what all leave out":                 {sent("FROM busybox\nCOPY --exclude=data/*.bin . .\nCOPY --exclude=data . /b", 20<<20, all), []Advice{{Bytes: 6 << 20, Ignore: []string{".github", "data/*.bin"}}}},
+		"what an installation replaces, and what nobody reads": {sent(copies, 20<<20, all), []Advice{{Bytes: 9 << 20, Ignore: []string{"**/.github", "**/node_modules"}}}},
+		"what all leave out":                 {sent("FROM busybox\nCOPY --exclude=data/*.bin . .\nCOPY --exclude=data . /b", 20<<20, all), []Advice{{Bytes: 6 << 20, Ignore: []string{"**/.github", "data/*.bin"}}}},
+		"what one of two leaves out whole":   {sent("FROM busybox\nCOPY --exclude=data . .\nCOPY data/small /b", 20<<20, map[string]string{"data/big.bin": big, "data/small": "x"}), nil},
 		"what one leaves out":                {sent("FROM busybox\nCOPY --exclude=data/*.bin . .\nCOPY data /data", 5<<20, map[string]string{"data/big.bin": big}), nil},
 		"no installation that replaces it":   {sent("FROM busybox\nCOPY . .\nRUN npm install", 20<<20, map[string]string{"node_modules/a": big}), nil},
 		"copied for its own sake":            {sent("FROM busybox\nCOPY . .\nRUN npm ci\nCOPY node_modules/a /a", 20<<20, map[string]string{"node_modules/a": big}), nil},
+		"what is not sent":                   {sent("FROM busybox\nCOPY src src\nRUN npm ci", 20<<20, all), nil},
 		"mounted":                            {sent("FROM busybox\nRUN --mount=type=bind,target=/src npm ci", 20<<20, map[string]string{"node_modules/a": big}), nil},
-		"the builder had most of it":         {sent(copies, 2<<20, all), []Advice{{Bytes: 2 << 20, Ignore: []string{"**/node_modules", ".github"}}}},
+		"the builder had most of it":         {sent(copies, 2<<20, all), []Advice{{Bytes: 2 << 20, Ignore: []string{"**/.github", "**/node_modules"}}}},
 		"the builder had it all":             {sent(copies, 1000, all), nil},
 		"a small part":                       {sent(copies, 100<<20, all), nil},
 		"little":                             {sent(copies, 2<<20, map[string]string{"node_modules/a": "x"}), nil},
@@ -288,6 +291,62 @@ func TestWalk(t *testing.T) {
 	}
 	if got := Walk(filepath.Join(dir, "nowhere"), dockerfile.Ignore{}); len(got) > 0 {
 		t.Errorf("files %v of a folder that is not there", got)
+	}
+}
+
+// FuzzContext holds that no line for the ignore file leaves out a file that an instruction takes, but for those that are known to be of no use to any.
+func FuzzContext(f *testing.F) {
+	f.Add("FROM busybox\nCOPY --exclude=a* --exclude=b/** . .\nCOPY b/c /d\nRUN npm ci", "a1 b/c b/d .github/x")
+	f.Add("FROM busybox\nADD --exclude=b . .\nRUN --mount=type=bind,source=b,target=/b make", "b/__pycache__/x b/y")
+	f.Fuzz(func(t *testing.T, text, names string) {
+		stages, err := dockerfile.ReadStages([]byte(text), dockerfile.Options{})
+		if err != nil {
+			return
+		}
+		b := Build{Dockerfile: []byte(text), Steps: []buildx.Step{{Name: "[internal] load build context", Sent: 1 << 30}}}
+		b.Files = func() (files []File) {
+			for _, name := range strings.Fields(names) {
+				files = append(files, File{name, 1 << 30})
+			}
+			return files
+		}
+		for _, a := range Explain(b).Advice {
+			for _, line := range a.Ignore {
+				for _, file := range b.Files() {
+					if !dockerfile.ReadIgnore([]byte(line)).Matches(file.Path) {
+						continue
+					}
+					for _, in := range slices.Concat(instructions(stages)...) {
+						left := slices.Equal(in.Sources, []string{"."}) && dockerfile.ReadIgnore([]byte(strings.Join(in.Exclude, "\n"))).Matches(file.Path)
+						if dockerfile.Covers(in.Sources)(file.Path) && (in.Name == "RUN" || !left && !strings.HasPrefix(line, "**/")) {
+							t.Errorf("the line %q leaves out %s, which %s takes", line, file.Path, in.Text)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func instructions(stages []dockerfile.Stage) (all [][]dockerfile.Instruction) {
+	for _, s := range stages {
+		all = append(all, s.Instructions)
+	}
+	return all
+}
+
+// BenchmarkContext looks through a context of 100,000 files, of which an installation replaces half.
+func BenchmarkContext(b *testing.B) {
+	build := Build{Dockerfile: []byte("FROM busybox\nCOPY package.json .\nCOPY --exclude=docs --exclude=**/*.md . .\nRUN npm ci\nCOPY web web\n"), Steps: []buildx.Step{{Name: "[internal] load build context", Sent: 1 << 30}}}
+	var files []File
+	for i := range 50_000 {
+		files = append(files, File{fmt.Sprintf("node_modules/p%d/lib/index.js", i), 10_000}, File{fmt.Sprintf("src/p%d/lib/index.js", i), 1000})
+	}
+	build.Files = func() []File { return files }
+	for b.Loop() {
+		if advice := Explain(build).Advice; len(advice) != 1 {
+			b.Fatal(advice)
+		}
 	}
 }
 

@@ -115,11 +115,8 @@ func rewritten(earlier []byte, o dockerfile.Options, stage dockerfile.Stage, upT
 
 // taken are the files that an instruction takes, among some.
 func taken(in dockerfile.Instruction, files []string) []string {
-	if len(in.Sources) == 0 {
-		return nil
-	}
-	use := dockerfile.Use{Sources: in.Sources}
-	return slices.DeleteFunc(slices.Clone(files), func(file string) bool { return !use.Copies(file) })
+	covers := dockerfile.Covers(in.Sources)
+	return slices.DeleteFunc(slices.Clone(files), func(file string) bool { return !covers(file) })
 }
 
 // image is what a stage, or the first of those that it builds on, is FROM.
