@@ -143,10 +143,10 @@ func TestCreateNodeArgs(t *testing.T) {
 		index  int
 		config string
 	}{
-		"create --name b --node b0 --driver remote --platform linux/amd64 --driver-opt cacert=/t/ca.pem --driver-opt timeout=9s -- tcp://amd:1234": {Node{"remote", "tcp://amd:1234", []string{"linux/amd64"}, map[string]string{"timeout": "9s", "cacert": "/t/ca.pem"}}, 0, "/t/buildkitd.toml"},
-		"create --name b --node b1 --driver remote --append --platform linux/arm64,linux/riscv64 -- unix:///a.sock":                                {Node{"remote", "unix:///a.sock", []string{"linux/arm64", "linux/riscv64"}, nil}, 1, ""},
-		`create --name b --node b0 --driver kubernetes --driver-opt "nodeselector=a=b,c=d" --driver-opt replicas=2 --buildkitd-config /t/b.toml`:   {Node{"kubernetes", "", nil, map[string]string{"replicas": "2", "nodeselector": "a=b,c=d"}}, 0, "/t/b.toml"},
-		"create --name b --node b0 --driver docker-container":                                                                                      {Node{Driver: "docker-container"}, 0, ""},
+		"create --name b --node b0 --driver remote --platform linux/amd64 --driver-opt cacert=/t/ca.pem --driver-opt servername=amd -- tcp://amd:1234": {Node{"remote", "tcp://amd:1234", []string{"linux/amd64"}, map[string]string{"servername": "amd", "cacert": "/t/ca.pem"}}, 0, "/t/buildkitd.toml"},
+		"create --name b --node b1 --driver remote --append --platform linux/arm64,linux/riscv64 -- unix:///a.sock":                                    {Node{"remote", "unix:///a.sock", []string{"linux/arm64", "linux/riscv64"}, nil}, 1, ""},
+		`create --name b --node b0 --driver kubernetes --driver-opt "nodeselector=a=b,c=d" --driver-opt replicas=2 --buildkitd-config /t/b.toml`:       {Node{"kubernetes", "", nil, map[string]string{"replicas": "2", "nodeselector": "a=b,c=d"}}, 0, "/t/b.toml"},
+		"create --name b --node b0 --driver docker-container":                                                                                          {Node{Driver: "docker-container"}, 0, ""},
 	} {
 		if got := strings.Join(CreateNodeArgs("b", c.node, c.index, c.config), " "); got != want {
 			t.Errorf("%q\nwant %q", got, want)

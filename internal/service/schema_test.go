@@ -206,7 +206,7 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 	_, inReadme, _ := strings.Cut(string(readme), "```yaml\n")
 	inReadme, _, _ = strings.Cut(inReadme, "```")
 	right := []string{minimal, example, inReadme,
-		"services: [{name: a, platforms: [linux/arm64]}]\nbuilders: [{endpoint: 'tcp://arm:1234', platforms: [linux/arm64], options: {timeout: 9s}, ca: env:CA, cert: env:CERT, key: env:KEY}]\n",
+		"services: [{name: a, platforms: [linux/arm64]}]\nbuilders: [{endpoint: 'tcp://arm:1234', platforms: [linux/arm64], options: {servername: arm}, ca: env:CA, cert: env:CERT, key: env:KEY}]\n",
 		minimal + "sbom: true\npush: false\nforce: True\nmax_parallel: \"3\"\nplatforms: linux/amd64, linux/arm64\nrunners: [linux/arm64=arm]\ntoken: env:TOKEN\n",
 		minimal + "tags: [type=sha, main]\ngates: {size: {max: 1000, growth: 2.5%}, startup: {within: 1m30s}, vulnerabilities: {fail_on: NONE, ignore_unfixed: \"true\"}}\n",
 		"services: [{name: a, port: \"80\", env: {N: 1, B: true}}, {name: b, run_once: [1]}]\n",
