@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -28,7 +27,7 @@ func (s *session) explaining(ctx context.Context, service plan.Service, bases ma
 		ReadFile: func(file string) []byte { text, _ := s.readFile(path.Join(d.Context, file)); return text },
 		Files:    sync.OnceValue(func() []insight.File { return insight.Walk(s.job.at(d.Context), ignore) })}
 	if d.Inline == "" {
-		b.Dockerfile, _ = os.ReadFile(s.job.at(d.Dockerfile)) // without it the build says so
+		b.Dockerfile, _ = s.readFile(d.Dockerfile) // without it the build says so
 	}
 	since := make(chan *insight.Since, 1)
 	go func() { since <- s.since(ctx, service, bases, ignore) }()
@@ -65,7 +64,7 @@ func (s *session) since(ctx context.Context, service plan.Service, bases map[str
 	}
 	files, err := s.changes.since(ctx, s.job.Repo, base, s.job.Event.SHA)
 	if err != nil {
-		return nil
+		return &insight.Since{Commit: base, Unread: true}
 	}
 	since := &insight.Since{Commit: base, Changed: inContext(d.Context, files, ignore), Bases: map[string]string{}}
 	if d.Inline == "" && slices.Contains(files, d.Dockerfile) {
@@ -118,9 +117,9 @@ func (c *changes) since(ctx context.Context, repo git.Repo, base, head string) (
 // ignore reads the ignore file of a service's context.
 func (s *session) ignore(service plan.Service) dockerfile.Ignore {
 	d := service.Definition
-	text, err := os.ReadFile(s.job.at(d.Dockerfile + ".dockerignore"))
+	text, err := s.readFile(d.Dockerfile + ".dockerignore")
 	if d.Inline != "" || err != nil {
-		text, _ = os.ReadFile(s.job.at(path.Join(d.Context, ".dockerignore"))) // without one, nothing is ignored
+		text, _ = s.readFile(path.Join(d.Context, ".dockerignore")) // without one, nothing is ignored
 	}
 	return dockerfile.ReadIgnore(text)
 }

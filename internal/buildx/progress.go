@@ -28,10 +28,10 @@ type Step struct {
 }
 
 // Instruction reports whether the step is an instruction that cost something or came from the
-// cache: not BuildKit's own work, nor the base image that FROM names.
+// cache: not BuildKit's own work, such as putting what COPY --link made onto the rest, nor the base image that FROM names.
 func (s Step) Instruction() bool {
 	m := stepName.FindStringSubmatch(s.Name)
-	return m != nil && !strings.HasPrefix(m[1], "FROM ")
+	return m != nil && !strings.HasPrefix(m[1], "FROM ") && !strings.HasPrefix(m[1], "LINK ")
 }
 
 // stepName matches "[stage 2/5] RUN …"; internal steps have no number.

@@ -231,7 +231,7 @@ func TestInstructions(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{
 		"[internal] load .dockerignore": false, "exporting to image": false, "[auth] octo/web:pull token": false, "[1/3] FROM busybox": false,
-		"[linux/arm64 build 1/3] FROM busybox": false, "[2/3] RUN a": true, "[stage-1 10/12] COPY 1/2 x": true, "[build 1/2 of x] RUN": false,
+		"[linux/arm64 build 1/3] FROM busybox": false, "[2/3] RUN a": true, "[2/3] COPY --link a b": true, "[2/3] LINK COPY --link a b": false, "[stage-1 10/12] COPY 1/2 x": true, "[build 1/2 of x] RUN": false,
 	} {
 		if got := (Step{Name: name}).Instruction(); got != want {
 			t.Errorf("%q is an instruction: %v", name, got)

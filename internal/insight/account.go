@@ -180,10 +180,10 @@ func fromIsStep(steps []buildx.Step, of buildx.Place) bool {
 	})
 }
 
-// isOf makes sure that a step is an instruction's. One of COPY --link is called LINK, too.
+// isOf makes sure that a step is an instruction's.
 func isOf(in dockerfile.Instruction, s buildx.Step) bool {
 	_, text, _ := strings.Cut(s.Name, "] ")
-	word, _, _ := strings.Cut(strings.TrimPrefix(text, "LINK "), " ")
+	word, _, _ := strings.Cut(text, " ")
 	return word == in.Name
 }
 

@@ -75,6 +75,48 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// cross compiles for another platform than it runs on. Its progress is of a build on a builder that had built it, with another src/main.js.
+const cross = `FROM --platform=$BUILDPLATFORM busybox AS build
+ARG TARGETARCH
+WORKDIR /src
+RUN --mount=type=cache,target=/c <<EOF
+echo hi $TARGETARCH
+sleep 1
+EOF
+COPY --link src src
+RUN echo $TARGETARCH && sleep 1
+FROM busybox
+COPY --link --from=build /src /src
+RUN true
+`
+
+func TestCrossCompiling(t *testing.T) {
+	t.Parallel()
+	a := Explain(recorded(t, "cross", cross, "src/main.js"))
+	type at struct {
+		line     int
+		platform string
+	}
+	cached := map[at]bool{}
+	for _, s := range a.Steps {
+		if s.Line > 0 {
+			cached[at{s.Line, s.Platform}] = s.Cached
+		}
+	}
+	want := map[at]bool{}
+	for _, platform := range []string{"linux/amd64", "linux/arm64"} {
+		want[at{4, platform}], want[at{9, platform}], want[at{12, platform}] = true, false, false
+	}
+	want[at{3, "linux/arm64"}], want[at{8, "linux/arm64"}] = true, false // of what platforms share it is told once
+	want[at{11, "linux/amd64"}], want[at{11, "linux/arm64"}] = true, false
+	if diff := cmp.Diff(want, cached, cmp.AllowUnexported(at{})); diff != "" {
+		t.Errorf("what came from the cache, by line and platform (-want +got):\n%s", diff)
+	}
+	if m := a.FirstMiss; m == nil || m.Line != 8 || m.Why != "changed since 0123456: src/main.js" || len(a.Advice) > 0 {
+		t.Errorf("first miss %+v, advice %+v", m, a.Advice)
+	}
+}
+
 func TestStepsAreOfLines(t *testing.T) {
 	t.Parallel()
 	lines := map[int]int{}
@@ -127,6 +169,7 @@ func TestWhyItMissed(t *testing.T) {
 	}{
 		"everything is cached":                   {at(3, since(Since{}), nil), "", 0},
 		"nothing is known":                       {at(0, since(Since{}), nil), nothing, 4},
+		"a commit that is away":                  {at(0, since(Since{Unread: true}), nil), "what changed since 0123456 cannot be told: that commit is not in this clone", 4},
 		"no cache":                               {at(0, since(Since{}), func(b *Build) { b.NoCache = true }), "nothing was to come from the cache, as is configured", 4},
 		"no cache for the stage":                 {at(0, nil, func(b *Build) { b.NoCacheFilters = []string{"stage-0"} }), "nothing was to come from the cache, as is configured", 4},
 		"a file that it copies":                  {at(1, since(Since{Changed: []string{"README.md", "docs/a/b"}}), nil), "changed since 0123456: docs/a/b", 5},

@@ -13,6 +13,7 @@ import (
 // A Since is what differs from the image that is published.
 type Since struct {
 	Commit     string            // that the published image was built from
+	Unread     bool              // the commit could not be read, so that nothing else is known
 	Changed    []string          // files that differ, by their slash paths relative to the build context; none that an ignore file leaves out
 	Dockerfile []byte            // as it was at that commit; nil where that is not known
 	Bases      map[string]string // base images that are others now, by the names that the Dockerfile has: what is to be said of it
@@ -69,6 +70,8 @@ func (p placing) why(b Build, at spot) (reason string, files []string) {
 		return "nothing was to come from the cache, as is configured", nil
 	case since == nil:
 		return "nothing is published yet that it could be compared with", nil
+	case since.Unread:
+		return fmt.Sprintf("what changed since %s cannot be told: that commit is not in this clone", abbreviated(since.Commit)), nil
 	default:
 		if line := rewritten(since.Dockerfile, b.Options, stage, at.instruction); line != "" {
 			return fmt.Sprintf("the Dockerfile changed since %s: %s", abbreviated(since.Commit), line), nil
