@@ -78,6 +78,9 @@ func Lines(results []publish.Result, gates service.Gates) []string {
 				lines = append(lines, fmt.Sprintf("❌ %s did not start for %s: %s", r.Plan.Name, p.Platform, cmp.Or(p.Failure, p.Unavailable)))
 			}
 		}
+		for _, a := range r.Candidate.Account.Advice {
+			lines = append(lines, fmt.Sprintf("💡 %s: %s%s", r.Plan.Name, a.Text, saves(a)))
+		}
 		for _, p := range r.Evidence.Platforms {
 			if gates.Size.Max > 0 && p.Compressed > gates.Size.Max {
 				large = append(large, fmt.Sprintf("%s for %s is %s", r.Plan.Name, p.Platform, units.HumanSize(float64(p.Compressed))))

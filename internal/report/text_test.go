@@ -84,6 +84,10 @@ func TestLines(t *testing.T) {
 	untriedAndApproved := untried
 	untriedAndApproved.Verdict = verdict.Judge(untried.Evidence, lenient)
 	large := judged("web", func(e *verdict.Evidence) { e.Platforms[1].Compressed = 1.5e9 })
+	advised := slow
+	for _, r := range []*publish.Result{&slow, &sick, &untried, &untriedAndApproved, &large} {
+		r.Candidate.Account.Advice = nil
+	}
 	const (
 		started = "✅ backend started in 1.2 seconds"
 		small   = "✅ Image sizes under 1GB threshold"
@@ -96,6 +100,7 @@ func TestLines(t *testing.T) {
 		want    []string
 	}{
 		{"all is well", []publish.Result{slow}, 1e9, []string{started, small, healthy}},
+		{"there is advice", []publish.Result{advised}, 1e9, []string{started, "💡 backend: Move RUN make before COPY . . It would have saved this build 2.3 s.", small, healthy}},
 		{"one is sick", []publish.Result{slow, sick}, 1e9, []string{started, "❌ web did not start: web ended with exit code 1 before it was healthy", small, "❌ Health checks failing: web"}},
 		{"one was not tried out", []publish.Result{slow, untried}, 1e9, []string{started, "❌ web was not tried out: no Docker Engine", small, "❌ Health checks failing: web"}},
 		{"one was not tried out, and need not be", []publish.Result{slow, untriedAndApproved}, 1e9, []string{started, "⚠️ web was not tried out: no Docker Engine", small, healthy}},
