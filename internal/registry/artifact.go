@@ -32,14 +32,22 @@ func (c *Client) Keep(ctx context.Context, image, mediaType string, data []byte)
 	if err != nil {
 		return name.Digest{}, err
 	}
-	if err := remote.Write(ref, artifact, c.writing(ctx, ref.Repository)...); err != nil {
+	if err := c.again(func() error { return remote.Write(ref, artifact, c.writing(ctx, ref.Repository)...) }); err != nil {
 		return name.Digest{}, fmt.Errorf("storing %s: %w", ref, err)
 	}
 	return ref, nil
 }
 
 // Fetch reads a file that was kept, by its reference "image@sha256:…".
-func (c *Client) Fetch(ctx context.Context, reference, mediaType string) ([]byte, error) {
+func (c *Client) Fetch(ctx context.Context, reference, mediaType string) (data []byte, err error) {
+	err = c.again(func() error {
+		data, err = c.fetch(ctx, reference, mediaType)
+		return err
+	})
+	return data, err
+}
+
+func (c *Client) fetch(ctx context.Context, reference, mediaType string) ([]byte, error) {
 	ref, err := name.NewDigest(reference, c.nameOptions()...)
 	if err != nil {
 		return nil, err

@@ -35,6 +35,10 @@ func (c *Client) Attach(ctx context.Context, approval verdict.Approval, image na
 	if !slices.ContainsFunc(approval.Images(), func(i name.Digest) bool { return i.Name() == image.Name() }) {
 		return fmt.Errorf("attaching to %s: it was not approved", image)
 	}
+	return c.again(func() error { return c.attach(ctx, image, files) })
+}
+
+func (c *Client) attach(ctx context.Context, image name.Digest, files []Attachment) error {
 	subject, err := remote.Head(image, c.options(ctx, image.Repository)...)
 	if err != nil {
 		return fmt.Errorf("looking at %s: %w", image, err)
@@ -195,7 +199,15 @@ func (c *Client) listing(ctx context.Context, tag name.Tag) (*v1.IndexManifest, 
 
 // Attached reads the files of a media type that refer to an image and have an annotation. What is of another form is
 // none of them.
-func (c *Client) Attached(ctx context.Context, image name.Digest, mediaType, key, value string) ([][]byte, error) {
+func (c *Client) Attached(ctx context.Context, image name.Digest, mediaType, key, value string) (files [][]byte, err error) {
+	err = c.again(func() error {
+		files, err = c.attached(ctx, image, mediaType, key, value)
+		return err
+	})
+	return files, err
+}
+
+func (c *Client) attached(ctx context.Context, image name.Digest, mediaType, key, value string) ([][]byte, error) {
 	index, err := remote.Referrers(image, c.options(ctx, image.Repository)...)
 	if err != nil {
 		return nil, fmt.Errorf("reading what refers to %s: %w", image, err)

@@ -36,6 +36,10 @@ func (c *Client) ReadJournal(ctx context.Context, image string) ([]byte, error) 
 
 // WriteJournal replaces what is written beside an image.
 func (c *Client) WriteJournal(ctx context.Context, image string, data []byte) error {
+	return c.again(func() error { return c.writeJournal(ctx, image, data) })
+}
+
+func (c *Client) writeJournal(ctx context.Context, image string, data []byte) error {
 	ref, err := c.Keep(ctx, image, journalType, data)
 	if err != nil {
 		return err

@@ -91,7 +91,15 @@ func (c *Client) Digest(image, digest string) (name.Digest, error) {
 }
 
 // Resolve reads what a tag points to, without its platforms. A tag that is not there gives false and no error.
-func (c *Client) Resolve(ctx context.Context, image, tag string) (Image, bool, error) {
+func (c *Client) Resolve(ctx context.Context, image, tag string) (img Image, found bool, err error) {
+	err = c.again(func() error {
+		img, found, err = c.resolve(ctx, image, tag)
+		return err
+	})
+	return img, found, err
+}
+
+func (c *Client) resolve(ctx context.Context, image, tag string) (Image, bool, error) {
 	ref, err := name.NewTag(image+":"+tag, c.nameOptions()...)
 	if err != nil {
 		return Image{}, false, err
@@ -107,7 +115,15 @@ func (c *Client) Resolve(ctx context.Context, image, tag string) (Image, bool, e
 }
 
 // Read reads an image by its digest, whole.
-func (c *Client) Read(ctx context.Context, ref name.Digest) (Image, error) {
+func (c *Client) Read(ctx context.Context, ref name.Digest) (img Image, err error) {
+	err = c.again(func() error {
+		img, err = c.read(ctx, ref)
+		return err
+	})
+	return img, err
+}
+
+func (c *Client) read(ctx context.Context, ref name.Digest) (Image, error) {
 	desc, err := remote.Get(ref, c.options(ctx, ref.Repository)...)
 	if err != nil {
 		return Image{}, fmt.Errorf("reading %s: %w", ref, err)
@@ -120,7 +136,15 @@ func (c *Client) Read(ctx context.Context, ref name.Digest) (Image, error) {
 }
 
 // Tags lists the tags of an image that people pull by; none where there is no such image yet.
-func (c *Client) Tags(ctx context.Context, image string) ([]string, error) {
+func (c *Client) Tags(ctx context.Context, image string) (names []string, err error) {
+	err = c.again(func() error {
+		names, err = c.tags(ctx, image)
+		return err
+	})
+	return names, err
+}
+
+func (c *Client) tags(ctx context.Context, image string) ([]string, error) {
 	repo, err := name.NewRepository(image, c.nameOptions()...)
 	if err != nil {
 		return nil, err
@@ -146,6 +170,10 @@ var ErrUnsure = errors.New("it may have been moved or not")
 // tag is looked at right before and right after; where it is found to have gone elsewhere, the error is ErrMoved. The move itself is
 // not repeated by itself, since another run may have moved the tag meanwhile: the error is ErrUnsure then.
 func (c *Client) Tag(ctx context.Context, approval verdict.Approval, tag, from string) error {
+	return c.again(func() error { return c.tag(ctx, approval, tag, from) }) // what is refused was not done
+}
+
+func (c *Client) tag(ctx context.Context, approval verdict.Approval, tag, from string) error {
 	ref, err := approval.Candidate()
 	if err != nil {
 		return fmt.Errorf("tagging: %w", err)

@@ -223,6 +223,17 @@ func (c *Client) wire() http.RoundTripper {
 	return remote.DefaultTransport
 }
 
+// again does something once more where a token was refused, as long as the login is good: the library asks for one new token in
+// each request, and that may have expired as well.
+func (c *Client) again(do func() error) error {
+	err := do()
+	var refused *transport.Error
+	for try := 0; c.Password != "" && errors.As(err, &refused) && refused.StatusCode == http.StatusUnauthorized && try < mostRefused; try++ {
+		err = do()
+	}
+	return err
+}
+
 // writing is how blobs are sent: an upload is not repeated in parts, so as a whole it is more often.
 func (c *Client) writing(ctx context.Context, repo name.Repository) []remote.Option {
 	return append(c.options(ctx, repo), remote.WithRetryBackoff(remote.Backoff{Duration: firstPause, Factor: 2, Jitter: 0.1, Steps: 8}))

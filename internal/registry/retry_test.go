@@ -249,3 +249,58 @@ func TestUploadsAreSentAgainAsAWhole(t *testing.T) {
 		})
 	}
 }
+
+// TestTokensThatExpireAtOnce has tokens be refused more often than the library asks for new ones.
+func TestTokensThatExpireAtOnce(t *testing.T) {
+	t.Parallel()
+	const host = "registry.example"
+	for refusals, fine := range map[int]bool{1: true, 3: true, 100: false} {
+		registry, left := fake.New(fake.Logger(log.New(io.Discard, "", 0))), 0
+		base := roundTripper(func(r *http.Request) (*http.Response, error) {
+			answer := httptest.NewRecorder()
+			switch login := r.Header.Get("Authorization"); {
+			case r.URL.Path == "/token":
+				fmt.Fprint(answer, `{"token": "t"}`)
+			case !strings.HasPrefix(login, "Bearer "), r.URL.Path != "/v2/" && left > 0:
+				if r.URL.Path != "/v2/" {
+					left--
+				}
+				answer.Header().Set("WWW-Authenticate", `Bearer realm="https://`+host+`/token",service="x",scope="repository:octo/backend:pull"`)
+				answer.WriteHeader(http.StatusUnauthorized)
+			default:
+				received := r.Clone(r.Context())
+				if received.Body == nil {
+					received.Body = http.NoBody
+				}
+				registry.ServeHTTP(answer, received)
+			}
+			got := answer.Result()
+			got.Request = r
+			return got, nil
+		})
+		client := &Client{Host: host, Username: "mona", Password: "hunter2", Transport: base}
+		image := host + "/octo/backend"
+		ref, err := client.Keep(t.Context(), image, journalType, []byte("{}"))
+		must(t, err)
+		for what, do := range map[string]func() error{
+			"keep":    func() error { _, err := client.Keep(t.Context(), image, journalType, []byte("{}")); return err },
+			"fetch":   func() error { _, err := client.Fetch(t.Context(), ref.Name(), journalType); return err },
+			"resolve": func() error { _, _, err := client.Resolve(t.Context(), image, "main"); return err },
+			"tags":    func() error { _, err := client.Tags(t.Context(), image); return err },
+			"journal": func() error { return client.WriteJournal(t.Context(), image, []byte("{}")) },
+			"listed":  func() error { _, err := client.Attached(t.Context(), ref, journalType, "a", "b"); return err },
+			"joined": func() error {
+				_, err := client.Join(t.Context(), image, []string{ref.DigestStr(), ref.DigestStr()}, nil, nil)
+				return err
+			},
+		} {
+			left = refusals
+			if err := do(); (err == nil) != fine {
+				t.Errorf("%s after %d refusals: %v", what, refusals, err)
+			}
+		}
+		if _, _, err := (&Client{Host: host, Transport: base}).Resolve(t.Context(), image, "main"); refusals == 100 && (err == nil || left < 90) {
+			t.Errorf("nobody's token is asked for again and again: %v, %d left", err, left)
+		}
+	}
+}
