@@ -1,4 +1,5 @@
-// Package insight writes down what a run learnt, as entries of the memory.
+// Package insight tells where the time of builds went and what would have spared it, and writes down what a run learnt, as entries of
+// the memory.
 package insight
 
 import (
