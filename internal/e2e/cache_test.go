@@ -369,3 +369,31 @@ func (w *tiered) pullRequest(more ...string) report.Service {
 	}
 	return o.Services[0]
 }
+
+// TestRunnerKeepsLayers has the action, as a runner starts it and without being told where to, keep layers in the cache of GitHub
+// Actions, and find them on another runner, which has no builder yet.
+func TestRunnerKeepsLayers(t *testing.T) {
+	j := newFlow(t)
+	token := "ACTIONS_RUNTIME_TOKEN=" + j.results.CacheToken("run", "all", resultstest.Permission{Scope: "refs/heads/main", Permission: 3})
+	run := func() report.Service {
+		j.do("all", "INPUT_SERVICES=auth", token)
+		s := j.report().Services[0]
+		if s.Cache == nil || s.Cache.Writes != "gha" || s.Cache.Tiers[0].Lost != "" {
+			t.Fatalf("%+v", s.Cache)
+		}
+		t.Log(s.Cache)
+		return s
+	}
+	if n := cachedDependencies(run()); n != 0 {
+		t.Errorf("at first %d of the dependencies were cached", n)
+	}
+	dropBuilder(t, j.state("builder"))
+	j.commit("change", map[string]string{"auth/www/auth/n": "1"})
+	j.handOver()
+	if s := run(); cachedDependencies(s) != len(platforms) || s.Cache.Tiers[0].Bytes == 0 {
+		t.Errorf("%+v", s.Cache)
+	}
+	if problems := j.results.Problems(); len(problems) > 0 {
+		t.Errorf("the results service refused %q", problems)
+	}
+}
