@@ -26,6 +26,8 @@ func TestAgain(t *testing.T) {
 		"a registry that takes no image":         {from, to, "failed to push ghcr.io/o/a: denied: permission_denied: write_package", false, from, to, false},
 		"a base image that is away for a moment": {nil, to, "failed to compute cache key: unexpected status code 503 Service Unavailable", true, nil, to, false},
 		"layers that may not be read":            {from, to, "failed to compute cache key: 403 Forbidden: denied", true, nil, to, true},
+		"layers that are not read":               {from, to, "building with buildx: no layer of other runs was read for 5m0s", true, nil, to, true},
+		"layers that are not written":            {from, to, "building with buildx: no layer was written for other runs for 5m0s", true, from, nil, true},
 		"whatever else, with layers":             {from, to, "out of luck", true, nil, to, true},
 		"whatever else, without":                 {nil, nil, "out of luck", false, nil, nil, false},
 		"layers that are gone, and no cache":     {nil, nil, "failed to compute cache key: blob sha256:0: not found", false, nil, nil, false},

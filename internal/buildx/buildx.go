@@ -119,6 +119,7 @@ func (c *Client) Build(ctx context.Context, b Build, progress *Progress) (digest
 func again(b *Build, said string, progress *Progress) *Progress {
 	readable := b.CacheFrom == nil || !unreadable.MatchString(said)
 	switch {
+	case b.without(said):
 	case run.Own(said):
 		return nil
 	case readable && run.Passes(said):
@@ -144,8 +145,14 @@ var unreadable = regexp.MustCompile(`failed to compute cache key|short read`)
 var refused = regexp.MustCompile(`failed to push|denied|unauthorized|insufficient_scope`)
 
 func (c *Client) build(ctx context.Context, b Build, progress *Progress) error {
-	_, err := c.Run(ctx, run.Command{Argv: append(slices.Clone(c.Argv), b.Args()...), Env: c.Env, Stderr: progress})
+	watched, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	go progress.watch(watched, end)
+	_, err := c.Run(watched, run.Command{Argv: append(slices.Clone(c.Argv), b.Args()...), Env: c.Env, Stderr: progress})
 	progress.end()
+	if stuck := context.Cause(watched); err != nil && stuck != nil && ctx.Err() == nil {
+		return fmt.Errorf("building with buildx: %w", stuck)
+	}
 	if err != nil {
 		return fmt.Errorf("building with buildx: %s", cmp.Or(progress.Explanation(), err.Error()))
 	}

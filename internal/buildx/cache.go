@@ -98,7 +98,7 @@ func (p *Progress) forsake(said string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.forsaken = cmp.Or(p.forsaken, lastWords(said))
-	p.order, p.steps, p.users, p.told, p.sent, p.layers, p.last = nil, nil, nil, nil, nil, nil, nil
+	p.order, p.steps, p.running, p.users, p.told, p.sent, p.layers, p.last = nil, nil, nil, nil, nil, nil, nil, nil
 	p.tell("this is done again without the layers of other runs")
 }
 

@@ -104,6 +104,8 @@ type Progress struct {
 	partial  []byte   // of a line of rawjson
 	order    []string // vertex digests as they came
 	steps    map[string]*Step
+	running  map[string]bool             // vertices that have begun and not ended
+	heard    time.Time                   // when the last line came
 	users    map[string]string           // of vertices: one that needs it
 	told     map[string]bool             // the steps that were told to have ended
 	sent     map[string]map[string]int64 // bytes that a step got from this machine, by what they are of
@@ -119,6 +121,7 @@ const lastLines = 30
 func (p *Progress) Write(data []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.heard = time.Now()
 	p.partial = append(p.partial, data...)
 	for {
 		line, rest, found := bytes.Cut(p.partial, []byte("\n"))
@@ -212,7 +215,7 @@ func (p *Progress) end() {
 
 func (p *Progress) vertex(id string, seen Step, started, completed *time.Time) {
 	if p.steps == nil {
-		p.steps, p.told = map[string]*Step{}, map[string]bool{}
+		p.steps, p.told, p.running = map[string]*Step{}, map[string]bool{}, map[string]bool{}
 	}
 	step, known := p.steps[id]
 	if !known {
@@ -223,9 +226,13 @@ func (p *Progress) vertex(id string, seen Step, started, completed *time.Time) {
 	if seen.Error != "" {
 		step.Error = seen.Error
 	}
-	if started == nil || completed == nil {
+	if started == nil {
 		return
 	}
+	if p.running[id] = true; completed == nil {
+		return
+	}
+	delete(p.running, id)
 	// A vertex may be reported in several stretches; the longest is the work itself.
 	step.Seconds = max(step.Seconds, completed.Sub(*started).Seconds())
 	p.finish(id)

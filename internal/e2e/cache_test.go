@@ -240,6 +240,21 @@ func TestBrokenActionsCache(t *testing.T) {
 	}
 }
 
+// TestStuckActionsCache has a store of blobs fail for good: BuildKit goes on trying, and the build goes on without it.
+func TestStuckActionsCache(t *testing.T) {
+	if os.Getenv("E2E") != "full" {
+		t.Skip("set E2E=full to wait for a build that is stuck, for five minutes")
+	}
+	w := newTiered(t)
+	w.results.Break("/blobs/", 500, nil, "")
+	begun := time.Now()
+	s := w.change("--cache", "gha")
+	t.Logf("it took %.0f s", time.Since(begun).Seconds())
+	if notices := strings.Join(s.Verdict.Notes, "\n"); !strings.Contains(notices, "no layer was written for other runs for 5m0s") {
+		t.Errorf("notices %q", notices)
+	}
+}
+
 // damage changes the files of a folder that are of a size, between the one and the other number of bytes.
 func damage(t *testing.T, folder string, least, most int64, how func(path string) error) {
 	t.Helper()
