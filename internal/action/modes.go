@@ -186,6 +186,9 @@ func tellPlan(made plan.Plan, log *actions.Log) {
 		if s.Base.SHA != "" {
 			log.Printf("  compared with %s because %s", s.Base.SHA, s.Base.Why)
 		}
+		if s.Expected > 0 {
+			log.Printf("  that took about %s lately", time.Duration(s.Expected*float64(time.Second)).Round(100*time.Millisecond))
+		}
 		tellBases(s, log)
 		if s.Action != plan.Skip {
 			tellPeers(s.Definition, log)

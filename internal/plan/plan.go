@@ -69,6 +69,8 @@ type Service struct {
 	TagSet tags.Set `json:"tag_set"`
 	// Weight is how long the service is expected to take: seconds, where earlier runs tell, or else in proportion to them.
 	Weight float64 `json:"weight"`
+	// Expected is how many seconds building and judging the service took lately; 0 where nobody remembers, or nothing is built.
+	Expected float64 `json:"expected_seconds,omitempty"`
 
 	Definition service.Service `json:"-"`
 	Stale      bool            `json:"-"` // what is published is made from other inputs than there are now

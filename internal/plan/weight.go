@@ -32,7 +32,7 @@ func (p Planner) weigh(services []Service, drafts []*draft, work *tree) {
 		}
 		took, known := p.Took[s.Name]
 		if s.Weight = bytes[s.Name] * rate; known {
-			s.Weight = took
+			s.Weight, s.Expected = took, took
 		}
 	}
 }
