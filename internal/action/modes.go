@@ -242,6 +242,7 @@ func (s *session) work(ctx context.Context, services []plan.Service) []publish.R
 		return publisher.Work(ctx, services)
 	}
 	defer s.log.Group(fmt.Sprintf("Build and judge %d services", len(work)))()
+	s.checking.Go(func() { s.preflight(ctx) })
 	scanner := s.startScanner(ctx)
 	publisher.Scan, publisher.Database = scanner.Scan, scanner.Database
 	// A digest that is used again needs no builder, unless it is refused.

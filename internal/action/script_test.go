@@ -81,7 +81,7 @@ func TestScript(t *testing.T) {
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved, "delete": deleteImage, "forge": forgeImage, "merged": mergeCommit,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploads-silent": silenceUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine, "engine-networks": limitNetworks,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
-			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue, "cache-token": giveCache, "cache-filled": fillCache, "no-token": searchToken,
+			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "registry-clock": setClock, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue, "cache-token": giveCache, "cache-filled": fillCache, "no-token": searchToken,
 		},
 	})
 }
@@ -95,12 +95,14 @@ type stage struct {
 	repo     *sample.Repo
 	seen     map[string]string // what tags pointed to when last looked at
 	refused  atomic.Pointer[regexp.Regexp]
+	clock    atomic.Int64         // how far the registry's is ahead
 	sigstore *sigstoretest.Server // once a script wants one
 }
 
 // refusing makes a registry refuse what registry-refuses names.
 func (s *stage) refusing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", time.Now().Add(time.Duration(s.clock.Load())).UTC().Format(http.TimeFormat))
 		if refused := s.refused.Load(); refused != nil && refused.MatchString(r.Method+" "+r.URL.Path) {
 			w.WriteHeader(http.StatusForbidden)
 			fmt.Fprintln(w, `{"errors":[{"code":"DENIED","message":"storage quota exceeded"}]}`)
@@ -108,6 +110,13 @@ func (s *stage) refusing(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// registry-clock AHEAD: the registry's clock is so far ahead.
+func setClock(ts *testscript.TestScript, _ bool, args []string) {
+	ahead, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	stageOf(ts).clock.Store(int64(ahead))
 }
 
 // registry-refuses [PATTERN] makes the registry refuse requests, "METHOD PATH", or none again.

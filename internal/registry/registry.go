@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -133,6 +134,25 @@ func (c *Client) read(ctx context.Context, ref name.Digest) (Image, error) {
 		return Image{}, fmt.Errorf("reading %s: %w", ref, err)
 	}
 	return img, nil
+}
+
+// Clock tells what time it is where the registry is, to the second.
+// https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1
+func (c *Client) Clock(ctx context.Context) (time.Time, error) {
+	host, err := name.NewRegistry(c.Host, c.nameOptions()...)
+	if err != nil {
+		return time.Time{}, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s://%s/v2/", host.Scheme(), host.RegistryStr()), nil)
+	if err != nil {
+		return time.Time{}, err
+	}
+	answer, err := c.wire().RoundTrip(request)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("asking %s for the time: %w", c.Host, err)
+	}
+	defer answer.Body.Close()
+	return http.ParseTime(answer.Header.Get("Date"))
 }
 
 // Tags lists the tags of an image that people pull by; none where there is no such image yet.
