@@ -182,10 +182,14 @@ func (p Publisher) candidate(ctx context.Context, r *Result, bases map[string]Ca
 	if !p.isOutdated(*r) {
 		return
 	}
+	refused := *r
 	r.Plan, r.Anew = r.Plan.Anew(r.Verdict.Reasons), r.Verdict.Reasons
 	p.Tell("%s: %s", r.Plan.Name, r.Plan.Reason)
 	p.make(ctx, r, bases)
-	p.examine(ctx, r)
+	if p.examine(ctx, r); r.Err != nil && ctx.Err() == nil { // the refusal stands
+		refused.Verdict.Notes = append(refused.Verdict.Notes, fmt.Sprintf("it could not be built anew: %v", r.Err))
+		*r = refused
+	}
 }
 
 // make builds a service's candidate, or reads the one that is used again.

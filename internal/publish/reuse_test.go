@@ -1,6 +1,8 @@
 package publish
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +36,14 @@ func TestOutdatedDigestIsBuiltOnce(t *testing.T) {
 		if r.Approved() != (bad == good) {
 			t.Errorf("%s: approved %v", bad, r.Approved())
 		}
+	}
+	broken := newStage()
+	broken.outcomes["a"] = vulnerable
+	broken.Publisher.Build = func(context.Context, plan.Service, map[string]Candidate) (Candidate, error) {
+		return Candidate{}, errors.New("no builder")
+	}
+	if r := broken.run(t, usedAgain(false))[0]; r.Err != nil || r.Approved() || r.Plan.Action != plan.Reuse || !slices.Contains(r.Verdict.Notes, "it could not be built anew: no builder") {
+		t.Errorf("what cannot be built anew is %s, %v, notes %q; want it refused", r.Plan.Action, r.Err, r.Verdict.Notes)
 	}
 	s := newStage()
 	s.outcomes["a"] = vulnerable
