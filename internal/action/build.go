@@ -262,17 +262,26 @@ func layoutDigest(path string) (string, error) {
 }
 
 func readLayout(path, platform string) (registry.Platform, error) {
-	digest, err := layoutDigest(path)
+	image, err := layoutImage(path)
 	if err != nil {
 		return registry.Platform{}, err
 	}
+	return registry.Describe(image, platform)
+}
+
+// layoutImage is the one image of a layout.
+func layoutImage(path string) (v1.Image, error) {
+	digest, err := layoutDigest(path)
+	if err != nil {
+		return nil, err
+	}
 	hash, err := v1.NewHash(digest)
 	if err != nil {
-		return registry.Platform{}, fmt.Errorf("reading the image layout: %w", err)
+		return nil, fmt.Errorf("reading the image layout: %w", err)
 	}
 	image, err := layout.Path(path).Image(hash)
 	if err != nil {
-		return registry.Platform{}, fmt.Errorf("reading the image layout: %w", err)
+		return nil, fmt.Errorf("reading the image layout: %w", err)
 	}
-	return registry.Describe(image, platform)
+	return image, nil
 }

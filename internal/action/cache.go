@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/docker/go-units"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/github"
@@ -159,15 +157,7 @@ func soundLayers(folder string) error {
 	if _, err := os.Stat(filepath.Join(folder, "index.json")); errors.Is(err, fs.ErrNotExist) {
 		return errNoLayers
 	}
-	digest, err := layoutDigest(folder)
-	if err != nil {
-		return err
-	}
-	hash, err := v1.NewHash(digest)
-	if err != nil {
-		return err
-	}
-	image, err := layout.Path(folder).Image(hash)
+	image, err := layoutImage(folder)
 	if err != nil {
 		return err
 	}

@@ -116,12 +116,12 @@ func (c *changes) since(ctx context.Context, repo git.Repo, base, head string) (
 
 // ignore reads the ignore file of a service's context.
 func (s *session) ignore(service plan.Service) dockerfile.Ignore {
-	d := service.Definition
-	text, err := s.readFile(d.Dockerfile + ".dockerignore")
-	if d.Inline != "" || err != nil {
-		text, _ = s.readFile(path.Join(d.Context, ".dockerignore")) // without one, nothing is ignored
+	for _, file := range plan.IgnoreFiles(service.Definition) {
+		if text, err := s.readFile(file); err == nil {
+			return dockerfile.ReadIgnore(text)
+		}
 	}
-	return dockerfile.ReadIgnore(text)
+	return dockerfile.Ignore{}
 }
 
 // inContext are the files among some that the builder gets with a context, as they are called in there.

@@ -14,8 +14,8 @@ const (
 	leastFree = 1_000_000_000
 	// mostAstray is how far clocks may differ before tokens and certificates are refused that are good for minutes.
 	mostAstray = 5 * time.Minute
-	// askTime is how long the registry may take to say what time it is.
-	askTime = 3 * time.Second
+	// clockTime is how long the registry may take to say what time it is.
+	clockTime = 3 * time.Second
 )
 
 // preflight tells what of this machine is likely to make the run fail: a full disk, or a wrong clock. Both fail in words that
@@ -25,7 +25,7 @@ func (s *session) preflight(ctx context.Context) {
 	if err := syscall.Statfs(s.private.path, &disk); err == nil {
 		s.noteIf(diskNotice(int64(disk.Bavail)*int64(disk.Bsize), s.private.path))
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	ctx, cancel := context.WithTimeout(ctx, clockTime)
 	defer cancel()
 	asked := s.process.Now()
 	if at, err := s.registry.Clock(ctx); err == nil {

@@ -74,8 +74,9 @@ func (j job) registryClient() *registry.Client {
 
 // planner decides what the run does; it needs the clone and, where it can be read, the registry.
 func (j job) planner() plan.Planner {
+	registry := j.registryClient()
 	return plan.Planner{Config: j.Config, Event: j.Event, Rules: j.Rules, Repo: j.Repo, Pushes: j.pushes(),
-		Resolve: j.registryClient().Resolve, Read: j.registryClient().Read, Digest: j.registryClient().Digest, Base: j.baseImages()}
+		Resolve: registry.Resolve, Read: registry.Read, Digest: registry.Digest, Base: j.baseImages()}
 }
 
 // open makes what a run works with. The caller closes the session, which removes the login.

@@ -110,10 +110,7 @@ func (c *company) environment(def types.ServiceConfig) map[string]string {
 	env := map[string]string{}
 	lookup := func(name string) (string, bool) { v, ok := c.project.Vars[name]; return v, ok }
 	for _, file := range def.EnvFiles {
-		name, err := filepath.Rel(c.project.Workspace, file.Path)
-		if err != nil {
-			name = file.Path
-		}
+		name := c.project.within(file.Path)
 		text, _, err := c.project.Finder.read(name) // one that git ignores is not there
 		if err != nil {
 			c.problems.Add(c.at, "give a file of the repository, or none", "the peer %q has its environment from %s, which cannot be read", def.Name, name)

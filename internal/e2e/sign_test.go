@@ -236,17 +236,23 @@ func trustBundle(t *testing.T, address string, ended <-chan error) []*x509.Certi
 	return nil
 }
 
-// TestSignedKeyless has the real Fulcio certify a job, a log and a timestamp authority testify, and the real cosign prove it.
-func TestSignedKeyless(t *testing.T) {
-	w := newWorld(t)
-	v := newVerifier(w)
-	sigstore := sigstoretest.Start()
+// certified is a world whose jobs the real Fulcio certifies, and what the program is told of that Sigstore.
+func certified(t *testing.T) (v *verifier, sigstore *sigstoretest.Server, args []string) {
+	t.Helper()
+	v, sigstore = newVerifier(newWorld(t)), sigstoretest.Start()
 	t.Cleanup(sigstore.Close)
 	startFulcio(t, sigstore)
 	v.write("root.json", string(sigstore.TrustedRoot()))
 	v.write("signing.json", string(sigstore.SigningConfig()))
-	w.env = sigstore.Environ()
-	args := []string{"--services", "auth", "--sign", "keyless", "--attest", "registry", "--signing-config", v.path("signing.json"), "--trusted-root", v.path("root.json")}
+	v.env = sigstore.Environ()
+	return v, sigstore, []string{"--services", "auth", "--signing-config", v.path("signing.json"), "--trusted-root", v.path("root.json")}
+}
+
+// TestSignedKeyless has the real Fulcio certify a job, a log and a timestamp authority testify, and the real cosign prove it.
+func TestSignedKeyless(t *testing.T) {
+	v, sigstore, args := certified(t)
+	w := v.world
+	args = append(args, "--sign", "keyless", "--attest", "registry")
 
 	o := w.mustPublish(report.ExitDone, args...)
 	s := o.Services[0]
@@ -286,18 +292,11 @@ func TestSignedKeyless(t *testing.T) {
 // TestUsedAgain has a branch use what the default branch has published, since the real Fulcio certified the job that signed the
 // verdict on it, and the default branch not use what a branch has.
 func TestUsedAgain(t *testing.T) {
-	w := newWorld(t)
-	v := newVerifier(w)
-	sigstore := sigstoretest.Start()
-	t.Cleanup(sigstore.Close)
-	startFulcio(t, sigstore)
-	v.write("root.json", string(sigstore.TrustedRoot()))
-	v.write("signing.json", string(sigstore.SigningConfig()))
-	w.env = sigstore.Environ()
+	v, sigstore, args := certified(t)
+	w := v.world
 	sigstore.Claim("repository", sample.Owner+"/cards")
-	on := func(branch string, more ...string) report.Service {
+	on := func(branch string) report.Service {
 		sigstore.Claim("ref", "refs/heads/"+branch)
-		args := append([]string{"--services", "auth", "--signing-config", v.path("signing.json"), "--trusted-root", v.path("root.json")}, more...)
 		o := w.publish(sample.Job{Ref: "refs/heads/" + branch}, args...)
 		if o.code != report.ExitDone {
 			t.Fatalf("exit code %d on %s\n%s", o.code, branch, o.log)

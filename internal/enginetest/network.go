@@ -92,16 +92,20 @@ func (s *Server) listNetworks(r *http.Request) (answer, error) {
 	return answer{http.StatusOK, found}, nil
 }
 
+// ends are the network that a request is about, and the container that it names.
+func (s *Server) ends(r *http.Request, id string) (b *bridge, c *instance, err error) {
+	if b, err = s.named(r); err == nil {
+		c, err = s.container(id)
+	}
+	return b, c, err
+}
+
 func (s *Server) connect(r *http.Request) (answer, error) {
 	var request network.ConnectRequest
 	if err := read(r, &request); err != nil {
 		return answer{}, err
 	}
-	b, err := s.named(r)
-	if err != nil {
-		return answer{}, err
-	}
-	c, err := s.container(request.Container)
+	b, c, err := s.ends(r, request.Container)
 	switch {
 	case err != nil:
 		return answer{}, err
@@ -119,11 +123,7 @@ func (s *Server) disconnect(r *http.Request) (answer, error) {
 	if err := read(r, &request); err != nil {
 		return answer{}, err
 	}
-	b, err := s.named(r)
-	if err != nil {
-		return answer{}, err
-	}
-	c, err := s.container(request.Container)
+	b, c, err := s.ends(r, request.Container)
 	if err != nil {
 		return answer{}, err
 	}

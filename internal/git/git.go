@@ -323,6 +323,9 @@ func (r Repo) Known(ctx context.Context) ([]string, error) {
 	return slices.Compact(files), err // a file that is being merged comes more than once
 }
 
+// Short is enough of a commit's id to tell it from others, for people.
+func Short(id string) string { return id[:min(7, len(id))] }
+
 // At returns the content of a file as it was at a commit.
 func (r Repo) At(ctx context.Context, commit, file string) ([]byte, error) {
 	if !IsID(commit) {

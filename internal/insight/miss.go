@@ -8,6 +8,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/dockerfile"
+	"github.com/org/ghcr-publish/internal/git"
 )
 
 // A Since is what differs from the image that is published.
@@ -71,13 +72,13 @@ func (p placing) why(b Build, at spot) (reason string, files []string) {
 	case since == nil:
 		return "nothing is published yet that it could be compared with", nil
 	case since.Unread:
-		return fmt.Sprintf("what changed since %s cannot be told: that commit is not in this clone", abbreviated(since.Commit)), nil
+		return fmt.Sprintf("what changed since %s cannot be told: that commit is not in this clone", git.Short(since.Commit)), nil
 	default:
 		if line := rewritten(since.Dockerfile, b.Options, stage, at.instruction); line != "" {
-			return fmt.Sprintf("the Dockerfile changed since %s: %s", abbreviated(since.Commit), line), nil
+			return fmt.Sprintf("the Dockerfile changed since %s: %s", git.Short(since.Commit), line), nil
 		}
 		if files := taken(in, since.Changed); len(files) > 0 {
-			return fmt.Sprintf("changed since %s: %s", abbreviated(since.Commit), list(files)), files
+			return fmt.Sprintf("changed since %s: %s", git.Short(since.Commit), list(files)), files
 		}
 		if moved := since.Bases[p.image(stage)]; moved != "" && !p.hitBefore(at) {
 			return moved, nil
@@ -166,9 +167,6 @@ func list(files []string) string {
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(files[:listed], ", "), len(files)-listed)
 }
-
-// abbreviated is enough of a commit's id to tell it from others.
-func abbreviated(sha string) string { return sha[:min(7, len(sha))] }
 
 // longest is how many characters of an instruction are told.
 const longest = 80

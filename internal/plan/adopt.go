@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/service"
 )
 
@@ -26,7 +27,7 @@ func (p Planner) Adopt(ctx context.Context, data []byte) (Plan, error) {
 	case made.SchemaVersion != schemaVersion:
 		problems.Add("the plan", again, "it has version %d, and this program reads %d", made.SchemaVersion, schemaVersion)
 	case made.Commit != p.Event.SHA || made.Ref != p.Event.Ref:
-		problems.Add("the plan", again, "it is of commit %s of %s, and here is %s of %s", shortSHA(made.Commit), made.Ref, shortSHA(p.Event.SHA), p.Event.Ref)
+		problems.Add("the plan", again, "it is of commit %s of %s, and here is %s of %s", git.Short(made.Commit), made.Ref, git.Short(p.Event.SHA), p.Event.Ref)
 	case made.Pushes != p.Pushes:
 		problems.Add("the plan", "give every job the same push and dry-run", "it was made for a run that %s, and this job %s", pushing(made.Pushes), pushing(p.Pushes))
 	}

@@ -107,7 +107,7 @@ func (c comparison) base(ctx context.Context, pub publication) (Base, string) {
 	reason := c.work.usable(pub.Revision, "which is published")
 	if reason != "" && pub.follows != "" {
 		if fork, err := p.Repo.MergeBase(ctx, pub.Revision, p.Event.SHA); err == nil && fork != "" {
-			return Base{SHA: fork, Why: fmt.Sprintf("there this history left the one of %s, which is published as %s", shortSHA(pub.Revision), pub.follows)}, ""
+			return Base{SHA: fork, Why: fmt.Sprintf("there this history left the one of %s, which is published as %s", git.Short(pub.Revision), pub.follows)}, ""
 		}
 	}
 	return Base{SHA: pub.Revision, Why: "it is the revision that is published"}, reason
@@ -131,7 +131,7 @@ func unreadable(err error) string { return fmt.Sprintf("the published image cann
 
 // usable says why a commit cannot be compared with; empty if it can.
 func (t *tree) usable(sha, which string) string {
-	named := fmt.Sprintf("commit %s, %s,", shortSHA(sha), which)
+	named := fmt.Sprintf("commit %s, %s,", git.Short(sha), which)
 	switch d, here := t.distances[sha]; {
 	case !here:
 		return named + " is not in this clone; check out with fetch-depth: 0"
@@ -150,7 +150,7 @@ const mostChanged = 50
 // changes says what changed since the base, and which files; empty if nothing did.
 func (c comparison) changes(ctx context.Context, planned Service, pub publication) (reason string, changed []string, err error) {
 	if clone := c.work.neverTheSame(c.draft.scope); clone != "" {
-		files := ignoreFiles(c.draft.service)
+		files := IgnoreFiles(c.draft.service)
 		return fmt.Sprintf("the builder gets %s, of which no two checkouts have the same; add **/.git to %s", clone, cmp.Or(c.work.ignoreFile(ctx, files), files[len(files)-1])), nil, nil
 	}
 	same := pub.found && c.same(planned, pub.Image)
@@ -177,9 +177,9 @@ func (c comparison) changes(ctx context.Context, planned Service, pub publicatio
 
 // changedIn says which files of a service, or of one that it needs, differ from a commit.
 func (c comparison) changedIn(part *draft, files []string, base string) (reason string, changed []string) {
-	prefix, since := "", "changed since "+shortSHA(base)+": "
+	prefix, since := "", "changed since "+git.Short(base)+": "
 	if part != c.draft {
-		prefix, since = "depends on "+part.service.Name+", ", "which changed since "+shortSHA(base)+": "
+		prefix, since = "depends on "+part.service.Name+", ", "which changed since "+git.Short(base)+": "
 	}
 	hits := part.scope.hits(files)
 	if len(hits) > 0 {
@@ -195,7 +195,7 @@ func (c comparison) changedIn(part *draft, files []string, base string) (reason 
 func (c comparison) configured(files []string, base string) string {
 	for _, file := range c.planner.Config.From {
 		if slices.Contains(files, file) {
-			return fmt.Sprintf("changed since %s: %s", shortSHA(base), file)
+			return fmt.Sprintf("changed since %s: %s", git.Short(base), file)
 		}
 	}
 	return ""
@@ -203,11 +203,9 @@ func (c comparison) configured(files []string, base string) string {
 
 // differs says why inputs differ where no file of the repository does.
 func (c comparison) differs(planned Service, pub publication) string {
-	short := shortSHA(planned.Base.SHA)
-	for _, name := range c.draft.needs {
-		if c.others[name].Action == Build {
-			return fmt.Sprintf("depends on %s, which is built", name)
-		}
+	short := git.Short(planned.Base.SHA)
+	if name := c.builtBefore(); name != "" {
+		return fmt.Sprintf("depends on %s, which is built", name)
 	}
 	switch moved, unseen := c.planner.movedBase(planned, c.content, pub.Image), c.draft.scope.unseen(); {
 	case pub.Annotations[InputsKey] == "":

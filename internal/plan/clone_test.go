@@ -177,5 +177,5 @@ func (w *world) told(made Plan) string {
 	for _, s := range made.Services {
 		fmt.Fprintf(&b, "%s: %s, %s\n", s.Name, s.Action, s.Reason)
 	}
-	return strings.NewReplacer(shortSHA(w.base), "BASE", shortSHA(w.head()), "HEAD").Replace(b.String())
+	return strings.NewReplacer(git.Short(w.base), "BASE", git.Short(w.head()), "HEAD").Replace(b.String())
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/registry"
 )
 
@@ -126,7 +127,7 @@ func TestBaseByEvent(t *testing.T) {
 			c.change(w)
 			got := w.make().Services[0]
 			third := cmp.Or(w.images["ghcr.io/octo/docs:main"].Revision, "none yet")
-			named := strings.NewReplacer(first, "FIRST", second, "SECOND", shortSHA(first), "FIRST", shortSHA(second), "SECOND", shortSHA(third), "THIRD")
+			named := strings.NewReplacer(first, "FIRST", second, "SECOND", git.Short(first), "FIRST", git.Short(second), "SECOND", git.Short(third), "THIRD")
 			if diff := gocmp.Diff(Base{c.base, c.why}, Base{named.Replace(got.Base.SHA), named.Replace(got.Base.Why)}); diff != "" {
 				t.Errorf("base (-want +got):\n%s", diff)
 			}

@@ -6,9 +6,9 @@ import (
 	"github.com/org/ghcr-publish/internal/service"
 )
 
-// ignoreFiles are the places where an ignore file may be; the builder reads the first that is there, so the
+// IgnoreFiles are the places where an ignore file may be; the builder reads the first that is there, so the
 // Dockerfile's own comes before the context's.
-func ignoreFiles(s service.Service) []string {
+func IgnoreFiles(s service.Service) []string {
 	ofContext := path.Join(s.Context, ".dockerignore")
 	if s.Dockerfile == "" {
 		return []string{ofContext}

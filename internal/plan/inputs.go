@@ -115,7 +115,7 @@ func (p Planner) InputsAt(ctx context.Context, s Service, commit string) (string
 	}
 	for _, file := range p.Config.From {
 		if here.id(file) != there.id(file) {
-			return "", fmt.Errorf("%s is another at %s", file, shortSHA(commit))
+			return "", fmt.Errorf("%s is another at %s", file, git.Short(commit))
 		}
 	}
 	needs := map[string]string{}

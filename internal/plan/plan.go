@@ -309,8 +309,6 @@ func (t *tree) revision(d *draft, commit string) string {
 	return commit
 }
 
-func shortSHA(sha string) string { return sha[:min(7, len(sha))] }
-
 // Origin tells how many services there are and what defines them: "3 from docker-bake.hcl".
 func (p Plan) Origin() string {
 	var files []string

@@ -45,7 +45,7 @@ func TestMake(t *testing.T) {
 		{"nothing changed and every tag is in place", func(*world) {}, lines(skip, skip, skip)},
 		{"a commit that touches no service", func(w *world) { w.commit(map[string]string{"README.md": "2"}) }, lines(reuse, reuse, reuse)},
 		{"a tag that points elsewhere is lacking", func(w *world) {
-			w.alter("ghcr.io/octo/api:sha-"+shortSHA(w.base), func(i *registry.Image) { *i = registry.Image{Ref: digest(w.t, apiImage, "other")} })
+			w.alter("ghcr.io/octo/api:sha-"+git.Short(w.base), func(i *registry.Image) { *i = registry.Image{Ref: digest(w.t, apiImage, "other")} })
 		}, lines("reuse, "+strings.ReplaceAll(reused, "HEAD", "BASE"), skip, skip)},
 		{"a changed file", func(w *world) { w.commit(map[string]string{"api/main.go": "2"}) },
 			lines("build, changed since BASE: api/main.go", reuse, reuse)},
@@ -115,7 +115,7 @@ func TestMake(t *testing.T) {
 			lines(`build, the published image names no commit it was built from ("")`, skip, skip)},
 		{"a registry that cannot be read", func(w *world) { w.failing[apiImage+":main"] = errors.New("denied") },
 			lines("build, the published image cannot be read: denied", skip, skip)},
-		{"a registry that fails half way", func(w *world) { w.failing["ghcr.io/octo/api:sha-"+shortSHA(w.base)] = errors.New("denied") },
+		{"a registry that fails half way", func(w *world) { w.failing["ghcr.io/octo/api:sha-"+git.Short(w.base)] = errors.New("denied") },
 			lines("build, the published image cannot be read: denied", skip, skip)},
 		{"force", func(w *world) { w.planner.Config.Force = true },
 			lines("build, building was forced", "build, building was forced", "build, building was forced")},
@@ -183,7 +183,7 @@ func TestMake(t *testing.T) {
 			before := w.images["ghcr.io/octo/docs:main"]
 			w.publish()
 			w.images["ghcr.io/octo/docs:main"] = before
-			delete(w.images, "ghcr.io/octo/docs:sha-"+shortSHA(w.head()))
+			delete(w.images, "ghcr.io/octo/docs:sha-"+git.Short(w.head()))
 			w.planner.Config.Only = []string{"docs"}
 		}, "api: skip, unchanged since HEAD, and every tag is in place\ndocs: build, depends on api, which changed since BASE: api/main.go\n"},
 	}
@@ -206,7 +206,7 @@ func TestBaseIsTold(t *testing.T) {
 	w.publish()
 	w.alter("ghcr.io/octo/docs", func(i *registry.Image) { i.Revision = w.base + Dirty })
 	delete(w.images, "ghcr.io/octo/web:main")
-	delete(w.images, "ghcr.io/octo/web:sha-"+shortSHA(w.base))
+	delete(w.images, "ghcr.io/octo/web:sha-"+git.Short(w.base))
 	var got []Base
 	for _, s := range w.make().Services {
 		got = append(got, s.Base)
@@ -241,10 +241,10 @@ func TestReleaseTagIsComparedWithTheDefaultBranch(t *testing.T) {
 	w.planner.Event.Ref = "refs/tags/v1.2.3"
 	w.planner.Config.Only = []string{"api"}
 	got := w.make().Services[0]
-	if want := "unchanged since " + shortSHA(w.base) + ": sha256:0000000 is judged again and tagged 1.2.3, 1.2, latest; its version label stays as it is"; got.Action != Reuse || got.Reason != want {
+	if want := "unchanged since " + git.Short(w.base) + ": sha256:0000000 is judged again and tagged 1.2.3, 1.2, latest; its version label stays as it is"; got.Action != Reuse || got.Reason != want {
 		t.Errorf("%s, %s; want it used again", got.Action, got.Reason)
 	}
-	want := []string{"ghcr.io/octo/api:1.2.3", "ghcr.io/octo/api:1.2", "ghcr.io/octo/api:sha-" + shortSHA(w.base), "ghcr.io/octo/api:latest"}
+	want := []string{"ghcr.io/octo/api:1.2.3", "ghcr.io/octo/api:1.2", "ghcr.io/octo/api:sha-" + git.Short(w.base), "ghcr.io/octo/api:latest"}
 	if diff := gocmp.Diff(want, got.Tags); diff != "" || got.Version != "1.2.3" || got.Digest == "" {
 		t.Errorf("version %s, digest %q, tags (-want +got):\n%s", got.Version, got.Digest, diff)
 	}
@@ -335,7 +335,7 @@ func TestLabels(t *testing.T) {
 	}
 	labels, annotations := maps.Clone(made), maps.Clone(made)
 	labels["org.opencontainers.image.title"], labels["team"] = "API", "a on main"
-	annotations["org.opencontainers.image.description"], annotations[InputsKey] = shortSHA(w.base), got.Inputs
+	annotations["org.opencontainers.image.description"], annotations[InputsKey] = git.Short(w.base), got.Inputs
 	if diff := gocmp.Diff(labels, got.Labels); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)
 	}

@@ -90,7 +90,7 @@ func (c checker) leak(s service.Service) (what, fix string) {
 
 // ignoreFile is the ignore file that the builder reads, or would.
 func (c checker) ignoreFile(s service.Service) string {
-	files := ignoreFiles(s)
+	files := IgnoreFiles(s)
 	for _, file := range files {
 		if _, err := os.Stat(c.at(file)); err == nil {
 			return file

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/tags"
 )
@@ -30,7 +31,7 @@ func (s Service) Anew(why []string) Service {
 
 // unchanged chooses between skipping a service and giving its digest the tags it lacks.
 func (c comparison) unchanged(ctx context.Context, planned *Service, pub publication) {
-	p, short := c.planner, shortSHA(planned.Base.SHA)
+	p, short := c.planner, git.Short(planned.Base.SHA)
 	if name := c.builtBefore(); name != "" {
 		planned.Action, planned.Reason = Build, fmt.Sprintf("depends on %s, which is built", name)
 		return
@@ -65,7 +66,7 @@ func (c comparison) mayUse(ctx context.Context, planned Service, image registry.
 	if p.Proven != nil {
 		var err error
 		if proof, err = p.proven(ctx, planned, image); err != nil && p.MustProve && !errors.Is(err, ErrUnsigned) {
-			return nil, fmt.Sprintf("unchanged since %s, but %s is not used again: %v", shortSHA(planned.Base.SHA), shortDigest(planned.Digest), err)
+			return nil, fmt.Sprintf("unchanged since %s, but %s is not used again: %v", git.Short(planned.Base.SHA), shortDigest(planned.Digest), err)
 		}
 	}
 	if err := p.whole(ctx, planned, image); err != nil {

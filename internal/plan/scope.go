@@ -39,7 +39,7 @@ type root struct {
 // scope finds out what counts for a service. With whole, everything in its context does, whatever its Dockerfile copies.
 func (t *tree) scope(ctx context.Context, s service.Service, use dockerfile.Use, whole bool) *scope {
 	s = followLinks(t.repo.Dir, s)
-	c := &scope{service: s, use: use, links: t.links, always: append(ignoreFiles(s), t.followed(s.Dockerfile)...)}
+	c := &scope{service: s, use: use, links: t.links, always: append(IgnoreFiles(s), t.followed(s.Dockerfile)...)}
 	c.unseen = sync.OnceValue(func() []string { return t.unseen(c) })
 	if len(s.Paths) > 0 {
 		c.selected = selector(s.WatchedPaths(), t.links)
@@ -62,7 +62,7 @@ func (t *tree) scope(ctx context.Context, s service.Service, use dockerfile.Use,
 
 // derive takes what counts from contexts and Dockerfile.
 func (c *scope) derive(ctx context.Context, t *tree, whole bool) {
-	own := c.root(ctx, t, c.service.Context, ignoreFiles(c.service))
+	own := c.root(ctx, t, c.service.Context, IgnoreFiles(c.service))
 	if !whole && !t.linked(own.prefix, c.use.Sources) {
 		own.copied = &c.use
 	}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/tags"
@@ -21,7 +22,7 @@ func (p *promotion) newerCommit(ctx context.Context, now registry.Image) (string
 	if at == p.Commit || !commit.MatchString(at) {
 		return "", nil
 	}
-	short := at[:min(7, len(at))]
+	short := git.Short(at)
 	tip := p.tip(ctx)
 	newer, err := p.IsAncestor(ctx, p.Commit, at)
 	if err != nil && p.GitTag && p.Fetch(ctx, at) == nil {
@@ -47,7 +48,7 @@ func (p *promotion) newerCommit(ctx context.Context, now registry.Image) (string
 // overtaken says why a tag stays whose branch has gone on: it is at what the tip has, or nobody can tell whether
 // it is. The run of the tip moves it then.
 func (p *promotion) overtaken(ctx context.Context, now registry.Image, tip string) string {
-	short := tip[:min(7, len(tip))]
+	short := git.Short(tip)
 	switch inputs, err := p.InputsAt(ctx, p.service, tip); {
 	case err != nil:
 		return fmt.Sprintf("the branch is at %s by now, and what the image is there cannot be told: %v", short, err)

@@ -39,12 +39,8 @@ func (c *Client) Keep(ctx context.Context, image, mediaType string, data []byte)
 }
 
 // Fetch reads a file that was kept, by its reference "image@sha256:…".
-func (c *Client) Fetch(ctx context.Context, reference, mediaType string) (data []byte, err error) {
-	err = c.again(func() error {
-		data, err = c.fetch(ctx, reference, mediaType)
-		return err
-	})
-	return data, err
+func (c *Client) Fetch(ctx context.Context, reference, mediaType string) ([]byte, error) {
+	return asked(c, func() ([]byte, error) { return c.fetch(ctx, reference, mediaType) })
 }
 
 func (c *Client) fetch(ctx context.Context, reference, mediaType string) ([]byte, error) {

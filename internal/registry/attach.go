@@ -199,12 +199,8 @@ func (c *Client) listing(ctx context.Context, tag name.Tag) (*v1.IndexManifest, 
 
 // Attached reads the files of a media type that refer to an image and have an annotation. What is of another form is
 // none of them.
-func (c *Client) Attached(ctx context.Context, image name.Digest, mediaType, key, value string) (files [][]byte, err error) {
-	err = c.again(func() error {
-		files, err = c.attached(ctx, image, mediaType, key, value)
-		return err
-	})
-	return files, err
+func (c *Client) Attached(ctx context.Context, image name.Digest, mediaType, key, value string) ([][]byte, error) {
+	return asked(c, func() ([][]byte, error) { return c.attached(ctx, image, mediaType, key, value) })
 }
 
 func (c *Client) attached(ctx context.Context, image name.Digest, mediaType, key, value string) ([][]byte, error) {

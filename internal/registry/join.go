@@ -17,12 +17,8 @@ import (
 // Join makes one index of images that are in the repository by their digests, and pushes it by its own. What
 // the parts list beside their images, such as attestations, is listed by the whole too. A part by itself is
 // the whole already. Alone annotates what the index says of parts that are no index themselves.
-func (c *Client) Join(ctx context.Context, image string, digests []string, annotations, alone map[string]string) (joined name.Digest, err error) {
-	err = c.again(func() error {
-		joined, err = c.join(ctx, image, digests, annotations, alone)
-		return err
-	})
-	return joined, err
+func (c *Client) Join(ctx context.Context, image string, digests []string, annotations, alone map[string]string) (name.Digest, error) {
+	return asked(c, func() (name.Digest, error) { return c.join(ctx, image, digests, annotations, alone) })
 }
 
 func (c *Client) join(ctx context.Context, image string, digests []string, annotations, alone map[string]string) (name.Digest, error) {

@@ -116,12 +116,8 @@ func (c *Client) resolve(ctx context.Context, image, tag string) (Image, bool, e
 }
 
 // Read reads an image by its digest, whole.
-func (c *Client) Read(ctx context.Context, ref name.Digest) (img Image, err error) {
-	err = c.again(func() error {
-		img, err = c.read(ctx, ref)
-		return err
-	})
-	return img, err
+func (c *Client) Read(ctx context.Context, ref name.Digest) (Image, error) {
+	return asked(c, func() (Image, error) { return c.read(ctx, ref) })
 }
 
 func (c *Client) read(ctx context.Context, ref name.Digest) (Image, error) {
@@ -156,12 +152,8 @@ func (c *Client) Clock(ctx context.Context) (time.Time, error) {
 }
 
 // Tags lists the tags of an image that people pull by; none where there is no such image yet.
-func (c *Client) Tags(ctx context.Context, image string) (names []string, err error) {
-	err = c.again(func() error {
-		names, err = c.tags(ctx, image)
-		return err
-	})
-	return names, err
+func (c *Client) Tags(ctx context.Context, image string) ([]string, error) {
+	return asked(c, func() ([]string, error) { return c.tags(ctx, image) })
 }
 
 func (c *Client) tags(ctx context.Context, image string) ([]string, error) {

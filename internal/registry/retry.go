@@ -234,6 +234,15 @@ func (c *Client) again(do func() error) error {
 	return err
 }
 
+// asked asks for something, and once more where a token was refused.
+func asked[T any](c *Client, ask func() (T, error)) (got T, err error) {
+	err = c.again(func() error {
+		got, err = ask()
+		return err
+	})
+	return got, err
+}
+
 // writing is how blobs are sent: an upload is not repeated in parts, so as a whole it is more often.
 func (c *Client) writing(ctx context.Context, repo name.Repository) []remote.Option {
 	return append(c.options(ctx, repo), remote.WithRetryBackoff(remote.Backoff{Duration: firstPause, Factor: 2, Jitter: 0.1, Steps: 8}))
