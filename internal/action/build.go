@@ -162,7 +162,7 @@ func (s *session) build(ctx context.Context, service plan.Service, bases map[str
 	policy := s.chooseCache(service.Definition)
 	s.withCache(&request, service, policy)
 	digest, err := s.builderFor(service.Definition, policy).Build(ctx, request, progress)
-	s.check(ctx, service, request)
+	s.tellChecks(service.Definition, request, progress.Checks())
 	defer func() { made.Account = explain(progress.Steps(), made.Image) }()
 	made.Cache = s.usedCache(service, policy, progress)
 	if err != nil {
@@ -220,7 +220,7 @@ func (s *session) buildLocal(ctx context.Context, service plan.Service, bases ma
 		s.withCache(&request, service, policy)
 		progress := s.progress(service.Name, request.Platforms)
 		_, err = s.builderFor(service.Definition, policy).Build(ctx, request, progress)
-		s.check(ctx, service, request)
+		s.tellChecks(service.Definition, request, progress.Checks())
 		steps = append(steps, progress.Steps()...)
 		made.Cache = made.Cache.Join(s.usedCache(service, policy, progress))
 		if err != nil {

@@ -237,12 +237,15 @@ func tellBases(s plan.Service, log *actions.Log) {
 // work builds and judges services, inside one group of the log.
 func (s *session) work(ctx context.Context, services []plan.Service) []publish.Result {
 	work, builds := plan.Plan{Services: services}.Work(), plan.Plan{Services: services}.Builds()
-	publisher := s.publisher()
 	if len(work) == 0 {
-		return publisher.Work(ctx, services)
+		return s.publisher().Work(ctx, services)
 	}
 	defer s.log.Group(fmt.Sprintf("Build and judge %d services", len(work)))()
-	s.checking.Go(func() { s.preflight(ctx) })
+	var looking sync.WaitGroup
+	looking.Go(func() { s.preflight(ctx) })
+	defer looking.Wait()
+	defer s.networked(ctx, len(builds) > 0)()
+	publisher := s.publisher()
 	scanner := s.startScanner(ctx)
 	publisher.Scan, publisher.Database = scanner.Scan, scanner.Database
 	// A digest that is used again needs no builder, unless it is refused.
@@ -259,7 +262,6 @@ func (s *session) work(ctx context.Context, services []plan.Service) []publish.R
 		}
 		return s.build(ctx, service, made)
 	}
-	defer s.checking.Wait()
 	return publisher.Work(ctx, services)
 }
 

@@ -18,11 +18,40 @@ func (s *session) settle(ctx context.Context) {
 		s.log.Printf("%v", err)
 	}
 	s.engine.Self = s.place.Container
-	s.networks = sync.OnceValue(func() []engine.Attachment { return s.makeNetwork(ctx) })
 }
 
-// makeNetwork makes the run's private network. Images join the job's too, where services of the job are.
-func (s *session) makeNetwork(ctx context.Context) []engine.Attachment {
+// networked gives the images of one lot of work a private network to be tried out in. It is made when the first image needs it, or while images are built
+// where some are; leave begins to take it away, which Close waits for.
+func (s *session) networked(ctx context.Context, builds bool) (leave func()) {
+	if s.noEngine != nil {
+		return func() {}
+	}
+	var made *engine.Network
+	s.networks = sync.OnceValue(func() (at []engine.Attachment) {
+		made, at = s.makeNetwork(ctx)
+		return at
+	})
+	var making sync.WaitGroup
+	if builds {
+		making.Go(func() { s.networks() })
+	}
+	return func() {
+		making.Wait()
+		if made == nil {
+			return
+		}
+		s.leaving.Go(func() {
+			if err := made.Remove(); err != nil {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.remained = append(s.remained, err)
+			}
+		})
+	}
+}
+
+// makeNetwork makes a private network. Images join the job's too, where services of the job are.
+func (s *session) makeNetwork(ctx context.Context) (*engine.Network, []engine.Attachment) {
 	var at []engine.Attachment
 	if s.place.Network != "" {
 		at = append(at, engine.Attachment{Network: s.place.Network, Shared: true})
@@ -30,8 +59,7 @@ func (s *session) makeNetwork(ctx context.Context) []engine.Attachment {
 	network, err := s.engine.NewNetwork(ctx, s.place.Container)
 	if err != nil {
 		s.log.Printf("images are tried out without a network of their own: %v", err)
-		return at
+		return nil, at
 	}
-	s.network = network
-	return append([]engine.Attachment{{Network: network.Name, Shared: s.place.Container != ""}}, at...)
+	return network, append([]engine.Attachment{{Network: network.Name, Shared: s.place.Container != ""}}, at...)
 }

@@ -42,8 +42,7 @@ type session struct {
 	registry  *registry.Client
 	buildx    *buildx.Client
 	engine    *engine.Engine
-	place     engine.Place    // of this program's own container
-	network   *engine.Network // of this run alone; nil until an image is tried out
+	place     engine.Place // of this program's own container
 	networks  func() []engine.Attachment
 	builder   string
 	// newBuilder says that it had no layers when the run began.
@@ -64,7 +63,8 @@ type session struct {
 	checked   []string       // what build checks have told
 	gaveToken bool           // builds got the runner's token, for the cache
 
-	checking sync.WaitGroup // build checks that are under way
+	leaving  sync.WaitGroup // of networks that are being taken away
+	remained []error        // why what was to be taken away could not be
 	changes  changes
 }
 
@@ -127,9 +127,8 @@ func (s *session) Close() (notices []string) {
 	for _, image := range s.loaded {
 		note(s.engine.Discard(image))
 	}
-	if s.network != nil {
-		note(s.network.Remove())
-	}
+	s.leaving.Wait()
+	note(errors.Join(s.remained...))
 	note(s.forgetBuilds())
 	note(s.memory.putBack())
 	note(s.private.Close())

@@ -1,82 +1,51 @@
 package buildx
 
 import (
-	"context"
-	"errors"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/org/ghcr-publish/internal/run"
-	"github.com/org/ghcr-publish/internal/service"
 )
 
-// checking is a client whose buildx writes a text and ends as told, and the arguments that it was given.
-func checking(text string, err error) (client *Client, args *[]string) {
-	args = new([]string)
-	return &Client{Argv: []string{"buildx"}, Run: func(_ context.Context, c run.Command) ([]byte, error) {
-		*args = c.Argv
-		_, _ = c.Stdout.Write([]byte(text))
-		return nil, err
-	}}, args
-}
-
+// TestChecks reads what a build of two platforms told, which `--call=check` said in the same words.
 func TestChecks(t *testing.T) {
 	t.Parallel()
-	recorded, err := os.ReadFile(filepath.Join("testdata", "check.json")) // by buildx, which ended with exit code 1
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, args := checking(string(recorded), errors.New("exit status 1"))
-	b := Build{Builder: "b", Context: "/src", Dockerfile: "/src/Dockerfile", Target: "t", Platforms: []string{"linux/amd64", "linux/arm64"}, BuildArgs: map[string]string{"A": "1"},
-		Options: service.Options{Contexts: map[string]string{"busybox": "docker-image://busybox@sha256:0"}, Secrets: map[string]string{"npm": "env:NPM"}}}
-	got, err := client.Checks(t.Context(), b)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, told := follow(recorded(t, "checked"), 512)
 	const rule = "https://docs.docker.com/go/dockerfile/rule/"
 	want := []Check{
-		{"ConsistentInstructionCasing", "Command 'maintainer' should match the case of the command majority (uppercase)", rule + "consistent-instruction-casing/", 10},
-		{"MaintainerDeprecated", "Maintainer instruction is deprecated in favor of using label", rule + "maintainer-deprecated/", 10},
-		{"JSONArgsRecommended", "JSON arguments recommended for CMD to prevent unintended behavior related to OS signals", rule + "json-args-recommended/", 12},
+		{"StageNameCasing", "Stage name 'Base' should be lowercase", rule + "stage-name-casing/", 2},
+		{"LegacyKeyValueFormat", `"ENV key=value" should be used instead of legacy "ENV key value" format`, rule + "legacy-key-value-format/", 3},
+		{"ConsistentInstructionCasing", "Command 'maintainer' should match the case of the command majority (uppercase)", rule + "consistent-instruction-casing/", 5},
+		{"MaintainerDeprecated", "Maintainer instruction is deprecated in favor of using label", rule + "maintainer-deprecated/", 5},
+		{"JSONArgsRecommended", "JSON arguments recommended for ENTRYPOINT to prevent unintended behavior related to OS signals", rule + "json-args-recommended/", 7},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, p.Checks()); diff != "" {
 		t.Errorf("checks (-want +got):\n%s", diff)
 	}
-	wantArgs := "buildx build --builder b --call check,format=json --progress quiet --platform linux/amd64 --file /src/Dockerfile --target t --build-arg A=1 --build-context busybox=docker-image://busybox@sha256:0 /src"
-	if got := strings.Join(*args, " "); got != wantArgs {
-		t.Errorf("arguments\n%s, want\n%s", got, wantArgs)
+	if slices.ContainsFunc(told, func(line string) bool { return line == want[0].Text }) {
+		t.Errorf("the steps tell of checks: %q", told)
 	}
 }
 
-func TestChecksThatFail(t *testing.T) {
+func TestWarningsThatAreNoChecks(t *testing.T) {
 	t.Parallel()
-	down := errors.New("no builder")
-	for text, c := range map[string]struct{ failed, want error }{
-		`{"warnings": []}`: {nil, nil},
-		`{}`:               {down, nil},
-		"":                 {down, down},
-		"ERROR: {":         {down, down},
+	for _, w := range []warning{
+		{Short: []byte("the image is for another platform")},
+		{Short: []byte("The requested image's platform: none"), URL: "https://docs.docker.com/go/build-multi-platform/"},
+		{Short: []byte("NoURL: of a rule")},
+		{URL: "https://docs.docker.com/go/dockerfile/rule/x/"},
 	} {
-		client, _ := checking(text, c.failed)
-		if got, err := client.Checks(t.Context(), Build{Platforms: []string{"linux/amd64"}}); !errors.Is(err, c.want) || len(got) > 0 {
-			t.Errorf("%q: %v, %v", text, got, err)
+		if check, ok := w.check(); ok {
+			t.Errorf("%q is taken for the check %+v", w.Short, check)
 		}
-	}
-	client, _ := checking("no JSON", nil)
-	if _, err := client.Checks(t.Context(), Build{Platforms: []string{"linux/amd64"}}); err == nil {
-		t.Error("what is no JSON is read")
 	}
 }
 
 func FuzzChecks(f *testing.F) {
-	f.Add([]byte(`{"warnings": [{"ruleName": "A", "location": {"ranges": [{"start": {"line": 2}}]}}, {"ruleName": "A"}]}`))
+	f.Add(recorded(f, "checked"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		checks, _ := readChecks(data)
-		if !slices.IsSortedFunc(checks, func(a, b Check) int { return a.Line - b.Line }) {
+		p, _ := follow(data, len(data)+1)
+		if checks := p.Checks(); !slices.IsSortedFunc(checks, func(a, b Check) int { return a.Line - b.Line }) {
 			t.Errorf("not in order: %+v", checks)
 		}
 	})

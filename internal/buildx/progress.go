@@ -90,6 +90,7 @@ type status struct {
 		Vertex string `json:"vertex"`
 		Data   []byte `json:"data"`
 	} `json:"logs"`
+	Warnings []warning `json:"warnings"`
 }
 
 // Progress reads rawjson progress as it comes: it tells the steps as readable lines, and keeps
@@ -111,6 +112,7 @@ type Progress struct {
 	sent     map[string]map[string]int64 // bytes that a step got from this machine, by what they are of
 	layers   map[string]map[string]int64 // bytes of the layers that a step reads or writes
 	output   map[string][]byte           // of a step's line of output, which comes in pieces
+	checks   []Check                     // as they came
 	forsaken string                      // why the build was done again without a cache
 	last     []string                    // the latest lines of output and plain text, for an error's explanation
 }
@@ -154,6 +156,11 @@ func (p *Progress) line(line []byte) {
 	}
 	for _, l := range s.Logs {
 		p.print(l.Vertex, l.Data)
+	}
+	for _, w := range s.Warnings {
+		if check, ok := w.check(); ok && !slices.Contains(p.checks, check) {
+			p.checks = append(p.checks, check)
+		}
 	}
 }
 

@@ -62,9 +62,9 @@ type Publisher struct {
 	Found       map[string]map[string]int  // how many findings earlier runs saw, by service and digest
 	Native      string                     // the engine's own platform, which is tried out
 	NoEngine    error                      // why there is no engine; nil if there is
-	MaxParallel int
-	PerService  bool // promote each service by itself
-	NoPush      bool // promote nothing
+	MaxParallel int                        // services that are built at the same time, and that are judged
+	PerService  bool                       // promote each service by itself
+	NoPush      bool                       // promote nothing
 }
 
 // A Result is what became of one service.
@@ -85,39 +85,52 @@ type Result struct {
 func (r Result) Approved() bool { return r.Err == nil && r.Verdict.Approved() }
 
 // Work builds and judges services, and moves no tag. A service that is made from another's image waits for that one; all
-// others work at the same time. One service's failure does not stop those that do not need it.
+// others work at the same time, as far as there are turns. One service's failure does not stop those that do not need it.
 func (p Publisher) Work(ctx context.Context, services []plan.Service) []Result {
 	results := make([]Result, len(services))
-	made := map[string]*made{}
+	w := work{Publisher: p, made: map[string]*made{}, builds: make(turns, p.MaxParallel), trials: make(turns, p.MaxParallel)}
 	for i, s := range services {
 		results[i] = Result{Plan: s, Seconds: map[string]float64{}}
 		if s.Action != plan.Skip {
-			made[s.Name] = newMade()
+			w.made[s.Name] = newMade()
 		}
 	}
-	slots := make(chan struct{}, p.MaxParallel)
 	var group sync.WaitGroup
 	for _, i := range longestFirst(services) {
 		s := services[i]
-		wait := waits(s, made)
+		wait := waits(s, w.made)
 		if !wait {
-			slots <- struct{}{} // in this order
+			w.builds.take() // in this order
 		}
 		group.Go(func() {
-			defer made[s.Name].close()
-			bases, err := awaited(ctx, s, made)
+			defer w.made[s.Name].close()
+			bases, err := awaited(ctx, s, w.made)
 			if wait {
-				slots <- struct{}{}
+				w.builds.take()
 			}
-			defer func() { <-slots }()
 			if results[i].Err = err; err == nil {
-				p.candidate(ctx, &results[i], bases, made[s.Name])
+				w.make(ctx, &results[i], bases)
 			}
+			w.builds.give()
+			w.judged(ctx, &results[i], bases)
 		})
 	}
 	group.Wait()
 	return results
 }
+
+// A work is one call of Work. Building and judging take turns of their own, so that while one service is judged, the next is built.
+type work struct {
+	Publisher
+	made           map[string]*made
+	builds, trials turns
+}
+
+// turns bound how much is done at the same time.
+type turns chan struct{}
+
+func (t turns) take() { t <- struct{}{} }
+func (t turns) give() { <-t }
 
 // longestFirst orders the services that something is done for, so that no long one begins when the others are done.
 func longestFirst(services []plan.Service) []int {
@@ -173,20 +186,22 @@ func awaited(ctx context.Context, s plan.Service, all map[string]*made) (map[str
 	return bases, nil
 }
 
-// candidate makes one service's candidate, tells those that wait for it, and judges it.
-func (p Publisher) candidate(ctx context.Context, r *Result, bases map[string]Candidate, done *made) {
-	p.make(ctx, r, bases)
+// judged tells those that wait for a service's candidate, and judges it. Where what was to be used again is refused for its findings, it is built anew.
+func (w work) judged(ctx context.Context, r *Result, bases map[string]Candidate) {
+	done := w.made[r.Plan.Name]
 	done.Candidate, done.ok = r.Candidate, r.Err == nil
 	done.close()
-	p.examine(ctx, r)
-	if !p.isOutdated(*r) {
+	w.examine(ctx, r)
+	if !w.isOutdated(*r) {
 		return
 	}
 	refused := *r
 	r.Plan, r.Anew = r.Plan.Anew(r.Verdict.Reasons), r.Verdict.Reasons
-	p.Tell("%s: %s", r.Plan.Name, r.Plan.Reason)
-	p.make(ctx, r, bases)
-	if p.examine(ctx, r); r.Err != nil && ctx.Err() == nil { // the refusal stands
+	w.Tell("%s: %s", r.Plan.Name, r.Plan.Reason)
+	w.builds.take()
+	w.make(ctx, r, bases)
+	w.builds.give()
+	if w.examine(ctx, r); r.Err != nil && ctx.Err() == nil { // the refusal stands
 		refused.Verdict.Notes = append(refused.Verdict.Notes, fmt.Sprintf("it could not be built anew: %v", r.Err))
 		*r = refused
 	}
@@ -209,18 +224,20 @@ func (p Publisher) make(ctx context.Context, r *Result, bases map[string]Candida
 }
 
 // examine gathers evidence on a candidate, and judges it.
-func (p Publisher) examine(ctx context.Context, r *Result) {
+func (w work) examine(ctx context.Context, r *Result) {
 	if r.Err != nil {
 		return
 	}
+	w.trials.take()
+	defer w.trials.give()
 	begun := time.Now()
-	r.Evidence = p.gather(ctx, r.Plan, r.Candidate)
+	r.Evidence = w.gather(ctx, r.Plan, r.Candidate)
 	r.Seconds["judge"] += time.Since(begun).Seconds()
 	if ctx.Err() != nil {
 		r.Err = context.Cause(ctx)
 		return
 	}
-	p.judge(r)
+	w.judge(r)
 }
 
 // isOutdated reports whether a digest that was to be used again is refused for its findings alone, which a build from today's

@@ -508,6 +508,34 @@ func TestConcurrency(t *testing.T) {
 	}
 }
 
+// TestTheNextIsBuiltWhileOneIsJudged and no more are judged at the same time than are built.
+func TestTheNextIsBuiltWhileOneIsJudged(t *testing.T) {
+	t.Parallel()
+	for limit, want := range map[int]time.Duration{1: 5 * time.Second, 2: 3 * time.Second, 4: 2 * time.Second} {
+		s := newStage()
+		s.MaxParallel = limit
+		var judged, most int
+		s.Publisher.Probe = func(ctx context.Context, image, platform string, d service.Service, gate service.StartupGate) verdict.Probe {
+			s.mu.Lock()
+			judged++
+			most = max(most, judged)
+			s.mu.Unlock()
+			time.Sleep(time.Second) // of a false clock, as long as a build
+			s.mu.Lock()
+			judged--
+			s.mu.Unlock()
+			return s.probe(ctx, image, platform, d, gate)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			begun := time.Now()
+			s.Work(t.Context(), built("a", "b", "c", "d").Services)
+			if took := time.Since(begun); took != want || most > limit || s.most > limit {
+				t.Errorf("%d at a time: took %s, want %s; %d were built and %d judged at once", limit, took, want, s.most, most)
+			}
+		})
+	}
+}
+
 func TestCancelledRunPromotesNothing(t *testing.T) {
 	t.Parallel()
 	stopped := errors.New("stopped by hand")

@@ -138,7 +138,7 @@ func Table() []Setting {
 		{Name: "force-move", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.ForceMove }),
 			Help: "Move tags back too, for a deliberate rollback; the report says so. A version's tag never changes all the same, and gates apply as ever."},
 		{Name: "max-parallel", Default: "3", Number: true, set: positive(func(s *Settings) *int { return &s.MaxParallel }),
-			Help: "Services that are built and judged at the same time."},
+			Help: "Services that are built at the same time; as many are judged meanwhile."},
 		{Name: "fail-fast", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.FailFast }),
 			Help: "Whether a row of the matrix that fails ends the others: the output of that name, for the workflow to use."},
 		{Name: "split", Default: "service", Allowed: []string{"service", "platform"}, set: text(func(s *Settings) *string { return &s.Split }),
