@@ -40,6 +40,7 @@ type Behaviour struct {
 	Stdout, Stderr string        // what it logs
 	Memory         uint64        // bytes in use; 0 means 8 MiB
 	CPU            time.Duration // processor time used; 0 means 5 ms
+	Sampling       time.Duration // that the engine takes to answer how much is in use, as those do that look at it once a second
 	Size           int64         // of the image, in bytes; 0 means 10 MiB
 	Missing        bool          // the registry does not know the image
 
@@ -184,7 +185,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("POST /containers/{id}/stop", s.json(s.stop))
 	mux.HandleFunc("POST /containers/{id}/kill", s.json(s.kill))
 	mux.HandleFunc("DELETE /containers/{id}", s.json(s.remove))
-	mux.HandleFunc("GET /containers/{id}/stats", s.json(s.stats))
+	mux.HandleFunc("GET /containers/{id}/stats", s.sampled(s.json(s.stats)))
 	mux.HandleFunc("GET /containers/{id}/logs", s.logs)
 	mux.HandleFunc("POST /containers/{id}/wait", s.wait)
 	mux.HandleFunc("POST /containers/{id}/exec", s.json(s.createExec))

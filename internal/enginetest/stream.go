@@ -14,6 +14,22 @@ import (
 	"github.com/moby/moby/api/types/container"
 )
 
+// sampled has an answer wait as long as the container's sampling takes.
+func (s *Server) sampled(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		c, err := s.container(r.PathValue("id"))
+		s.mu.Unlock()
+		if err == nil {
+			select {
+			case <-time.After(c.behaviour.Sampling):
+			case <-r.Context().Done():
+			}
+		}
+		next(w, r)
+	}
+}
+
 // stats answers with one sample; a stream of them is not served.
 func (s *Server) stats(r *http.Request) (answer, error) {
 	c, err := s.container(r.PathValue("id"))

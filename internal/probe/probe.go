@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/engine"
@@ -113,12 +114,11 @@ type watch struct {
 func (w *watch) run(ctx context.Context) {
 	starting, cancel := context.WithTimeoutCause(ctx, w.gate.Within, errNotInTime)
 	defer cancel()
+	var measuring sync.WaitGroup
+	measuring.Go(func() { w.measure(starting) })
 	err := w.untilHealthy(starting)
 	w.result.Started = time.Since(w.begun)
-	// What follows is worth knowing above all when the time is up.
-	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
-	defer cancel()
-	w.measure(after)
+	cancel()
 	if err == nil {
 		err = w.smoke(ctx)
 	}
@@ -128,6 +128,7 @@ func (w *watch) run(ctx context.Context) {
 	if err == nil {
 		err = w.stays(ctx)
 	}
+	measuring.Wait()
 	if err == nil {
 		w.result.Healthy = true
 		return
@@ -150,7 +151,6 @@ func (w *watch) untilHealthy(ctx context.Context) error {
 		if healthy || err != nil {
 			return err
 		}
-		w.measure(ctx)
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -234,8 +234,23 @@ func (w *watch) listens(ctx context.Context) bool {
 	return false
 }
 
-// measure keeps the highest counters seen; a counter that cannot be read is left as it was.
-func (w *watch) measure(ctx context.Context) {
+// measure reads the container's counters while it starts, and once when that has ended, which is worth knowing above all when the time is up. It
+// does so beside everything else: an engine may take a second for one answer.
+func (w *watch) measure(starting context.Context) {
+	for starting.Err() == nil {
+		w.read(starting)
+		select {
+		case <-starting.Done():
+		case <-time.After(w.every):
+		}
+	}
+	after, cancel := context.WithTimeout(context.WithoutCancel(starting), settling)
+	defer cancel()
+	w.read(after)
+}
+
+// read keeps the highest counters seen; a counter that cannot be read is left as it was.
+func (w *watch) read(ctx context.Context) {
 	usage, err := w.container.Usage(ctx)
 	if err != nil {
 		return

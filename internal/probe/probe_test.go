@@ -168,6 +168,16 @@ func TestProbeMeasures(t *testing.T) {
 	}
 }
 
+// TestMeasuringDelaysNothing of an engine that takes long to say how much is in use: the image is healthy when it is.
+func TestMeasuringDelaysNothing(t *testing.T) {
+	t.Parallel()
+	p, _ := prober(t, enginetest.Behaviour{Delay: 50 * time.Millisecond, Memory: 5 << 20, Sampling: 600 * time.Millisecond})
+	got := p.Probe(t.Context(), image, "linux/amd64", api, service.StartupGate{Within: 500 * time.Millisecond})
+	if !got.Healthy || got.PeakMemory != 5<<20 {
+		t.Errorf("Probe() = %+v", got)
+	}
+}
+
 func TestProbeThatCannotBegin(t *testing.T) {
 	t.Parallel()
 	p, _ := prober(t, enginetest.Behaviour{Missing: true})
