@@ -105,6 +105,7 @@ type Progress struct {
 	partial  []byte   // of a line of rawjson
 	order    []string // vertex digests as they came
 	steps    map[string]*Step
+	begun    map[string]bool
 	running  map[string]bool             // vertices that have begun and not ended
 	heard    time.Time                   // when the last line came
 	users    map[string]string           // of vertices: one that needs it
@@ -222,7 +223,7 @@ func (p *Progress) end() {
 
 func (p *Progress) vertex(id string, seen Step, started, completed *time.Time) {
 	if p.steps == nil {
-		p.steps, p.told, p.running = map[string]*Step{}, map[string]bool{}, map[string]bool{}
+		p.steps, p.told, p.begun, p.running = map[string]*Step{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	}
 	step, known := p.steps[id]
 	if !known {
@@ -236,6 +237,7 @@ func (p *Progress) vertex(id string, seen Step, started, completed *time.Time) {
 	if started == nil {
 		return
 	}
+	p.begun[id] = true
 	if p.running[id] = true; completed == nil {
 		return
 	}
@@ -275,13 +277,17 @@ func (p *Progress) tell(line string) {
 	}
 }
 
-// Steps returns what each step took, in the order they appeared.
+// Steps returns what each step took, in the order they appeared. One that never began is left out: its result was not needed, or it is that of another build
+// which the builder does at the same time, whose steps it lists as well.
 func (p *Progress) Steps() []Step {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	steps := make([]Step, 0, len(p.order))
 	for _, id := range p.order {
 		step := *p.steps[id]
+		if !p.begun[id] && !step.Cached && step.Error == "" {
+			continue
+		}
 		for _, bytes := range p.sent[id] {
 			step.Sent += bytes
 		}

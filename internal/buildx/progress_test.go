@@ -298,3 +298,17 @@ func FuzzProgress(f *testing.F) {
 		}
 	})
 }
+
+// TestStepsThatNeverBegan are those of a build at the same time that does the same: they are neither a miss nor a hit of this one.
+func TestStepsThatNeverBegan(t *testing.T) {
+	t.Parallel()
+	p, _ := follow([]byte(`{"vertexes":[{"digest":"sha256:1","name":"[1/2] RUN other"},{"digest":"sha256:2","name":"[1/3] RUN own","started":"2026-01-02T03:04:05Z","completed":"2026-01-02T03:04:06Z"},`+
+		`{"digest":"sha256:3","name":"[2/3] RUN cached","cached":true},{"digest":"sha256:4","name":"[3/3] RUN bad","error":"exit code: 1"}]}`+"\n"), 512)
+	var names []string
+	for _, s := range p.Steps() {
+		names = append(names, s.Name)
+	}
+	if want := []string{"[1/3] RUN own", "[2/3] RUN cached", "[3/3] RUN bad"}; !slices.Equal(names, want) {
+		t.Errorf("steps %q, want %q", names, want)
+	}
+}
