@@ -235,18 +235,17 @@ func (w *watch) listens(ctx context.Context) bool {
 }
 
 // measure reads the container's counters while it starts, and once when that has ended, which is worth knowing above all when the time is up. It
-// does so beside everything else: an engine may take a second for one answer.
+// does so beside everything else: an engine that answers once a second may have just done so.
 func (w *watch) measure(starting context.Context) {
-	for starting.Err() == nil {
-		w.read(starting)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(starting), w.gate.Within+settling)
+	defer cancel()
+	for ended := false; !ended; ended = starting.Err() != nil {
 		select {
 		case <-starting.Done():
 		case <-time.After(w.every):
 		}
+		w.read(ctx)
 	}
-	after, cancel := context.WithTimeout(context.WithoutCancel(starting), settling)
-	defer cancel()
-	w.read(after)
 }
 
 // read keeps the highest counters seen; a counter that cannot be read is left as it was.
