@@ -16,6 +16,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,32 +25,51 @@ import (
 
 // A Client keeps and reads artifacts of one run.
 type Client struct {
-	service  string // address of the calls
-	token    string
+	caller
 	run, job string // as the service knows them
-	http     *http.Client
+}
+
+// A caller calls one service.
+type caller struct {
+	service string // address of the calls
+	token   string
+	http    *http.Client
 }
 
 // New returns a client for the service at address, which is ACTIONS_RESULTS_URL. The token, ACTIONS_RUNTIME_TOKEN,
 // says which run and job it is for.
 func New(address, token string) (*Client, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("ACTIONS_RESULTS_URL is no address")
+	service, err := twirp(address, "ArtifactService")
+	if err != nil {
+		return nil, err
 	}
-	c := &Client{service: u.Scheme + "://" + u.Host + "/twirp/github.actions.results.api.v1.ArtifactService/", token: token, http: retrying(time.Second)}
+	c := &Client{caller: caller{service, token, retrying(time.Second)}}
 	if c.run, c.job, err = scope(token); err != nil {
 		return nil, fmt.Errorf("ACTIONS_RUNTIME_TOKEN: %w", err)
 	}
 	return c, nil
 }
 
+// twirp is where a service is called whose address, ACTIONS_RESULTS_URL, may have a path of no meaning.
+func twirp(address, service string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", errors.New("ACTIONS_RESULTS_URL is no address")
+	}
+	return u.Scheme + "://" + u.Host + "/twirp/github.actions.results.api.v1." + service + "/", nil
+}
+
 // retrying repeats what may succeed the next time: broken connections, 429 (after Retry-After) and 5xx.
 func retrying(wait time.Duration) *http.Client {
+	return repeating(wait, retryablehttp.DefaultRetryPolicy)
+}
+
+func repeating(wait time.Duration, worth retryablehttp.CheckRetry) *http.Client {
 	client := retryablehttp.NewClient()
 	client.Logger = nil
 	client.RetryMax = 4
 	client.RetryWaitMin, client.RetryWaitMax = wait, 30*wait
+	client.CheckRetry = worth
 	// The last answer says more than "giving up after 5 attempts".
 	client.ErrorHandler = retryablehttp.PassthroughErrorHandler
 	return client.StandardClient()
@@ -268,7 +288,7 @@ func readAll(r io.Reader) ([]byte, error) {
 }
 
 // call makes one call of the service (https://twitchtv.github.io/twirp/docs/spec_v7.html).
-func (c *Client) call(ctx context.Context, method string, in, out any) error {
+func (c *caller) call(ctx context.Context, method string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err
@@ -299,25 +319,36 @@ func (e *Error) Error() string {
 	return strings.TrimSuffix(fmt.Sprintf("the service answered %d %s: %s", e.Status, http.StatusText(e.Status), e.Message), ": ")
 }
 
-func (c *Client) do(request *http.Request, want int) ([]byte, error) {
+// do returns the answer to a request, if its status is one of those that are wanted.
+func (c *caller) do(request *http.Request, want ...int) (data []byte, err error) {
+	err = c.read(request, func(answer io.Reader) error {
+		data, err = readAll(answer)
+		return err
+	}, want...)
+	return data, err
+}
+
+// read has an answer read, if its status is one of those that are wanted.
+func (c *caller) read(request *http.Request, read func(io.Reader) error, want ...int) error {
 	request.Header.Set("User-Agent", "ghcr-publish")
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, withoutAddress(err)
+		return withoutAddress(err)
 	}
 	defer response.Body.Close()
+	if slices.Contains(want, response.StatusCode) {
+		return withoutAddress(read(response.Body))
+	}
 	data, err := readAll(response.Body)
 	if err != nil {
-		return nil, withoutAddress(err)
+		return withoutAddress(err)
 	}
-	if response.StatusCode != want {
-		var said struct {
-			Message string `json:"msg"`
-		}
-		_ = json.Unmarshal(data, &said) // a proxy in between says nothing of use
-		return nil, &Error{response.StatusCode, said.Message}
+	var said struct {
+		Msg     string `json:"msg"`
+		Message string `json:"message"` // of services that do not speak Twirp
 	}
-	return data, nil
+	_ = json.Unmarshal(data, &said) // a proxy in between says nothing of use
+	return &Error{response.StatusCode, said.Msg + said.Message}
 }
 
 // withoutAddress takes the address out of an error: whoever has a signed one needs no token.

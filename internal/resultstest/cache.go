@@ -69,7 +69,11 @@ func (s *Server) cacheCall(w http.ResponseWriter, r *http.Request) {
 	case r.PathValue("method") == "FinalizeCacheEntryUpload":
 		s.commit(w, r, in.Key, in.Version, in.Size.String(), permissions)
 	case r.PathValue("method") == "GetCacheEntryDownloadURL":
-		s.lookUp(w, in.Key, in.Version, in.RestoreKeys, permissions)
+		if e := s.find(in.Key, in.Version, in.RestoreKeys, permissions); e != nil {
+			reply(w, map[string]any{"ok": true, "signed_download_url": s.signed(e.blob, "r"), "matched_key": e.key})
+			return
+		}
+		reply(w, map[string]any{"ok": false})
 	default:
 		s.refuse(w, r, http.StatusNotFound, "bad_route", "no such call")
 	}
@@ -86,24 +90,33 @@ func writable(permissions []Permission) string {
 }
 
 func (s *Server) reserve(w http.ResponseWriter, key, version string, permissions []Permission) {
-	scope, held := writable(permissions), 0
-	for _, e := range s.entries {
-		held += len(s.artifacts[e.blob].archive)
-	}
-	switch {
+	switch scope := writable(permissions); {
 	case scope == "":
 		reply(w, map[string]any{"ok": false, "message": "cache write denied: token has no writable scopes"})
 	case s.entry(scope, key, version) != nil:
 		// One that was reserved and never finalized too: it burns the key.
 		answer(w, http.StatusConflict, "already_exists", "cache entry with the same key, version, and scope already exists")
-	case s.quota > 0 && held >= s.quota:
+	case s.full():
 		reply(w, map[string]any{"ok": false, "message": "cache write denied: the repository has reached its cache storage limit"})
 	default:
-		e := &entry{scope: scope, key: key, version: version, blob: fmt.Sprintf("cache-%d", len(s.artifacts))}
-		s.entries = append(s.entries, e)
-		s.artifacts[e.blob] = &artifact{blocks: map[string][]byte{}}
-		reply(w, map[string]any{"ok": true, "signed_upload_url": s.signed(e.blob, "w")})
+		reply(w, map[string]any{"ok": true, "signed_upload_url": s.signed(s.enter(scope, key, version).blob, "w")})
 	}
+}
+
+// full reports whether the cache holds as much as it may.
+func (s *Server) full() bool {
+	held := 0
+	for _, e := range s.entries {
+		held += len(s.artifacts[e.blob].archive)
+	}
+	return s.quota > 0 && held >= s.quota
+}
+
+func (s *Server) enter(scope, key, version string) *entry {
+	e := &entry{scope: scope, key: key, version: version, blob: fmt.Sprintf("cache-%d", len(s.artifacts))}
+	s.entries = append(s.entries, e)
+	s.artifacts[e.blob] = &artifact{blocks: map[string][]byte{}}
+	return e
 }
 
 func (s *Server) entry(scope, key, version string) *entry {
@@ -124,31 +137,25 @@ func (s *Server) commit(w http.ResponseWriter, r *http.Request, key, version, si
 	reply(w, map[string]any{"ok": true, "entry_id": "1"})
 }
 
-// lookUp searches the refs that a token may read, in order: for the key itself and then, the newest first, for what begins like it
+// find searches the refs that a token may read, in order: for the key itself and then, the newest first, for what begins like it
 // or like one of the others.
-func (s *Server) lookUp(w http.ResponseWriter, key, version string, others []string, permissions []Permission) {
+func (s *Server) find(key, version string, others []string, permissions []Permission) *entry {
 	for _, p := range permissions {
 		if p.Permission&mayRead == 0 {
 			continue
 		}
 		if e := s.entry(p.Scope, key, version); e != nil && e.finalized {
-			s.found(w, e)
-			return
+			return e
 		}
 		for _, prefix := range append([]string{key}, others...) {
 			for _, e := range slices.Backward(s.entries) {
 				if e.finalized && e.scope == p.Scope && e.version == version && strings.HasPrefix(e.key, prefix) {
-					s.found(w, e)
-					return
+					return e
 				}
 			}
 		}
 	}
-	reply(w, map[string]any{"ok": false})
-}
-
-func (s *Server) found(w http.ResponseWriter, e *entry) {
-	reply(w, map[string]any{"ok": true, "signed_download_url": s.signed(e.blob, "r"), "matched_key": e.key})
+	return nil
 }
 
 func reply(w http.ResponseWriter, v any) {

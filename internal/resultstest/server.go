@@ -68,6 +68,7 @@ func Start() *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /twirp/github.actions.results.api.v1.ArtifactService/{method}", s.call)
 	mux.HandleFunc("POST /twirp/github.actions.results.api.v1.CacheService/{method}", s.cacheCall)
+	s.oldCache(mux)
 	mux.HandleFunc("PUT /blobs/{name}", s.write)
 	mux.HandleFunc("GET /blobs/{name}", s.read)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
