@@ -77,6 +77,7 @@ func execute(ctx context.Context, p Process, flags flags, log *actions.Log) (int
 	if err != nil {
 		return 0, err
 	}
+	job.memory = fetchMemory(ctx, p, job, log)
 	switch job.Config.Mode {
 	case "plan":
 		return planMode(ctx, p, job, log)

@@ -62,16 +62,16 @@ func (s *session) crowded(ctx context.Context) string {
 	return ""
 }
 
-// untrusted says why other runs must not build on the layers of this one; empty if they may. Only what a branch has reached is built on:
+// untrusted says why other runs must not build on things of this one, such as its layers; empty if they may. Only what a branch has reached is built on:
 // whoever opens a pull request would otherwise decide what is in the image of the default branch.
-func (j job) untrusted() string {
+func (j job) untrusted(things string) string {
 	switch {
 	case j.Event.Fork || strings.HasPrefix(j.Event.Name, "pull_request"):
-		return "a pull request keeps no layers, so that none gets into the images of a branch"
+		return "a pull request keeps no " + things + ", so that none gets into the images of a branch"
 	case !strings.HasPrefix(j.Event.Ref, "refs/heads/"):
-		return "only a branch keeps layers"
+		return "only a branch keeps " + things
 	case j.Event.Name != "local" && !j.pushes():
-		return "a run that pushes nothing keeps no layers"
+		return "a run that pushes nothing keeps no " + things
 	default:
 		return ""
 	}
@@ -87,7 +87,7 @@ func (j job) actionsCache(p Process) cache.Grant {
 	if err != nil {
 		return cache.Grant{Why: fmt.Sprintf("the runner offers no cache of GitHub Actions: %v", err)}
 	}
-	grant := cache.Grant{Read: access.Read, Why: j.untrusted()}
+	grant := cache.Grant{Read: access.Read, Why: j.untrusted("layers")}
 	if j.Event.Runner == "self-hosted" || j.Config.Builder != "" || len(j.Config.Builders) > 0 {
 		grant.Asked = "a builder that outlives the job could keep the runner's token, so the cache of GitHub Actions must be asked for"
 	}
@@ -100,7 +100,7 @@ func (j job) actionsCache(p Process) cache.Grant {
 
 // registryCache is there wherever the images are. On a machine of one's own nothing is written to it.
 func (j job) registryCache() cache.Grant {
-	grant := cache.Grant{Read: true, Why: j.untrusted()}
+	grant := cache.Grant{Read: true, Why: j.untrusted("layers")}
 	if grant.Why == "" && j.Event.Name == "local" {
 		grant.Why = "only workflows keep layers in the registry"
 	}
@@ -113,7 +113,7 @@ func (j job) localCache(p Process) cache.Grant {
 	if j.onRunner() && j.Config.CacheDir == j.layersDir(p) {
 		return cache.Grant{Why: "no folder is kept on this runner; cache-dir names one"}
 	}
-	why := j.untrusted()
+	why := j.untrusted("layers")
 	return cache.Grant{Read: true, Write: why == "", Why: why}
 }
 

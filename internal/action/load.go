@@ -31,6 +31,7 @@ type job struct {
 	Workspace string   // absolute
 	Environ   []string // what children inherit
 	signers
+	memory carried
 	// Astray says that what is checked out is not part of the ref that started the run; empty if it is.
 	Astray string
 }

@@ -26,6 +26,8 @@ func (s *session) record(ctx context.Context, told report.Report, learnt []memor
 	}
 	if err != nil {
 		told.Notices = append(told.Notices, s.log.Redact(fmt.Sprintf("The memory was not kept: %v", err)))
+	} else if err := s.keepMemory(ctx); err != nil {
+		told.Notices = append(told.Notices, s.log.Redact(fmt.Sprintf("The memory was not kept for later runs: %v", err)))
 	}
 	return told.ExitCode, s.tell(ctx, told)
 }

@@ -34,6 +34,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/org/ghcr-publish/internal/action"
+	"github.com/org/ghcr-publish/internal/carry"
 	"github.com/org/ghcr-publish/internal/enginetest"
 	"github.com/org/ghcr-publish/internal/githubtest"
 	"github.com/org/ghcr-publish/internal/plan"
@@ -82,6 +83,7 @@ func TestScript(t *testing.T) {
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploads-silent": silenceUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine, "engine-networks": limitNetworks,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
 			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "registry-clock": setClock, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue, "cache-token": giveCache, "cache-filled": fillCache, "no-token": searchToken,
+			"memories": checkMemories, "cache-evicts": evictFromCache, "cache-breaks": breakCache, "cache-quota": limitCache,
 		},
 	})
 }
@@ -179,6 +181,37 @@ func searchToken(ts *testscript.TestScript, _ bool, args []string) {
 			}
 		}
 	}
+}
+
+// memories N REF: the cache of GitHub Actions has so many memories that runs of a ref have kept.
+func checkMemories(ts *testscript.TestScript, _ bool, args []string) {
+	keys := slices.DeleteFunc(stageOf(ts).results.Cached(args[1]), func(key string) bool { return !strings.HasPrefix(key, carry.Prefix) })
+	if fmt.Sprint(len(keys)) != args[0] {
+		ts.Fatalf("memories %q, want %s", keys, args[0])
+	}
+}
+
+// cache-evicts PREFIX: the cache forgets what has such a key.
+func evictFromCache(ts *testscript.TestScript, _ bool, args []string) {
+	stageOf(ts).results.Evict(args[0])
+}
+
+// cache-breaks [PATH STATUS] has the results service answer so whatever is asked for under a path, or all go well again.
+func breakCache(ts *testscript.TestScript, _ bool, args []string) {
+	stageOf(ts).results.Forgive()
+	if len(args) == 0 {
+		return
+	}
+	status, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	stageOf(ts).results.Break(args[0], status, http.Header{"Retry-After": {"3600"}}, "")
+}
+
+// cache-quota BYTES: the cache takes nothing more once it holds so much.
+func limitCache(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	stageOf(ts).results.Quota(n)
 }
 
 type stageKey struct{}

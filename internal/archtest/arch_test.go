@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"verdict", "tags", "cache"}, // rules in the words of service
 	{"run", "actions", "results", "registry", "github", "engine", "memory"},
 	{"git", "buildx", "trivy"},
-	{"discover", "plan", "scan", "probe", "sign", "insight"},
+	{"discover", "plan", "scan", "probe", "sign", "insight", "carry"},
 	{"publish", "promote"},
 	{"report"},
 	{"action"},

@@ -192,7 +192,7 @@ func Table() []Setting {
 		{Name: "rescan-issues", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.RescanIssues }),
 			Help: "With `mode: rescan`: open an issue for a service of which something new is live that the gate for vulnerabilities refuses, keep it up to date, and close it when that is gone. Needs `issues: write`."},
 		{Name: "memory", Default: ".swarm/memory.db", set: text(func(s *Settings) *string { return &s.Memory }),
-			Help: "Memory of earlier runs, relative to the workspace; `off` keeps none."},
+			Help: "Memory of earlier runs, relative to the workspace, where the cache of GitHub Actions brings it from run to run; `off` keeps none."},
 		{Name: "plan-file", Default: "{{temp}}/plan.json", set: text(func(s *Settings) *string { return &s.PlanFile }),
 			Help: "Where to write the plan."},
 		{Name: "report", Default: "{{temp}}/report.json", set: text(func(s *Settings) *string { return &s.Report }),

@@ -1,0 +1,156 @@
+// Package carry brings the memory from run to run, by the cache of GitHub Actions. What is there is what steps with actions/cache
+// of the same path would keep, and may be read and written by such steps, too. Whatever goes wrong costs insights and nothing else,
+// so its errors are for a person to know and no reason to fail.
+package carry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/results"
+)
+
+// Prefix is what the keys of kept memories begin with.
+const Prefix = "swarm-memory-v1-"
+
+// A Cache keeps files for later runs.
+type Cache interface {
+	// Find looks for the newest entry of a version whose key begins so. A Hit without a key is none.
+	Find(ctx context.Context, prefix, version string) (results.Hit, error)
+	Read(ctx context.Context, hit results.Hit, into io.Writer) error
+	Save(ctx context.Context, key, version string, content io.ReaderAt, size int64) error
+}
+
+// A Carrier carries one memory.
+type Carrier struct {
+	Cache     Cache
+	Workspace string
+	Path      string // of the memory, relative to the workspace, as a step of actions/cache would have it
+	Temp      string // folder for what is on its way
+}
+
+const (
+	// mode lets later steps of a job, which run as another user, read the memory.
+	mode = 0o644
+
+	fetchTime = 30 * time.Second
+	keepTime  = time.Minute
+)
+
+// Fetch brings the newest memory that this run may read to its place, and returns its key; empty if there is none.
+func (c Carrier) Fetch(ctx context.Context) (key string, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, fetchTime, fmt.Errorf("it took longer than %s", fetchTime))
+	defer cancel()
+	found, err := c.newest(ctx)
+	if err != nil || found.Key == "" {
+		return "", cause(ctx, err)
+	}
+	if err := c.bring(ctx, found); err != nil {
+		return "", fmt.Errorf("reading %s from the cache: %w", found.Key, cause(ctx, err))
+	}
+	return found.Key, nil
+}
+
+// A kept memory is one that the cache has.
+type kept struct {
+	results.Hit
+	compression string
+}
+
+// newest prefers what is compressed as this package does it: the rest was kept by runners that could not.
+func (c Carrier) newest(ctx context.Context) (kept, error) {
+	for _, compression := range []string{byZstd, byGzip} {
+		hit, err := c.Cache.Find(ctx, Prefix, version(c.Path, compression))
+		if err != nil || hit.Key != "" {
+			return kept{hit, compression}, err
+		}
+	}
+	return kept{}, nil
+}
+
+// bring puts a kept memory into its place. Nothing outside the workspace is written to.
+func (c Carrier) bring(ctx context.Context, found kept) error {
+	root, err := os.OpenRoot(c.Workspace)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.MkdirAll(filepath.Dir(c.Path), 0o755); err != nil {
+		return err
+	}
+	beside := filepath.Join(filepath.Dir(c.Path), ".new-"+filepath.Base(c.Path))
+	file, err := root.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(c.read(ctx, found, file), file.Close())
+	if err == nil {
+		err = root.Rename(beside, c.Path)
+	}
+	if err != nil {
+		_ = root.Remove(beside)
+	}
+	return err
+}
+
+// read unpacks a kept memory.
+func (c Carrier) read(ctx context.Context, found kept, to io.Writer) error {
+	return c.onTheWay(func(packed *os.File) error {
+		if err := c.Cache.Read(ctx, found.Hit, &capped{packed, largest}); err != nil {
+			return err
+		}
+		if _, err := packed.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		return unpack(packed, found.compression, filepath.ToSlash(c.Path), to)
+	})
+}
+
+// Keep saves the memory for later runs under a key that begins with Prefix and was never used.
+func (c Carrier) Keep(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, keepTime, fmt.Errorf("it took longer than %s", keepTime))
+	defer cancel()
+	root, err := os.OpenRoot(c.Workspace)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	memory, err := root.Open(c.Path)
+	if err != nil {
+		return err
+	}
+	defer memory.Close()
+	return cause(ctx, c.onTheWay(func(packed *os.File) error {
+		if err := pack(memory, filepath.ToSlash(c.Path), packed); err != nil {
+			return fmt.Errorf("packing %s: %w", c.Path, err)
+		}
+		size, err := packed.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return err
+		}
+		return c.Cache.Save(ctx, key, version(c.Path, byZstd), packed, size)
+	}))
+}
+
+// onTheWay has something done with a file that is gone afterwards.
+func (c Carrier) onTheWay(do func(*os.File) error) error {
+	file, err := os.CreateTemp(c.Temp, "ghcr-publish-memory-")
+	if err != nil {
+		return err
+	}
+	err = do(file)
+	return errors.Join(err, file.Close(), os.Remove(file.Name()))
+}
+
+// cause says of what took too long that it did.
+func cause(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
