@@ -12,8 +12,8 @@ import (
 // OpenOrSetAside opens the memory file at path. A file that is damaged, or another layout's,
 // is renamed and a fresh one begun, since losing the memory costs time and not safety; the notice,
 // one sentence, says so. Other faults, such as a file that may not be written, stay errors.
-func OpenOrSetAside(ctx context.Context, path string, now func() time.Time) (s *Store, notice string, err error) {
-	s, err = Open(ctx, path, now)
+func OpenOrSetAside(ctx context.Context, path string, now func() time.Time, options ...Option) (s *Store, notice string, err error) {
+	s, err = Open(ctx, path, now, options...)
 	var why *unfit
 	if !errors.As(err, &why) {
 		return s, "", err
@@ -22,7 +22,7 @@ func OpenOrSetAside(ctx context.Context, path string, now func() time.Time) (s *
 	if err != nil {
 		return nil, "", fmt.Errorf("setting the swarm memory %s aside, which %w: %w", path, why, err)
 	}
-	s, err = Open(ctx, path, now)
+	s, err = Open(ctx, path, now, options...)
 	return s, fmt.Sprintf("The swarm memory %s %v; it was set aside as %s and a fresh one begun.", path, why, aside), err
 }
 

@@ -4,7 +4,9 @@
 package memory
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -36,25 +38,33 @@ type Entry struct {
 
 // A Store is an open memory file. It may be used by several goroutines at once.
 type Store struct {
-	db   *sql.DB
-	path string
-	now  func() time.Time
+	db     *sql.DB
+	path   string
+	now    func() time.Time
+	writer string
 }
 
 // mode lets later steps of a job, which run as another user, read what a container's root wrote.
 const mode = 0o644
 
+// An Option says how a memory file is used.
+type Option func(*Store)
+
+// WithWriter names who writes, such as owner/repository/RUN-ATTEMPT/ROW; by default it is this machine. Each opening of a file is a
+// writer of its own: something is added to the name.
+func WithWriter(name string) Option { return func(s *Store) { s.writer = name } }
+
 // Open opens the memory file at path, with its directories if they are missing.
 // Times are taken from now, once per call.
-func Open(ctx context.Context, path string, now func() time.Time) (*Store, error) {
-	s, err := open(ctx, path, now)
+func Open(ctx context.Context, path string, now func() time.Time, options ...Option) (*Store, error) {
+	s, err := open(ctx, path, now, options)
 	if err != nil {
 		return nil, fmt.Errorf("opening the swarm memory %s: %w", path, err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, path string, now func() time.Time) (*Store, error) {
+func open(ctx context.Context, path string, now func() time.Time, options []Option) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -73,7 +83,17 @@ func open(ctx context.Context, path string, now func() time.Time) (*Store, error
 		_ = db.Close()
 		return nil, err
 	}
-	return &Store{db: db, path: path, now: now}, nil
+	s := &Store{db: db, path: path, now: now}
+	for _, option := range options {
+		option(s)
+	}
+	s.writer = cmp.Or(s.writer, thisMachine()) + "#" + strings.ToLower(rand.Text()[:8])
+	return s, nil
+}
+
+func thisMachine() string {
+	host, _ := os.Hostname() // one of no name is local all the same
+	return "local/" + host
 }
 
 // Close folds the write-ahead log into the file, so that the file alone is the whole memory
@@ -94,83 +114,81 @@ func makeReadable(path string) error {
 	return os.Chmod(path, mode)
 }
 
-const upsert = `INSERT INTO memory_entries
-  (key, value, namespace, metadata, created_at, updated_at, accessed_at, access_count, ttl, expires_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?5, 0, ?6, ?7)
-ON CONFLICT(key, namespace) DO UPDATE SET
-  value = excluded.value, metadata = excluded.metadata, ttl = excluded.ttl, expires_at = excluded.expires_at,
-  updated_at = excluded.updated_at, access_count = memory_entries.access_count + 1`
-
 // Put writes the entries, all or none. One that exists keeps its age and count of accesses;
 // its value, metadata and time to live are replaced.
 func (s *Store) Put(ctx context.Context, entries ...Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	rows, err := s.rows(entries)
-	if err != nil {
-		return err
+	all := make([]checked, len(entries))
+	for i, e := range entries {
+		var err error
+		if all[i], err = s.checkEntry(e); err != nil {
+			return err
+		}
 	}
-	err = retry(ctx, func() error { return s.upsert(ctx, rows) })
+	err := s.transact(ctx, func(t *transaction) error { return t.putAll(all) })
 	if err != nil {
 		return fmt.Errorf("writing %d entries to the swarm memory: %w", len(entries), err)
 	}
 	return nil
 }
 
-func (s *Store) upsert(ctx context.Context, rows [][]any) error {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }()
-	insert, err := tx.PrepareContext(ctx, upsert)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = insert.Close() }()
-	for _, row := range rows {
-		if _, err := insert.ExecContext(ctx, row...); err != nil {
+func (t *transaction) putAll(all []checked) error {
+	for _, c := range all {
+		old, err := t.lookup(c.Namespace, c.Key)
+		if err != nil {
+			return err
+		}
+		if err := t.put(old, c); err != nil {
 			return err
 		}
 	}
-	return tx.Commit()
+	return nil
 }
 
-// rows checks the entries and turns them into the arguments of upsert.
-func (s *Store) rows(entries []Entry) ([][]any, error) {
+func (t *transaction) put(old row, c checked) error {
+	c.Stamp, c.Writer = t.stampAfter(max(old.Stamp, old.diedAt)), t.writer
+	if old.id != 0 {
+		c.CreatedAt = old.CreatedAt
+	}
+	return t.replace(old, c)
+}
+
+// A checked record may be written.
+type checked struct {
+	Record
+	text     string // the value as the file has it
+	metadata any    // nil or text
+}
+
+func (s *Store) checkEntry(e Entry) (checked, error) {
 	now := s.now().Unix()
-	rows := make([][]any, len(entries))
-	for i, e := range entries {
-		row, err := e.row(now)
-		if err != nil {
-			return nil, fmt.Errorf("writing entry %q of namespace %q: %w", e.Key, e.Namespace, err)
+	expires, err := expiry(e.TTL, now)
+	if err == nil {
+		var c checked
+		c, err = s.check(Record{Namespace: orDefault(e.Namespace), Key: e.Key, Value: e.Value, Metadata: e.Metadata,
+			CreatedAt: now * 1000, UpdatedAt: now * 1000, ExpiresAt: expires})
+		if err == nil {
+			return c, nil
 		}
-		rows[i] = row
 	}
-	return rows, nil
+	return checked{}, fmt.Errorf("writing entry %q of namespace %q: %w", e.Key, e.Namespace, err)
 }
 
-func (e Entry) row(now int64) ([]any, error) {
-	if e.Key == "" {
-		return nil, errors.New("the key is empty")
+func (s *Store) check(r Record) (c checked, err error) {
+	c.Record = r
+	if r.Key == "" {
+		return c, errors.New("the key is empty")
 	}
-	if err := errors.Join(checkName(e.Namespace), checkName(e.Key)); err != nil {
-		return nil, err
+	if err := errors.Join(checkName(r.Namespace), checkName(r.Key)); err != nil {
+		return c, err
 	}
-	value, err := encode(e.Value)
-	if err != nil {
-		return nil, err
+	if c.text, err = encode(r.Value); err != nil {
+		return c, err
 	}
-	metadata, err := encodeMetadata(e.Metadata)
-	if err != nil {
-		return nil, err
-	}
-	ttl, expires, err := lifetime(e.TTL, now)
-	if err != nil {
-		return nil, err
-	}
-	return []any{e.Key, value, orDefault(e.Namespace), metadata, now, ttl, expires}, nil
+	c.metadata, err = encodeMetadata(r.Metadata)
+	return c, err
 }
 
 // checkName refuses what two programs could read as two different keys.
@@ -188,16 +206,15 @@ func orDefault(namespace string) string {
 	return namespace
 }
 
-// lifetime returns the columns ttl and expires_at, nil for an entry that never expires.
-func lifetime(ttl time.Duration, now int64) (any, any, error) {
+// expiry returns the second at which an entry expires that lives so long, 0 for one that never does.
+func expiry(ttl time.Duration, now int64) (int64, error) {
 	if ttl == 0 {
-		return nil, nil, nil
+		return 0, nil
 	}
 	if ttl < 0 || ttl%time.Second != 0 {
-		return nil, nil, fmt.Errorf("the time to live %s is not a positive number of whole seconds", ttl)
+		return 0, fmt.Errorf("the time to live %s is not a positive number of whole seconds", ttl)
 	}
-	seconds := int64(ttl / time.Second)
-	return seconds, now + seconds, nil
+	return now + int64(ttl/time.Second), nil
 }
 
 // columns are read by scan. The casts bear with what a careless writer left in them.
@@ -222,16 +239,10 @@ func (s *Store) Get(ctx context.Context, namespace, key string) (Entry, bool, er
 	return found[0], true, nil
 }
 
-const list = `SELECT ` + columns + ` FROM memory_entries WHERE namespace = ?2 AND ` + alive + `
-ORDER BY updated_at DESC, id DESC LIMIT ?3`
-
 // List returns at most limit entries of a namespace that have not expired, the newest first.
 // A limit of 0 means all. Listing is not counted as an access.
 func (s *Store) List(ctx context.Context, namespace string, limit int) ([]Entry, error) {
-	if limit <= 0 {
-		limit = -1
-	}
-	found, err := s.query(ctx, list, s.now().Unix(), orDefault(namespace), limit)
+	found, err := s.page(ctx, Query{Namespace: orDefault(namespace), Limit: limit})
 	if err != nil {
 		return nil, fmt.Errorf("listing namespace %q of the swarm memory: %w", namespace, err)
 	}
@@ -287,21 +298,4 @@ func seconds(n float64) time.Duration {
 		return longest
 	}
 	return time.Duration(max(n, 0) * float64(time.Second))
-}
-
-// Purge deletes the entries that have expired and returns how many they were.
-func (s *Store) Purge(ctx context.Context) (int, error) {
-	var deleted int64
-	err := retry(ctx, func() error {
-		result, err := s.db.ExecContext(ctx, `DELETE FROM memory_entries WHERE expires_at IS NOT NULL AND expires_at <= ?1`, s.now().Unix())
-		if err != nil {
-			return err
-		}
-		deleted, err = result.RowsAffected()
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("purging the swarm memory: %w", err)
-	}
-	return int(deleted), nil
 }

@@ -38,9 +38,9 @@ func (c *clock) pass(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
-func mustOpen(tb testing.TB, path string, now func() time.Time) *Store {
+func mustOpen(tb testing.TB, path string, now func() time.Time, options ...Option) *Store {
 	tb.Helper()
-	s, err := Open(context.Background(), path, now)
+	s, err := Open(context.Background(), path, now, options...)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func checkSizes(header []byte, size int64) error {
 // connect returns a database of one connection: goroutines then queue fairly instead of
 // contending for the file's lock.
 func connect(path string) (*sql.DB, error) {
-	name := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_busy_timeout=50&_txlock=immediate&_synchronous=NORMAL"
+	name := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_busy_timeout=50&_txlock=immediate&_synchronous=NORMAL&_stmt_cache_size=32"
 	db, err := sql.Open("sqlite3", name)
 	if err != nil {
 		return nil, err
@@ -117,12 +117,20 @@ func prepare(ctx context.Context, db *sql.DB, path string) error {
 	return nil
 }
 
+// theirWrite is how the tool that the layout comes from writes an entry.
+const theirWrite = `INSERT INTO memory_entries
+  (key, value, namespace, metadata, created_at, updated_at, accessed_at, access_count, ttl, expires_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?5, 0, ?6, ?7)
+ON CONFLICT(key, namespace) DO UPDATE SET
+  value = excluded.value, metadata = excluded.metadata, ttl = excluded.ttl, expires_at = excluded.expires_at,
+  updated_at = excluded.updated_at, access_count = memory_entries.access_count + 1`
+
 // inspect refuses a file whose memory_entries is not the layout's, by asking whether an entry
 // could be written to it. Triggers are no part of the layout and could do anything.
 func inspect(ctx context.Context, db *sql.DB) error {
 	var tables, others int
 	row := db.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE type = 'table'), count(*) FILTER (WHERE type IN ('view', 'trigger'))
-FROM sqlite_master WHERE tbl_name = 'memory_entries' COLLATE NOCASE`)
+FROM sqlite_master WHERE tbl_name = 'memory_entries' COLLATE NOCASE OR tbl_name LIKE 'ghcrp\_%' ESCAPE '\' AND type IN ('view', 'trigger')`)
 	if err := row.Scan(&tables, &others); err != nil {
 		return unreadable(err)
 	}
@@ -132,7 +140,7 @@ FROM sqlite_master WHERE tbl_name = 'memory_entries' COLLATE NOCASE`)
 	if tables == 0 {
 		return nil
 	}
-	statement, err := db.PrepareContext(ctx, upsert)
+	statement, err := db.PrepareContext(ctx, theirWrite)
 	if code(err) == sqlite3.ErrError {
 		return &unfit{"has another layout", err}
 	}
@@ -186,6 +194,9 @@ func create(ctx context.Context, db *sql.DB) error {
 	if _, err := tx.ExecContext(ctx, layout); err != nil {
 		return err
 	}
+	if err := migrate(ctx, tx); err != nil {
+		return err
+	}
 	return tx.Commit()
 }
 
@@ -209,7 +220,7 @@ func code(err error) sqlite3.ErrNo {
 
 // How long to wait for another process that writes, and how long between two tries.
 const (
-	patience = 10 * time.Second
+	patience = 40 * time.Second
 	pause    = 2 * time.Millisecond
 )
 

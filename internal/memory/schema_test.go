@@ -81,8 +81,8 @@ func TestLayoutIsTheirs(t *testing.T) {
 	defer func() { _ = reference.Close() }()
 	s := mustOpen(t, file(t), time.Now)
 	for _, query := range []string{
-		`SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name`,
-		`SELECT name FROM sqlite_master ORDER BY name`,
+		`SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name NOT LIKE 'ghcrp%' ORDER BY name`,
+		`SELECT name FROM sqlite_master WHERE tbl_name NOT LIKE 'ghcrp%' ORDER BY name`,
 		`SELECT cid||'|'||name||'|'||type||'|'||"notnull"||'|'||coalesce(dflt_value,'')||'|'||pk FROM pragma_table_info('memory_entries')`,
 		`SELECT user_version FROM pragma_user_version`,
 		`SELECT application_id FROM pragma_application_id`,

@@ -1,0 +1,203 @@
+package memory
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"hash/fnv"
+	"time"
+)
+
+// A transaction changes entries together with what is kept of them beside. It lives as long as the call that began it.
+type transaction struct {
+	ctx    context.Context
+	tx     *sql.Tx
+	now    time.Time
+	writer string
+	change int64 // the number of the last change
+	seen   bool  // whether no other tool had written when it began
+}
+
+// transact does all of it or nothing. It may be done several times, as long as others write.
+func (s *Store) transact(ctx context.Context, do func(*transaction) error) error {
+	return retry(ctx, func() error {
+		tx, err := s.db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = tx.Rollback() }()
+		t := &transaction{ctx: ctx, tx: tx, now: s.now(), writer: s.writer}
+		for _, step := range []func() error{t.begin, func() error { return do(t) }, t.end, tx.Commit} {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+const sequence = `coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'memory_entries'), 0)`
+
+func (t *transaction) begin() error {
+	return t.tx.QueryRowContext(t.ctx, `SELECT change, sequence = `+sequence+` FROM ghcrp_state`).Scan(&t.change, &t.seen)
+}
+
+// end takes what this transaction did to the sequence for seen, and leaves unseen what was.
+func (t *transaction) end() error {
+	return t.exec(`UPDATE ghcrp_state SET change = ?, sequence = CASE WHEN ? THEN `+sequence+` ELSE sequence END`, t.change, t.seen)
+}
+
+func (t *transaction) exec(statement string, args ...any) error {
+	_, err := t.tx.ExecContext(t.ctx, statement, args...)
+	return err
+}
+
+// A row is what the file knows under a name.
+type row struct {
+	Record          // Stamp is that of the entry, or of its deletion
+	id       int64  // 0 where there is no entry
+	text     string // the value as the file has it
+	dead     bool   // whether a deletion is remembered
+	diedAt   int64  // its stamp
+	killer   string // its writer
+	counter  bool   // whether somebody added to it
+	noted    bool   // whether the row is what was noted of it
+	access   int
+	lifeSpan float64 // seconds; 0 is for ever
+}
+
+func (r row) expired(now time.Time) bool { return r.ExpiresAt != 0 && r.ExpiresAt <= now.Unix() }
+
+// alive tells whether there is an entry to be seen.
+func (r row) alive(now time.Time) bool { return r.id != 0 && !r.expired(now) }
+
+const lookup = `SELECT coalesce(e.id, 0), coalesce(CAST(e.value AS TEXT), ''), e.metadata, ` + rowTimes + `,
+  r.stamp, r.writer, r.digest, r.second, d.stamp, d.writer,
+  EXISTS (SELECT 1 FROM ghcrp_counters c WHERE c.namespace = q.namespace AND c.key = q.key)
+FROM (SELECT ?1 AS namespace, ?2 AS key) q
+LEFT JOIN memory_entries e ON e.key = q.key AND e.namespace = q.namespace
+LEFT JOIN ghcrp_rows r ON r.entry = e.id
+LEFT JOIN ghcrp_deleted d ON d.namespace = q.namespace AND d.key = q.key`
+
+const rowTimes = `coalesce(CAST(e.created_at AS INTEGER), 0), coalesce(CAST(e.updated_at AS INTEGER), 0), coalesce(CAST(e.expires_at AS INTEGER), 0)`
+
+// lookup reads what there is under a name. What another tool wrote counts as written when it says, and later than
+// what it replaced.
+func (t *transaction) lookup(namespace, key string) (row, error) {
+	r := row{Record: Record{Namespace: namespace, Key: key}}
+	var metadata []byte
+	var stamp, digest, updated, died sql.NullInt64
+	var writer, killer sql.NullString
+	err := t.tx.QueryRowContext(t.ctx, lookup, namespace, key).Scan(&r.id, &r.text, &metadata, &r.CreatedAt, &r.UpdatedAt, &r.ExpiresAt,
+		&stamp, &writer, &digest, &updated, &died, &killer, &r.counter)
+	if err != nil {
+		return row{}, err
+	}
+	r.Stamp, r.Writer = stamp.Int64, writer.String
+	r.dead, r.diedAt, r.killer = died.Valid, died.Int64, killer.String
+	if r.id == 0 {
+		r.Stamp, r.Writer = r.diedAt, r.killer
+		return r, nil
+	}
+	r.noted = stamp.Valid && digest.Int64 == digestOf(r.text) && updated.Int64 == r.UpdatedAt
+	if !r.noted {
+		r.Stamp, r.Writer = foreignStamp(r.UpdatedAt, max(stamp.Int64, died.Int64)), ""
+	}
+	r.CreatedAt, r.UpdatedAt = r.CreatedAt*1000, r.UpdatedAt*1000
+	r.Value, r.Metadata = decode(r.text), decodeMetadata(metadata)
+	return r, nil
+}
+
+// foreignStamp is that of what another tool wrote at a second, over what has the stamp before.
+func foreignStamp(second, before int64) int64 {
+	if before == 0 {
+		return second * 1000
+	}
+	return max(second*1000, before+1)
+}
+
+// stampAfter is the hybrid clock: the time, yet never behind what was seen.
+func (t *transaction) stampAfter(seen int64) int64 { return max(t.now.UnixMilli(), seen+1) }
+
+// replace writes an entry over what there was under its name.
+func (t *transaction) replace(old row, c checked) error {
+	if err := t.forget(old); err != nil {
+		return err
+	}
+	return t.store(old.id, c)
+}
+
+// forget moves what there was into the history, but for the entry itself.
+func (t *transaction) forget(old row) error {
+	var err error
+	if old.id != 0 && !old.counter {
+		err = t.keepVersion(old.Record, old.text)
+	}
+	if old.dead {
+		err = errors.Join(err,
+			t.keepVersion(Record{Namespace: old.Namespace, Key: old.Key, Stamp: old.diedAt, Writer: old.killer}, nil),
+			t.exec(`DELETE FROM ghcrp_deleted WHERE namespace = ? AND key = ?`, old.Namespace, old.Key))
+	}
+	if old.counter {
+		err = errors.Join(err, t.exec(`DELETE FROM ghcrp_counters WHERE namespace = ? AND key = ?`, old.Namespace, old.Key))
+	}
+	return err
+}
+
+// versions is how many of a key are kept, the one in force among them.
+const versions = 20
+
+func (t *transaction) keepVersion(r Record, text any) error {
+	return errors.Join(
+		t.exec(`INSERT INTO ghcrp_versions (namespace, key, stamp, writer, value) VALUES (?, ?, ?, ?, ?)`, r.Namespace, r.Key, r.Stamp, r.Writer, text),
+		t.exec(`DELETE FROM ghcrp_versions WHERE rowid IN (SELECT rowid FROM ghcrp_versions WHERE namespace = ? AND key = ?
+ORDER BY stamp DESC, rowid DESC LIMIT -1 OFFSET ?)`, r.Namespace, r.Key, versions-1))
+}
+
+const (
+	insertEntry = `INSERT INTO memory_entries
+  (key, value, namespace, metadata, created_at, updated_at, accessed_at, access_count, ttl, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)`
+	updateEntry = `UPDATE memory_entries SET value = ?, metadata = ?, created_at = ?, updated_at = ?, ttl = ?, expires_at = ?,
+  access_count = access_count + 1 WHERE id = ?`
+)
+
+// store writes the entry, over the row of that id unless it is 0.
+func (t *transaction) store(id int64, c checked) error {
+	created, updated := c.CreatedAt/1000, c.UpdatedAt/1000
+	var ttl, expires any
+	if c.ExpiresAt != 0 {
+		ttl, expires = c.ExpiresAt-updated, c.ExpiresAt
+	}
+	if id != 0 {
+		err := t.exec(updateEntry, c.text, c.metadata, created, updated, ttl, expires, id)
+		return errors.Join(err, t.note(id, c.Record, c.text))
+	}
+	result, err := t.tx.ExecContext(t.ctx, insertEntry, c.Key, c.text, c.Namespace, c.metadata, created, updated, updated, ttl, expires)
+	if err != nil {
+		return err
+	}
+	id, err = result.LastInsertId()
+	return errors.Join(err, t.note(id, c.Record, c.text))
+}
+
+// note remembers what a row of memory_entries is now.
+func (t *transaction) note(id int64, r Record, text string) error {
+	t.change++
+	return t.exec(`INSERT OR REPLACE INTO ghcrp_rows (entry, space, second, digest, stamp, writer, change) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		id, r.Namespace, r.UpdatedAt/1000, digestOf(text), r.Stamp, r.Writer, t.change)
+}
+
+// remove deletes an entry and remembers that it is gone, and since when.
+func (t *transaction) remove(old row, stamp int64, writer string) error {
+	return errors.Join(t.forget(old),
+		t.exec(`DELETE FROM memory_entries WHERE id = ?`, old.id),
+		t.exec(`DELETE FROM ghcrp_rows WHERE entry = ?`, old.id),
+		t.exec(`INSERT OR REPLACE INTO ghcrp_deleted (namespace, key, stamp, writer) VALUES (?, ?, ?, ?)`, old.Namespace, old.Key, stamp, writer))
+}
+
+// digestOf tells whether a value is what it was. Nobody gains by finding another of the same digest.
+func digestOf(text string) int64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(text))
+	return int64(h.Sum64())
+}
