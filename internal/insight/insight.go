@@ -113,11 +113,19 @@ type build struct {
 	Service string             `json:"service"`
 	Action  string             `json:"action"`
 	Success bool               `json:"success"`
+	Reasons []string           `json:"reasons"`
+	Commit  string             `json:"commit"`
+	EndedAt time.Time          `json:"endedAt"`
 	Digest  string             `json:"digest"`
 	Inputs  string             `json:"inputs"`
 	Args    map[string]string  `json:"args"` // their fingerprints
 	Seconds map[string]float64 `json:"seconds"`
 	Sizes   map[string]float64 `json:"sizes"` // bytes by platform
+}
+
+// readBuild reads an entry back; what somebody else wrote is no build of ours.
+func readBuild(e memory.Entry) (b build, ok bool) {
+	return b, json.Unmarshal(e.Value, &b) == nil && b.Service != ""
 }
 
 // Took returns the seconds that building and judging each service took lately: the median of its builds that went well.

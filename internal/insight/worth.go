@@ -13,6 +13,10 @@ type cached struct {
 	Steps   []Step       `json:"steps"`
 	Writes  string       `json:"writes"`
 	Tiers   []cache.Gave `json:"tiers"`
+
+	HitRate   float64  `json:"hitRate"`
+	FirstMiss *Miss    `json:"firstMiss"`
+	Advice    []Advice `json:"advice"`
 }
 
 // Worth returns, by service and tier, what reading and writing layers took lately, and what building them anew would have taken: as
