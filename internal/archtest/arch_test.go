@@ -25,8 +25,8 @@ var floors = [][]string{
 	{"run", "actions", "results", "registry", "github", "engine", "memory"},
 	{"git", "buildx", "trivy"},
 	{"discover", "plan", "scan", "probe", "sign", "insight", "carry"},
-	{"publish", "promote"},
-	{"report"},
+	{"publish", "promote", "agent"},
+	{"report", "mcp"},
 	{"action"},
 }
 

@@ -1,0 +1,118 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/org/ghcr-publish/internal/memory"
+)
+
+// Announce tells all others that the agent is there, and what for.
+func (a *Agent) Announce(ctx context.Context, role string) error {
+	d := a.draft("agent-spawned")
+	value := object{"agentName": a.Name, "agentType": role, "sessionId": a.Session, "spawnedAt": iso(d.at)}
+	d.add(spawned, "agent:"+a.Name+":"+a.Session, hooksTTL, value)
+	d.add(roster, "agent-roster:"+moment(d.at), hooksTTL, object{"name": a.Name, "type": role, "timestamp": iso(d.at)})
+	return d.put(ctx)
+}
+
+// A Message is what one agent leaves for another.
+type Message struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+	Text string `json:"text"`
+	At   string `json:"at"` // as ISO 8601 has it
+}
+
+// Line tells a message.
+func (m Message) Line() string { return fmt.Sprintf("%s says: %s", m.From, m.Text) }
+
+// mailbox is what the keys of messages for an agent begin with.
+func mailbox(to string) string { return "message:" + to + ":" }
+
+// Tell leaves a message for an agent of the session.
+func (a *Agent) Tell(ctx context.Context, to, text string) error {
+	d := a.draft("message")
+	d.message(to, text)
+	return d.put(ctx)
+}
+
+func (d *draft) message(to, text string) {
+	d.add(Coordination, mailbox(to)+moment(d.at), coordinationTTL, Message{From: d.agent.Name, To: to, Text: text, At: iso(d.at)})
+}
+
+// Inbox reads the messages that were left for the agent in its session, the newest first.
+func (a *Agent) Inbox(ctx context.Context) ([]Message, error) {
+	entries, err := a.Store.List(ctx, Coordination, recalled)
+	if err != nil {
+		return nil, err
+	}
+	messages := []Message{}
+	for _, e := range entries {
+		var m Message
+		if strings.HasPrefix(e.Key, mailbox(a.Name)) && markOf(e).Session == a.Session && json.Unmarshal(e.Value, &m) == nil && m.To == a.Name {
+			messages = append(messages, m)
+		}
+	}
+	return messages, nil
+}
+
+// A Claim says which agent is at a piece of work.
+type Claim struct {
+	Work    string `json:"work"`
+	Agent   string `json:"agent"`
+	Session string `json:"session"`
+	Status  string `json:"status"` // claimed or released
+	At      string `json:"at"`     // since when, as ISO 8601 has it
+}
+
+func (a *Agent) claimKey(work string) string { return "claim:" + a.Session + ":" + work }
+
+// claims are what other agents are at, in all sessions.
+func (a *Agent) claims(ctx context.Context) ([]Claim, error) {
+	entries, err := a.Store.List(ctx, Coordination, recalled)
+	if err != nil {
+		return nil, err
+	}
+	open := []Claim{}
+	for _, e := range entries {
+		if c, ok := readClaim(e); ok && c.Status == claimed && (c.Agent != a.Name || c.Session != a.Session) {
+			open = append(open, c)
+		}
+	}
+	return open, nil
+}
+
+const (
+	claimed  = "claimed"
+	released = "released"
+)
+
+func readClaim(e memory.Entry) (c Claim, ok bool) {
+	return c, strings.HasPrefix(e.Key, "claim:") && json.Unmarshal(e.Value, &c) == nil
+}
+
+// Claim takes a piece of the session's work. Where another agent is at it, that one is returned, and nothing is written.
+func (a *Agent) Claim(ctx context.Context, work string) (holder string, err error) {
+	e, found, err := a.Store.Get(ctx, Coordination, a.claimKey(work))
+	if err != nil {
+		return "", err
+	}
+	if c, ok := readClaim(e); found && ok && c.Status == claimed && c.Agent != a.Name {
+		return c.Agent, nil
+	}
+	return "", a.setClaim(ctx, work, claimed)
+}
+
+// Release says that the agent is done with a piece of work.
+func (a *Agent) Release(ctx context.Context, work string) error {
+	return a.setClaim(ctx, work, released)
+}
+
+func (a *Agent) setClaim(ctx context.Context, work, status string) error {
+	d := a.draft("claim")
+	d.add(Coordination, a.claimKey(work), claimTTL, Claim{Work: work, Agent: a.Name, Session: a.Session, Status: status, At: iso(d.at)})
+	return d.put(ctx)
+}
