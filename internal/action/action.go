@@ -43,6 +43,9 @@ func Main(ctx context.Context, p Process) int {
 	if p.Name == postName {
 		return post(ctx, p, newLog(p, p.Stdout))
 	}
+	if len(p.Args) > 0 && p.Args[0] == memoryMode {
+		return memoryMain(ctx, p)
+	}
 	flags, err := parseFlags(p.Args)
 	if err != nil {
 		fmt.Fprintln(p.Stderr, err)

@@ -52,6 +52,7 @@ func help() string {
 every platform, judges it, and moves tags only to images that passed.
 
 Usage: ghcr-publish [MODE] [flags]
+       ghcr-publish memory COMMAND, of which ghcr-publish memory --help tells
 
 Each flag is also an input of the action and, with underscores, a key of the configuration file
 (but for the mode, the file itself and what narrows one run). A flag comes before an input, an

@@ -93,6 +93,22 @@ func rescue(dir string) {
 	}
 }
 
+// whereNow is where the memory of a path is: there, or out of the workspace while a run of one's own builds images.
+func whereNow(path, temp string) string {
+	if _, err := os.Lstat(path); err == nil {
+		return path
+	}
+	homes, _ := filepath.Glob(filepath.Join(temp, privatePrefix+"*", homeFile))
+	for _, file := range homes {
+		aside := filepath.Join(filepath.Dir(file), asideFolder, filepath.Base(path))
+		home, err := os.ReadFile(file)
+		if _, gone := os.Lstat(aside); err == nil && gone == nil && string(home) == path {
+			return aside
+		}
+	}
+	return path
+}
+
 // moveAll moves the files of a memory from one folder to another: the database, and what is kept beside
 // it under a name that begins with its own, all under a new name. The database itself goes last: its presence counts.
 func moveAll(from, to, name, as string) error {

@@ -79,6 +79,9 @@ func learntOf(r publish.Result, told report.Service) insight.Service {
 	learnt := insight.Service{Name: told.Name, Action: told.Action, Success: r.Approved(), Reasons: told.Verdict.Reasons, Digest: told.Digest, Inputs: r.Plan.Inputs,
 		Seconds: told.Seconds, Account: r.Candidate.Account, Cache: r.Candidate.Cache, Sizes: map[string]int64{}, Findings: map[string]int{},
 		Startup: told.StartupSeconds, PeakMemory: told.PeakMemoryBytes, CPU: told.CPUSeconds, Processes: told.Processes, Route: told.Route}
+	if failure, _, _ := strings.Cut(told.Error, "\n"); failure != "" {
+		learnt.Reasons = append(slices.Clone(learnt.Reasons), failure)
+	}
 	learnt.Account.Steps = slices.DeleteFunc(slices.Clone(learnt.Account.Steps), func(s insight.Step) bool { return !s.Instruction() })
 	for _, p := range told.Platforms {
 		learnt.Sizes[p.Platform] = p.CompressedBytes

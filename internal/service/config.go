@@ -38,7 +38,7 @@ func Load(src Sources) (Config, error) {
 
 	// The file's own name is a setting too, so it is settled before the file is read.
 	given := src.given("config")
-	config.ConfigFile = cmp.Or(given.text, ".github/ghcr-publish.yml")
+	config.ConfigFile = cmp.Or(given.text, defaultFile)
 	file := readFile(src, config.ConfigFile, given.text != "", &problems)
 	if file != nil {
 		config.File = config.ConfigFile
@@ -59,6 +59,24 @@ func Load(src Sources) (Config, error) {
 	checkExceptions(config, &problems)
 	return config, problems.Err()
 }
+
+// Setting reads one setting by itself, as text. What is wrong elsewhere is not its matter.
+func (src Sources) Setting(name string) string {
+	var elsewhere Problems
+	v := src.given(name)
+	if v.where == "" {
+		file := readFile(src, cmp.Or(src.given("config").text, defaultFile), false, &elsewhere)
+		v = file.setting(strings.ReplaceAll(name, "-", "_"), &elsewhere)
+	}
+	if v.text != "" {
+		return v.text
+	}
+	all := Table()
+	return all[slices.IndexFunc(all, func(s Setting) bool { return s.Name == name })].Default
+}
+
+// defaultFile is where a configuration is looked for.
+const defaultFile = ".github/ghcr-publish.yml"
 
 // services takes the definitions that the input gives, else the file's, else what is found in the repository. An
 // input that is no list of definitions names the services to consider instead.
