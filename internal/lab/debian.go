@@ -18,12 +18,20 @@ import (
 var enginePackages = []string{"docker.io", "iptables"}
 
 func (s *setup) installEngine(ctx context.Context) error {
-	s.say("installing Debian packages: %s", strings.Join(enginePackages, " "))
+	if err := s.install(ctx, enginePackages...); err != nil {
+		return fmt.Errorf("installing Docker Engine: %w", err)
+	}
+	return nil
+}
+
+// install installs Debian packages on this machine.
+func (s *setup) install(ctx context.Context, packages ...string) error {
+	s.say("installing Debian packages: %s", strings.Join(packages, " "))
 	env := append(systemEnv(os.Environ()), "DEBIAN_FRONTEND=noninteractive")
-	install := append([]string{"apt-get", "install", "-y", "-qq", "--no-install-recommends"}, enginePackages...)
+	install := append([]string{"apt-get", "install", "-y", "-qq", "--no-install-recommends"}, packages...)
 	for _, argv := range [][]string{{"apt-get", "update", "-qq"}, install} {
 		if _, err := run.OS(ctx, run.Command{Argv: argv, Env: env}); err != nil {
-			return fmt.Errorf("installing Docker Engine: %w", err)
+			return err
 		}
 	}
 	return nil
