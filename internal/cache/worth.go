@@ -2,7 +2,7 @@ package cache
 
 import "fmt"
 
-// A Worth is what a tier did for a service lately: medians of seconds in so many builds.
+// A Worth is what a tier did for a service lately: seconds of a build on average, of so many. What is saved is rare and large, which a median would not see.
 type Worth struct {
 	Builds       int
 	Spent, Saved float64
@@ -14,7 +14,7 @@ const enough = 3
 func (w Worth) proven() bool { return w.Builds >= enough }
 
 func (w Worth) String() string {
-	return fmt.Sprintf("in %d builds it took %.1f s and saved %.1f s", w.Builds, w.Spent, w.Saved)
+	return fmt.Sprintf("in %d builds it took %.1f s and saved %.1f s on average", w.Builds, w.Spent, w.Saved)
 }
 
 // compare orders by what is gained, where that is known of both; else the first is as good.

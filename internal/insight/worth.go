@@ -2,6 +2,7 @@ package insight
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/memory"
@@ -19,26 +20,29 @@ type cached struct {
 	Advice    []Advice `json:"advice"`
 }
 
+// looked is at how many builds of a service Worth looks. Where a tier is not written to any more nothing new is learnt of it, so what was known is forgotten
+// after as many, and it is tried again.
+const looked = 12
+
 // Worth returns, by service and tier, what reading and writing layers took lately, and what building them anew would have taken: as
 // long as the same instructions took when they were built. Entries come newest first.
 func Worth(entries []memory.Entry) map[string]map[string]cache.Worth {
 	worth := map[string]map[string]cache.Worth{}
 	for name, builds := range cachedBuilds(entries) {
-		took := builtAnew(builds)
-		spent, saved := map[string][]float64{}, map[string][]float64{}
-		for _, b := range builds {
+		took, sums := builtAnew(builds), map[string]cache.Worth{}
+		for _, b := range builds[:min(looked, len(builds))] {
 			for _, gave := range b.Tiers {
-				counts := b.Writes == gave.Tier || gave.Hits > 0 // looking in vain into one that nothing is kept in proves nothing
-				if counts && len(spent[gave.Tier]) < lately {
-					spent[gave.Tier] = append(spent[gave.Tier], gave.Seconds)
-					saved[gave.Tier] = append(saved[gave.Tier], b.saved(gave, took))
+				if saved, known := b.saved(gave, took); known {
+					sum := sums[gave.Tier]
+					sums[gave.Tier] = cache.Worth{Builds: sum.Builds + 1, Spent: sum.Spent + gave.Seconds, Saved: sum.Saved + saved}
 				}
 			}
 		}
-		worth[name] = map[string]cache.Worth{}
-		for tier := range spent {
-			worth[name][tier] = cache.Worth{Builds: len(spent[tier]), Spent: median(spent[tier]), Saved: median(saved[tier])}
+		for tier, sum := range sums {
+			n := float64(sum.Builds)
+			sums[tier] = cache.Worth{Builds: sum.Builds, Spent: sum.Spent / n, Saved: sum.Saved / n}
 		}
+		worth[name] = sums
 	}
 	return worth
 }
@@ -54,13 +58,14 @@ func cachedBuilds(entries []memory.Entry) map[string][]cached {
 	return builds
 }
 
-// builtAnew is how long each instruction took when it was built.
+// builtAnew is how long each instruction took when it was built. One that the builder did for several services at once has the place that it has in one of
+// them, so places do not count.
 func builtAnew(builds []cached) map[string]float64 {
 	all := map[string][]float64{}
 	for _, b := range builds {
 		for _, step := range b.Steps {
 			if !step.Cached {
-				all[step.Name] = append(all[step.Name], step.Seconds)
+				all[step.instruction()] = append(all[step.instruction()], step.Seconds)
 			}
 		}
 	}
@@ -71,17 +76,28 @@ func builtAnew(builds []cached) map[string]float64 {
 	return took
 }
 
-// saved is how long the instructions would have taken whose layers a tier had: its share of all that were not built.
-func (b cached) saved(gave cache.Gave, took map[string]float64) float64 {
-	hits, seconds := 0, 0.0
+// instruction is what a step does, and for which platform.
+func (s Step) instruction() string {
+	_, text, _ := strings.Cut(s.Name, "] ")
+	return s.Platform + " " + text
+}
+
+// saved is how long the instructions would have taken whose layers a tier had: its share of all that were not built. Nothing is known of a build for which the
+// tier can have had nothing, or of instructions that nobody remembers to have been built.
+func (b cached) saved(gave cache.Gave, took map[string]float64) (seconds float64, known bool) {
+	hits := 0
 	for _, step := range b.Steps {
-		if step.Cached {
-			hits++
-			seconds += took[step.Name]
+		if !step.Cached {
+			continue
 		}
+		anew, remembered := took[step.instruction()]
+		if !remembered && gave.Hits > 0 {
+			return 0, false
+		}
+		hits, seconds = hits+1, seconds+anew
 	}
-	if hits == 0 {
-		return 0
+	if hits == 0 || b.Writes != gave.Tier && gave.Hits == 0 {
+		return 0, false // all was new; or it was looked into in vain, since nothing is kept in it
 	}
-	return seconds * min(1, float64(gave.Hits)/float64(hits))
+	return seconds * min(1, float64(gave.Hits)/float64(hits)), true
 }
