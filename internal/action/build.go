@@ -141,20 +141,28 @@ func unmarked(service plan.Service) (annotations, marks map[string]string) {
 	return annotations, marks
 }
 
-func (s *session) progress(service string, platforms []string) *buildx.Progress {
-	p := &buildx.Progress{Tell: func(line string) { s.log.Printf("%s │ %s", service, line) }}
+// progress follows a build of a service, for some of its platforms, and tells its lines.
+func (s *session) progress(service string, platforms []string, tell func(line string)) *buildx.Progress {
+	p := &buildx.Progress{Tell: tell}
 	if len(platforms) == 1 {
 		p.Platform = platforms[0]
 	}
+	s.underway.watch(service, p)
 	return p
 }
 
 // build makes a candidate: pushed by digest, or kept here where the run pushes nothing.
 func (s *session) build(ctx context.Context, service plan.Service, bases map[string]publish.Candidate) (made publish.Candidate, err error) {
+	tell, end := s.output(service.Name)
+	defer func() { end(err) }()
 	if !s.job.pushes() {
-		return s.buildLocal(ctx, service, bases)
+		return s.buildLocal(ctx, service, bases, tell)
 	}
-	progress, explain := s.progress(service.Name, service.Platforms), s.explaining(ctx, service, bases)
+	return s.buildPushed(ctx, service, bases, tell)
+}
+
+func (s *session) buildPushed(ctx context.Context, service plan.Service, bases map[string]publish.Candidate, tell func(line string)) (made publish.Candidate, err error) {
+	progress, explain := s.progress(service.Name, service.Platforms, tell), s.explaining(ctx, service, bases)
 	request, err := s.request(service, service.Name, "", bases)
 	if err != nil {
 		return publish.Candidate{}, err
@@ -198,7 +206,7 @@ func hint(err error) error {
 
 // buildLocal builds each platform into an OCI layout of its own, because a scanner sees only one
 // image of a layout, and loads the native one into the engine.
-func (s *session) buildLocal(ctx context.Context, service plan.Service, bases map[string]publish.Candidate) (made publish.Candidate, err error) {
+func (s *session) buildLocal(ctx context.Context, service plan.Service, bases map[string]publish.Candidate, tell func(line string)) (made publish.Candidate, err error) {
 	made = publish.Candidate{Layouts: map[string]string{}}
 	policy, explain := s.chooseCache(service.Definition), s.explaining(ctx, service, bases)
 	var steps []buildx.Step
@@ -218,7 +226,7 @@ func (s *session) buildLocal(ctx context.Context, service plan.Service, bases ma
 			made.Loaded = request.Load
 		}
 		s.withCache(&request, service, policy)
-		progress := s.progress(service.Name, request.Platforms)
+		progress := s.progress(service.Name, request.Platforms, tell)
 		_, err = s.builderFor(service.Definition, policy).Build(ctx, request, progress)
 		s.tellChecks(service.Definition, request, progress.Checks())
 		steps = append(steps, progress.Steps()...)

@@ -18,6 +18,7 @@ import (
 	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/engine"
 	"github.com/org/ghcr-publish/internal/plan"
+	"github.com/org/ghcr-publish/internal/service"
 )
 
 // startBuilder makes or adopts the builder and registers emulators for platforms it lacks.
@@ -35,7 +36,7 @@ func (s *session) startBuilder(ctx context.Context, builds []plan.Service) error
 		return s.assemble(ctx, config, wanted(builds))
 	}
 	started, err := s.adopt(ctx)
-	if err != nil {
+	if s.adopted = err == nil; !s.adopted {
 		host := isLoopback(s.job.Config.Registry)
 		b := buildx.Builder{Config: config.path, HostNet: host, Name: cmp.Or(s.job.Config.Builder, buildx.DefaultName(config.data, host, s.process.Getenv("RUNNER_NAME")))}
 		if started, err = s.buildx.Start(ctx, b); err != nil {
@@ -62,7 +63,7 @@ func (s *session) assemble(ctx context.Context, config builderConfig, platforms 
 	if err := reach(ctx, nodes); err != nil {
 		return err
 	}
-	s.builder = buildx.DefaultName(fmt.Append(config.data, nodes), false, s.process.Getenv("RUNNER_NAME"))
+	s.builder = assembledName(config.data, s.job.Config.Builders, s.process.Getenv("RUNNER_NAME"))
 	started, err := s.buildx.Assemble(ctx, s.builder, nodes, config.path)
 	if err != nil {
 		return err
@@ -71,6 +72,16 @@ func (s *session) assemble(ctx context.Context, config builderConfig, platforms 
 		return fmt.Errorf("none of the builders builds for %s; they build for %s", strings.Join(missing, ", "), strings.Join(started.Platforms, ", "))
 	}
 	return nil
+}
+
+// assembledName names a builder after all that its nodes are made with: a BuildKit in a container goes on with what it was started with. What proves them is
+// given anew by each run.
+func assembledName(config []byte, builders []service.Builder, runner string) string {
+	settings := slices.Clone(config)
+	for _, b := range builders {
+		settings = fmt.Appendf(settings, "\x00%q %q %q %q", b.Driver, b.Endpoint, b.Platforms, b.Options) // maps in the order of their keys
+	}
+	return buildx.DefaultName(settings, false, runner)
 }
 
 // reachTime is how long a builder may take to answer.

@@ -187,8 +187,9 @@ func tellPlan(made plan.Plan, log *actions.Log) {
 			log.Printf("  compared with %s because %s", s.Base.SHA, s.Base.Why)
 		}
 		if s.Expected > 0 {
-			log.Printf("  that took about %s lately", time.Duration(s.Expected*float64(time.Second)).Round(100*time.Millisecond))
+			log.Printf("  that took about %s lately", about(s.Expected))
 		}
+		tellChoices(s, log)
 		tellBases(s, log)
 		if s.Action != plan.Skip {
 			tellPeers(s.Definition, log)
@@ -208,6 +209,35 @@ func tellPlan(made plan.Plan, log *actions.Log) {
 			log.Printf("  no tag from %s", silent)
 		}
 	}
+}
+
+// tellChoices says where a service is built for each platform, and what that is expected to cost. Where all is built alike by this machine, there is no choice to tell of.
+func tellChoices(s plan.Service, log *actions.Log) {
+	if !slices.ContainsFunc(s.Choices, func(c plan.Choice) bool { return c.Emulated || c.Runner != "" }) {
+		return
+	}
+	for _, c := range s.Choices {
+		here, elsewhere := "natively", "by emulation"
+		if c.Emulated {
+			here, elsewhere = elsewhere, here
+		}
+		if c.Runner != "" {
+			here += " on " + c.Runner
+		}
+		text := fmt.Sprintf("  for %s %s", c.Platform, here)
+		if c.Seconds > 0 {
+			text += fmt.Sprintf(", which took about %s of instructions lately", about(c.Seconds))
+		}
+		if c.Otherwise > 0 {
+			text += fmt.Sprintf("; %s it took %s", elsewhere, about(c.Otherwise))
+		}
+		log.Printf("%s", text)
+	}
+}
+
+// about is a time of some seconds, to the tenth.
+func about(seconds float64) time.Duration {
+	return time.Duration(seconds * float64(time.Second)).Round(100 * time.Millisecond)
 }
 
 // tellPeers says what a service is tried out with, and what that is not given.
@@ -234,13 +264,15 @@ func tellBases(s plan.Service, log *actions.Log) {
 	}
 }
 
-// work builds and judges services, inside one group of the log.
+// work builds and judges services, and tells meanwhile how far it is.
 func (s *session) work(ctx context.Context, services []plan.Service) []publish.Result {
 	work, builds := plan.Plan{Services: services}.Work(), plan.Plan{Services: services}.Builds()
 	if len(work) == 0 {
 		return s.publisher().Work(ctx, services)
 	}
-	defer s.log.Group(fmt.Sprintf("Build and judge %d services", len(work)))()
+	s.alone = len(work) == 1
+	s.underway.expect(work)
+	defer s.underway.tell(s.log.Printf)()
 	var looking sync.WaitGroup
 	looking.Go(func() { s.preflight(ctx) })
 	defer looking.Wait()

@@ -9,6 +9,7 @@ import (
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/insight"
+	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/sign"
 )
@@ -17,7 +18,7 @@ import (
 // proves it.
 func (j job) remembering(ctx context.Context, p Process, planner *plan.Planner) {
 	builds := j.recall(ctx, p, "builds")["builds"]
-	planner.Took, planner.Made = insight.Took(builds), insight.Made(builds)
+	planner.Took, planner.Costs, planner.Made = insight.Took(builds), costs(builds), insight.Made(builds)
 	planner.Merged = func(ctx context.Context) ([]int, error) {
 		api, err := github.New(j.Event.APIURL, j.Event.Repository, j.Config.Token)
 		if err != nil {
@@ -37,6 +38,18 @@ func (j job) remembering(ctx context.Context, p Process, planner *plan.Planner) 
 		}
 		return proofs(ctx, v, image)
 	}
+}
+
+// costs are what building for platforms took, in the plan's words.
+func costs(builds []memory.Entry) map[string]map[string]plan.Cost {
+	all := map[string]map[string]plan.Cost{}
+	for service, platforms := range insight.Costs(builds) {
+		all[service] = map[string]plan.Cost{}
+		for platform, cost := range platforms {
+			all[service][platform] = plan.Cost(cost)
+		}
+	}
+	return all
 }
 
 // proofs are the verdicts on an image that are proven, in the plan's words.

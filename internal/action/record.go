@@ -66,13 +66,22 @@ func (s *session) learnt(told report.Report, results []publish.Result) insight.R
 			run.Built++
 		}
 		learnt := learntOf(r, told.Services[i])
-		learnt.Args = s.fingerprints(r.Plan)
+		learnt.Args, learnt.Emulated = s.fingerprints(r.Plan), s.emulated(r.Plan.Platforms)
 		if r.Plan.Part {
 			learnt.Part = strings.Join(r.Plan.Platforms, "+")
 		}
 		run.Services = append(run.Services, learnt)
 	}
 	return actions.Redacted(run, s.log.Redact)
+}
+
+// emulated are those of some platforms that this machine builds for by emulation. Builders that the user brings are taken to be of the platforms that they
+// build for.
+func (s *session) emulated(platforms []string) []string {
+	if len(s.job.Config.Builders) > 0 || s.adopted {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(platforms), func(p string) bool { return plan.RunsOn(s.native, p) })
 }
 
 func learntOf(r publish.Result, told report.Service) insight.Service {

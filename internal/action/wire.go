@@ -45,6 +45,7 @@ type session struct {
 	place     engine.Place // of this program's own container
 	networks  func() []engine.Attachment
 	builder   string
+	adopted   bool // it is the user's
 	// newBuilder says that it had no layers when the run began.
 	newBuilder bool
 	caches     cache.Run
@@ -55,6 +56,9 @@ type session struct {
 	usual      map[string]verdict.History   // of each service, as the memory has it
 	args       map[string]map[string]string // fingerprints of build arguments by the inputs of images, likewise
 	found      map[string]map[string]int    // how many findings each of its images had, by digest, likewise
+
+	alone    bool // one service is worked on, and no other
+	underway live // what is done with each service
 
 	mu        sync.Mutex
 	loaded    []string       // images that this run put into the engine
@@ -75,7 +79,7 @@ func (j job) registryClient() *registry.Client {
 // planner decides what the run does; it needs the clone and, where it can be read, the registry.
 func (j job) planner() plan.Planner {
 	registry := j.registryClient()
-	return plan.Planner{Config: j.Config, Event: j.Event, Rules: j.Rules, Repo: j.Repo, Pushes: j.pushes(),
+	return plan.Planner{Config: j.Config, Event: j.Event, Native: "linux/" + runtime.GOARCH, Rules: j.Rules, Repo: j.Repo, Pushes: j.pushes(),
 		Resolve: registry.Resolve, Read: registry.Read, Digest: registry.Digest, Base: j.baseImages()}
 }
 
@@ -156,7 +160,7 @@ func (s *session) publisher() publish.Publisher {
 			moves, err := s.promoter(s.job.Event.SHA, s.job.Event.Ref).Promote(ctx, service, approval)
 			return moves, hint(err)
 		},
-		Tell: s.log.Printf, Now: s.process.Now, Gates: config.Gates, Usual: s.usual, Found: s.found, Native: s.native, NoEngine: s.noEngine,
+		Tell: s.log.Printf, Enter: s.underway.enter, Now: s.process.Now, Gates: config.Gates, Usual: s.usual, Found: s.found, Native: s.native, NoEngine: s.noEngine,
 		MaxParallel: config.MaxParallel, PerService: config.Promote == "per-service", NoPush: !s.job.pushes(),
 	}
 	if config.Sign != "off" {

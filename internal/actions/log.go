@@ -77,6 +77,11 @@ func (l *Log) Printf(format string, args ...any) {
 func (l *Log) print(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.lines(text)
+}
+
+// lines writes text line by line; the caller holds the lock.
+func (l *Log) lines(text string) {
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 		// Once more afterwards, as a secret may come with control characters in its midst.
 		fmt.Fprintln(l.w, l.redact(harmless(l.redact(line))))
@@ -92,6 +97,58 @@ func (l *Log) Group(title string) (end func()) {
 	}
 	l.command("group", nil, title)
 	return func() { l.command("endgroup", nil, "") }
+}
+
+// A Part is what is logged of one of several things that go on at the same time. On a runner it is kept until it ends, and then comes in one piece as a
+// foldable group; elsewhere each line comes at once, after the part's name.
+type Part struct {
+	log  *Log
+	name string
+
+	mu   sync.Mutex
+	kept []string
+	size int
+}
+
+// mostKept is how many bytes of a part are kept: what is longer comes in several pieces.
+const mostKept = 1 << 20
+
+// Part begins a part.
+func (l *Log) Part(name string) *Part { return &Part{log: l, name: name} }
+
+// Print logs a line.
+func (p *Part) Print(line string) {
+	if !p.log.onRunner {
+		p.log.Printf("%s │ %s", p.name, line)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept = append(p.kept, line)
+	if p.size += len(line) + 1; p.size > mostKept {
+		p.write(p.name + ", which goes on")
+	}
+}
+
+// End writes what was kept, under a title.
+func (p *Part) End(title string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.kept) > 0 {
+		p.write(title)
+	}
+}
+
+func (p *Part) write(title string) {
+	l := p.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.say("group", nil, harmless(l.redact(title)))
+	for _, line := range p.kept {
+		l.lines(line)
+	}
+	l.say("endgroup", nil, "")
+	p.kept, p.size = nil, 0
 }
 
 // An Annotation is a message that GitHub shows beside the run, at a file's line where it has one.
@@ -133,6 +190,11 @@ func (l *Log) annotate(level string, a Annotation) {
 func (l *Log) command(name string, properties githubactions.CommandProperties, message string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.say(name, properties, message)
+}
+
+// say writes a workflow command; the caller holds the lock.
+func (l *Log) say(name string, properties githubactions.CommandProperties, message string) {
 	fmt.Fprintln(l.w, (&githubactions.Command{Name: name, Message: message, Properties: properties}).String())
 }
 

@@ -262,3 +262,48 @@ func TestLogIsSafeForConcurrentUse(t *testing.T) {
 		}
 	}
 }
+
+// TestParts has two parts go on at the same time: each comes in one piece, under its title, without what has become a secret meanwhile.
+func TestParts(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l := NewLog(&out, true)
+	a, b := l.Part("a"), l.Part("b")
+	a.Print("one")
+	b.Print("::error::two hush")
+	a.Print("three hush\nfour")
+	l.Printf("meanwhile")
+	l.Mask("hush")
+	b.End("b took 1s hush")
+	a.End("a took 2s")
+	l.Part("c").End("of which nothing was told")
+	want := "meanwhile\n::add-mask::hush\n::group::b took 1s ***\n│ ::error::two ***\n::endgroup::\n::group::a took 2s\none\nthree ***\nfour\n::endgroup::\n"
+	if got := out.String(); got != want {
+		t.Errorf("got\n%s, want\n%s", got, want)
+	}
+}
+
+func TestLongParts(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	p := NewLog(&out, true).Part("a")
+	for range 3 {
+		p.Print(strings.Repeat("x", mostKept/2))
+	}
+	before := strings.Count(out.String(), "::group::a, which goes on\n")
+	p.End("a took 2s")
+	if after := strings.Count(out.String(), "::group::a took 2s\n"); before != 1 || after != 1 {
+		t.Errorf("%d pieces before the end and %d at it", before, after)
+	}
+}
+
+func TestPartsOffRunners(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	p := NewLog(&out, false).Part("a")
+	p.Print("one")
+	p.End("a took 2s")
+	if got := out.String(); got != "a │ one\n" {
+		t.Errorf("got %q", got)
+	}
+}

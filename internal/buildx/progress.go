@@ -106,7 +106,7 @@ type Progress struct {
 	order    []string // vertex digests as they came
 	steps    map[string]*Step
 	begun    map[string]bool
-	running  map[string]bool             // vertices that have begun and not ended
+	running  map[string]time.Time        // since when vertices run that have not ended
 	heard    time.Time                   // when the last line came
 	users    map[string]string           // of vertices: one that needs it
 	told     map[string]bool             // the steps that were told to have ended
@@ -223,7 +223,7 @@ func (p *Progress) end() {
 
 func (p *Progress) vertex(id string, seen Step, started, completed *time.Time) {
 	if p.steps == nil {
-		p.steps, p.told, p.begun, p.running = map[string]*Step{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+		p.steps, p.told, p.begun, p.running = map[string]*Step{}, map[string]bool{}, map[string]bool{}, map[string]time.Time{}
 	}
 	step, known := p.steps[id]
 	if !known {
@@ -238,7 +238,10 @@ func (p *Progress) vertex(id string, seen Step, started, completed *time.Time) {
 		return
 	}
 	p.begun[id] = true
-	if p.running[id] = true; completed == nil {
+	if _, runs := p.running[id]; !runs {
+		p.running[id] = time.Now() // and not as the builder's clock has it
+	}
+	if completed == nil {
 		return
 	}
 	delete(p.running, id)
@@ -302,6 +305,18 @@ func (p *Progress) Steps() []Step {
 		steps = append(steps, step)
 	}
 	return steps
+}
+
+// Current returns the instruction that has run longest of those that run now, and since when; false where none does.
+func (p *Progress) Current() (step string, since time.Time, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range p.order {
+		if begun, runs := p.running[id]; runs && p.steps[id].Instruction() && (!ok || begun.Before(since)) {
+			step, since, ok = p.steps[id].Name, begun, true
+		}
+	}
+	return step, since, ok
 }
 
 // platform is that of a step, or of the one that needs it: what stands for a base image does not name its own.

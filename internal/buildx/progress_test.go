@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -310,5 +311,29 @@ func TestStepsThatNeverBegan(t *testing.T) {
 	}
 	if want := []string{"[1/3] RUN own", "[2/3] RUN cached", "[3/3] RUN bad"}; !slices.Equal(names, want) {
 		t.Errorf("steps %q, want %q", names, want)
+	}
+}
+
+func TestCurrent(t *testing.T) {
+	t.Parallel()
+	p := &Progress{}
+	at := func(line string) string {
+		_, _ = p.Write([]byte(line + "\n"))
+		step, since, ok := p.Current()
+		if ok != (step != "") || ok && time.Since(since) > time.Minute {
+			t.Errorf("Current() = %q, %s, %v", step, since, ok)
+		}
+		return step
+	}
+	for _, c := range []struct{ line, want string }{
+		{`{"vertexes":[{"digest":"sha256:0","name":"[internal] load metadata","started":"2020-01-02T03:04:05Z"}]}`, ""},
+		{`{"vertexes":[{"digest":"sha256:1","name":"[1/3] RUN one"},{"digest":"sha256:2","name":"[2/3] RUN two","started":"2020-01-02T03:04:05Z"}]}`, "[2/3] RUN two"},
+		{`{"vertexes":[{"digest":"sha256:1","name":"[1/3] RUN one","started":"2020-01-02T03:04:06Z"}]}`, "[2/3] RUN two"},
+		{`{"vertexes":[{"digest":"sha256:2","name":"[2/3] RUN two","started":"2020-01-02T03:04:05Z","completed":"2020-01-02T03:04:09Z"}]}`, "[1/3] RUN one"},
+		{`{"vertexes":[{"digest":"sha256:1","name":"[1/3] RUN one","started":"2020-01-02T03:04:06Z","completed":"2020-01-02T03:04:09Z"}]}`, ""},
+	} {
+		if got := at(c.line); got != c.want {
+			t.Errorf("after %s: at %q, want %q", c.line, got, c.want)
+		}
 	}
 }

@@ -46,6 +46,7 @@ type Service struct {
 	Args       map[string]string  // fingerprints of its build arguments
 	Seconds    map[string]float64 // by part of the run
 	Account    Account            // of its build
+	Emulated   []string           // platforms that it was built for on a machine of another
 	Cache      cache.Use          // what layers of other runs did for it
 	Sizes      map[string]int64   // compressed bytes by platform
 	Findings   map[string]int     // by severity
@@ -92,7 +93,7 @@ func OfServices(run Run) ([]memory.Entry, error) {
 	for _, s := range run.Services {
 		key := strings.TrimSuffix(s.Name+"@"+s.Part, "@") + ":" + run.ID
 		w.add("builds", key, buildsTTL, object{"service": s.Name, "action": s.Action, "success": s.Success, "reasons": s.Reasons,
-			"digest": s.Digest, "inputs": s.Inputs, "args": s.Args, "commit": run.Commit, "seconds": s.Seconds, "sizes": s.Sizes, "endedAt": run.EndedAt})
+			"digest": s.Digest, "inputs": s.Inputs, "args": s.Args, "commit": run.Commit, "seconds": s.Seconds, "platforms": s.platforms(), "sizes": s.Sizes, "endedAt": run.EndedAt})
 		if a := s.Account; len(a.Steps) > 0 {
 			w.add("cache", key, cacheTTL, object{"service": s.Name, "hitRate": a.HitRate, "dependencyHitRate": a.DependencyHitRate, "steps": a.Steps,
 				"contextBytes": a.ContextBytes, "pulledBytes": a.PulledBytes, "firstMiss": a.FirstMiss, "advice": a.Advice,
@@ -108,6 +109,24 @@ func OfServices(run Run) ([]memory.Entry, error) {
 	return w.entries, w.err
 }
 
+// A platform is what building for it took.
+type platform struct {
+	Seconds  float64 `json:"seconds"` // of the instructions that ran, one after the other
+	Emulated bool    `json:"emulated"`
+}
+
+// platforms sums up what ran for each platform. Where all of an image came from the cache there is nothing to tell.
+func (s Service) platforms() map[string]platform {
+	all := map[string]platform{}
+	for _, step := range s.Account.Steps {
+		if !step.Instruction() || step.Cached || step.Platform == "" {
+			continue
+		}
+		all[step.Platform] = platform{all[step.Platform].Seconds + step.Seconds, slices.Contains(s.Emulated, step.Platform)}
+	}
+	return all
+}
+
 // A build is an entry of that namespace, as far as it is read back.
 type build struct {
 	Service string             `json:"service"`
@@ -121,6 +140,8 @@ type build struct {
 	Args    map[string]string  `json:"args"` // their fingerprints
 	Seconds map[string]float64 `json:"seconds"`
 	Sizes   map[string]float64 `json:"sizes"` // bytes by platform
+	// Platforms are what building for each took.
+	Platforms map[string]platform `json:"platforms"`
 }
 
 // readBuild reads an entry back; what somebody else wrote is no build of ours.
@@ -144,6 +165,44 @@ func Took(builds []memory.Entry) map[string]float64 {
 		took[name] = seconds[len(seconds)/2]
 	}
 	return took
+}
+
+// A Cost is how many seconds the instructions for a platform took lately, on a machine of that platform and by emulation: the median of the builds
+// that went well; 0 where there was none.
+type Cost struct{ Native, Emulated float64 }
+
+// Costs returns what building services for platforms took lately, by service and platform.
+func Costs(builds []memory.Entry) map[string]map[string]Cost {
+	type way struct {
+		service, platform string
+		emulated          bool
+	}
+	all := map[way][]float64{}
+	for _, e := range builds {
+		var b build
+		if json.Unmarshal(e.Value, &b) != nil || !b.Success || b.Action != "build" {
+			continue
+		}
+		for name, p := range b.Platforms {
+			if w := (way{b.Service, name, p.Emulated}); p.Seconds > 0 && len(all[w]) < lately {
+				all[w] = append(all[w], p.Seconds)
+			}
+		}
+	}
+	costs := map[string]map[string]Cost{}
+	for w, seconds := range all {
+		if costs[w.service] == nil {
+			costs[w.service] = map[string]Cost{}
+		}
+		cost := costs[w.service][w.platform]
+		if w.emulated {
+			cost.Emulated = median(seconds)
+		} else {
+			cost.Native = median(seconds)
+		}
+		costs[w.service][w.platform] = cost
+	}
+	return costs
 }
 
 // Made returns the digests that were published of each service lately, by the digest of their inputs, the newest first. They are

@@ -174,6 +174,34 @@ func TestTook(t *testing.T) {
 	}
 }
 
+// TestCosts reads back what building for platforms took, apart by how that was done.
+func TestCosts(t *testing.T) {
+	t.Parallel()
+	var builds []memory.Entry
+	build := func(emulated []string, success bool, amd, arm float64) {
+		step := func(platform string, seconds float64) Step {
+			return Step{Name: "[" + platform + " 2/2] RUN make", Platform: platform, Seconds: seconds}
+		}
+		steps := []Step{step("linux/amd64", amd), step("linux/amd64", 1), step("linux/arm64", arm), {Name: "[linux/arm64 1/2] RUN ci", Platform: "linux/arm64", Seconds: 99, Cached: true},
+			{Name: "exporting", Platform: "linux/arm64", Seconds: 99}}
+		made, err := OfServices(Run{ID: "r", Services: []Service{{Name: "api", Action: "build", Success: success, Emulated: emulated, Account: Account{Steps: steps}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		builds = append(builds, made[0])
+	}
+	build([]string{"linux/arm64"}, true, 9, 60)
+	build([]string{"linux/arm64"}, true, 11, 70)
+	build([]string{"linux/arm64"}, false, 500, 500)
+	build(nil, true, 9, 12)
+	build([]string{"linux/arm64"}, true, 9, 0)
+	builds = append(builds, memory.Entry{Value: []byte("no JSON")}, memory.Entry{Value: []byte(`{"service":"api","success":true,"action":"build","platforms":[]}`)})
+	want := map[string]map[string]Cost{"api": {"linux/amd64": {Native: 10}, "linux/arm64": {Native: 12, Emulated: 65}}}
+	if diff := cmp.Diff(want, Costs(builds)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // TestMade reads back which digests were published of which inputs.
 func TestMade(t *testing.T) {
 	t.Parallel()

@@ -71,6 +71,8 @@ type Service struct {
 	Weight float64 `json:"weight"`
 	// Expected is how many seconds building and judging the service took lately; 0 where nobody remembers, or nothing is built.
 	Expected float64 `json:"expected_seconds,omitempty"`
+	// Choices tell where it is built for each platform; none where nothing is built.
+	Choices []Choice `json:"choices,omitempty"`
 
 	Definition service.Service `json:"-"`
 	Stale      bool            `json:"-"` // what is published is made from other inputs than there are now
@@ -130,6 +132,9 @@ type Planner struct {
 	Merged func(ctx context.Context) ([]int, error)
 	// Took has the seconds that building and judging services took before, by name; empty where nobody remembers.
 	Took map[string]float64
+	// Costs are what building services for platforms took before, by service and platform; Native is the platform of this machine.
+	Costs  map[string]map[string]Cost
+	Native string
 }
 
 // Make decides. An error means that the clone could not be read, or that services are made from each other; a registry

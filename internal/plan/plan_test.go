@@ -363,7 +363,7 @@ func TestJSONIsTheInterface(t *testing.T) {
 	service := []string{"action", "annotations", "base", "from", "image", "inputs", "labels", "name", "platforms", "reason", "tag_set", "tags", "version", "weight"}
 	first := decoded(t, w.make())
 	checkKeys(t, first, "attempt", "commit", "matrix", "pushes", "ref", "schema_version", "services", "started_at")
-	checkKeys(t, first["services"].([]any)[0], service...)
+	checkKeys(t, first["services"].([]any)[0], append(service, "choices")...)
 	checkKeys(t, first["services"].([]any)[0].(map[string]any)["base"], "sha", "why")
 	checkKeys(t, first["matrix"], "include")
 	row := first["matrix"].(map[string]any)["include"].([]any)[0]

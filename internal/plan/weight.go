@@ -30,6 +30,7 @@ func (p Planner) weigh(services []Service, drafts []*draft, work *tree) {
 		if s.Action != Build {
 			continue
 		}
+		s.Choices = p.choices(*s)
 		took, known := p.Took[s.Name]
 		if s.Weight = bytes[s.Name] * rate; known {
 			s.Weight, s.Expected = took, took

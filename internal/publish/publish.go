@@ -55,6 +55,8 @@ type Publisher struct {
 	Begin func(context.Context, []*Result) error
 	End   func(context.Context) error
 	Tell  func(format string, args ...any)
+	// Enter is told what is done with a service from now on; nil where nobody asks.
+	Enter func(service string, phase Phase)
 	Now   func() time.Time // which says what exceptions hold
 
 	Gates       service.Gates
@@ -65,6 +67,21 @@ type Publisher struct {
 	MaxParallel int                        // services that are built at the same time, and that are judged
 	PerService  bool                       // promote each service by itself
 	NoPush      bool                       // promote nothing
+}
+
+// A Phase is what is done with a service.
+type Phase string
+
+const (
+	Making  Phase = "building" // or reading it
+	Judging Phase = "judging"
+	Over    Phase = "" // nothing any more
+)
+
+func (p Publisher) enter(service string, phase Phase) {
+	if p.Enter != nil {
+		p.Enter(service, phase)
+	}
 }
 
 // A Result is what became of one service.
@@ -113,6 +130,7 @@ func (p Publisher) Work(ctx context.Context, services []plan.Service) []Result {
 			}
 			w.builds.give()
 			w.judged(ctx, &results[i], bases)
+			w.enter(s.Name, Over)
 		})
 	}
 	group.Wait()
@@ -214,6 +232,7 @@ func (p Publisher) make(ctx context.Context, r *Result, bases map[string]Candida
 	if s.Action == plan.Reuse {
 		make, verb = p.Reuse, "reading"
 	}
+	p.enter(s.Name, Making)
 	p.Tell("%s: %s for %d platforms", s.Name, verb, len(s.Platforms))
 	begun := time.Now()
 	r.Candidate, r.Err = make(ctx, s, bases)
@@ -230,6 +249,7 @@ func (w work) examine(ctx context.Context, r *Result) {
 	}
 	w.trials.take()
 	defer w.trials.give()
+	w.enter(r.Plan.Name, Judging)
 	begun := time.Now()
 	r.Evidence = w.gather(ctx, r.Plan, r.Candidate)
 	r.Seconds["judge"] += time.Since(begun).Seconds()

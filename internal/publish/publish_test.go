@@ -536,6 +536,26 @@ func TestTheNextIsBuiltWhileOneIsJudged(t *testing.T) {
 	}
 }
 
+// TestPhases tells of each service what is done with it.
+func TestPhases(t *testing.T) {
+	t.Parallel()
+	s := newStage()
+	s.outcomes["b"] = buildFails
+	phases := map[string][]Phase{}
+	s.Publisher.Enter = func(service string, phase Phase) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		phases[service] = append(phases[service], phase)
+	}
+	made := built("a", "b", "c")
+	made.Services[2].Action = plan.Skip
+	s.run(t, made)
+	want := map[string][]Phase{"a": {Making, Judging, Over}, "b": {Making, Over}}
+	if diff := cmp.Diff(want, phases); diff != "" {
+		t.Errorf("phases (-want +got):\n%s", diff)
+	}
+}
+
 func TestCancelledRunPromotesNothing(t *testing.T) {
 	t.Parallel()
 	stopped := errors.New("stopped by hand")

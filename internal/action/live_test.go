@@ -1,0 +1,49 @@
+package action
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/plan"
+	"github.com/org/ghcr-publish/internal/publish"
+)
+
+// TestLive follows two services and tells every quarter of a minute what is done with them.
+func TestLive(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var l live
+		var told []string
+		l.expect([]plan.Service{{Name: "api", Expected: 44.6}, {Name: "web"}, {Name: "docs"}})
+		stop := l.tell(func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) })
+		l.enter("web", publish.Making)
+		time.Sleep(5 * time.Second)
+		l.enter("api", publish.Making)
+		progress := &buildx.Progress{}
+		l.watch("api", progress)
+		_, _ = progress.Write([]byte(`{"vertexes":[{"digest":"sha256:1","name":"[linux/arm64 2/3] RUN ` + strings.Repeat("x", 99) + `","started":"2020-01-02T03:04:05Z"}]}` + "\n"))
+		time.Sleep(15 * time.Second)
+		l.enter("web", publish.Judging)
+		time.Sleep(15 * time.Second)
+		l.enter("api", publish.Judging)
+		l.enter("web", publish.Over)
+		time.Sleep(15 * time.Second)
+		l.enter("api", publish.Over)
+		time.Sleep(time.Minute)
+		stop()
+		step := ", at [linux/arm64 2/3] RUN " + strings.Repeat("x", 58) + "… since "
+		want := []string{
+			"… api: building for 10s of about 45s" + step + "10s; web: building for 15s",
+			"… api: building for 25s of about 45s" + step + "25s; web: judging for 10s",
+			"… api: judging for 10s",
+		}
+		if diff := cmp.Diff(want, told); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}

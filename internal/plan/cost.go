@@ -1,0 +1,56 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// A Cost is how many seconds the instructions of a service's build for one platform took lately, one after the other: on a machine of that platform, and on
+// another by emulation. What nobody has tried is 0.
+type Cost struct{ Native, Emulated float64 }
+
+// A Choice is where a service is built for a platform, and what that is expected to cost.
+type Choice struct {
+	Platform string `json:"platform"`
+	Runner   string `json:"runner,omitempty"` // label of the machine; empty where it is whichever the job runs on
+	Emulated bool   `json:"emulated"`
+	// Seconds are what its instructions took lately in this way, and Otherwise in the other; 0 where nobody remembers.
+	Seconds   float64 `json:"seconds,omitempty"`
+	Otherwise float64 `json:"otherwise_seconds,omitempty"`
+}
+
+// choices tell for each platform of a service that is built where that is done.
+func (p Planner) choices(s Service) []Choice {
+	splits := p.Config.Split == "platform" && len(s.Platforms) > 1
+	var choices []Choice
+	for _, platform := range s.Platforms {
+		c, machine := Choice{Platform: platform}, p.Native
+		if splits {
+			c.Runner = cmp.Or(p.Config.Runners[platform], defaultRunner)
+			if machine = "linux/amd64"; c.Runner != defaultRunner { // which is one
+				machine = platform
+			}
+		}
+		cost := p.Costs[s.Name][platform]
+		// What a builder is that the user has named, only those who were there know.
+		c.Emulated = len(p.Config.Builders) == 0 && !RunsOn(machine, platform) && (p.Config.Builder == "" || cost.Emulated > 0)
+		if c.Seconds, c.Otherwise = cost.Native, cost.Emulated; c.Emulated {
+			c.Seconds, c.Otherwise = cost.Emulated, cost.Native
+		}
+		choices = append(choices, c)
+	}
+	return choices
+}
+
+// RunsOn reports whether a machine, given as a platform, runs what is for another platform without emulation.
+func RunsOn(machine, platform string) bool {
+	system, architecture, _ := strings.Cut(machine, "/")
+	architecture, _, _ = strings.Cut(architecture, "/")
+	parts := strings.Split(platform, "/")
+	if len(parts) < 2 || parts[0] != system {
+		return false
+	}
+	also := map[string][]string{"amd64": {"386"}}
+	return parts[1] == architecture || slices.Contains(also[architecture], parts[1])
+}
