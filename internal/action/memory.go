@@ -387,5 +387,5 @@ func limitFlag(fallback string) memoryFlag {
 
 // memoryCommands lists the commands.
 func memoryCommands() []memoryCommand {
-	return slices.Concat(entryCommands(), hookCommands())
+	return slices.Concat(entryCommands(), fileCommands(), hookCommands())
 }

@@ -1,10 +1,12 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
@@ -15,17 +17,23 @@ import (
 // entryCommands are those about entries.
 func entryCommands() []memoryCommand {
 	key := memoryArg{name: "KEY"}
+	offset := memoryFlag{name: "offset", value: "N", check: wholeNumber, help: "How many to leave out before."}
 	return []memoryCommand{
 		{words: "store", args: []memoryArg{key, {name: "VALUE", optional: true}}, run: storeEntry,
 			help: "Keep a value, JSON or else text, under a key, in place of what was there.",
 			flags: []memoryFlag{namespaceFlag(), {name: "from", value: "FILE", help: "Read the value from a file, such as /dev/stdin."},
 				{name: "ttl", value: "TIME", check: isTTL, help: "How long it is kept, in seconds or as 12h; for ever by default."},
-				{name: "metadata", value: "JSON", check: isJSON, help: "A JSON object that is kept with it."}}},
-		{words: "get", args: []memoryArg{key}, run: getEntry, flags: []memoryFlag{namespaceFlag()},
+				{name: "metadata", value: "JSON", check: isJSON, help: "A JSON object that is kept with it."},
+				{name: "if", value: "VALUE", help: "Only if this is what was there."}, {name: "if-absent", help: "Only if nothing was there."}}},
+		{words: "get", args: []memoryArg{key}, run: getEntry, flags: []memoryFlag{namespaceFlag(), {name: "history", help: "What it was before, too."}},
 			help: "Print the value of a key."},
-		{words: "list", args: []memoryArg{{name: "NAMESPACE", optional: true}}, run: listEntries, flags: []memoryFlag{limitFlag("100")},
-			help: "List a namespace, the newest first."},
-		{words: "stats", run: memoryStats, help: "Sum the memory up."},
+		{words: "list", args: []memoryArg{{name: "NAMESPACE", optional: true}}, run: listEntries,
+			flags: []memoryFlag{{name: "prefix", value: "TEXT", help: "Only keys that begin so."}, limitFlag("100"), offset},
+			help:  "List a namespace, the newest first; without one, the namespaces."},
+		{words: "search", args: []memoryArg{{name: "WORD", many: true}}, run: searchEntries,
+			flags: []memoryFlag{{name: "namespace", value: "NAME", help: "Search this one alone."}, limitFlag("50"), offset},
+			help:  "Find entries that have all the words; a word may end in *."},
+		{words: "delete", args: []memoryArg{key}, run: deleteEntry, flags: []memoryFlag{namespaceFlag()}, help: "Delete a key."},
 	}
 }
 
@@ -38,6 +46,8 @@ type entryView struct {
 	TTL       int64           `json:"ttl_seconds,omitempty"` // when it was written; 0 is for ever
 	CreatedAt time.Time       `json:"created_at"`
 	UpdatedAt time.Time       `json:"updated_at"`
+	// History is what it was before, the newest first.
+	History []memory.Version `json:"history,omitempty"`
 }
 
 func viewOf(e memory.Entry) entryView {
@@ -58,6 +68,9 @@ func storeEntry(ctx context.Context, c memoryCall) error {
 	if (len(c.args) > 1) == (from != "") {
 		return service.Problems{{Where: "VALUE", What: "give it, or --from, and not both"}}
 	}
+	if c.on("if-absent") && c.values["if"] != "" {
+		return service.Problems{{Where: "--if and --if-absent", What: "give one of them"}}
+	}
 	if from != "" {
 		data, err := os.ReadFile(c.in(c.process.Dir, from))
 		if err != nil {
@@ -72,11 +85,27 @@ func storeEntry(ctx context.Context, c memoryCall) error {
 		e.TTL, _ = readTTL(ttl) // which was checked
 	}
 	return c.with(ctx, func(store *memory.Store) error {
-		if err := store.Put(ctx, e); err != nil {
+		if err := c.put(ctx, store, e); err != nil {
 			return err
 		}
 		return c.print(viewOf(e), func(log *actions.Log) { log.Printf("stored %s in %s", e.Key, e.Namespace) })
 	})
+}
+
+// put writes an entry, if what was there is what was said.
+func (c memoryCall) put(ctx context.Context, store *memory.Store, e memory.Entry) error {
+	var old json.RawMessage
+	switch {
+	case c.values["if"] != "":
+		old = readValue(c.values["if"])
+	case !c.on("if-absent"):
+		return store.Put(ctx, e)
+	}
+	set, err := store.CompareAndSet(ctx, e, old)
+	if err == nil && !set {
+		err = fmt.Errorf("key %q in namespace %q was not set: it is not what was expected", e.Key, e.Namespace)
+	}
+	return err
 }
 
 func getEntry(ctx context.Context, c memoryCall) error {
@@ -86,19 +115,69 @@ func getEntry(ctx context.Context, c memoryCall) error {
 			return err
 		}
 		if !found {
-			return fmt.Errorf("the memory %s has no key %q in namespace %q", c.path, c.arg(0), c.values["namespace"])
+			return c.missing()
 		}
-		return c.print(viewOf(e), func(log *actions.Log) { log.Printf("%s", plainText(e.Value)) })
+		view := viewOf(e)
+		if c.on("history") {
+			if view.History, err = store.History(ctx, e.Namespace, e.Key); err != nil {
+				return err
+			}
+		}
+		return c.print(view, func(log *actions.Log) { tellEntry(log, view) })
 	})
 }
 
+func (c memoryCall) missing() error {
+	return fmt.Errorf("the memory %s has no key %q in namespace %q", c.path, c.arg(0), c.values["namespace"])
+}
+
+func tellEntry(log *actions.Log, v entryView) {
+	log.Printf("%s", plainText(v.Value))
+	var rows [][]string
+	for _, was := range v.History {
+		value := plainText(was.Value)
+		if was.Deleted {
+			value = "(deleted)"
+		}
+		rows = append(rows, []string{was.At.Format(time.DateTime), cmp.Or(was.Writer, "another tool"), briefly(value)})
+	}
+	if len(rows) > 0 {
+		table(log, []string{"AT", "WRITER", "VALUE"}, rows)
+	}
+}
+
 func listEntries(ctx context.Context, c memoryCall) error {
+	if len(c.args) == 0 {
+		return listNamespaces(ctx, c)
+	}
+	return c.page(ctx, memory.Query{Namespace: c.arg(0), Prefix: c.values["prefix"]})
+}
+
+func searchEntries(ctx context.Context, c memoryCall) error {
+	return c.page(ctx, memory.Query{Namespace: c.values["namespace"], Text: strings.Join(c.args, " ")})
+}
+
+func (c memoryCall) page(ctx context.Context, q memory.Query) error {
+	q.Limit, q.Offset = c.number("limit"), c.number("offset")
 	return c.reading(ctx, func(store *memory.Store) error {
-		entries, err := store.List(ctx, c.arg(0), c.number("limit"))
+		entries, err := store.Page(ctx, q)
 		if err != nil {
 			return err
 		}
 		return c.print(viewsOf(entries), func(log *actions.Log) { tellEntries(log, entries) })
+	})
+}
+
+func deleteEntry(ctx context.Context, c memoryCall) error {
+	return c.with(ctx, func(store *memory.Store) error {
+		found, err := store.Delete(ctx, c.values["namespace"], c.arg(0))
+		if err == nil && !found {
+			err = c.missing()
+		}
+		if err != nil {
+			return err
+		}
+		return c.print(map[string]string{"deleted": c.arg(0)}, func(log *actions.Log) { log.Printf("deleted %s from %s", c.arg(0), c.values["namespace"]) })
 	})
 }
 
@@ -112,31 +191,4 @@ func tellEntries(log *actions.Log, entries []memory.Entry) {
 		rows = append(rows, []string{e.Namespace, e.Key, e.UpdatedAt.Format(time.DateTime), briefly(plainText(e.Value))})
 	}
 	table(log, []string{"NAMESPACE", "KEY", "UPDATED", "VALUE"}, rows)
-}
-
-// A statsView is the memory summed up.
-type statsView struct {
-	Stats memory.Stats `json:"memory_stats"`
-	File  string       `json:"file"`
-	Bytes int64        `json:"file_bytes"`
-}
-
-func memoryStats(ctx context.Context, c memoryCall) error {
-	return c.reading(ctx, func(store *memory.Store) error {
-		stats, err := store.Stats(ctx)
-		if err != nil {
-			return err
-		}
-		view := statsView{Stats: stats, File: c.path}
-		if info, err := os.Stat(c.path); err == nil {
-			view.Bytes = info.Size()
-		}
-		return c.print(view, func(log *actions.Log) { tellStats(log, view) })
-	})
-}
-
-func tellStats(log *actions.Log, v statsView) {
-	table(log, []string{"ENTRIES", "NAMESPACES", "SIZE", "SUCCESS"}, [][]string{{fmt.Sprint(v.Stats.TotalEntries), fmt.Sprint(v.Stats.Namespaces),
-		fmt.Sprintf("%.2f KB", v.Stats.SizeKB), v.Stats.SuccessRate}})
-	log.Printf("in %s, %d bytes", v.File, v.Bytes)
 }

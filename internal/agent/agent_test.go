@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -347,6 +350,29 @@ func TestWorkIsClaimedByOne(t *testing.T) {
 	claim(bob, "")
 	d.pass(7 * time.Hour) // bob was killed
 	claim(ann, "")
+}
+
+// Of many who want the same work at once one gets it.
+func TestOneOfManyGetsTheWork(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	var group sync.WaitGroup
+	var won atomic.Int32
+	for i := range 20 {
+		group.Go(func() {
+			holder, err := d.agent(fmt.Sprint("agent-", i), "s1").Claim(t.Context(), "backend")
+			if err != nil {
+				t.Error(err)
+			}
+			if holder == "" {
+				won.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	if won.Load() != 1 {
+		t.Errorf("%d have it", won.Load())
+	}
 }
 
 func TestNoticeIsAMessageToo(t *testing.T) {

@@ -96,23 +96,36 @@ func readClaim(e memory.Entry) (c Claim, ok bool) {
 
 // Claim takes a piece of the session's work. Where another agent is at it, that one is returned, and nothing is written.
 func (a *Agent) Claim(ctx context.Context, work string) (holder string, err error) {
-	e, found, err := a.Store.Get(ctx, Coordination, a.claimKey(work))
-	if err != nil {
-		return "", err
+	for {
+		e, found, err := a.Store.Get(ctx, Coordination, a.claimKey(work))
+		if err != nil {
+			return "", err
+		}
+		if c, ok := readClaim(e); found && ok && c.Status == claimed && c.Agent != a.Name {
+			return c.Agent, nil
+		}
+		mine := a.claim(work, claimed)
+		if mine.err != nil {
+			return "", mine.err
+		}
+		set, err := a.Store.CompareAndSet(ctx, mine.entries[0], e.Value)
+		if err != nil {
+			return "", err
+		}
+		if set {
+			a.note(mine.entries...)
+			return "", nil
+		}
 	}
-	if c, ok := readClaim(e); found && ok && c.Status == claimed && c.Agent != a.Name {
-		return c.Agent, nil
-	}
-	return "", a.setClaim(ctx, work, claimed)
 }
 
 // Release says that the agent is done with a piece of work.
 func (a *Agent) Release(ctx context.Context, work string) error {
-	return a.setClaim(ctx, work, released)
+	return a.claim(work, released).put(ctx)
 }
 
-func (a *Agent) setClaim(ctx context.Context, work, status string) error {
+func (a *Agent) claim(work, status string) *draft {
 	d := a.draft("claim")
 	d.add(Coordination, a.claimKey(work), claimTTL, Claim{Work: work, Agent: a.Name, Session: a.Session, Status: status, At: iso(d.at)})
-	return d.put(ctx)
+	return d
 }
