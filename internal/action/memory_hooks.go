@@ -8,6 +8,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/agent"
+	"github.com/org/ghcr-publish/internal/mcp"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/service"
 )
@@ -21,6 +22,7 @@ func hookCommands() []memoryCommand {
 	}
 	task := text("task-id", "ID", "The task.")
 	return []memoryCommand{
+		{words: "serve", run: serveMemory, help: "Answer AI agents on standard input and output, by the Model Context Protocol."},
 		hook("pre-task", "Write down that a task begins; print what is known that matters to it.", hookPreTask, task,
 			text("description", "TEXT", "What is to be done; services that it names are told of."), text("service", "NAME", "The service that it is about.")),
 		hook("post-edit", "Write down that a file was edited, and what was learnt by it.", hookPostEdit,
@@ -176,6 +178,11 @@ func hookSessionRestore(ctx context.Context, c memoryCall, a *agent.Agent) error
 		return err
 	}
 	return c.print(r, func(log *actions.Log) { tellLines(log, r.Lines(), "") })
+}
+
+// serveMemory prints nothing: standard output is the protocol's alone.
+func serveMemory(ctx context.Context, c memoryCall) error {
+	return mcp.Server{Version: c.process.Version, Read: c.reading, Write: c.with}.Serve(ctx)
 }
 
 func hookNotify(ctx context.Context, c memoryCall, a *agent.Agent) error {

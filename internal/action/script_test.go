@@ -83,7 +83,7 @@ func TestScript(t *testing.T) {
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploads-silent": silenceUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine, "engine-networks": limitNetworks,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
 			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "registry-clock": setClock, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue, "cache-token": giveCache, "cache-filled": fillCache, "no-token": searchToken,
-			"memories": checkMemories, "cache-evicts": evictFromCache, "cache-breaks": breakCache, "cache-quota": limitCache,
+			"ask": askServer, "memories": checkMemories, "cache-evicts": evictFromCache, "cache-breaks": breakCache, "cache-quota": limitCache,
 		},
 	})
 }

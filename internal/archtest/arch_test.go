@@ -35,14 +35,15 @@ var tools = []string{"archtest", "demo", "e2e", "enginetest", "githubtest", "ima
 
 // rights are imports that belong to one package.
 var rights = map[string]string{
-	"os/exec":                                 "run",
-	"database/sql":                            "memory",
-	"github.com/mattn/go-sqlite3":             "memory",
-	"github.com/moby/moby/client":             "engine",
-	"github.com/docker/buildx/bake":           "buildx",
-	"github.com/sethvargo/go-githubactions":   "actions",
-	"github.com/google/go-github/v62/github":  "github",
-	"github.com/owenrumney/go-sarif/v2/sarif": "scan",
+	"os/exec":                                    "run",
+	"database/sql":                               "memory",
+	"github.com/mattn/go-sqlite3":                "memory",
+	"github.com/moby/moby/client":                "engine",
+	"github.com/docker/buildx/bake":              "buildx",
+	"github.com/sethvargo/go-githubactions":      "actions",
+	"github.com/google/go-github/v62/github":     "github",
+	"github.com/owenrumney/go-sarif/v2/sarif":    "scan",
+	"github.com/modelcontextprotocol/go-sdk/mcp": "mcp",
 }
 
 func floorOf(name string) int {
