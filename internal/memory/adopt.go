@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 )
 
@@ -31,9 +32,11 @@ func (s *Store) lookAround(ctx context.Context) error {
 			return err
 		}
 	}
-	return retry(ctx, func() error {
-		_, err := s.db.ExecContext(ctx, `UPDATE ghcrp_state SET sequence = ?, looked_at = ?`, sequenceNow, began)
-		return err
+	return s.transact(ctx, func(t *transaction) error {
+		if err := t.dropOrphans(); err != nil {
+			return err
+		}
+		return t.exec(`UPDATE ghcrp_state SET sequence = ?, looked_at = ?`, sequenceNow, began)
 	})
 }
 
@@ -80,7 +83,7 @@ func (t *transaction) adopt(found []name) error {
 			return err
 		}
 	}
-	return t.exec(`DELETE FROM ghcrp_rows WHERE entry NOT IN (SELECT id FROM memory_entries)`)
+	return nil
 }
 
 // adoptRow notes a row that another tool wrote. It wrote over whatever was counted or deleted before.
@@ -90,5 +93,28 @@ func (t *transaction) adoptRow(r row) error {
 	if err := t.forget(before); err != nil {
 		return err
 	}
-	return t.note(r.id, r.Record, r.text)
+	return t.note(r, r.id, r.Record, r.text)
+}
+
+// dropOrphans forgets the rows that another tool deleted.
+func (t *transaction) dropOrphans() error {
+	return t.dropRows(`entry NOT IN (SELECT id FROM memory_entries)`)
+}
+
+// dropRows forgets some rows, and takes them from the sums.
+func (t *transaction) dropRows(which string, args ...any) error {
+	sums, err := t.tx.QueryContext(t.ctx, `SELECT space, count(*), sum(size) FROM ghcrp_rows WHERE `+which+` GROUP BY space`, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sums.Close() }()
+	for sums.Next() {
+		var space string
+		var g growth
+		if err := sums.Scan(&space, &g.entries, &g.bytes); err != nil {
+			return err
+		}
+		t.grow(space, growth{-g.entries, -g.bytes})
+	}
+	return errors.Join(sums.Err(), t.exec(`DELETE FROM ghcrp_rows WHERE `+which, args...))
 }

@@ -108,7 +108,7 @@ func (s *Store) Apply(ctx context.Context, m Memory) (Merged, error) {
 		var now Merged
 		err := s.transact(ctx, func(t *transaction) error {
 			now = Merged{}
-			return t.apply(s, all, some, &now)
+			return t.apply(all, some, &now)
 		})
 		if err != nil {
 			return done, fmt.Errorf("merging into the swarm memory: %w", err)
@@ -122,9 +122,9 @@ func (m *Merged) add(o Merged) {
 	m.Added, m.Replaced, m.Deleted, m.Kept, m.Refused = m.Added+o.Added, m.Replaced+o.Replaced, m.Deleted+o.Deleted, m.Kept+o.Kept, m.Refused+o.Refused
 }
 
-func (t *transaction) apply(s *Store, all map[name]state, some []name, done *Merged) error {
+func (t *transaction) apply(all map[name]state, some []name, done *Merged) error {
 	for _, n := range some {
-		if !t.acceptable(s, n, all[n]) {
+		if !t.acceptable(n, all[n]) {
 			done.Refused++
 			continue
 		}
@@ -132,7 +132,7 @@ func (t *transaction) apply(s *Store, all map[name]state, some []name, done *Mer
 		if err != nil {
 			return err
 		}
-		if err := t.applyState(s, old, all[n], done); err != nil {
+		if err := t.applyState(old, all[n], done); err != nil {
 			return err
 		}
 	}
@@ -142,7 +142,7 @@ func (t *transaction) apply(s *Store, all map[name]state, some []name, done *Mer
 // ahead is how far the clock of another writer may be ahead: what is of a time to come would win for ever.
 const ahead = 24 * time.Hour
 
-func (t *transaction) acceptable(s *Store, n name, their state) bool {
+func (t *transaction) acceptable(n name, their state) bool {
 	latest := t.now.Add(ahead).UnixMilli()
 	for _, c := range their.counters {
 		if c.Stamp > latest || c.Stamp <= 0 {
@@ -154,14 +154,14 @@ func (t *transaction) acceptable(s *Store, n name, their state) bool {
 	}
 	last := their.last
 	if last == nil || last.deleted {
-		_, err := s.check(Record{Namespace: n.namespace, Key: n.key, Value: []byte("0")})
+		_, err := t.s.check(Record{Namespace: n.namespace, Key: n.key, Value: []byte("0")})
 		return err == nil && (last == nil || last.Stamp <= latest && last.Stamp > 0)
 	}
-	_, err := s.check(last.Record)
+	_, err := t.s.check(last.Record)
 	return err == nil && last.Stamp <= latest && last.Stamp > 0 && last.ExpiresAt >= 0
 }
 
-func (t *transaction) applyState(s *Store, old row, their state, done *Merged) error {
+func (t *transaction) applyState(old row, their state, done *Merged) error {
 	ours, err := t.stateOf(old)
 	if err != nil {
 		return err
@@ -179,7 +179,7 @@ func (t *transaction) applyState(s *Store, old row, their state, done *Merged) e
 	default:
 		done.Replaced++
 	}
-	return t.settle(s, old, now)
+	return t.settle(old, now)
 }
 
 // expire turns an entry that has expired into its deletion, of the same time: it hides what is older.

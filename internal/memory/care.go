@@ -46,7 +46,7 @@ func (s *Store) purge(ctx context.Context) (int, error) {
 	}
 	return total, s.transact(ctx, func(t *transaction) error {
 		before := now.Add(-remembers).UnixMilli()
-		return errors.Join(t.exec(`DELETE FROM ghcrp_deleted WHERE stamp < ?`, before), t.exec(`DELETE FROM ghcrp_versions WHERE stamp < ?`, before))
+		return errors.Join(t.dropOrphans(), t.exec(`DELETE FROM ghcrp_deleted WHERE stamp < ?`, before), t.exec(`DELETE FROM ghcrp_versions WHERE stamp < ?`, before))
 	})
 }
 
@@ -81,7 +81,7 @@ SELECT e.namespace, e.key, coalesce(r.stamp, CAST(e.updated_at AS INTEGER) * 100
 FROM memory_entries e LEFT JOIN ghcrp_rows r ON r.entry = e.id WHERE id BETWEEN ?2 AND ?3 AND `+expired, now, first, last),
 		t.exec(`DELETE FROM ghcrp_counters WHERE EXISTS (SELECT 1 FROM memory_entries e
 WHERE e.key = ghcrp_counters.key AND e.namespace = ghcrp_counters.namespace AND id BETWEEN ?2 AND ?3 AND `+expired+`)`, now, first, last),
-		t.exec(`DELETE FROM ghcrp_rows WHERE entry BETWEEN ?2 AND ?3 AND entry IN `+these, now, first, last))
+		t.dropRows(`entry BETWEEN ?2 AND ?3 AND entry IN `+these, now, first, last))
 	if err != nil {
 		return 0, err
 	}
@@ -139,6 +139,7 @@ func (s *Store) Verify(ctx context.Context) (wrong []string, err error) {
 		{`SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'`, "The file is damaged: %s."},
 		{`SELECT key FROM memory_entries WHERE metadata IS NOT NULL AND NOT json_valid(metadata) LIMIT 20`, "The metadata of the entry %q is no JSON."},
 		{`SELECT e.key FROM memory_entries e LEFT JOIN ghcrp_rows r ON r.entry = e.id WHERE r.entry IS NULL LIMIT 20`, "Nothing is noted of the entry %q."},
+		{wrongSpaces, "The size of the namespace %q is not the sum of its entries'."},
 		{sums, "The entry %q is not the sum of what was added to it."},
 	} {
 		found, err := s.strings(ctx, check.query)
@@ -154,6 +155,9 @@ func (s *Store) Verify(ctx context.Context) (wrong []string, err error) {
 
 const sums = `SELECT e.key FROM memory_entries e JOIN ghcrp_counters c ON c.key = e.key AND c.namespace = e.namespace
 GROUP BY e.id HAVING sum(c.sum) <> CAST(e.value AS INTEGER) LIMIT 20`
+
+const wrongSpaces = `SELECT s.space FROM ghcrp_spaces s LEFT JOIN (SELECT space, count(*) AS n, sum(size) AS size FROM ghcrp_rows GROUP BY space) r ON r.space = s.space
+WHERE s.entries <> coalesce(r.n, 0) OR s.bytes <> coalesce(r.size, 0) LIMIT 20`
 
 func (s *Store) strings(ctx context.Context, query string) (found []string, err error) {
 	err = retry(ctx, func() error {

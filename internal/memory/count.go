@@ -18,31 +18,31 @@ func (s *Store) Add(ctx context.Context, namespace, key string, n int64) (sum in
 		if err != nil {
 			return err
 		}
-		sum, err = t.add(s, old, n)
+		sum, err = t.add(old, n)
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("adding to entry %q of namespace %q: %w", key, namespace, err)
+		return 0, fmt.Errorf("adding to %s: %w", s.entry(namespace, key), err)
 	}
 	return sum, nil
 }
 
-func (t *transaction) add(s *Store, old row, n int64) (int64, error) {
+func (t *transaction) add(old row, n int64) (int64, error) {
 	before, err := t.base(old)
 	if err != nil {
 		return 0, err
 	}
-	c := before.counters[t.writer]
-	c = Counter{Namespace: old.Namespace, Key: old.Key, Writer: t.writer, Sum: c.Sum, Stamp: t.stampAfter(max(old.Stamp, old.diedAt))}
+	c := before.counters[t.s.writer]
+	c = Counter{Namespace: old.Namespace, Key: old.Key, Writer: t.s.writer, Sum: c.Sum, Stamp: t.stampAfter(max(old.Stamp, old.diedAt))}
 	if c.Sum, err = plus(c.Sum, n); err != nil {
 		return 0, err
 	}
-	before.counters[t.writer] = c
+	before.counters[t.s.writer] = c
 	total, err := before.total()
 	if err != nil {
 		return 0, err
 	}
-	return total, t.settle(s, old, before)
+	return total, t.settle(old, before)
 }
 
 // base is the state of a name to which something is added.
@@ -122,21 +122,21 @@ func (t *transaction) readCounters(old row, s *state) error {
 }
 
 // settle makes the file say of a name what the state does.
-func (t *transaction) settle(s *Store, old row, now state) error {
+func (t *transaction) settle(old row, now state) error {
 	if len(now.counters) > 0 {
-		return t.settleCounter(s, old, now)
+		return t.settleCounter(old, now)
 	}
 	if now.last.deleted {
 		return t.remove(old, now.last.Stamp, now.last.Writer)
 	}
-	c, err := s.check(now.last.Record)
+	c, err := t.s.check(now.last.Record)
 	if err != nil {
 		return err
 	}
 	return t.replace(old, c)
 }
 
-func (t *transaction) settleCounter(s *Store, old row, now state) error {
+func (t *transaction) settleCounter(old row, now state) error {
 	total, err := now.total()
 	if err != nil {
 		return err
@@ -155,11 +155,11 @@ func (t *transaction) settleCounter(s *Store, old row, now state) error {
 	if r.CreatedAt == 0 {
 		r.CreatedAt = r.Stamp
 	}
-	c, err := s.check(r)
+	c, err := t.s.check(r)
 	if err != nil {
 		return err
 	}
-	return errors.Join(t.writeCounters(old, now), t.store(old.id, c))
+	return errors.Join(t.writeCounters(old, now), t.store(old, c))
 }
 
 func (t *transaction) writeCounters(old row, now state) error {

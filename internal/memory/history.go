@@ -26,10 +26,10 @@ func (s *Store) Delete(ctx context.Context, namespace, key string) (found bool, 
 			return err
 		}
 		found = old.alive(t.now)
-		return t.remove(old, t.stampAfter(old.Stamp), t.writer)
+		return t.remove(old, t.stampAfter(old.Stamp), t.s.writer)
 	})
 	if err != nil {
-		return false, fmt.Errorf("deleting entry %q of namespace %q: %w", key, namespace, err)
+		return false, fmt.Errorf("deleting %s: %w", s.entry(namespace, key), err)
 	}
 	return found, nil
 }
@@ -53,7 +53,7 @@ func (s *Store) CompareAndSet(ctx context.Context, e Entry, old json.RawMessage)
 		return t.put(now, c)
 	})
 	if err != nil {
-		return false, fmt.Errorf("setting entry %q of namespace %q: %w", e.Key, e.Namespace, err)
+		return false, fmt.Errorf("setting %s: %w", s.entry(e.Namespace, e.Key), err)
 	}
 	return set, nil
 }
@@ -77,7 +77,7 @@ func (s *Store) History(ctx context.Context, namespace, key string) (all []Versi
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading what entry %q of namespace %q was: %w", key, namespace, err)
+		return nil, fmt.Errorf("reading what %s was: %w", s.entry(namespace, key), err)
 	}
 	return all[:min(len(all), versions)], nil
 }

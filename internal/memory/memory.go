@@ -4,7 +4,6 @@
 package memory
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -15,7 +14,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // An Entry is one thing remembered.
@@ -38,10 +36,12 @@ type Entry struct {
 
 // A Store is an open memory file. It may be used by several goroutines at once.
 type Store struct {
-	db     *sql.DB
-	path   string
-	now    func() time.Time
-	writer string
+	db      *sql.DB
+	path    string
+	now     func() time.Time
+	writer  string
+	limits  Limits
+	secrets []string
 }
 
 // mode lets later steps of a job, which run as another user, read what a container's root wrote.
@@ -72,22 +72,21 @@ func open(ctx context.Context, path string, now func() time.Time, options []Opti
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	if err := checkHeader(path); err != nil {
-		return nil, err
-	}
-	db, err := connect(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := prepare(ctx, db, path); err != nil {
-		_ = db.Close()
-		return nil, err
-	}
-	s := &Store{db: db, path: path, now: now}
+	s := &Store{path: path, now: now, writer: thisMachine(), limits: usualLimits()}
 	for _, option := range options {
 		option(s)
 	}
-	s.writer = cmp.Or(s.writer, thisMachine()) + "#" + strings.ToLower(rand.Text()[:8])
+	s.writer += "#" + strings.ToLower(rand.Text()[:8])
+	if err := checkHeader(path, 2*s.limits.File); err != nil {
+		return nil, err
+	}
+	if s.db, err = connect(path); err != nil {
+		return nil, err
+	}
+	if err := s.prepare(ctx); err != nil {
+		_ = s.db.Close()
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -148,7 +147,7 @@ func (t *transaction) putAll(all []checked) error {
 }
 
 func (t *transaction) put(old row, c checked) error {
-	c.Stamp, c.Writer = t.stampAfter(max(old.Stamp, old.diedAt)), t.writer
+	c.Stamp, c.Writer = t.stampAfter(max(old.Stamp, old.diedAt)), t.s.writer
 	if old.id != 0 {
 		c.CreatedAt = old.CreatedAt
 	}
@@ -165,38 +164,34 @@ type checked struct {
 func (s *Store) checkEntry(e Entry) (checked, error) {
 	now := s.now().Unix()
 	expires, err := expiry(e.TTL, now)
-	if err == nil {
-		var c checked
-		c, err = s.check(Record{Namespace: orDefault(e.Namespace), Key: e.Key, Value: e.Value, Metadata: e.Metadata,
-			CreatedAt: now * 1000, UpdatedAt: now * 1000, ExpiresAt: expires})
-		if err == nil {
-			return c, nil
-		}
+	if err != nil {
+		return checked{}, fmt.Errorf("writing %s: %w", s.entry(e.Namespace, e.Key), err)
 	}
-	return checked{}, fmt.Errorf("writing entry %q of namespace %q: %w", e.Key, e.Namespace, err)
+	return s.check(Record{Namespace: orDefault(e.Namespace), Key: e.Key, Value: e.Value, Metadata: e.Metadata,
+		CreatedAt: now * 1000, UpdatedAt: now * 1000, ExpiresAt: expires})
 }
 
-func (s *Store) check(r Record) (c checked, err error) {
-	c.Record = r
-	if r.Key == "" {
-		return c, errors.New("the key is empty")
+// check refuses what may not be written.
+func (s *Store) check(r Record) (checked, error) {
+	c, err := s.checkRecord(r)
+	if err != nil {
+		return checked{}, fmt.Errorf("writing %s: %w", s.entry(r.Namespace, r.Key), err)
 	}
-	if err := errors.Join(checkName(r.Namespace), checkName(r.Key)); err != nil {
+	return c, nil
+}
+
+func (s *Store) checkRecord(r Record) (c checked, err error) {
+	c.Record = r
+	if err := errors.Join(s.checkName("namespace", r.Namespace), s.checkName("key", r.Key)); err != nil {
 		return c, err
 	}
 	if c.text, err = encode(r.Value); err != nil {
 		return c, err
 	}
-	c.metadata, err = encodeMetadata(r.Metadata)
-	return c, err
-}
-
-// checkName refuses what two programs could read as two different keys.
-func checkName(name string) error {
-	if !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
-		return fmt.Errorf("the name %q is not text", name)
+	if c.metadata, err = encodeMetadata(r.Metadata); err != nil {
+		return c, err
 	}
-	return nil
+	return c, errors.Join(s.checkSize(c), s.checkSecrets(c))
 }
 
 func orDefault(namespace string) string {
@@ -231,7 +226,7 @@ WHERE namespace = ?2 AND key = ?3 AND ` + alive + ` RETURNING ` + columns
 func (s *Store) Get(ctx context.Context, namespace, key string) (Entry, bool, error) {
 	found, err := s.query(ctx, get, s.now().Unix(), orDefault(namespace), key)
 	if err != nil {
-		return Entry{}, false, fmt.Errorf("reading entry %q of namespace %q: %w", key, namespace, err)
+		return Entry{}, false, fmt.Errorf("reading %s: %w", s.entry(namespace, key), err)
 	}
 	if len(found) == 0 {
 		return Entry{}, false, nil

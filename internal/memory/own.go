@@ -20,10 +20,12 @@ CREATE TABLE ghcrp_state (one INTEGER PRIMARY KEY CHECK (one = 1), sequence INTE
 INSERT INTO ghcrp_state VALUES (1, 0, 0, 0, 0);
 -- What was last seen of each row of memory_entries. change numbers all writes, and is the row's document in ghcrp_fts.
 CREATE TABLE ghcrp_rows (entry INTEGER PRIMARY KEY, space TEXT NOT NULL, second INTEGER NOT NULL, digest INTEGER NOT NULL,
-  stamp INTEGER NOT NULL, writer TEXT NOT NULL, change INTEGER NOT NULL);
+  size INTEGER NOT NULL, stamp INTEGER NOT NULL, writer TEXT NOT NULL, change INTEGER NOT NULL);
 CREATE INDEX ghcrp_rows_space ON ghcrp_rows(space, stamp);
 CREATE INDEX ghcrp_rows_stamp ON ghcrp_rows(stamp);
 CREATE UNIQUE INDEX ghcrp_rows_change ON ghcrp_rows(change);
+-- The sums of what is noted of each namespace.
+CREATE TABLE ghcrp_spaces (space TEXT PRIMARY KEY, entries INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
 -- What entries were before. The value is missing where the entry was deleted.
 CREATE TABLE ghcrp_versions (namespace TEXT NOT NULL, key TEXT NOT NULL, stamp INTEGER NOT NULL, writer TEXT NOT NULL, value TEXT);
 CREATE INDEX ghcrp_versions_key ON ghcrp_versions(namespace, key, stamp);

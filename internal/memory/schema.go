@@ -49,8 +49,8 @@ func (u *unfit) Error() string {
 func (u *unfit) Unwrap() error { return u.err }
 
 // checkHeader refuses what SQLite would not notice, or only when it writes: a file that ends
-// within a page, and one of a format to come.
-func checkHeader(path string) error {
+// within a page, one of a format to come, and one that is too large.
+func checkHeader(path string, limit int64) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -62,6 +62,9 @@ func checkHeader(path string) error {
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {
 		return err
+	}
+	if info.Size() > limit {
+		return &unfit{reason: fmt.Sprintf("has %d bytes, more than the %d allowed", info.Size(), limit)}
 	}
 	header := make([]byte, headerSize)
 	_, err = io.ReadFull(f, header)
@@ -102,15 +105,15 @@ func connect(path string) (*sql.DB, error) {
 	return db, nil
 }
 
-// prepare makes the file at path ready for use. A file that is unfit is left as it is.
-func prepare(ctx context.Context, db *sql.DB, path string) error {
+// prepare makes the file ready for use. A file that is unfit is left as it is.
+func (s *Store) prepare(ctx context.Context) error {
 	for _, step := range []func(context.Context, *sql.DB) error{
 		inspect,
-		func(ctx context.Context, db *sql.DB) error { return checkPages(ctx, db, path) },
+		s.checkPages,
 		useLog,
 		create,
 	} {
-		if err := retry(ctx, func() error { return step(ctx, db) }); err != nil {
+		if err := retry(ctx, func() error { return step(ctx, s.db) }); err != nil {
 			return damage(err)
 		}
 	}
@@ -158,8 +161,8 @@ func unreadable(err error) error {
 	return err
 }
 
-func checkPages(ctx context.Context, db *sql.DB, path string) error {
-	info, err := os.Stat(path)
+func (s *Store) checkPages(ctx context.Context, db *sql.DB) error {
+	info, err := os.Stat(s.path)
 	if err != nil || info.Size() > checkedWhole {
 		return err
 	}

@@ -13,9 +13,10 @@ type transaction struct {
 	ctx    context.Context
 	tx     *sql.Tx
 	now    time.Time
-	writer string
-	change int64 // the number of the last change
-	seen   bool  // whether no other tool had written when it began
+	s      *Store
+	change int64             // the number of the last change
+	seen   bool              // whether no other tool had written when it began
+	grown  map[string]growth // by namespace
 }
 
 // transact does all of it or nothing. It may be done several times, as long as others write.
@@ -26,8 +27,8 @@ func (s *Store) transact(ctx context.Context, do func(*transaction) error) error
 			return err
 		}
 		defer func() { _ = tx.Rollback() }()
-		t := &transaction{ctx: ctx, tx: tx, now: s.now(), writer: s.writer}
-		for _, step := range []func() error{t.begin, func() error { return do(t) }, t.end, tx.Commit} {
+		t := &transaction{ctx: ctx, tx: tx, s: s, now: s.now(), grown: map[string]growth{}}
+		for _, step := range []func() error{t.begin, func() error { return do(t) }, t.countGrowth, t.end, tx.Commit} {
 			if err := step(); err != nil {
 				return err
 			}
@@ -54,16 +55,16 @@ func (t *transaction) exec(statement string, args ...any) error {
 
 // A row is what the file knows under a name.
 type row struct {
-	Record          // Stamp is that of the entry, or of its deletion
-	id       int64  // 0 where there is no entry
-	text     string // the value as the file has it
-	dead     bool   // whether a deletion is remembered
-	diedAt   int64  // its stamp
-	killer   string // its writer
-	counter  bool   // whether somebody added to it
-	noted    bool   // whether the row is what was noted of it
-	access   int
-	lifeSpan float64 // seconds; 0 is for ever
+	Record         // Stamp is that of the entry, or of its deletion
+	id      int64  // 0 where there is no entry
+	text    string // the value as the file has it
+	dead    bool   // whether a deletion is remembered
+	diedAt  int64  // its stamp
+	killer  string // its writer
+	counter bool   // whether somebody added to it
+	noted   bool   // whether the row is what was noted of it
+	counted bool   // whether its size is in the sums
+	size    int64  // of key and value, as counted
 }
 
 func (r row) expired(now time.Time) bool { return r.ExpiresAt != 0 && r.ExpiresAt <= now.Unix() }
@@ -72,7 +73,7 @@ func (r row) expired(now time.Time) bool { return r.ExpiresAt != 0 && r.ExpiresA
 func (r row) alive(now time.Time) bool { return r.id != 0 && !r.expired(now) }
 
 const lookup = `SELECT coalesce(e.id, 0), coalesce(CAST(e.value AS TEXT), ''), e.metadata, ` + rowTimes + `,
-  r.stamp, r.writer, r.digest, r.second, d.stamp, d.writer,
+  r.stamp, r.writer, r.digest, r.second, coalesce(r.size, 0), d.stamp, d.writer,
   EXISTS (SELECT 1 FROM ghcrp_counters c WHERE c.namespace = q.namespace AND c.key = q.key)
 FROM (SELECT ?1 AS namespace, ?2 AS key) q
 LEFT JOIN memory_entries e ON e.key = q.key AND e.namespace = q.namespace
@@ -89,7 +90,7 @@ func (t *transaction) lookup(namespace, key string) (row, error) {
 	var stamp, digest, updated, died sql.NullInt64
 	var writer, killer sql.NullString
 	err := t.tx.QueryRowContext(t.ctx, lookup, namespace, key).Scan(&r.id, &r.text, &metadata, &r.CreatedAt, &r.UpdatedAt, &r.ExpiresAt,
-		&stamp, &writer, &digest, &updated, &died, &killer, &r.counter)
+		&stamp, &writer, &digest, &updated, &r.size, &died, &killer, &r.counter)
 	if err != nil {
 		return row{}, err
 	}
@@ -99,6 +100,7 @@ func (t *transaction) lookup(namespace, key string) (row, error) {
 		r.Stamp, r.Writer = r.diedAt, r.killer
 		return r, nil
 	}
+	r.counted = stamp.Valid
 	r.noted = stamp.Valid && digest.Int64 == digestOf(r.text) && updated.Int64 == r.UpdatedAt
 	if !r.noted {
 		r.Stamp, r.Writer = foreignStamp(r.UpdatedAt, max(stamp.Int64, died.Int64)), ""
@@ -124,7 +126,7 @@ func (t *transaction) replace(old row, c checked) error {
 	if err := t.forget(old); err != nil {
 		return err
 	}
-	return t.store(old.id, c)
+	return t.store(old, c)
 }
 
 // forget moves what there was into the history, but for the entry itself.
@@ -161,34 +163,37 @@ const (
   access_count = access_count + 1 WHERE id = ?`
 )
 
-// store writes the entry, over the row of that id unless it is 0.
-func (t *transaction) store(id int64, c checked) error {
+// store writes the entry, over the row that there was.
+func (t *transaction) store(old row, c checked) error {
 	created, updated := c.CreatedAt/1000, c.UpdatedAt/1000
 	var ttl, expires any
 	if c.ExpiresAt != 0 {
 		ttl, expires = c.ExpiresAt-updated, c.ExpiresAt
 	}
-	if id != 0 {
-		err := t.exec(updateEntry, c.text, c.metadata, created, updated, ttl, expires, id)
-		return errors.Join(err, t.note(id, c.Record, c.text))
+	if old.id != 0 {
+		err := t.exec(updateEntry, c.text, c.metadata, created, updated, ttl, expires, old.id)
+		return errors.Join(err, t.note(old, old.id, c.Record, c.text))
 	}
 	result, err := t.tx.ExecContext(t.ctx, insertEntry, c.Key, c.text, c.Namespace, c.metadata, created, updated, updated, ttl, expires)
 	if err != nil {
 		return err
 	}
-	id, err = result.LastInsertId()
-	return errors.Join(err, t.note(id, c.Record, c.text))
+	id, err := result.LastInsertId()
+	return errors.Join(err, t.note(old, id, c.Record, c.text))
 }
 
 // note remembers what a row of memory_entries is now.
-func (t *transaction) note(id int64, r Record, text string) error {
+func (t *transaction) note(old row, id int64, r Record, text string) error {
 	t.change++
-	return t.exec(`INSERT OR REPLACE INTO ghcrp_rows (entry, space, second, digest, stamp, writer, change) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		id, r.Namespace, r.UpdatedAt/1000, digestOf(text), r.Stamp, r.Writer, t.change)
+	size := int64(len(r.Key) + len(text))
+	t.grow(r.Namespace, growth{int64(1 - asInt(old.counted)), size - old.size})
+	return t.exec(`INSERT OR REPLACE INTO ghcrp_rows (entry, space, second, digest, size, stamp, writer, change) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		id, r.Namespace, r.UpdatedAt/1000, digestOf(text), size, r.Stamp, r.Writer, t.change)
 }
 
 // remove deletes an entry and remembers that it is gone, and since when.
 func (t *transaction) remove(old row, stamp int64, writer string) error {
+	t.grow(old.Namespace, growth{int64(-asInt(old.counted)), -old.size})
 	return errors.Join(t.forget(old),
 		t.exec(`DELETE FROM memory_entries WHERE id = ?`, old.id),
 		t.exec(`DELETE FROM ghcrp_rows WHERE entry = ?`, old.id),
