@@ -2,7 +2,6 @@ package memory
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -115,7 +114,7 @@ func (t *transaction) readCounters(old row, s *state) error {
 			continue
 		}
 		r := old.Record
-		r.Value, r.Stamp, r.Writer = json.RawMessage(strconv.FormatInt(c.Sum, 10)), c.Stamp, c.Writer
+		r.Value, r.Stamp, r.Writer = number(c.Sum), c.Stamp, c.Writer
 		s.last = &event{Record: r}
 	}
 	return rows.Err()
@@ -145,7 +144,7 @@ func (t *transaction) settleCounter(old row, now state) error {
 	if now.last != nil && !now.last.deleted {
 		r = now.last.Record
 	}
-	r.Value = json.RawMessage(strconv.FormatInt(total, 10))
+	r.Value = number(total)
 	for _, c := range now.counters {
 		if c.Stamp > r.Stamp {
 			r.Stamp, r.Writer = c.Stamp, c.Writer

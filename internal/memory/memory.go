@@ -38,6 +38,7 @@ type Entry struct {
 type Store struct {
 	db      *sql.DB
 	path    string
+	v3      string // of the file beside which this one is kept, if any
 	now     func() time.Time
 	writer  string
 	limits  Limits
@@ -80,14 +81,41 @@ func open(ctx context.Context, path string, now func() time.Time, options []Opti
 	if err := checkHeader(path, 2*s.limits.File); err != nil {
 		return nil, err
 	}
-	if s.db, err = connect(path); err != nil {
-		return nil, err
+	err = s.connect(ctx)
+	if errors.Is(err, errV3) {
+		return s, s.openBeside(ctx)
+	}
+	return s, err
+}
+
+func (s *Store) connect(ctx context.Context) (err error) {
+	if s.db, err = connect(s.path); err != nil {
+		return err
 	}
 	if err := s.prepare(ctx); err != nil {
 		_ = s.db.Close()
-		return nil, err
+		return err
 	}
-	return s, nil
+	return nil
+}
+
+// openBeside works on a file beside one of the layout v3, from which it takes what is new, and to which Close hands it. There
+// the tool whose layout it is finds everything.
+func (s *Store) openBeside(ctx context.Context) error {
+	s.v3 = s.path
+	s.path += ".v2"
+	m, err := Read(ctx, s.v3, s.now)
+	if err != nil {
+		return err
+	}
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	if _, err := s.Apply(ctx, m); err != nil {
+		_ = s.db.Close()
+		return err
+	}
+	return nil
 }
 
 func thisMachine() string {
@@ -98,8 +126,12 @@ func thisMachine() string {
 // Close folds the write-ahead log into the file, so that the file alone is the whole memory
 // and may be copied, unless another process still has it open.
 func (s *Store) Close() error {
+	var handed error
+	if s.v3 != "" {
+		handed = s.Export(context.Background(), s.v3, LayoutV3)
+	}
 	_, err := s.db.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
-	if err := errors.Join(err, s.db.Close(), makeReadable(s.path)); err != nil {
+	if err := errors.Join(handed, err, s.db.Close(), makeReadable(s.path)); err != nil {
 		return fmt.Errorf("closing the swarm memory %s: %w", s.path, err)
 	}
 	return nil

@@ -403,33 +403,3 @@ func TestPercent(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkPut(b *testing.B) {
-	s := mustOpen(b, file(b), time.Now)
-	batch := make([]Entry, 1000)
-	for n := 0; b.Loop(); n++ {
-		for i := range batch {
-			batch[i] = Entry{Namespace: "builds", Key: fmt.Sprint(n, "/", i), Value: json.RawMessage(`{"success":true,"seconds":12.5}`), TTL: time.Hour}
-		}
-		mustPut(b, s, batch...)
-	}
-	b.ReportMetric(float64(b.N*len(batch))/b.Elapsed().Seconds(), "entries/s")
-}
-
-func BenchmarkGet(b *testing.B) {
-	s := mustOpen(b, file(b), time.Now)
-	const total = 100_000
-	entries := make([]Entry, total)
-	for i := range entries {
-		entries[i] = Entry{Namespace: "builds", Key: fmt.Sprint(i), Value: json.RawMessage(`{"success":true,"seconds":12.5}`)}
-	}
-	mustPut(b, s, entries...)
-	var took []time.Duration
-	for n := 0; b.Loop(); n++ {
-		start := time.Now()
-		mustGet(b, s, "builds", fmt.Sprint(n*7919%total))
-		took = append(took, time.Since(start))
-	}
-	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
-}

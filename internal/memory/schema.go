@@ -95,8 +95,10 @@ func checkSizes(header []byte, size int64) error {
 
 // connect returns a database of one connection: goroutines then queue fairly instead of
 // contending for the file's lock.
-func connect(path string) (*sql.DB, error) {
-	name := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_busy_timeout=50&_txlock=immediate&_synchronous=NORMAL&_stmt_cache_size=32"
+func connect(path string) (*sql.DB, error) { return connectTo(path, "") }
+
+func connectTo(path, options string) (*sql.DB, error) {
+	name := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_busy_timeout=50&_txlock=immediate&_synchronous=NORMAL&_stmt_cache_size=32" + options
 	db, err := sql.Open("sqlite3", name)
 	if err != nil {
 		return nil, err
@@ -145,12 +147,27 @@ FROM sqlite_master WHERE tbl_name = 'memory_entries' COLLATE NOCASE OR tbl_name 
 	}
 	statement, err := db.PrepareContext(ctx, theirWrite)
 	if code(err) == sqlite3.ErrError {
-		return &unfit{"has another layout", err}
+		return otherLayout(ctx, db, err)
 	}
 	if err != nil {
 		return err
 	}
 	return statement.Close()
+}
+
+// errV3 is that a file has the layout of a later generation.
+var errV3 = errors.New("has the layout v3")
+
+// otherLayout says of a file into which no entry could be written why that is.
+func otherLayout(ctx context.Context, db *sql.DB, why error) error {
+	has, err := layoutsOf(ctx, db)
+	if err != nil {
+		return err
+	}
+	if has[LayoutV3] && !has[LayoutEntries] {
+		return errV3
+	}
+	return &unfit{"has another layout", why}
 }
 
 // unreadable tells a file of a format SQLite does not know from other faults.

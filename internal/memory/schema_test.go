@@ -126,9 +126,9 @@ func TestOpensTheirs(t *testing.T) {
 func TestOpenRefusesUnfit(t *testing.T) {
 	t.Parallel()
 	for name, statements := range map[string][]string{
-		"another layout":  {later},
+		"another layout":  {`CREATE TABLE memory_entries (key TEXT, data TEXT)`},
 		"not unique":      {strings.Replace(theirs[0], ", UNIQUE(key, namespace)", "", 1)},
-		"in other case":   {strings.Replace(later, "memory_entries", "Memory_Entries", 1)},
+		"in other case":   {`CREATE TABLE Memory_Entries (key TEXT, data TEXT)`},
 		"a view":          {`CREATE VIEW memory_entries AS SELECT 1 AS key`},
 		"with a trigger":  {theirs[0], `CREATE TRIGGER t AFTER INSERT ON memory_entries BEGIN DELETE FROM memory_entries; END`},
 		"a page is wrong": {theirs[0], `PRAGMA writable_schema=ON`, `UPDATE sqlite_master SET rootpage = 77 WHERE name = 'memory_entries'`},
