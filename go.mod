@@ -43,6 +43,7 @@ require (
 	go.yaml.in/yaml/v3 v3.0.6
 	golang.org/x/mod v0.41.0
 	golang.org/x/sync v0.23.0
+	gonum.org/v1/gonum v0.17.0
 	mvdan.cc/sh/v3 v3.12.0
 )
 

@@ -3,7 +3,6 @@ package action
 import (
 	"context"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -22,8 +21,7 @@ import (
 func (s *session) explaining(ctx context.Context, service plan.Service, bases map[string]publish.Candidate) (explain func([]buildx.Step, registry.Image) insight.Account) {
 	d := service.Definition
 	ignore := s.ignore(service)
-	b := insight.Build{Dockerfile: []byte(d.Inline), NoCache: d.NoCache != nil && *d.NoCache, NoCacheFilters: d.NoCacheFilters, NewBuilder: s.newBuilder,
-		Options:  dockerfile.Options{Target: d.Target, Args: d.BuildArgs, Platforms: service.Platforms, Contexts: slices.Sorted(maps.Keys(d.Contexts))},
+	b := insight.Build{Dockerfile: []byte(d.Inline), NoCache: d.NoCache != nil && *d.NoCache, NoCacheFilters: d.NoCacheFilters, NewBuilder: s.newBuilder, Options: outline(d, service.Platforms),
 		ReadFile: func(file string) []byte { text, _ := s.readFile(path.Join(d.Context, file)); return text },
 		Files:    sync.OnceValue(func() []insight.File { return insight.Walk(s.job.at(d.Context), ignore) })}
 	if d.Inline == "" {

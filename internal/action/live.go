@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/learn"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
 )
@@ -17,8 +18,9 @@ const liveEvery = 15 * time.Second
 
 // A live run knows what is done with each service, for those who wait.
 type live struct {
-	mu    sync.Mutex
-	doing []*doing // in the order in which they began
+	mu       sync.Mutex
+	doing    []*doing // in the order of the plan
+	parallel int      // how many are worked on at the same time
 }
 
 // A doing is what is done with a service.
@@ -26,8 +28,10 @@ type doing struct {
 	service  string
 	phase    publish.Phase
 	since    time.Time
-	expected time.Duration    // until it is judged; 0 where nobody knows
-	progress *buildx.Progress // of its build, once that has begun
+	begun    time.Time          // when its work began; zero before that
+	expected *learn.Expectation // until it is judged; nil where nobody knows
+	reused   bool               // it is not built, which takes no time to speak of
+	progress *buildx.Progress   // of its build, once that has begun
 }
 
 // enter notes what is done with a service from now on.
@@ -36,14 +40,19 @@ func (l *live) enter(service string, phase publish.Phase) {
 	defer l.mu.Unlock()
 	d := l.of(service)
 	d.phase, d.since = phase, time.Now()
+	if d.begun.IsZero() {
+		d.begun = d.since
+	}
 }
 
-// expect notes how long services took lately.
-func (l *live) expect(services []plan.Service) {
+// expect notes how long services are expected to take, so many of which are worked on at the same time.
+func (l *live) expect(services []plan.Service, parallel int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.parallel = parallel
 	for _, s := range services {
-		l.of(s.Name).expected = time.Duration(s.Expected * float64(time.Second))
+		d := l.of(s.Name)
+		d.expected, d.reused = s.Expected, s.Action == plan.Reuse
 	}
 }
 
@@ -75,13 +84,48 @@ func (l *live) line() string {
 			told = append(told, d.String())
 		}
 	}
+	if left, known := l.left(); known && len(told) > 0 {
+		return fmt.Sprintf("about %s left: %s", left, strings.Join(told, "; "))
+	}
 	return strings.Join(told, "; ")
+}
+
+// left is how long it is likely to take until all is done; false where nobody can tell of some of it.
+func (l *live) left() (string, bool) {
+	var left []float64
+	for _, d := range l.doing {
+		if d.reused || d.over() {
+			continue
+		}
+		seconds, known := d.left()
+		if !known {
+			return "", false
+		}
+		left = append(left, seconds)
+	}
+	return coarse(learn.Makespan(left, l.parallel)), len(left) > 0
+}
+
+func (d *doing) over() bool { return d.phase == publish.Over && !d.begun.IsZero() }
+
+// left is how many seconds it is likely to take until the service is judged.
+func (d *doing) left() (float64, bool) {
+	switch {
+	case d.expected == nil:
+		return 0, false
+	case d.begun.IsZero():
+		return d.expected.Seconds, true
+	default:
+		return d.expected.Left(time.Since(d.begun).Seconds())
+	}
 }
 
 func (d *doing) String() string {
 	text := fmt.Sprintf("%s: %s for %s", d.service, d.phase, seconds(time.Since(d.since)))
-	if d.expected > 0 && d.phase == publish.Making {
-		text += fmt.Sprintf(" of about %s", seconds(d.expected))
+	if left, known := d.left(); known && d.phase != publish.Over {
+		text += fmt.Sprintf(", about %s left", coarse(left))
+	} else if d.expected != nil {
+		text += fmt.Sprintf(", longer than nearly all before (%s to %s)", learn.Text(d.expected.Low), learn.Text(d.expected.High))
 	}
 	if d.progress == nil || d.phase != publish.Making {
 		return text
@@ -90,6 +134,15 @@ func (d *doing) String() string {
 		text += fmt.Sprintf(", at %s since %s", cmp.Or(shortened(step), "a step"), seconds(time.Since(since)))
 	}
 	return text
+}
+
+// coarse is a time as nearly as anybody can tell what is to come.
+func coarse(left float64) string {
+	grain := 5 * time.Second
+	if left > 60 {
+		grain = 30 * time.Second
+	}
+	return max(time.Duration(left*float64(time.Second)).Round(grain), grain).String()
 }
 
 // seconds is a time to the second.

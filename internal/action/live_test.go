@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/learn"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
 )
@@ -19,7 +20,10 @@ func TestLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l live
 		var told []string
-		l.expect([]plan.Service{{Name: "api", Expected: 44.6}, {Name: "web"}, {Name: "docs"}})
+		expected := func(seconds float64) *learn.Expectation {
+			return &learn.Expectation{Seconds: seconds, Low: seconds * 0.8, High: seconds * 1.5, Builds: 9}
+		}
+		l.expect([]plan.Service{{Name: "api", Expected: expected(44.6)}, {Name: "web", Expected: expected(10)}, {Name: "docs", Action: plan.Reuse}}, 1)
 		stop := l.tell(func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) })
 		l.enter("web", publish.Making)
 		time.Sleep(5 * time.Second)
@@ -38,9 +42,9 @@ func TestLive(t *testing.T) {
 		stop()
 		step := ", at [linux/arm64 2/3] RUN " + strings.Repeat("x", 58) + "… since "
 		want := []string{
-			"… api: building for 10s of about 45s" + step + "10s; web: building for 15s",
-			"… api: building for 25s of about 45s" + step + "25s; web: judging for 10s",
-			"… api: judging for 10s",
+			"… api: building for 10s, about 35s left" + step + "10s; web: building for 15s, longer than nearly all before (8s to 15s)",
+			"… api: building for 25s, about 20s left" + step + "25s; web: judging for 10s, longer than nearly all before (8s to 15s)",
+			"… about 15s left: api: judging for 10s, about 15s left",
 		}
 		if diff := cmp.Diff(want, told); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)

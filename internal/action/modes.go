@@ -73,6 +73,7 @@ func publishMode(ctx context.Context, p Process, j job, log *actions.Log) (int, 
 	if err != nil {
 		return 0, err
 	}
+	s.runner = row.Runner
 	results := s.work(ctx, made.Share(row))
 	for i := range results {
 		results[i].Held = "the job that finalizes moves it"
@@ -155,7 +156,7 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 	if err != nil {
 		return made, err
 	}
-	tellPlan(made, log)
+	tellPlan(made, j.Config.MaxParallel, log)
 	shown := actions.Redacted(made, log.Redact)
 	if err := errors.Join(writeJSON(j.Config.PlanFile, shown), writeJSON(j.bakeFile(), shown.Bake(j.Event.Levels))); err != nil {
 		return made, err
@@ -175,19 +176,22 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 // https://docs.github.com/en/actions/reference/limits#existing-system-limits
 const mostOutput = 500_000
 
-func tellPlan(made plan.Plan, log *actions.Log) {
+func tellPlan(made plan.Plan, parallel int, log *actions.Log) {
 	defer log.Group(fmt.Sprintf("Plan: %d of %d services need work", len(made.Work()), len(made.Services)))()
 	for _, notice := range made.Notices {
 		log.Warning(actions.Annotation{Title: "Plan", Message: notice})
 	}
 	log.Printf("services: %s", made.Origin())
+	if expected := expectedOf(made, parallel); expected != "" {
+		log.Printf("expected to take %s", expected)
+	}
 	for _, s := range made.Services {
 		log.Printf("%s: %s, %s", s.Name, s.Action, s.Reason)
 		if s.Base.SHA != "" {
 			log.Printf("  compared with %s because %s", s.Base.SHA, s.Base.Why)
 		}
-		if s.Expected > 0 {
-			log.Printf("  that took about %s lately", about(s.Expected))
+		if s.Expected != nil {
+			log.Printf("  expected to take %s", s.Expected)
 		}
 		tellChoices(s, log)
 		tellBases(s, log)
@@ -271,7 +275,7 @@ func (s *session) work(ctx context.Context, services []plan.Service) []publish.R
 		return s.publisher().Work(ctx, services)
 	}
 	s.alone = len(work) == 1
-	s.underway.expect(work)
+	s.underway.expect(work, s.job.Config.MaxParallel)
 	defer s.underway.tell(s.log.Printf)()
 	var looking sync.WaitGroup
 	looking.Go(func() { s.preflight(ctx) })
@@ -316,6 +320,7 @@ func (s *session) conclude(ctx context.Context, begun time.Time, results []publi
 		told.Notices = append(told.Notices, s.uploadFindings(ctx, results)...)
 	}
 	told.Fill(results, whole && s.job.pushes() && s.job.Config.Mode != "rescan")
+	s.judgeByHistory(&told, results)
 	told = actions.Redacted(told, s.log.Redact)
 	told.Seconds = s.process.Now().Sub(begun).Round(time.Millisecond).Seconds()
 	return told

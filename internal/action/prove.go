@@ -18,7 +18,9 @@ import (
 // proves it.
 func (j job) remembering(ctx context.Context, p Process, planner *plan.Planner) {
 	builds := j.recall(ctx, p, "builds")["builds"]
-	planner.Took, planner.Costs, planner.Made = insight.Took(builds), costs(builds), insight.Made(builds)
+	own := insight.Own(builds, j.Event.Repository)
+	planner.Expect = j.expecting(insight.History(j.Event.Repository, builds, nil), p)
+	planner.Costs, planner.Made = costs(own), insight.Made(own)
 	planner.Merged = func(ctx context.Context) ([]int, error) {
 		api, err := github.New(j.Event.APIURL, j.Event.Repository, j.Config.Token)
 		if err != nil {

@@ -56,7 +56,7 @@ func (s *session) remember(ctx context.Context, entries []memory.Entry) (stats m
 
 // learnt picks from the results what later runs can use.
 func (s *session) learnt(told report.Report, results []publish.Result) insight.Run {
-	run := insight.Run{ID: runID(s.job.Event, told.StartedAt), Commit: told.Commit, Ref: told.Ref, Outcome: told.Outcome,
+	run := insight.Run{ID: runID(s.job.Event, told.StartedAt), Repository: s.job.Event.Repository, Commit: told.Commit, Ref: told.Ref, Outcome: told.Outcome,
 		EndedAt: told.StartedAt.Add(time.Duration(told.Seconds * float64(time.Second))), Seconds: told.Seconds}
 	for i, r := range results {
 		if r.Plan.Action == plan.Skip {
@@ -67,6 +67,9 @@ func (s *session) learnt(told report.Report, results []publish.Result) insight.R
 		}
 		learnt := learntOf(r, told.Services[i])
 		learnt.Args, learnt.Emulated = s.fingerprints(r.Plan), s.emulated(r.Plan.Platforms)
+		if r.Plan.Action == plan.Build {
+			learnt.Kind, learnt.Situation = s.job.kind(r.Plan.Definition), s.situation(r)
+		}
 		if r.Plan.Part {
 			learnt.Part = strings.Join(r.Plan.Platforms, "+")
 		}
@@ -87,7 +90,7 @@ func (s *session) emulated(platforms []string) []string {
 func learntOf(r publish.Result, told report.Service) insight.Service {
 	learnt := insight.Service{Name: told.Name, Action: told.Action, Success: r.Approved(), Reasons: told.Verdict.Reasons, Digest: told.Digest, Inputs: r.Plan.Inputs,
 		Seconds: told.Seconds, Account: r.Candidate.Account, Cache: r.Candidate.Cache, Sizes: map[string]int64{}, Findings: map[string]int{},
-		Startup: told.StartupSeconds, PeakMemory: told.PeakMemoryBytes, CPU: told.CPUSeconds, Processes: told.Processes, Route: told.Route}
+		Tried: tried(r.Evidence.Probe), Healthy: told.Healthy, Startup: told.StartupSeconds, PeakMemory: told.PeakMemoryBytes, CPU: told.CPUSeconds, Processes: told.Processes, Route: told.Route}
 	if failure, _, _ := strings.Cut(told.Error, "\n"); failure != "" {
 		learnt.Reasons = append(slices.Clone(learnt.Reasons), failure)
 	}
@@ -203,7 +206,12 @@ func (s *session) fingerprints(of plan.Service) map[string]string {
 
 // remind reads what the memory knows of services.
 func (s *session) remind(ctx context.Context) {
-	known := s.job.recall(ctx, s.process, "builds", "validations", "scans", "cache")
+	known := s.job.recall(ctx, s.process, "builds", "validations", "scans", "cache", "coordination")
+	s.history = insight.History(s.job.Event.Repository, known["builds"], known["cache"])
+	for namespace, entries := range known {
+		known[namespace] = insight.Own(entries, s.job.Event.Repository)
+	}
+	s.trials, s.coordination = insight.Trials(known["validations"]), insight.Coordination(known["coordination"])
 	s.usual, s.found = insight.Usual(known["builds"], known["validations"], known["scans"]), insight.Found(known["scans"])
 	s.args, s.worth = insight.Args(known["builds"]), insight.Worth(known["cache"])
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/engine"
+	"github.com/org/ghcr-publish/internal/learn"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/probe"
 	"github.com/org/ghcr-publish/internal/promote"
@@ -56,6 +57,11 @@ type session struct {
 	usual      map[string]verdict.History   // of each service, as the memory has it
 	args       map[string]map[string]string // fingerprints of build arguments by the inputs of images, likewise
 	found      map[string]map[string]int    // how many findings each of its images had, by digest, likewise
+	history    learn.History                // builds, likewise
+	trials     learn.Trials                 // likewise
+	// coordination is what working together cost runs, likewise.
+	coordination learn.Coordination
+	runner       string // that the work is done on
 
 	alone    bool // one service is worked on, and no other
 	underway live // what is done with each service
@@ -89,7 +95,7 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 	if err != nil {
 		return nil, err
 	}
-	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), opened: p.Now()}
+	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), opened: p.Now(), runner: j.runner()}
 	s.noteIf(j.memory.notice)
 	s.remind(ctx)
 	if err := dir.login(j.Config.Registry, j.Config.Username, j.registryToken(), p.Getenv("HOME")); err != nil {
@@ -190,9 +196,11 @@ func (s *session) startScanner(ctx context.Context) *scan.Scanner {
 	return s.scanner
 }
 
+func (s *session) readFile(name string) ([]byte, error) { return s.job.readFile(name) }
+
 // readFile reads a file of the workspace, and none outside it.
-func (s *session) readFile(name string) ([]byte, error) {
-	root, err := os.OpenRoot(s.job.Workspace)
+func (j job) readFile(name string) ([]byte, error) {
+	root, err := os.OpenRoot(j.Workspace)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ const module = "github.com/org/ghcr-publish/internal/"
 // import each other.
 var floors = [][]string{
 	{"service", "dockerfile"},
-	{"verdict", "tags", "cache"}, // rules in the words of service
+	{"verdict", "tags", "cache", "learn"}, // rules, pure
 	{"run", "actions", "results", "registry", "github", "engine", "memory"},
 	{"git", "buildx", "trivy"},
 	{"discover", "plan", "scan", "probe", "sign", "insight", "carry"},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/org/ghcr-publish/internal/cache"
+	"github.com/org/ghcr-publish/internal/learn"
 	"github.com/org/ghcr-publish/internal/memory"
 )
 
@@ -24,20 +25,23 @@ const (
 
 // A Run is what a run learnt as a whole.
 type Run struct {
-	ID       string    `json:"sessionId"` // unique to the run and its attempt
-	Commit   string    `json:"commit"`
-	Ref      string    `json:"ref"`
-	Outcome  string    `json:"outcome"`
-	EndedAt  time.Time `json:"endedAt"`
-	Seconds  float64   `json:"seconds"`
-	Built    int       `json:"built"`
-	Services []Service `json:"-"`
+	ID         string    `json:"sessionId"` // unique to the run and its attempt
+	Repository string    `json:"-"`         // owner/name; empty where that is not known
+	Commit     string    `json:"commit"`
+	Ref        string    `json:"ref"`
+	Outcome    string    `json:"outcome"`
+	EndedAt    time.Time `json:"endedAt"`
+	Seconds    float64   `json:"seconds"`
+	Built      int       `json:"built"`
+	Services   []Service `json:"-"`
 }
 
 // A Service is what a run learnt about one service.
 type Service struct {
 	Name       string
 	Part       string // the platforms that are told of, where they are not all
+	Kind       string // what it is made by; see Kind
+	Situation  learn.Situation
 	Action     string
 	Success    bool
 	Reasons    []string
@@ -50,9 +54,11 @@ type Service struct {
 	Cache      cache.Use          // what layers of other runs did for it
 	Sizes      map[string]int64   // compressed bytes by platform
 	Findings   map[string]int     // by severity
-	Startup    float64            // seconds until healthy
-	PeakMemory int64              // bytes
-	CPU        float64            // seconds
+	Tried      bool               // it was started
+	Healthy    bool
+	Startup    float64 // seconds until healthy
+	PeakMemory int64   // bytes
+	CPU        float64 // seconds
 	Processes  int64
 	Route      string
 }
@@ -68,15 +74,16 @@ func Entries(run Run) ([]memory.Entry, error) {
 
 // OfRun renders what is learnt of a run as a whole.
 func OfRun(run Run) ([]memory.Entry, error) {
-	var w writer
+	w := writer{repository: run.Repository}
 	w.add("sessions", "session:"+run.ID, sessionTTL, run)
 	return w.entries, w.err
 }
 
 // A writer collects entries until one cannot be written.
 type writer struct {
-	entries []memory.Entry
-	err     error
+	repository string
+	entries    []memory.Entry
+	err        error
 }
 
 func (w *writer) add(namespace, key string, ttl time.Duration, value any) {
@@ -84,16 +91,17 @@ func (w *writer) add(namespace, key string, ttl time.Duration, value any) {
 	if err != nil && w.err == nil {
 		w.err = fmt.Errorf("writing insight %s: %w", key, err)
 	}
-	w.entries = append(w.entries, memory.Entry{Namespace: namespace, Key: key, TTL: ttl, Value: data})
+	w.entries = append(w.entries, memory.Entry{Namespace: namespace, Key: key, TTL: ttl, Value: data, Metadata: w.metadata()})
 }
 
 // OfServices renders what is learnt of each service.
 func OfServices(run Run) ([]memory.Entry, error) {
-	var w writer
+	w := writer{repository: run.Repository}
 	for _, s := range run.Services {
 		key := strings.TrimSuffix(s.Name+"@"+s.Part, "@") + ":" + run.ID
 		w.add("builds", key, buildsTTL, object{"service": s.Name, "action": s.Action, "success": s.Success, "reasons": s.Reasons,
-			"digest": s.Digest, "inputs": s.Inputs, "args": s.Args, "commit": run.Commit, "seconds": s.Seconds, "platforms": s.platforms(), "sizes": s.Sizes, "endedAt": run.EndedAt})
+			"digest": s.Digest, "inputs": s.Inputs, "args": s.Args, "commit": run.Commit, "seconds": s.Seconds, "platforms": s.platforms(), "sizes": s.Sizes, "endedAt": run.EndedAt,
+			"kind": s.Kind, "situation": s.Situation})
 		if a := s.Account; len(a.Steps) > 0 {
 			w.add("cache", key, cacheTTL, object{"service": s.Name, "hitRate": a.HitRate, "dependencyHitRate": a.DependencyHitRate, "steps": a.Steps,
 				"contextBytes": a.ContextBytes, "pulledBytes": a.PulledBytes, "firstMiss": a.FirstMiss, "advice": a.Advice,
@@ -103,7 +111,8 @@ func OfServices(run Run) ([]memory.Entry, error) {
 		if s.Digest != "" && len(s.Sizes) > 0 {
 			w.add("scans", key, scansTTL, object{"service": s.Name, "digest": s.Digest, "findings": s.Findings})
 			w.add("validations", key, buildsTTL, object{"service": s.Name, "digest": s.Digest, "startupSeconds": s.Startup,
-				"peakMemory": s.PeakMemory, "cpuSeconds": s.CPU, "processes": s.Processes, "route": s.Route})
+				"peakMemory": s.PeakMemory, "cpuSeconds": s.CPU, "processes": s.Processes, "route": s.Route,
+				"inputs": s.Inputs, "tried": s.Tried, "healthy": s.Healthy, "endedAt": run.EndedAt})
 		}
 	}
 	return w.entries, w.err
@@ -147,24 +156,6 @@ type build struct {
 // readBuild reads an entry back; what somebody else wrote is no build of ours.
 func readBuild(e memory.Entry) (b build, ok bool) {
 	return b, json.Unmarshal(e.Value, &b) == nil && b.Service != ""
-}
-
-// Took returns the seconds that building and judging each service took lately: the median of its builds that went well.
-func Took(builds []memory.Entry) map[string]float64 {
-	all := map[string][]float64{}
-	for _, e := range builds {
-		var b build
-		// What somebody else wrote is no build of ours.
-		if json.Unmarshal(e.Value, &b) == nil && b.Success && b.Action == "build" && b.Seconds["build"] > 0 && len(all[b.Service]) < lately {
-			all[b.Service] = append(all[b.Service], b.Seconds["build"]+b.Seconds["judge"])
-		}
-	}
-	took := map[string]float64{}
-	for name, seconds := range all {
-		slices.Sort(seconds)
-		took[name] = seconds[len(seconds)/2]
-	}
-	return took
 }
 
 // A Cost is how many seconds the instructions for a platform took lately, on a machine of that platform and by emulation: the median of the builds

@@ -12,16 +12,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/org/ghcr-publish/internal/cache"
+	"github.com/org/ghcr-publish/internal/learn"
 	"github.com/org/ghcr-publish/internal/memory"
 )
 
 var ended = time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
 
 func judged(name string) Service {
-	return Service{Name: name, Action: "build", Success: true, Digest: "sha256:a", Inputs: "sha256:1", Seconds: map[string]float64{"build": 1.5},
+	return Service{Name: name, Kind: "golang with go", Action: "build", Success: true, Digest: "sha256:a", Inputs: "sha256:1", Seconds: map[string]float64{"build": 1.5},
 		Account: Account{Steps: []Step{{Name: "[1/1] RUN x", Seconds: 1, Cached: true}}, HitRate: 1},
 		Cache:   cache.Use{Policy: cache.Policy{Writes: "gha"}, Tiers: []cache.Gave{{Tier: "gha", Hits: 1, Bytes: 10, Written: 2, Seconds: 0.5}}}, Sizes: map[string]int64{"linux/amd64": 1000},
-		Findings: map[string]int{"CRITICAL": 0, "HIGH": 2}, Startup: 1.2, PeakMemory: 8 << 20, CPU: 0.5, Processes: 3, Route: "container address"}
+		Situation: learn.Situation{Changes: []string{"sources"}, Bases: "b", Cache: "kept", Platforms: []string{"linux/amd64"}, Runner: "ubuntu-latest"},
+		Findings:  map[string]int{"CRITICAL": 0, "HIGH": 2}, Tried: true, Healthy: true, Startup: 1.2, PeakMemory: 8 << 20, CPU: 0.5, Processes: 3, Route: "container address"}
 }
 
 func whole(services ...Service) Run {
@@ -68,13 +70,14 @@ func TestEntries(t *testing.T) {
 func TestEntryValues(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
-		"builds": `{"action":"build","args":null,"commit":"abc","digest":"sha256:a","endedAt":"2024-05-01T12:00:00Z","inputs":"sha256:1","reasons":null,"seconds":{"build":1.5},` +
-			`"service":"api","sizes":{"linux/amd64":1000},"success":true}`,
+		"builds": `{"action":"build","args":null,"commit":"abc","digest":"sha256:a","endedAt":"2024-05-01T12:00:00Z","inputs":"sha256:1",` +
+			`"kind":"golang with go","platforms":{},"reasons":null,"seconds":{"build":1.5},"service":"api","situation":{"changes":["sources"],"bases":"b","cache":"kept","platforms":["linux/amd64"],"runner":"ubuntu-latest"},"sizes":{"linux/amd64":1000},"success":true}`,
 		"cache": `{"advice":null,"contextBytes":0,"dependencyHitRate":0,"firstMiss":null,"hitRate":1,"pulledBytes":null,"service":"api","steps":[{"name":"[1/1] RUN x","seconds":1,"cached":true}],` +
 			`"tiers":[{"tier":"gha","hits":1,"bytes_read":10,"layers_written":2,"seconds":0.5}],"writes":"gha"}`,
-		"scans":       `{"digest":"sha256:a","findings":{"CRITICAL":0,"HIGH":2},"service":"api"}`,
-		"validations": `{"cpuSeconds":0.5,"digest":"sha256:a","peakMemory":8388608,"processes":3,"route":"container address","service":"api","startupSeconds":1.2}`,
-		"sessions":    `{"sessionId":"42-1","commit":"abc","ref":"refs/heads/main","outcome":"published","endedAt":"2024-05-01T12:00:00Z","seconds":9.5,"built":1}`,
+		"scans": `{"digest":"sha256:a","findings":{"CRITICAL":0,"HIGH":2},"service":"api"}`,
+		"validations": `{"cpuSeconds":0.5,"digest":"sha256:a","endedAt":"2024-05-01T12:00:00Z","healthy":true,"inputs":"sha256:1","peakMemory":8388608,"processes":3,"route":"container address",` +
+			`"service":"api","startupSeconds":1.2,"tried":true}`,
+		"sessions": `{"sessionId":"42-1","commit":"abc","ref":"refs/heads/main","outcome":"published","endedAt":"2024-05-01T12:00:00Z","seconds":9.5,"built":1}`,
 	}
 	got := map[string]string{}
 	for _, e := range entries(t, whole(judged("api"))) {
@@ -148,29 +151,6 @@ func TestPartsOfOneServiceHaveKeysOfTheirOwn(t *testing.T) {
 	}
 	if !keys["a:1-1"] || !keys["a@linux/amd64:1-1"] {
 		t.Errorf("keys %v", keys)
-	}
-}
-
-func TestTook(t *testing.T) {
-	t.Parallel()
-	var entries []memory.Entry
-	build := func(service, action string, success bool, build, judge float64) {
-		run := Run{ID: "r", Services: []Service{{Name: service, Action: action, Success: success, Seconds: map[string]float64{"build": build, "judge": judge}}}}
-		made, err := OfServices(run)
-		if err != nil {
-			t.Fatal(err)
-		}
-		entries = append(entries, made...)
-	}
-	build("api", "build", true, 10, 1)
-	build("api", "build", true, 30, 1)
-	build("api", "build", true, 12, 1)
-	build("api", "build", false, 900, 0)
-	build("web", "reuse", true, 0, 4)
-	build("docs", "build", true, 2, 0.5)
-	entries = append(entries, memory.Entry{Value: []byte("no JSON")}, memory.Entry{Value: []byte(`{"service": 1}`)})
-	if diff := cmp.Diff(map[string]float64{"api": 13, "docs": 2.5}, Took(entries)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

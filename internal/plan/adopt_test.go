@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/learn"
 	"github.com/org/ghcr-publish/internal/service"
 )
 
@@ -160,7 +161,13 @@ func TestMatrixBeginsWithTheLongest(t *testing.T) {
 	if got, want := order(), "docs api web"; got != want {
 		t.Errorf("by size: %s, want %s", got, want)
 	}
-	w.planner.Took = map[string]float64{"web": 300, "docs": 2}
+	took := map[string]float64{"web": 300, "docs": 2}
+	w.planner.Expect = func(s Service, _ []string, _ string) learn.Expectation {
+		if took[s.Name] == 0 {
+			return learn.Expectation{}
+		}
+		return learn.Expectation{Seconds: took[s.Name], Builds: 1}
+	}
 	if got, want := order(), "web docs api"; got != want {
 		t.Errorf("by what they took: %s, want %s", got, want)
 	}

@@ -35,11 +35,11 @@ func (p Planner) matrix(work []Service) Matrix {
 	var weights []float64
 	for _, group := range together(work) {
 		rows := p.rows(group)
-		weight := 0.0
-		for _, s := range group {
-			weight += s.Weight / float64(len(rows))
-		}
 		for _, r := range rows {
+			weight := 0.0
+			for _, s := range group {
+				weight += p.part(s, r, len(rows))
+			}
 			m.Include, weights = append(m.Include, r), append(weights, weight)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/git"
+	"github.com/org/ghcr-publish/internal/learn"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
@@ -69,8 +70,9 @@ type Service struct {
 	TagSet tags.Set `json:"tag_set"`
 	// Weight is how long the service is expected to take: seconds, where earlier runs tell, or else in proportion to them.
 	Weight float64 `json:"weight"`
-	// Expected is how many seconds building and judging the service took lately; 0 where nobody remembers, or nothing is built.
-	Expected float64 `json:"expected_seconds,omitempty"`
+	// Expected is how long building and judging the service is expected to take, by earlier runs; nil where nobody remembers, or nothing is built.
+	// Of one whose platforms have rows of their own it is the longest of them.
+	Expected *learn.Expectation `json:"expected,omitempty"`
 	// Choices tell where it is built for each platform; none where nothing is built.
 	Choices []Choice `json:"choices,omitempty"`
 
@@ -130,8 +132,8 @@ type Planner struct {
 	Made map[string]map[string][]string
 	// Merged asks for the numbers of the pull requests that this commit came by.
 	Merged func(ctx context.Context) ([]int, error)
-	// Took has the seconds that building and judging services took before, by name; empty where nobody remembers.
-	Took map[string]float64
+	// Expect tells how long building and judging some of a service's platforms will take, on the runner of that name; nil where nobody remembers.
+	Expect func(s Service, platforms []string, runner string) learn.Expectation
 	// Costs are what building services for platforms took before, by service and platform; Native is the platform of this machine.
 	Costs  map[string]map[string]Cost
 	Native string

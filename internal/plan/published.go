@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/org/ghcr-publish/internal/git"
+	"github.com/org/ghcr-publish/internal/learn"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/tags"
 	"golang.org/x/sync/errgroup"
@@ -17,7 +18,7 @@ import (
 // patience is how long a registry may take to say what a tag points to, with all that is tried again.
 const patience = time.Minute
 
-// remembering is the planner with a memory of what tags point to, so that none is asked for twice.
+// remembering is the planner with a memory of what tags point to and what builds are expected to take, so that nothing is asked for twice.
 func (p Planner) remembering() Planner {
 	type answer struct {
 		image registry.Image
@@ -33,6 +34,13 @@ func (p Planner) remembering() Planner {
 			return a, err
 		})
 		return a.image, a.found, err
+	}
+	if expect := p.Expect; expect != nil {
+		var told memo[string, learn.Expectation]
+		p.Expect = func(s Service, platforms []string, runner string) learn.Expectation {
+			e, _ := told.get(s.Name+" "+strings.Join(platforms, " "), func() (learn.Expectation, error) { return expect(s, platforms, runner), nil })
+			return e
+		}
 	}
 	return p
 }

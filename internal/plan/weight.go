@@ -2,23 +2,26 @@ package plan
 
 import (
 	"os"
+	"slices"
 
 	"github.com/org/ghcr-publish/internal/git"
+	"github.com/org/ghcr-publish/internal/learn"
 )
 
-// weigh tells how long each service that is worked on is expected to take: as long as it took before, or else in
+// weigh tells how long each service that is worked on is expected to take: what earlier runs tell, or else in
 // proportion to what the builder gets. What is only judged again takes no time to speak of.
 func (p Planner) weigh(services []Service, drafts []*draft, work *tree) {
 	bytes := map[string]float64{}
 	var seconds, size float64 // of those that are known
 	for _, d := range drafts {
-		name := d.service.Name
-		if i := indexOf(services, name); i < 0 || services[i].Action != Build {
+		i := indexOf(services, d.service.Name)
+		if i < 0 || services[i].Action != Build {
 			continue
 		}
-		bytes[name] = work.size(d)
-		if took, known := p.Took[name]; known {
-			seconds, size = seconds+took, size+bytes[name]
+		s := &services[i]
+		bytes[s.Name] = work.size(d)
+		if s.Expected = p.expect(*s); s.Expected != nil {
+			seconds, size = seconds+s.Expected.Seconds, size+bytes[s.Name]
 		}
 	}
 	rate := 1.0 // seconds for each byte
@@ -31,11 +34,40 @@ func (p Planner) weigh(services []Service, drafts []*draft, work *tree) {
 			continue
 		}
 		s.Choices = p.choices(*s)
-		took, known := p.Took[s.Name]
-		if s.Weight = bytes[s.Name] * rate; known {
-			s.Weight, s.Expected = took, took
+		if s.Weight = bytes[s.Name] * rate; s.Expected != nil {
+			s.Weight = s.Expected.Seconds
 		}
 	}
+}
+
+// expect tells how long a service takes until its last platform is done; nil where nobody remembers.
+func (p Planner) expect(s Service) *learn.Expectation {
+	if p.Expect == nil {
+		return nil
+	}
+	var longest *learn.Expectation
+	for _, platforms := range p.apart(s) {
+		if e := p.Expect(s, platforms, p.runner(platforms)); e.Known() && (longest == nil || e.Seconds > longest.Seconds) {
+			longest = &e
+		}
+	}
+	return longest
+}
+
+// apart are the platforms of a service as rows may have them.
+func (p Planner) apart(s Service) [][]string {
+	if p.Config.Split != "platform" {
+		return [][]string{s.Platforms}
+	}
+	return slices.Collect(slices.Chunk(s.Platforms, 1))
+}
+
+// part is what a row that has some of a service's platforms takes of its weight.
+func (p Planner) part(s Service, r Row, rows int) float64 {
+	if rows > 1 && s.Expected != nil {
+		return p.Expect(s, r.Platforms, r.Runner).Seconds
+	}
+	return s.Weight / float64(rows)
 }
 
 func indexOf(services []Service, name string) int {

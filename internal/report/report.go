@@ -15,6 +15,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/insight"
+	"github.com/org/ghcr-publish/internal/learn"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
@@ -38,21 +39,22 @@ const (
 
 // A Report is what a run did. Sizes are bytes, times seconds.
 type Report struct {
-	SchemaVersion int          `json:"schema_version"`
-	Program       string       `json:"program"` // name and version
-	Commit        string       `json:"commit"`
-	Ref           string       `json:"ref"`
-	Event         string       `json:"event"`
-	RunURL        string       `json:"run_url,omitempty"`
-	Row           string       `json:"row,omitempty"` // of the matrix, where the report is of a row alone
-	StartedAt     time.Time    `json:"started_at"`
-	Seconds       float64      `json:"seconds"`
-	Outcome       string       `json:"outcome"` // published, kept, nothing-to-do, approved, refused or failed
-	ExitCode      int          `json:"exit_code"`
-	Database      *Scanned     `json:"vulnerability_database,omitempty"` // nil where nothing was scanned
-	Services      []Service    `json:"services"`
-	Notices       []string     `json:"notices"`
-	MemoryStats   memory.Stats `json:"memory_stats"`
+	SchemaVersion int                 `json:"schema_version"`
+	Program       string              `json:"program"` // name and version
+	Commit        string              `json:"commit"`
+	Ref           string              `json:"ref"`
+	Event         string              `json:"event"`
+	RunURL        string              `json:"run_url,omitempty"`
+	Row           string              `json:"row,omitempty"` // of the matrix, where the report is of a row alone
+	StartedAt     time.Time           `json:"started_at"`
+	Seconds       float64             `json:"seconds"`
+	Outcome       string              `json:"outcome"` // published, kept, nothing-to-do, approved, refused or failed
+	ExitCode      int                 `json:"exit_code"`
+	Database      *Scanned            `json:"vulnerability_database,omitempty"` // nil where nothing was scanned
+	Services      []Service           `json:"services"`
+	Notices       []string            `json:"notices"`
+	MemoryStats   memory.Stats        `json:"memory_stats"`
+	Coordination  *learn.Coordination `json:"coordination,omitempty"` // of earlier runs and their jobs; nil where none wrote of it
 	// Severities are those that the summary shows; the report itself lists every finding.
 	Severities []string `json:"-"`
 }
@@ -96,9 +98,12 @@ type Service struct {
 	ContextBytes    int64              `json:"context_bytes"`       // sent to the builder
 	PulledBytes     map[string]int64   `json:"pulled_bytes"`        // of layers that the builder fetched, by platform
 	FirstMiss       *insight.Miss      `json:"first_miss,omitempty"`
-	Advice          []insight.Advice   `json:"advice"`          // what would have spared the build something
-	Cache           *cache.Use         `json:"cache,omitempty"` // of other runs; nil where nothing was built
-	Log             []string           `json:"log,omitempty"`   // last lines of a container that was not healthy
+	Advice          []insight.Advice   `json:"advice"`             // what would have spared the build something
+	Cache           *cache.Use         `json:"cache,omitempty"`    // of other runs; nil where nothing was built
+	Expected        *learn.Expectation `json:"expected,omitempty"` // of building and judging, before it began
+	Anomaly         *learn.Anomaly     `json:"anomaly,omitempty"`  // what was unusual about the build
+	Health          *learn.Health      `json:"health,omitempty"`   // how the service's trials came out, this one and those before; nil where it was not tried out
+	Log             []string           `json:"log,omitempty"`      // last lines of a container that was not healthy
 	Error           string             `json:"error,omitempty"`
 }
 
@@ -217,7 +222,7 @@ func newService(r publish.Result) Service {
 		Platforms: []Platform{}, Verdict: newVerdict(r), Moved: []Moved{}, Kept: []Kept{},
 		Healthy: probe.Healthy, StartupSeconds: round(probe.Started.Seconds()), PeakMemoryBytes: probe.PeakMemory,
 		CPUSeconds: round(probe.CPU.Seconds()), Processes: probe.Processes, UnpackedBytes: probe.Unpacked, Route: probe.Route,
-		Seconds: map[string]float64{}, Steps: []insight.Step{}, Log: probe.Log,
+		Seconds: map[string]float64{}, Steps: []insight.Step{}, Log: probe.Log, Expected: r.Plan.Expected,
 	}
 	if s.Digest = r.Candidate.Image.Ref.DigestStr(); r.Plan.Action == plan.Skip {
 		s.Digest = r.Plan.Digest

@@ -135,6 +135,7 @@ func (r Report) Summary() string {
 	}
 	fmt.Fprintf(&b, "\nMemory: %d entries in %d namespaces, %.2f KB, %s of builds succeeded.\n",
 		r.MemoryStats.TotalEntries, r.MemoryStats.Namespaces, r.MemoryStats.SizeKB, cell(r.MemoryStats.SuccessRate))
+	r.writeCoordination(&b)
 	return b.String()
 }
 
@@ -154,6 +155,7 @@ func (s Service) writeDetails(b *strings.Builder) {
 	if s.Cache != nil {
 		fmt.Fprintf(b, "- layers of other runs: %s\n", cell(s.Cache.String()))
 	}
+	s.writeExpected(b)
 	s.writeComparison(b)
 	s.writeBuild(b)
 	if s.Signature != nil {
