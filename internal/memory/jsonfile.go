@@ -7,7 +7,8 @@ import (
 	"strconv"
 )
 
-// readJSON reads {"namespace":[{"key":…,"value":…,"namespace":…,"timestamp":milliseconds},…],…}.
+// readJSON reads {"namespace":[{"key":…,"value":"…","namespace":…,"timestamp":milliseconds},…],…}. Every value is a text, such as the
+// tables hold: the command `memory query` fails for a whole namespace where one is anything else.
 func readJSON(path string) (Memory, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -32,7 +33,7 @@ func parseJSON(content []byte) (map[string][]exported, Memory, error) {
 	var m Memory
 	for namespace, entries := range all {
 		for _, e := range entries {
-			r := Record{Namespace: orDefault(namespace), Key: e.Key, Value: e.Value, CreatedAt: e.Timestamp, UpdatedAt: e.Timestamp, Stamp: max(e.Timestamp, 1)}
+			r := Record{Namespace: orDefault(namespace), Key: e.Key, Value: valueOfText(e.Value), CreatedAt: e.Timestamp, UpdatedAt: e.Timestamp, Stamp: max(e.Timestamp, 1)}
 			if r.Key == "" || r.Value == nil {
 				continue
 			}
@@ -40,6 +41,15 @@ func parseJSON(content []byte) (map[string][]exported, Memory, error) {
 		}
 	}
 	return all, m, nil
+}
+
+// valueOfText reads a value that others of the layout's versions may have written as JSON; nil is no value.
+func valueOfText(value json.RawMessage) json.RawMessage {
+	var text string
+	if json.Unmarshal(value, &text) != nil || string(value) == "null" {
+		return value
+	}
+	return decode(text)
 }
 
 // exportJSON keeps the entries that the file has, in their order, and puts new ones behind them. The layout knows of no deletions.
@@ -59,7 +69,11 @@ func exportJSON(path string, m Memory) error {
 	}
 	places := placesOf(all)
 	for _, r := range m.Entries {
-		e, n := exported{r.Key, r.Value, r.Namespace, r.Stamp}, name{r.Namespace, r.Key}
+		text, err := encode(r.Value)
+		if err != nil {
+			return err
+		}
+		e, n := exported{r.Key, quote(text), r.Namespace, r.Stamp}, name{r.Namespace, r.Key}
 		place, there := places[n]
 		switch {
 		case !there:

@@ -59,7 +59,7 @@ func TestReadLayouts(t *testing.T) {
 		return fmt.Sprintf(theirV3, key, content, ms, expires, status)
 	}
 	jsonFile := filepath.Join(dir, "store.json")
-	if err := os.WriteFile(jsonFile, []byte(` {"n":[{"key":"k","value":"v","namespace":"n","timestamp":5},{"key":"o","value":{"a":1},"namespace":"n","timestamp":6}],"empty":[]}`), 0o644); err != nil {
+	if err := os.WriteFile(jsonFile, []byte(` {"n":[{"key":"k","value":"v","namespace":"n","timestamp":5},{"key":"o","value":{"a":1},"namespace":"n","timestamp":6},{"key":"t","value":"{\"b\":2}","namespace":"n","timestamp":7},{"key":"none","namespace":"n","timestamp":8}],"empty":[]}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	row := `INSERT INTO memory_entries (key, value, namespace) VALUES ('k', '%s', 'n')`
@@ -72,7 +72,7 @@ func TestReadLayouts(t *testing.T) {
 		"both":         {database("ab.db", theirs[0], patternsTables, pattern("1", "pattern", 1), `INSERT INTO memory_entries (key, value) VALUES ('e', '7')`), map[string]string{"n/k": `"pattern"`, "default/e": `7`}},
 		"v3":           {database("c.db", v3Tables, v3("k", "[1, 2]", "NULL", "active"), v3("gone", "1", "NULL", "deleted"), v3("old", "1", "NULL", "archived"), v3("late", "x", "9e12", "active")), map[string]string{"n/k": `[1,2]`, "n/late": `"x"`}},
 		"older v3":     {database("d.db", later, v3("k", "text", "NULL", "active")), map[string]string{"n/k": `"text"`}},
-		"a JSON store": {jsonFile, map[string]string{"n/k": `"v"`, "n/o": `{"a":1}`}},
+		"a JSON store": {jsonFile, map[string]string{"n/k": `"v"`, "n/o": `{"a":1}`, "n/t": `{"b":2}`}},
 	} {
 		before, err := os.ReadFile(test.path)
 		if err != nil {
@@ -172,6 +172,22 @@ func TestExport(t *testing.T) {
 				t.Errorf("its mode is %v, %v", info.Mode(), err)
 			}
 		})
+	}
+}
+
+// The command that reads a JSON store fails for a whole namespace in which one value is no text.
+func TestExportJSONWritesTexts(t *testing.T) {
+	t.Parallel()
+	s, path := mustOpen(t, file(t), newClock().now), filepath.Join(t.TempDir(), "store.json")
+	mustPut(t, s, Entry{Key: "text", Value: json.RawMessage(`"hello"`)}, Entry{Key: "object", Value: json.RawMessage(`{"a":1}`)}, Entry{Key: "number in text", Value: json.RawMessage(`"12"`)})
+	mustExport(t, s, path, LayoutJSON)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all map[string][]struct{ Key, Value string }
+	if err := json.Unmarshal(content, &all); err != nil || len(all["default"]) != 3 {
+		t.Errorf("%v: %s", err, content)
 	}
 }
 

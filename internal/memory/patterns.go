@@ -77,14 +77,10 @@ func recordOfPattern(data, created string) (Record, bool) {
 		r.Key = p.Title
 	}
 	r.CreatedAt, r.UpdatedAt = r.Stamp, r.Stamp
-	r.Value = p.OriginalValue
-	var text string
+	r.Value = valueOfText(p.OriginalValue)
 	if r.Value == nil {
-		text = p.Content
-	} else if json.Unmarshal(r.Value, &text) != nil {
-		return r, r.Key != ""
+		r.Value = decode(p.Content)
 	}
-	r.Value = decode(text)
 	return r, r.Key != ""
 }
 
