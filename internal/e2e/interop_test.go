@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -33,7 +34,7 @@ func forSecond(t *testing.T, test func(t *testing.T, o *original)) {
 // serve starts the server that its users' editors talk to.
 func (o *original) serve() *conversation {
 	o.t.Helper()
-	return o.talk("mcp", "start")
+	return talk(o.t, o.theirs("mcp", "start"))
 }
 
 // A kept entry is how its server tells of one.
@@ -72,8 +73,8 @@ func (c *conversation) retrieve(namespace, key string) (string, bool) {
 	return string(k.Value), k.Found
 }
 
-// ours opens the memory that is shared, by a clock.
-func (o *original) ours(now func() time.Time) *memory.Store {
+// store opens the memory that is shared, by a clock.
+func (o *original) store(now func() time.Time) *memory.Store {
 	o.t.Helper()
 	s, err := memory.Open(context.Background(), o.memory(), now)
 	if err != nil {
@@ -161,17 +162,17 @@ func TestLayoutIsTheOriginals(t *testing.T) {
 		theirs := o.layout()
 
 		ours := newOriginal(t, filepath.Base(t.Name()))
-		put(t, ours.ours(time.Now), memory.Entry{Key: "k", Value: json.RawMessage(`1`)})
+		put(t, ours.store(time.Now), memory.Entry{Key: "k", Value: json.RawMessage(`1`)})
 		if diff := cmp.Diff(theirs, ours.layout()); diff != "" {
 			t.Errorf("the layouts differ (-claude-flow +this program):\n%s", diff)
 		}
 		ours.run("hooks", "notify", "--message", "second")
-		put(t, o.ours(time.Now), memory.Entry{Key: "k", Value: json.RawMessage(`1`)})
+		put(t, o.store(time.Now), memory.Entry{Key: "k", Value: json.RawMessage(`1`)})
 		for who, file := range map[string]*original{"claude-flow began": o, "this program began": ours} {
 			if diff := cmp.Diff(theirs, file.layout()); diff != "" {
 				t.Errorf("the file that %s is altered (-before +after):\n%s", who, diff)
 			}
-			s := file.ours(time.Now)
+			s := file.store(time.Now)
 			if got := list(t, s, "hooks:notify"); len(got) != 1 || len(list(t, s, "")) != 1 {
 				t.Errorf("the file that %s lacks entries: %v", who, got)
 			}
@@ -208,7 +209,7 @@ func TestValuesOfTheOriginal(t *testing.T) {
 		if got := o.query("SELECT count(*) FROM memory_entries WHERE value LIKE '\\_\\_compressed\\_\\_%' ESCAPE '\\'"); got[0] != "1" {
 			t.Errorf("%s values are as claude-flow keeps long ones, want 1", got[0])
 		}
-		s := o.ours(time.Now)
+		s := o.store(time.Now)
 		compareValues(t, stored, list(t, s, "values"))
 
 		entries, err := s.List(t.Context(), "values", 0)
@@ -256,7 +257,7 @@ var plain = map[string]string{
 // TestPlainValues writes values through claude-flow's server, through this program, and has the other read each.
 func TestPlainValues(t *testing.T) {
 	forSecond(t, func(t *testing.T, o *original) {
-		s := o.ours(time.Now)
+		s := o.store(time.Now)
 		for key, value := range plain {
 			put(t, s, memory.Entry{Namespace: "ours", Key: key, Value: json.RawMessage(value), Metadata: json.RawMessage(`{"by":"us"}`)})
 		}
@@ -305,7 +306,7 @@ func asOriginal(value string) string {
 // TestRowsOfBoth follows one entry that both write: its identity and age stay, its accesses add up, and its time to live is the last writer's.
 func TestRowsOfBoth(t *testing.T) {
 	forSecond(t, func(t *testing.T, o *original) {
-		s, c := o.ours(time.Now), o.serve()
+		s, c := o.store(time.Now), o.serve()
 		entry := memory.Entry{Namespace: "n", Key: "k", Value: json.RawMessage(`1`), TTL: time.Hour}
 		put(t, s, entry, memory.Entry{Namespace: "n", Key: "other", Value: json.RawMessage(`1`)})
 		const row = "SELECT json_array(id, value, access_count, ttl, expires_at - updated_at, typeof(created_at), typeof(expires_at)) FROM memory_entries WHERE key = 'k'"
@@ -345,7 +346,7 @@ func TestRowsOfBoth(t *testing.T) {
 // TestExpiryOfBoth writes entries as if some time ago, and reads as if some time from now.
 func TestExpiryOfBoth(t *testing.T) {
 	forSecond(t, func(t *testing.T, o *original) {
-		earlier := o.ours(func() time.Time { return time.Now().Add(-time.Hour) })
+		earlier := o.store(func() time.Time { return time.Now().Add(-time.Hour) })
 		put(t, earlier, memory.Entry{Namespace: "n", Key: "gone", Value: json.RawMessage(`1`), TTL: 50 * time.Minute},
 			memory.Entry{Namespace: "n", Key: "there", Value: json.RawMessage(`1`), TTL: 2 * time.Hour}, memory.Entry{Namespace: "n", Key: "for ever", Value: json.RawMessage(`1`)})
 		c := o.serve()
@@ -362,12 +363,12 @@ func TestExpiryOfBoth(t *testing.T) {
 		c.store("m", "a day", 1, 86400)
 		c.store("m", "for ever", 1, 0)
 		for ahead, want := range map[time.Duration]int{0: 3, 2 * time.Hour: 2, 25 * time.Hour: 1} {
-			s := o.ours(func() time.Time { return time.Now().Add(ahead) })
+			s := o.store(func() time.Time { return time.Now().Add(ahead) })
 			if got := list(t, s, "m"); len(got) != want {
 				t.Errorf("in %s we list %v, want %d", ahead, got, want)
 			}
 		}
-		if n, err := o.ours(time.Now).Purge(t.Context()); err != nil || n != 1 {
+		if n, err := o.store(time.Now).Purge(t.Context()); err != nil || n != 1 {
 			t.Errorf("we purge %d, %v", n, err)
 		}
 		if _, found := c.retrieve("n", "there"); !found {
@@ -414,7 +415,7 @@ func TestHooksOfTheOriginal(t *testing.T) {
 	forSecond(t, func(t *testing.T, o *original) {
 		for _, h := range hooks {
 			log := o.run(append([]string{"hooks"}, strings.Fields(h.args)...)...)
-			s := o.ours(time.Now)
+			s := o.store(time.Now)
 			for namespace, wrote := range h.wrote {
 				if !wroteAs(strings.Fields(wrote), list(t, s, namespace)) {
 					t.Errorf("after %s namespace %s holds %v, want %s\n%s", h.args, namespace, list(t, s, namespace), wrote, log)
@@ -446,7 +447,7 @@ func wroteAs(want []string, entries map[string]string) bool {
 // TestHooksReadOurs has the two hooks of claude-flow that read anything read what this program wrote.
 func TestHooksReadOurs(t *testing.T) {
 	forSecond(t, func(t *testing.T, o *original) {
-		s := o.ours(time.Now)
+		s := o.store(time.Now)
 		started := time.Now().Add(-90 * time.Second).UTC().Format("2006-01-02T15:04:05.000Z")
 		put(t, s, memory.Entry{Namespace: "hooks:pre-task", Key: "task:build", Value: json.RawMessage(`{"taskId":"build","description":"build api","startedAt":"` + started + `"}`)},
 			memory.Entry{Namespace: "sessions", Key: "session:run-7", Value: json.RawMessage(`{"sessionId":"run-7","totalTasks":3,"totalEdits":2,"endedAt":"` + started + `"}`)})
@@ -477,14 +478,15 @@ func TestWritingAtOnce(t *testing.T) {
 	const each, writers, notices = 200, 4, 6
 	forSecond(t, func(t *testing.T, o *original) {
 		shared := memory.Entry{Namespace: "n", Key: "shared", Value: json.RawMessage(`"ours"`)}
-		put(t, o.ours(time.Now), shared)
+		put(t, o.store(time.Now), shared)
 		var g sync.WaitGroup
 		for w := range writers {
-			s := o.ours(time.Now)
+			s := o.store(time.Now)
 			g.Go(func() {
 				for i := range each {
 					own := memory.Entry{Namespace: "ours", Key: fmt.Sprint(w, "/", i), Value: json.RawMessage(`{"n":1}`)}
-					if err := s.Put(t.Context(), own, shared); err != nil {
+					_, err := s.Add(t.Context(), "n", "total", 1)
+					if err := errors.Join(err, s.Put(t.Context(), own, shared)); err != nil {
 						t.Error(err)
 					}
 				}
@@ -492,8 +494,8 @@ func TestWritingAtOnce(t *testing.T) {
 		}
 		for i := range notices {
 			g.Go(func() {
-				if _, err := run.OS(t.Context(), run.Command{Argv: o.argv("hooks", "notify", "--message", fmt.Sprint(i)), Dir: o.dir, Env: o.env}); err != nil {
-					t.Error(err)
+				if log, err := attempt(t.Context(), o.theirs("hooks", "notify", "--message", fmt.Sprint(i))); err != nil {
+					t.Errorf("%v\n%s", err, log)
 				}
 			})
 		}
@@ -504,15 +506,119 @@ func TestWritingAtOnce(t *testing.T) {
 		}
 		g.Wait()
 
-		s := o.ours(time.Now)
-		for namespace, want := range map[string]int{"ours": writers * each, "theirs": each, "hooks:notify": notices, "n": 1} {
+		s := o.store(time.Now)
+		for namespace, want := range map[string]int{"ours": writers * each, "theirs": each, "hooks:notify": notices, "n": 2} {
 			if got := len(list(t, s, namespace)); got != want {
 				t.Errorf("namespace %s holds %d entries, want %d", namespace, got, want)
 			}
+		}
+		if got, want := list(t, s, "n")["total"], fmt.Sprint(writers*each); got != want {
+			t.Errorf("the counter is at %s, want %s", got, want)
 		}
 		if got, want := o.query("SELECT access_count FROM memory_entries WHERE key = 'shared'")[0], fmt.Sprint((writers+1)*each); got != want {
 			t.Errorf("the entry that all write counts %s writes after the first, want %s", got, want)
 		}
 		o.checkWhole()
+	})
+}
+
+// TestHooksOfBoth has one tool's hooks go on with what the other's began.
+func TestHooksOfBoth(t *testing.T) {
+	forSecond(t, func(t *testing.T, o *original) {
+		hook := func(args ...string) string {
+			t.Helper()
+			return o.must(o.ours(append([]string{"hook"}, args...)...))
+		}
+		tells := func(who, log string, want ...string) {
+			t.Helper()
+			for _, w := range want {
+				if !strings.Contains(log, w) {
+					t.Errorf("%s tells no %q:\n%s", who, w, log)
+				}
+			}
+		}
+		hook("session-start", "--session-id", "ours-1")
+		hook("pre-task", "--task-id", "t1", "--description", "build api")
+		o.run("hooks", "post-task", "--task-id", "t1")
+		o.run("hooks", "pre-task", "--task-id", "t2", "--description", "build web")
+		tells("our post-task", hook("post-task", "--task-id", "t2"), "task t2 took ")
+
+		hook("post-edit", "--file", "src/a.go", "--memory-key", "coder/a", "--insight", `{"slow":"npm ci"}`)
+		o.run("hooks", "post-edit", "--file", "src/b.js", "--memory-key", "coder/b")
+		tells("our command", o.must(o.ours("get", "coder/b", "--namespace", "coordination")), `"file":"src/b.js"`)
+		hook("notify", "--message", "mind the cache")
+		tells("our session-end", hook("session-end"), "session ours-1 ended")
+		tells("claude-flow", o.run("hooks", "session-restore", "--session-id", "ours-1"), "ID: ours-1", "Edits: 2")
+		tells("claude-flow's session-end", o.run("hooks", "session-end"), "Session saved")
+		tells("our session-restore", hook("session-restore"), "last session session-")
+
+		c := o.serve()
+		s := o.store(time.Now)
+		var done struct{ Description, Status string }
+		if err := json.Unmarshal([]byte(list(t, s, "hooks:post-task")["task:t1:completed"]), &done); err != nil || done.Description != "build api" || done.Status != "completed" {
+			t.Errorf("our task is %+v, %v", done, err)
+		}
+		if got, found := c.retrieve("coordination", "coder/a"); !found || !strings.Contains(got, "npm ci") {
+			t.Errorf("claude-flow reads our insight as %s", got)
+		}
+		if k := c.memory("list", map[string]any{"namespace": "hooks:notify"}); k.Count != 1 || !strings.Contains(string(k.Entries[0].Value), "mind the cache") {
+			t.Errorf("claude-flow lists our notice as %+v", k.Entries)
+		}
+		o.checkWhole()
+	})
+}
+
+// TestServersOfBoth asks this program's server for what claude-flow's was told, and the other way round.
+func TestServersOfBoth(t *testing.T) {
+	forSecond(t, func(t *testing.T, o *original) {
+		theirs, ours := o.serve(), talk(t, o.ours("serve"))
+		theirs.store("n", "theirs", map[string]any{"text": "a needle in a haystack"}, 0)
+		ours.call("memory_store", map[string]any{"namespace": "n", "key": "ours", "value": []int{1, 2}}, new(any))
+		if got, _ := theirs.retrieve("n", "ours"); spaces.ReplaceAllString(got, "") != "[1,2]" {
+			t.Errorf("claude-flow reads %s", got)
+		}
+		var answer any
+		ours.call("memory_search", map[string]any{"text": "needle hay*"}, &answer)
+		if found := fmt.Sprint(answer); !strings.Contains(found, "theirs") || strings.Contains(found, "ours") {
+			t.Errorf("we find %s", found)
+		}
+		theirs.store("n", "theirs", "gone from the haystack", 0)
+		ours.call("memory_search", map[string]any{"text": "needle"}, &answer)
+		if found := fmt.Sprint(answer); strings.Contains(found, "theirs") {
+			t.Errorf("we find what was written over: %s", found)
+		}
+	})
+}
+
+var spaces = regexp.MustCompile(`\s+`)
+
+// TestCountersOfBoth adds to what claude-flow wrote, and looks back at what it wrote over.
+func TestCountersOfBoth(t *testing.T) {
+	forSecond(t, func(t *testing.T, o *original) {
+		s, c := o.store(time.Now), o.serve()
+		add := func(n, want int64) {
+			t.Helper()
+			if got, err := s.Add(t.Context(), "n", "count", n); err != nil || got != want {
+				t.Errorf("Add(%d) = %d, %v; want %d", n, got, err, want)
+			}
+		}
+		add(2, 2)
+		if got, _ := c.retrieve("n", "count"); got != "2" {
+			t.Errorf("claude-flow reads the counter as %s", got)
+		}
+		c.store("n", "count", 40, 0)
+		add(2, 42)
+
+		put(t, s, entry("n", "k", `"ours"`))
+		c.store("n", "k", "theirs", 0)
+		put(t, s, entry("n", "k", `"ours again"`))
+		versions, err := s.History(t.Context(), "n", "k")
+		// What claude-flow wrote over nobody saw any more.
+		if err != nil || len(versions) != 2 || string(versions[1].Value) != `"theirs"` || versions[1].Writer != "" {
+			t.Errorf("the history is %+v, %v", versions, err)
+		}
+		if wrong, err := s.Verify(t.Context()); err != nil || len(wrong) > 0 {
+			t.Errorf("Verify() = %q, %v", wrong, err)
+		}
 	})
 }

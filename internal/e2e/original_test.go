@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -45,21 +46,46 @@ func newOriginal(t testing.TB, version string) *original {
 // memory is the file that it shares with this program.
 func (o *original) memory() string { return filepath.Join(o.dir, ".swarm", "memory.db") }
 
-func (o *original) argv(args ...string) []string {
-	return append([]string{filepath.Join(o.installed, "node_modules", ".bin", "claude-flow")}, args...)
+func (o *original) theirs(args ...string) run.Command {
+	program := filepath.Join(o.installed, "node_modules", ".bin", "claude-flow")
+	return run.Command{Argv: append([]string{program}, args...), Dir: o.dir, Env: o.env}
 }
 
-// run runs it to its end and returns what it printed. Its exit status says nothing.
+// run runs it to its end and returns what it printed.
 func (o *original) run(args ...string) string {
 	o.t.Helper()
-	var log bytes.Buffer
-	if _, err := run.OS(o.t.Context(), run.Command{Argv: o.argv(args...), Dir: o.dir, Env: o.env, Stdout: &log, Stderr: &log}); err != nil {
-		o.t.Fatalf("%v\n%s", err, log.String())
-	}
-	return log.String()
+	return o.must(o.theirs(args...))
 }
 
-// A conversation is one with its server of the Model Context Protocol, over standard input and output.
+func (o *original) must(c run.Command) string {
+	o.t.Helper()
+	log, err := attempt(o.t.Context(), c)
+	if err != nil {
+		o.t.Fatalf("%v\n%s", err, log)
+	}
+	return log
+}
+
+// attempt runs a command that may fail, and returns what it printed.
+func attempt(ctx context.Context, c run.Command) (string, error) {
+	var log bytes.Buffer
+	c.Stdout, c.Stderr = &log, &log
+	_, err := run.OS(ctx, c)
+	return log.String(), err
+}
+
+// ours is a command of this program for the memory that it shares.
+func (o *original) ours(args ...string) run.Command {
+	o.t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return run.Command{Argv: append([]string{program, "memory"}, args...), Dir: o.dir, Env: append(o.env, asProgram+"=1")}
+}
+
+// A conversation is one with a server of the Model Context Protocol, over standard input and output. Clients that are made for it
+// take no log lines among the answers, as claude-flow writes them.
 type conversation struct {
 	t     testing.TB
 	in    io.Writer
@@ -67,24 +93,25 @@ type conversation struct {
 	asked int
 }
 
-// talk starts the server; it ends with the test.
-func (o *original) talk(args ...string) *conversation {
-	o.t.Helper()
+// talk starts a server; it ends with the test.
+func talk(t testing.TB, server run.Command) *conversation {
+	t.Helper()
 	stdin, in := io.Pipe()
 	out, stdout := io.Pipe()
+	server.Stdin, server.Stdout = stdin, stdout
 	ended := make(chan error)
 	go func() {
-		_, err := run.OS(o.t.Context(), run.Command{Argv: o.argv(args...), Dir: o.dir, Env: o.env, Stdin: stdin, Stdout: stdout})
+		_, err := run.OS(t.Context(), server)
 		stdout.CloseWithError(err)
 		stdin.CloseWithError(io.ErrClosedPipe)
 		ended <- err
 	}()
-	o.t.Cleanup(func() {
+	t.Cleanup(func() {
 		in.Close()
 		out.Close()
 		<-ended
 	})
-	c := &conversation{t: o.t, in: in, out: bufio.NewScanner(out)}
+	c := &conversation{t: t, in: in, out: bufio.NewScanner(out)}
 	c.out.Buffer(nil, 16<<20)
 	c.ask("initialize", map[string]any{"protocolVersion": "2024-11-05", "capabilities": map[string]any{}, "clientInfo": map[string]any{"name": "e2e", "version": "1"}})
 	c.send(map[string]any{"jsonrpc": "2.0", "method": "notifications/initialized"})
