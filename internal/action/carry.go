@@ -12,6 +12,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/carry"
+	"github.com/org/ghcr-publish/internal/learn"
 	"github.com/org/ghcr-publish/internal/results"
 )
 
@@ -23,6 +24,7 @@ type carried struct {
 	still string
 	// notice says what was lost on the way, for a person.
 	notice string
+	cost   learn.Figures // of bringing it
 }
 
 // fetchMemory brings the memory of earlier runs to where it belongs. Where there is one already, somebody has brought it, and sees to
@@ -35,7 +37,10 @@ func fetchMemory(ctx context.Context, p Process, j job, log *actions.Log) carrie
 	if c.still != "" || !c.access.Read {
 		return c
 	}
+	begun := p.Now()
 	key, err := c.carrier.Fetch(ctx)
+	c.cost.Restore = p.Now().Sub(begun).Seconds()
+	c.cost.Count(err)
 	if err != nil {
 		c.notice = log.Redact(fmt.Sprintf("The memory of earlier runs was not to be had: %v. At most, this run takes longer for it.", err))
 		log.Warning(actions.Annotation{Title: "Memory", Message: c.notice})
@@ -97,7 +102,11 @@ func (s *session) keepMemory(ctx context.Context) error {
 	unique := make([]byte, 4)
 	_, _ = rand.Read(unique) // which never fails
 	key := fmt.Sprintf("%s%s-%s", carry.Prefix, runID(s.job.Event, s.begun), hex.EncodeToString(unique))
-	if err := s.job.memory.carrier.Keep(ctx, key); err != nil {
+	begun := s.process.Now()
+	err := s.job.memory.carrier.Keep(ctx, key)
+	s.figures.Save = s.process.Now().Sub(begun).Seconds()
+	s.figures.Count(err)
+	if err != nil {
 		return err
 	}
 	s.log.Printf("the memory is kept for later runs as %s", key)

@@ -6,10 +6,12 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/org/ghcr-publish/internal/dockerfile"
 	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/learn"
+	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/report"
@@ -83,12 +85,18 @@ func (s *session) judgeByHistory(told *report.Report, results []publish.Result) 
 			service.Health = &health
 		}
 	}
-	if s.coordination.Jobs > 0 {
-		told.Coordination = &s.coordination
-	}
 	for _, line := range told.Remarks() {
 		s.log.Printf("%s", line)
 	}
+}
+
+// ofCoordination is what later runs learn of what working together cost this job.
+func (s *session) ofCoordination() []memory.Entry {
+	entries, err := insight.OfCoordination(s.job.Event.Repository, strings.TrimSuffix(runID(s.job.Event, s.begun)+"@"+s.job.Config.Row, "@"), s.figures)
+	if err != nil { // and it is worth no more
+		s.log.Printf("%v", err)
+	}
+	return entries
 }
 
 // expectedOf tells how long a plan is expected to take with so many services at the same time; empty where nobody remembers.

@@ -28,10 +28,11 @@ type doing struct {
 	service  string
 	phase    publish.Phase
 	since    time.Time
-	begun    time.Time          // when its work began; zero before that
-	expected *learn.Expectation // until it is judged; nil where nobody knows
-	reused   bool               // it is not built, which takes no time to speak of
-	progress *buildx.Progress   // of its build, once that has begun
+	begun    time.Time                    // when its work began; zero before that
+	expected *learn.Expectation           // until it is judged; nil where nobody knows
+	reused   bool                         // it is not built, which takes no time to speak of
+	steps    map[string]learn.Expectation // of its build, by name
+	progress *buildx.Progress             // of its build, once that has begun
 }
 
 // enter notes what is done with a service from now on.
@@ -45,14 +46,14 @@ func (l *live) enter(service string, phase publish.Phase) {
 	}
 }
 
-// expect notes how long services are expected to take, so many of which are worked on at the same time.
-func (l *live) expect(services []plan.Service, parallel int) {
+// expect notes how long services, so many of which are worked on at the same time, and their instructions are expected to take.
+func (l *live) expect(services []plan.Service, parallel int, history learn.History) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.parallel = parallel
 	for _, s := range services {
 		d := l.of(s.Name)
-		d.expected, d.reused = s.Expected, s.Action == plan.Reuse
+		d.expected, d.reused, d.steps = s.Expected, s.Action == plan.Reuse, history.Steps(s.Name)
 	}
 }
 
@@ -132,6 +133,9 @@ func (d *doing) String() string {
 	}
 	if step, since, ok := d.progress.Current(); ok {
 		text += fmt.Sprintf(", at %s since %s", cmp.Or(shortened(step), "a step"), seconds(time.Since(since)))
+		if e := d.steps[step]; e.Known() && e.Seconds >= 1 {
+			text += " of about " + learn.Text(e.Seconds)
+		}
 	}
 	return text
 }

@@ -84,6 +84,7 @@ func publishMode(ctx context.Context, p Process, j job, log *actions.Log) (int, 
 	if err != nil {
 		told.Notices, learnt = append(told.Notices, log.Redact(fmt.Sprintf("Nothing goes to the memory: %v", err))), nil
 	}
+	learnt = append(learnt, s.ofCoordination()...)
 	fragment := actions.Redacted(publish.NewFragment(row.Row, j.Event.SHA, j.Event.Attempt, results, learnt), log.Redact)
 	sending, done := lastWords(ctx)
 	defer done()
@@ -275,7 +276,7 @@ func (s *session) work(ctx context.Context, services []plan.Service) []publish.R
 		return s.publisher().Work(ctx, services)
 	}
 	s.alone = len(work) == 1
-	s.underway.expect(work, s.job.Config.MaxParallel)
+	s.underway.expect(work, s.job.Config.MaxParallel, s.history)
 	defer s.underway.tell(s.log.Printf)()
 	var looking sync.WaitGroup
 	looking.Go(func() { s.preflight(ctx) })

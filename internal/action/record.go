@@ -13,6 +13,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/insight"
+	"github.com/org/ghcr-publish/internal/learn"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
@@ -29,6 +30,7 @@ func (s *session) record(ctx context.Context, told report.Report, learnt []memor
 	} else if err := s.keepMemory(ctx); err != nil {
 		told.Notices = append(told.Notices, s.log.Redact(fmt.Sprintf("The memory was not kept for later runs: %v", err)))
 	}
+	told.Coordination = learn.Coordinate(append(s.before, s.figures))
 	return told.ExitCode, s.tell(ctx, told)
 }
 
@@ -45,7 +47,9 @@ func (s *session) remember(ctx context.Context, entries []memory.Entry) (stats m
 		s.log.Warning(actions.Annotation{Title: "Memory", Message: notice})
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	if err := store.Put(ctx, entries...); err != nil {
+	err = store.Put(ctx, append(entries, s.ofCoordination()...)...)
+	s.figures.Count(err)
+	if err != nil {
 		return stats, err
 	}
 	if _, err := store.Purge(ctx); err != nil {
@@ -211,7 +215,7 @@ func (s *session) remind(ctx context.Context) {
 	for namespace, entries := range known {
 		known[namespace] = insight.Own(entries, s.job.Event.Repository)
 	}
-	s.trials, s.coordination = insight.Trials(known["validations"]), insight.Coordination(known["coordination"])
+	s.trials, s.before = insight.Trials(known["validations"]), insight.Coordination(known["coordination"])
 	s.usual, s.found = insight.Usual(known["builds"], known["validations"], known["scans"]), insight.Found(known["scans"])
 	s.args, s.worth = insight.Args(known["builds"]), insight.Worth(known["cache"])
 }

@@ -59,9 +59,10 @@ type session struct {
 	found      map[string]map[string]int    // how many findings each of its images had, by digest, likewise
 	history    learn.History                // builds, likewise
 	trials     learn.Trials                 // likewise
-	// coordination is what working together cost runs, likewise.
-	coordination learn.Coordination
-	runner       string // that the work is done on
+	// figures are what working together costs this run, and cost those that the memory knows of.
+	figures learn.Figures
+	before  []learn.Figures
+	runner  string // that the work is done on
 
 	alone    bool // one service is worked on, and no other
 	underway live // what is done with each service
@@ -95,7 +96,7 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 	if err != nil {
 		return nil, err
 	}
-	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), opened: p.Now(), runner: j.runner()}
+	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), opened: p.Now(), runner: j.runner(), figures: j.memory.cost}
 	s.noteIf(j.memory.notice)
 	s.remind(ctx)
 	if err := dir.login(j.Config.Registry, j.Config.Username, j.registryToken(), p.Getenv("HOME")); err != nil {

@@ -142,10 +142,10 @@ func newHistory(w *world) *history {
 		if shared {
 			copied = "COPY shared ./shared\n"
 		}
-		files[dir+"/deps.txt"], files[dir+"/src/main.txt"], files[dir+"/README.md"] = "one 1.0\n", "1\n", "1\n"
+		files[dir+"/requirements.txt"], files[dir+"/src/main.txt"], files[dir+"/README.md"] = "one 1.0\n", "1\n", "1\n"
 		files[dir+"/Dockerfile"] = fmt.Sprintf(`FROM %s/%s/base:1
 WORKDIR /app
-COPY %[3]s/deps.txt ./
+COPY %[3]s/requirements.txt ./
 RUN : install && sleep 4 && seq 200000 >deps
 %[4]sCOPY %[3]s/src ./src
 RUN : compile && sleep 1 && cat src/* >app.txt && mkdir www && echo well >www/health
@@ -215,7 +215,7 @@ func (h *history) commit(n int) {
 	case "docs": // of the whole, or of a service
 		change([]string{"docs/index.md", "services/" + service + "/README.md"}[random.IntN(2)])
 	case "dependencies":
-		change("services/" + service + "/deps.txt")
+		change("services/" + service + "/requirements.txt")
 	case "base image":
 		h.base(n)
 	}

@@ -139,8 +139,8 @@ func OfCoordination(repository, job string, figures learn.Figures) ([]memory.Ent
 
 const figuresPrefix = "figures:"
 
-// Coordination sums up what working together cost the jobs that wrote of it.
-func Coordination(entries []memory.Entry) learn.Coordination {
+// Coordination reads what working together cost the jobs that wrote of it.
+func Coordination(entries []memory.Entry) []learn.Figures {
 	var all []learn.Figures
 	for _, e := range entries {
 		var f learn.Figures
@@ -148,5 +148,5 @@ func Coordination(entries []memory.Entry) learn.Coordination {
 			all = append(all, f)
 		}
 	}
-	return learn.Coordinate(all)
+	return all
 }

@@ -69,7 +69,7 @@ func TestCoordination(t *testing.T) {
 		t.Error(diff)
 	}
 	entries = append(entries, memory.Entry{Key: "swarm/hello", Value: []byte(`{"operations":100}`)}, memory.Entry{Key: "figures:broken", Value: []byte(`"?"`)})
-	if got := Coordination(entries); got.Jobs != 1 || got.Success != 0.75 || got.Save.Median != 2 {
+	if got := learn.Coordinate(Coordination(entries)); got.Jobs != 1 || got.Success != 0.75 || got.Save.Median != 2 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -95,7 +95,7 @@ func TestMakespan(t *testing.T) {
 
 func TestCoordinate(t *testing.T) {
 	t.Parallel()
-	got := Coordinate([]Figures{{Restore: 1, Save: 2, Conflicts: 1, Messages: []float64{0.5, 3}, Operations: 8, Succeeded: 8}, {Restore: 3, Save: 2, Operations: 2, Succeeded: 1}})
+	got := Coordinate([]Figures{{Restore: 1, Save: 2, Conflicts: 1, Messages: []float64{0.5, 3}, Operations: 8, Succeeded: 8}, {Restore: 3, Operations: 2, Succeeded: 1}})
 	want := Coordination{Jobs: 2, Restore: Times{2, 2.8}, Save: Times{2, 2}, Conflicts: 1, Messages: 2, Latency: Times{1.75, 2.75}, Success: 0.9}
 	if diff := cmp.Diff(want, got, cmp.Comparer(near)); diff != "" {
 		t.Error(diff)

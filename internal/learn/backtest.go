@@ -13,8 +13,12 @@ const (
 	origins = 40 // builds that models are tried on: the last ones
 )
 
-// sure is by how many standard errors a model must be nearer to the truth than the median to be used: what is less is chance.
-const sure = 2
+// A model must be nearer to the truth than the median by a standard error and by a tenth to be used: what is less may be chance. (Without the one a
+// model of nothing is used for one steady service in two, with twice as much what depends on what changed is learnt late.)
+const (
+	sure   = 1
+	margin = 0.9
+)
 
 // A trial is how each model would have told of builds before they were made, each time from those before alone.
 type trial struct {
@@ -71,7 +75,7 @@ func (t trial) beats(model, other, n int) bool {
 		nearer[i] = math.Abs(t.told[other][i]-t.took[i]) - math.Abs(t.told[model][i]-t.took[i])
 	}
 	mean, deviation := stat.MeanStdDev(nearer, nil)
-	return mean > sure*stat.StdErr(deviation, float64(n))
+	return mean > sure*stat.StdErr(deviation, float64(n)) && t.off(model, n) < margin*t.off(other, n)
 }
 
 // share is a model's error as a share of the mean build.

@@ -1,6 +1,6 @@
 package learn
 
-// Figures are what working together with other runs and jobs cost one job of a run. Times are seconds.
+// Figures are what working together with other runs and jobs cost one job of a run. Times are seconds; one that was not taken is 0.
 type Figures struct {
 	Restore    float64   `json:"restoreSeconds"`           // to get the memory
 	Save       float64   `json:"saveSeconds"`              // to hand it on
@@ -8,6 +8,13 @@ type Figures struct {
 	Messages   []float64 `json:"messageSeconds,omitempty"` // of each message that was read: since it was left
 	Operations int       `json:"operations"`               // that were tried on the memory
 	Succeeded  int       `json:"succeeded"`                // of them
+}
+
+// Count counts an operation on the memory, and whether it succeeded.
+func (f *Figures) Count(err error) {
+	if f.Operations++; err == nil {
+		f.Succeeded++
+	}
 }
 
 // A Coordination sums up the figures of some jobs.
@@ -33,7 +40,7 @@ func Coordinate(all []Figures) Coordination {
 	var restore, save, latency []float64
 	operations, succeeded := 0, 0
 	for _, f := range all {
-		restore, save, latency = append(restore, f.Restore), append(save, f.Save), append(latency, f.Messages...)
+		restore, save, latency = taken(restore, f.Restore), taken(save, f.Save), taken(latency, f.Messages...)
 		c.Conflicts += f.Conflicts
 		operations, succeeded = operations+f.Operations, succeeded+f.Succeeded
 	}
@@ -42,6 +49,16 @@ func Coordinate(all []Figures) Coordination {
 	}
 	c.Restore, c.Save, c.Latency, c.Messages = times(restore), times(save), times(latency), len(latency)
 	return c
+}
+
+// taken adds to times those that were taken.
+func taken(times []float64, more ...float64) []float64 {
+	for _, seconds := range more {
+		if seconds > 0 {
+			times = append(times, seconds)
+		}
+	}
+	return times
 }
 
 func times(seconds []float64) Times {

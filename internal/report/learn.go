@@ -43,16 +43,20 @@ func (s Service) writeExpected(b *strings.Builder) {
 	}
 }
 
-// writeCoordination shows what working together cost.
+// writeCoordination shows what working together cost, where more than one job did.
 func (r Report) writeCoordination(b *strings.Builder) {
 	c := r.Coordination
-	if c == nil {
+	if c.Jobs < 2 {
 		return
 	}
-	fmt.Fprintf(b, "\nWorking together, in %d jobs before: %.0f%% of the operations on the memory succeeded, %d merges met a conflict; the memory was restored in %s and saved in %s",
-		c.Jobs, 100*c.Success, c.Conflicts, learn.Text(c.Restore.Median), learn.Text(c.Save.Median))
-	if c.Messages > 0 {
-		fmt.Fprintf(b, "; %d messages arrived within %s, nine of ten within %s", c.Messages, learn.Text(c.Latency.Median), learn.Text(c.Latency.Ninth))
+	fmt.Fprintf(b, "\nWorking together, in %d jobs: %.0f%% of the operations on the memory succeeded, %d conflicts were merged", c.Jobs, 100*c.Success, c.Conflicts)
+	for _, part := range []struct {
+		text string
+		took learn.Times
+	}{{"it was brought in %s", c.Restore}, {"saved in %s", c.Save}, {"messages arrived within %s", c.Latency}} {
+		if part.took.Median > 0 {
+			fmt.Fprintf(b, ", "+part.text, learn.Text(part.took.Median))
+		}
 	}
 	b.WriteString(".\n")
 }

@@ -39,22 +39,22 @@ const (
 
 // A Report is what a run did. Sizes are bytes, times seconds.
 type Report struct {
-	SchemaVersion int                 `json:"schema_version"`
-	Program       string              `json:"program"` // name and version
-	Commit        string              `json:"commit"`
-	Ref           string              `json:"ref"`
-	Event         string              `json:"event"`
-	RunURL        string              `json:"run_url,omitempty"`
-	Row           string              `json:"row,omitempty"` // of the matrix, where the report is of a row alone
-	StartedAt     time.Time           `json:"started_at"`
-	Seconds       float64             `json:"seconds"`
-	Outcome       string              `json:"outcome"` // published, kept, nothing-to-do, approved, refused or failed
-	ExitCode      int                 `json:"exit_code"`
-	Database      *Scanned            `json:"vulnerability_database,omitempty"` // nil where nothing was scanned
-	Services      []Service           `json:"services"`
-	Notices       []string            `json:"notices"`
-	MemoryStats   memory.Stats        `json:"memory_stats"`
-	Coordination  *learn.Coordination `json:"coordination,omitempty"` // of earlier runs and their jobs; nil where none wrote of it
+	SchemaVersion int                `json:"schema_version"`
+	Program       string             `json:"program"` // name and version
+	Commit        string             `json:"commit"`
+	Ref           string             `json:"ref"`
+	Event         string             `json:"event"`
+	RunURL        string             `json:"run_url,omitempty"`
+	Row           string             `json:"row,omitempty"` // of the matrix, where the report is of a row alone
+	StartedAt     time.Time          `json:"started_at"`
+	Seconds       float64            `json:"seconds"`
+	Outcome       string             `json:"outcome"` // published, kept, nothing-to-do, approved, refused or failed
+	ExitCode      int                `json:"exit_code"`
+	Database      *Scanned           `json:"vulnerability_database,omitempty"` // nil where nothing was scanned
+	Services      []Service          `json:"services"`
+	Notices       []string           `json:"notices"`
+	MemoryStats   memory.Stats       `json:"memory_stats"`
+	Coordination  learn.Coordination `json:"coordination"` // of this job, and those before that the memory knows of; no jobs where it is of a row, which hands its figures over
 	// Severities are those that the summary shows; the report itself lists every finding.
 	Severities []string `json:"-"`
 }
