@@ -76,7 +76,7 @@ func (t *transaction) adopt(found []name) error {
 		if err != nil {
 			return err
 		}
-		if r.id == 0 || r.noted {
+		if r.id == 0 || r.noted || r.broken {
 			continue
 		}
 		if err := t.adoptRow(r); err != nil {
@@ -93,7 +93,7 @@ func (t *transaction) adoptRow(r row) error {
 	if err := t.forget(before); err != nil {
 		return err
 	}
-	return t.note(r, r.id, r.Record, r.text)
+	return t.note(r, r.id, r.Record, r.stored)
 }
 
 // dropOrphans forgets the rows that another tool deleted.

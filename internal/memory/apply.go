@@ -39,27 +39,21 @@ func (s *Store) delta(ctx context.Context, since time.Time) (Memory, error) {
 }
 
 const (
-	changedEntries = `SELECT e.namespace, e.key, CAST(e.value AS TEXT), e.metadata, ` + rowTimes + `, r.stamp, r.writer
+	changedEntries = `SELECT e.namespace, e.key, CAST(e.value AS TEXT), e.metadata, ` + rowTimes + `, r.stamp, r.writer, r.digest
 FROM ghcrp_rows r CROSS JOIN memory_entries e ON e.id = r.entry WHERE r.stamp >= ?1
 AND NOT EXISTS (SELECT 1 FROM ghcrp_counters c WHERE c.namespace = e.namespace AND c.key = e.key)
-UNION ALL SELECT c.namespace, c.key, CAST(c.sum AS TEXT), e.metadata, ` + rowTimes + `, c.stamp, c.writer
+UNION ALL SELECT c.namespace, c.key, CAST(c.sum AS TEXT), e.metadata, ` + rowTimes + `, c.stamp, c.writer, NULL
 FROM ghcrp_counters c LEFT JOIN memory_entries e ON e.key = c.key AND e.namespace = c.namespace WHERE c.base = 1 AND c.stamp >= ?1`
 	changedDeleted  = `SELECT namespace, key, writer, stamp FROM ghcrp_deleted WHERE stamp >= ?`
 	changedCounters = `SELECT namespace, key, writer, sum, stamp FROM ghcrp_counters WHERE base = 0 AND stamp >= ?`
 )
 
 func readDelta(ctx context.Context, tx *sql.Tx, from int64) (m Memory, err error) {
-	m.Entries, err = read(ctx, tx, changedEntries, from, func(rows *sql.Rows) (r Record, err error) {
-		var text string
-		var metadata []byte
-		err = rows.Scan(&r.Namespace, &r.Key, &text, &metadata, &r.CreatedAt, &r.UpdatedAt, &r.ExpiresAt, &r.Stamp, &r.Writer)
-		r.CreatedAt, r.UpdatedAt = r.CreatedAt*1000, r.UpdatedAt*1000
-		r.Value, r.Metadata = decode(text), decodeMetadata(metadata)
-		return r, err
-	})
+	m.Entries, err = read(ctx, tx, changedEntries, from, scanRecord)
 	if err != nil {
 		return m, err
 	}
+	m.Entries = slices.DeleteFunc(m.Entries, func(r Record) bool { return r.Value == nil })
 	m.Deleted, err = read(ctx, tx, changedDeleted, from, func(rows *sql.Rows) (d Deleted, err error) {
 		return d, rows.Scan(&d.Namespace, &d.Key, &d.Writer, &d.Stamp)
 	})
@@ -70,6 +64,21 @@ func readDelta(ctx context.Context, tx *sql.Tx, from int64) (m Memory, err error
 		return c, rows.Scan(&c.Namespace, &c.Key, &c.Writer, &c.Sum, &c.Stamp)
 	})
 	return m, err
+}
+
+// scanRecord returns a record without a value for an entry that is not what was written.
+func scanRecord(rows *sql.Rows) (r Record, err error) {
+	var e stored
+	var metadata []byte
+	var digest sql.NullInt64
+	err = rows.Scan(&r.Namespace, &r.Key, &e.text, &metadata, &r.CreatedAt, &r.UpdatedAt, &r.ExpiresAt, &r.Stamp, &r.Writer, &digest)
+	e.metadata = string(metadata)
+	if digest.Valid && digest.Int64 != e.digest(r.Namespace, r.Key, r.UpdatedAt, r.ExpiresAt) {
+		return r, err
+	}
+	r.CreatedAt, r.UpdatedAt = r.CreatedAt*1000, r.UpdatedAt*1000
+	r.Value, r.Metadata = decode(e.text), decodeMetadata(metadata)
+	return r, err
 }
 
 func read[T any](ctx context.Context, tx *sql.Tx, statement string, from int64, scan func(*sql.Rows) (T, error)) ([]T, error) {

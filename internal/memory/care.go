@@ -150,7 +150,23 @@ func (s *Store) Verify(ctx context.Context) (wrong []string, err error) {
 			wrong = append(wrong, fmt.Sprintf(check.complaint, f))
 		}
 	}
-	return wrong, nil
+	return s.checkDigests(ctx, wrong)
+}
+
+func (s *Store) checkDigests(ctx context.Context, wrong []string) ([]string, error) {
+	var broken []string
+	err := retry(ctx, func() error {
+		broken = nil
+		return s.each(ctx, func(e Entry, sound bool) {
+			if !sound && len(broken) < 20 {
+				broken = append(broken, fmt.Sprintf("The entry %q is not what was written.", e.Key))
+			}
+		}, everything, 0)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("verifying the swarm memory: %w", err)
+	}
+	return append(wrong, broken...), nil
 }
 
 const sums = `SELECT e.key FROM memory_entries e JOIN ghcrp_counters c ON c.key = e.key AND c.namespace = e.namespace

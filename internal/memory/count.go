@@ -85,15 +85,20 @@ func plus(a, b int64) (int64, error) {
 // stateOf reads all that is known under a name.
 func (t *transaction) stateOf(old row) (state, error) {
 	var s state
-	if old.id != 0 && !(old.counter && old.noted) {
+	if old.id != 0 && !old.broken && !(old.counter && old.noted) {
 		return state{last: &event{Record: old.Record}}, nil // whatever was there before it
 	}
 	if old.dead {
 		gone := Record{Namespace: old.Namespace, Key: old.Key, Stamp: old.diedAt, Writer: old.killer}
 		s.last = &event{Record: gone, deleted: true}
 	}
-	err := t.readCounters(old, &s)
-	return s, err
+	if err := t.readCounters(old, &s); err != nil || old.id == 0 || old.broken {
+		return s, err
+	}
+	if total, err := s.total(); err != nil || string(number(total)) != old.text {
+		return state{last: &event{Record: old.Record}}, nil // what was added is not to be trusted
+	}
+	return s, nil
 }
 
 func (t *transaction) readCounters(old row, s *state) error {

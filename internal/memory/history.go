@@ -2,7 +2,6 @@ package memory
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -61,7 +60,7 @@ func (s *Store) CompareAndSet(ctx context.Context, e Entry, old json.RawMessage)
 // same compares the meaning of two valid JSON texts.
 func same(a, b json.RawMessage) bool { return string(marshal(parse(a))) == string(marshal(parse(b))) }
 
-const history = `SELECT value, stamp, writer FROM ghcrp_versions WHERE namespace = ? AND key = ? ORDER BY stamp DESC, rowid DESC LIMIT ?`
+const history = `SELECT value, stamp, writer, digest FROM ghcrp_versions WHERE namespace = ? AND key = ? ORDER BY stamp DESC, rowid DESC LIMIT ?`
 
 // History returns what an entry was, the newest first and at most 20: as it is or that it was deleted, and what was written before. What another
 // tool wrote and wrote over itself is not known. Of a counter only the sum is.
@@ -84,6 +83,8 @@ func (s *Store) History(ctx context.Context, namespace, key string) (all []Versi
 
 func (r row) version() []Version {
 	switch {
+	case r.broken:
+		return nil
 	case r.id != 0:
 		return []Version{{Value: r.Value, At: time.UnixMilli(r.Stamp).UTC(), Writer: r.Writer}}
 	case r.dead:
@@ -100,15 +101,18 @@ func (t *transaction) older(r row) ([]Version, error) {
 	defer func() { _ = rows.Close() }()
 	var all []Version
 	for rows.Next() {
-		var v Version
-		var text sql.NullString
-		var stamp int64
-		if err := rows.Scan(&text, &stamp, &v.Writer); err != nil {
+		was := Record{Namespace: r.Namespace, Key: r.Key}
+		var text *string
+		var digest int64
+		if err := rows.Scan(&text, &was.Stamp, &was.Writer, &digest); err != nil {
 			return nil, err
 		}
-		v.At, v.Deleted = time.UnixMilli(stamp).UTC(), !text.Valid
-		if text.Valid {
-			v.Value = decode(text.String)
+		if digest != digestOfVersion(was, text) {
+			continue // it is not what was written
+		}
+		v := Version{At: time.UnixMilli(was.Stamp).UTC(), Writer: was.Writer, Deleted: text == nil}
+		if text != nil {
+			v.Value = decode(*text)
 		}
 		all = append(all, v)
 	}

@@ -60,11 +60,7 @@ func (s *Store) checkName(kind, name string) error {
 }
 
 func (s *Store) checkSize(c checked) error {
-	size := len(c.text)
-	if metadata, ok := c.metadata.(string); ok {
-		size += len(metadata)
-	}
-	if size > s.limits.Entry {
+	if size := len(c.text) + len(c.stored.metadata); size > s.limits.Entry {
 		return fmt.Errorf("value and metadata have %d bytes; %d are allowed", size, s.limits.Entry)
 	}
 	return nil

@@ -189,8 +189,7 @@ func (t *transaction) put(old row, c checked) error {
 // A checked record may be written.
 type checked struct {
 	Record
-	text     string // the value as the file has it
-	metadata any    // nil or text
+	stored
 }
 
 func (s *Store) checkEntry(e Entry) (checked, error) {
@@ -220,7 +219,7 @@ func (s *Store) checkRecord(r Record) (c checked, err error) {
 	if c.text, err = encode(r.Value); err != nil {
 		return c, err
 	}
-	if c.metadata, err = encodeMetadata(r.Metadata); err != nil {
+	if c.stored.metadata, err = encodeMetadata(r.Metadata); err != nil {
 		return c, err
 	}
 	return c, errors.Join(s.checkSize(c), s.checkSecrets(c))
@@ -246,7 +245,8 @@ func expiry(ttl time.Duration, now int64) (int64, error) {
 
 // columns are read by scan. The casts bear with what a careless writer left in them.
 const columns = `namespace, key, CAST(value AS TEXT), metadata, coalesce(CAST(ttl AS REAL), 0),
-  coalesce(CAST(created_at AS INTEGER), 0), coalesce(CAST(updated_at AS INTEGER), 0), coalesce(CAST(access_count AS INTEGER), 0)`
+  coalesce(CAST(created_at AS INTEGER), 0), coalesce(CAST(updated_at AS INTEGER), 0), coalesce(CAST(access_count AS INTEGER), 0),
+  coalesce(CAST(expires_at AS INTEGER), 0), (SELECT digest FROM ghcrp_rows WHERE entry = id)`
 
 // alive selects the entries that have not expired at ?1.
 const alive = `(expires_at IS NULL OR expires_at > ?1)`
@@ -277,45 +277,63 @@ func (s *Store) List(ctx context.Context, namespace string, limit int) ([]Entry,
 }
 
 // query runs a statement that yields entries. It reads to the end, which is what commits
-// a statement that changes rows.
+// a statement that changes rows. What is not what was written is left out, unless another tool has just written it.
 func (s *Store) query(ctx context.Context, statement string, args ...any) ([]Entry, error) {
-	var found []Entry
-	err := retry(ctx, func() error {
-		found = nil
-		return s.each(ctx, func(e Entry) { found = append(found, e) }, statement, args...)
-	})
+	found, whole, err := s.sound(ctx, statement, args...)
+	if err != nil || whole {
+		return found, err
+	}
+	if err := s.lookAround(ctx); err != nil {
+		return nil, err
+	}
+	found, _, err = s.sound(ctx, statement, args...)
 	return found, err
 }
 
-func (s *Store) each(ctx context.Context, visit func(Entry), statement string, args ...any) error {
+func (s *Store) sound(ctx context.Context, statement string, args ...any) (found []Entry, whole bool, err error) {
+	err = retry(ctx, func() error {
+		found, whole = nil, true
+		return s.each(ctx, func(e Entry, sound bool) {
+			if sound {
+				found = append(found, e)
+			}
+			whole = whole && sound
+		}, statement, args...)
+	})
+	return found, whole, err
+}
+
+func (s *Store) each(ctx context.Context, visit func(e Entry, sound bool), statement string, args ...any) error {
 	rows, err := s.db.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		e, err := scan(rows)
+		e, sound, err := scan(rows)
 		if err != nil {
 			return err
 		}
-		visit(e)
+		visit(e, sound)
 	}
 	return rows.Err()
 }
 
-func scan(rows *sql.Rows) (Entry, error) {
-	var e Entry
+// scan tells also whether an entry is what was written.
+func scan(rows *sql.Rows) (e Entry, sound bool, err error) {
 	var value string
 	var metadata []byte
 	var ttl float64
-	var created, updated int64
-	if err := rows.Scan(&e.Namespace, &e.Key, &value, &metadata, &ttl, &created, &updated, &e.AccessCount); err != nil {
-		return Entry{}, err
+	var created, updated, expires int64
+	var digest sql.NullInt64
+	if err := rows.Scan(&e.Namespace, &e.Key, &value, &metadata, &ttl, &created, &updated, &e.AccessCount, &expires, &digest); err != nil {
+		return Entry{}, false, err
 	}
+	sound = !digest.Valid || digest.Int64 == stored{value, string(metadata)}.digest(e.Namespace, e.Key, updated, expires)
 	e.Value, e.Metadata = decode(value), decodeMetadata(metadata)
 	e.TTL = seconds(ttl)
 	e.CreatedAt, e.UpdatedAt = time.Unix(created, 0).UTC(), time.Unix(updated, 0).UTC()
-	return e, nil
+	return e, sound, nil
 }
 
 // seconds turns a number of seconds into a duration, the longest there is when it is too large.

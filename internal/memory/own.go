@@ -27,7 +27,7 @@ CREATE UNIQUE INDEX ghcrp_rows_change ON ghcrp_rows(change);
 -- The sums of what is noted of each namespace.
 CREATE TABLE ghcrp_spaces (space TEXT PRIMARY KEY, entries INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
 -- What entries were before. The value is missing where the entry was deleted.
-CREATE TABLE ghcrp_versions (namespace TEXT NOT NULL, key TEXT NOT NULL, stamp INTEGER NOT NULL, writer TEXT NOT NULL, value TEXT);
+CREATE TABLE ghcrp_versions (namespace TEXT NOT NULL, key TEXT NOT NULL, stamp INTEGER NOT NULL, writer TEXT NOT NULL, value TEXT, digest INTEGER NOT NULL);
 CREATE INDEX ghcrp_versions_key ON ghcrp_versions(namespace, key, stamp);
 CREATE TABLE ghcrp_deleted (namespace TEXT NOT NULL, key TEXT NOT NULL, stamp INTEGER NOT NULL, writer TEXT NOT NULL,
   PRIMARY KEY (namespace, key)) WITHOUT ROWID;
@@ -44,9 +44,14 @@ func migrate(ctx context.Context, tx *sql.Tx) error {
 	if _, err := tx.ExecContext(ctx, table); err != nil {
 		return err
 	}
+	const sensible = `SELECT count(*), coalesce(max(step), 0) = count(*) AND coalesce(min(typeof(applied_at) = 'integer'), 1) FROM ghcrp_migrations`
 	var done int
-	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM ghcrp_migrations`).Scan(&done); err != nil {
+	var ours bool
+	if err := tx.QueryRowContext(ctx, sensible).Scan(&done, &ours); err != nil {
 		return err
+	}
+	if !ours {
+		return &unfit{reason: "is damaged"}
 	}
 	steps := ownTables()
 	if done > len(steps) {
@@ -57,6 +62,24 @@ func migrate(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO ghcrp_migrations VALUES (?, ?)`, done+i+1, time.Now().Unix()); err != nil {
+			return err
+		}
+	}
+	return fits(ctx, tx)
+}
+
+// fits refuses tables of ours that are not what they should be.
+func fits(ctx context.Context, tx *sql.Tx) error {
+	for _, statement := range []string{lookup, unindexed, history, addGrowth, changedEntries, changedDeleted, changedCounters,
+		`SELECT entry, space, second, digest, size, stamp, writer, change FROM ghcrp_rows`,
+		`SELECT change, sequence, looked_at, indexed, one FROM ghcrp_state`,
+		`INSERT INTO ghcrp_fts (docid, text) VALUES (?, ?)`,
+	} {
+		prepared, err := tx.PrepareContext(ctx, statement)
+		if err != nil {
+			return err
+		}
+		if err := prepared.Close(); err != nil {
 			return err
 		}
 	}

@@ -214,7 +214,9 @@ func create(ctx context.Context, db *sql.DB) error {
 	if _, err := tx.ExecContext(ctx, layout); err != nil {
 		return err
 	}
-	if err := migrate(ctx, tx); err != nil {
+	if err := migrate(ctx, tx); code(err) == sqlite3.ErrError || code(err) == sqlite3.ErrConstraint {
+		return &unfit{"is damaged", err}
+	} else if err != nil {
 		return err
 	}
 	return tx.Commit()

@@ -48,8 +48,7 @@ var shapes = [...]shape{
 
 // checkSecrets refuses a record that holds a secret in any of its parts. The error does not tell it.
 func (s *Store) checkSecrets(c checked) error {
-	metadata, _ := c.metadata.(string)
-	for _, part := range [...]struct{ name, text string }{{"namespace", c.Namespace}, {"key", c.Key}, {"value", c.text}, {"metadata", metadata}} {
+	for _, part := range [...]struct{ name, text string }{{"namespace", c.Namespace}, {"key", c.Key}, {"value", c.text}, {"metadata", c.stored.metadata}} {
 		kind := s.secretIn(part.text)
 		if kind == "" && strings.Contains(part.text, `\`) {
 			kind = s.secretIn(words(part.text)) // an escape may stand for any letter

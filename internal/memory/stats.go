@@ -50,7 +50,10 @@ type exported struct {
 	Timestamp int64           `json:"timestamp"` // milliseconds
 }
 
-func (t *tally) add(e Entry) {
+func (t *tally) add(e Entry, sound bool) {
+	if !sound {
+		return
+	}
 	t.entries++
 	t.bytes += len(marshal(exported{e.Key, e.Value, e.Namespace, e.UpdatedAt.UnixMilli()}))
 	if !t.namespaces[e.Namespace] {

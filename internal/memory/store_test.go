@@ -310,3 +310,44 @@ func TestDelta(t *testing.T) {
 	}
 	mustGet(t, other, "", "theirs")
 }
+
+// What is not what was written is not shown, kept or handed on; and may be written over. What another tool wrote is no such thing.
+func TestAlteredEntries(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	path := file(t)
+	s := mustOpen(t, path, c.now)
+	for i, alter := range []string{`value = '{"a":2}'`, `key = 'other'`, `namespace = 'other'`, `expires_at = expires_at + 1`, `metadata = '{"b":1}'`} {
+		namespace := fmt.Sprint("n", i)
+		mustPut(t, s, Entry{Namespace: namespace, Key: "k", Value: json.RawMessage(`{"a":1}`), TTL: time.Hour}, Entry{Namespace: namespace, Key: "good", Value: json.RawMessage(`1`)})
+		mustExec(t, path, `UPDATE memory_entries SET `+alter+` WHERE key = 'k' AND namespace = '`+namespace+`'`)
+		for _, name := range [][2]string{{namespace, "k"}, {namespace, "other"}, {"other", "k"}} {
+			if e, ok, err := s.Get(t.Context(), name[0], name[1]); ok || err != nil {
+				t.Errorf("%s: Get(%q) = %s, %v", alter, name, e.Value, err)
+			}
+		}
+		if got := append(page(t, s, Query{Namespace: namespace}), page(t, s, Query{Namespace: "other"})...); !slices.Equal(got, []string{namespace + "/good"}) {
+			t.Errorf("%s: Page() = %v", alter, got)
+		}
+		if wrong, err := s.Verify(t.Context()); err != nil || len(wrong) != 1 {
+			t.Errorf("%s: Verify() = %v, %v", alter, wrong, err)
+		}
+		for _, e := range mustDelta(t, s).Entries {
+			if e.Namespace == namespace && e.Key != "good" {
+				t.Errorf("%s: Delta() hands on %+v", alter, e)
+			}
+		}
+		if i != 1 && i != 2 { // where it is found under its name
+			if ok, err := s.CompareAndSet(t.Context(), Entry{Namespace: namespace, Key: "k", Value: json.RawMessage(`3`)}, nil); err != nil || !ok {
+				t.Errorf("%s: CompareAndSet() = %v, %v", alter, ok, err)
+			}
+			if got, err := s.History(t.Context(), namespace, "k"); err != nil || len(got) != 1 {
+				t.Errorf("%s: History() = %v, %v", alter, got, err)
+			}
+		}
+		mustExec(t, path, `DELETE FROM memory_entries`)
+		if _, err := s.Purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"hash/fnv"
 	"time"
@@ -55,14 +56,15 @@ func (t *transaction) exec(statement string, args ...any) error {
 
 // A row is what the file knows under a name.
 type row struct {
-	Record         // Stamp is that of the entry, or of its deletion
-	id      int64  // 0 where there is no entry
-	text    string // the value as the file has it
+	Record       // Stamp is that of the entry, or of its deletion
+	id     int64 // 0 where there is no entry
+	stored
 	dead    bool   // whether a deletion is remembered
 	diedAt  int64  // its stamp
 	killer  string // its writer
 	counter bool   // whether somebody added to it
 	noted   bool   // whether the row is what was noted of it
+	broken  bool   // whether it is not, though nobody wrote it
 	counted bool   // whether its size is in the sums
 	size    int64  // of key and value, as counted
 }
@@ -70,7 +72,21 @@ type row struct {
 func (r row) expired(now time.Time) bool { return r.ExpiresAt != 0 && r.ExpiresAt <= now.Unix() }
 
 // alive tells whether there is an entry to be seen.
-func (r row) alive(now time.Time) bool { return r.id != 0 && !r.expired(now) }
+func (r row) alive(now time.Time) bool { return r.id != 0 && !r.broken && !r.expired(now) }
+
+// A stored entry is in the words of the file.
+type stored struct{ text, metadata string }
+
+// digest tells whether an entry is what was written. Nobody gains by finding another of the same digest.
+func (e stored) digest(namespace, key string, second, expires int64) int64 {
+	h := fnv.New64a()
+	for _, part := range [...]string{namespace, key, e.text, e.metadata} {
+		_, _ = h.Write([]byte(part))
+		_, _ = h.Write([]byte{0})
+	}
+	_, _ = h.Write(binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, uint64(second)), uint64(expires)))
+	return int64(h.Sum64())
+}
 
 const lookup = `SELECT coalesce(e.id, 0), coalesce(CAST(e.value AS TEXT), ''), e.metadata, ` + rowTimes + `,
   r.stamp, r.writer, r.digest, r.second, coalesce(r.size, 0), d.stamp, d.writer,
@@ -87,10 +103,10 @@ const rowTimes = `coalesce(CAST(e.created_at AS INTEGER), 0), coalesce(CAST(e.up
 func (t *transaction) lookup(namespace, key string) (row, error) {
 	r := row{Record: Record{Namespace: namespace, Key: key}}
 	var metadata []byte
-	var stamp, digest, updated, died sql.NullInt64
+	var stamp, digest, second, died sql.NullInt64
 	var writer, killer sql.NullString
 	err := t.tx.QueryRowContext(t.ctx, lookup, namespace, key).Scan(&r.id, &r.text, &metadata, &r.CreatedAt, &r.UpdatedAt, &r.ExpiresAt,
-		&stamp, &writer, &digest, &updated, &r.size, &died, &killer, &r.counter)
+		&stamp, &writer, &digest, &second, &r.size, &died, &killer, &r.counter)
 	if err != nil {
 		return row{}, err
 	}
@@ -101,8 +117,10 @@ func (t *transaction) lookup(namespace, key string) (row, error) {
 		return r, nil
 	}
 	r.counted = stamp.Valid
-	r.noted = stamp.Valid && digest.Int64 == digestOf(r.text) && updated.Int64 == r.UpdatedAt
-	if !r.noted {
+	r.stored.metadata = string(metadata)
+	r.noted = stamp.Valid && digest.Int64 == r.digest(namespace, key, r.UpdatedAt, r.ExpiresAt)
+	r.broken = stamp.Valid && !r.noted && t.seen && second.Int64 == r.UpdatedAt
+	if !r.noted && !r.broken {
 		r.Stamp, r.Writer = foreignStamp(r.UpdatedAt, max(stamp.Int64, died.Int64)), ""
 	}
 	r.CreatedAt, r.UpdatedAt = r.CreatedAt*1000, r.UpdatedAt*1000
@@ -132,8 +150,8 @@ func (t *transaction) replace(old row, c checked) error {
 // forget moves what there was into the history, but for the entry itself.
 func (t *transaction) forget(old row) error {
 	var err error
-	if old.id != 0 && !old.counter {
-		err = t.keepVersion(old.Record, old.text)
+	if old.id != 0 && !old.counter && !old.broken {
+		err = t.keepVersion(old.Record, &old.text)
 	}
 	if old.dead {
 		err = errors.Join(err,
@@ -149,11 +167,19 @@ func (t *transaction) forget(old row) error {
 // versions is how many of a key are kept, the one in force among them.
 const versions = 20
 
-func (t *transaction) keepVersion(r Record, text any) error {
+// keepVersion keeps what an entry was, or without a text that it was deleted.
+func (t *transaction) keepVersion(r Record, text *string) error {
 	return errors.Join(
-		t.exec(`INSERT INTO ghcrp_versions (namespace, key, stamp, writer, value) VALUES (?, ?, ?, ?, ?)`, r.Namespace, r.Key, r.Stamp, r.Writer, text),
+		t.exec(`INSERT INTO ghcrp_versions (namespace, key, stamp, writer, value, digest) VALUES (?, ?, ?, ?, ?, ?)`, r.Namespace, r.Key, r.Stamp, r.Writer, text, digestOfVersion(r, text)),
 		t.exec(`DELETE FROM ghcrp_versions WHERE rowid IN (SELECT rowid FROM ghcrp_versions WHERE namespace = ? AND key = ?
 ORDER BY stamp DESC, rowid DESC LIMIT -1 OFFSET ?)`, r.Namespace, r.Key, versions-1))
+}
+
+func digestOfVersion(r Record, text *string) int64 {
+	if text == nil {
+		return stored{}.digest(r.Namespace, r.Key, r.Stamp, 1)
+	}
+	return stored{*text, r.Writer}.digest(r.Namespace, r.Key, r.Stamp, 0)
 }
 
 const (
@@ -171,24 +197,24 @@ func (t *transaction) store(old row, c checked) error {
 		ttl, expires = c.ExpiresAt-updated, c.ExpiresAt
 	}
 	if old.id != 0 {
-		err := t.exec(updateEntry, c.text, c.metadata, created, updated, ttl, expires, old.id)
-		return errors.Join(err, t.note(old, old.id, c.Record, c.text))
+		err := t.exec(updateEntry, c.text, nullable(c.stored.metadata), created, updated, ttl, expires, old.id)
+		return errors.Join(err, t.note(old, old.id, c.Record, c.stored))
 	}
-	result, err := t.tx.ExecContext(t.ctx, insertEntry, c.Key, c.text, c.Namespace, c.metadata, created, updated, updated, ttl, expires)
+	result, err := t.tx.ExecContext(t.ctx, insertEntry, c.Key, c.text, c.Namespace, nullable(c.stored.metadata), created, updated, updated, ttl, expires)
 	if err != nil {
 		return err
 	}
 	id, err := result.LastInsertId()
-	return errors.Join(err, t.note(old, id, c.Record, c.text))
+	return errors.Join(err, t.note(old, id, c.Record, c.stored))
 }
 
 // note remembers what a row of memory_entries is now.
-func (t *transaction) note(old row, id int64, r Record, text string) error {
+func (t *transaction) note(old row, id int64, r Record, e stored) error {
 	t.change++
-	size := int64(len(r.Key) + len(text))
+	size := int64(len(r.Key) + len(e.text))
 	t.grow(r.Namespace, growth{int64(1 - asInt(old.counted)), size - old.size})
 	return t.exec(`INSERT OR REPLACE INTO ghcrp_rows (entry, space, second, digest, size, stamp, writer, change) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		id, r.Namespace, r.UpdatedAt/1000, digestOf(text), size, r.Stamp, r.Writer, t.change)
+		id, r.Namespace, r.UpdatedAt/1000, e.digest(r.Namespace, r.Key, r.UpdatedAt/1000, r.ExpiresAt), size, r.Stamp, r.Writer, t.change)
 }
 
 // remove deletes an entry and remembers that it is gone, and since when.
@@ -200,9 +226,9 @@ func (t *transaction) remove(old row, stamp int64, writer string) error {
 		t.exec(`INSERT OR REPLACE INTO ghcrp_deleted (namespace, key, stamp, writer) VALUES (?, ?, ?, ?)`, old.Namespace, old.Key, stamp, writer))
 }
 
-// digestOf tells whether a value is what it was. Nobody gains by finding another of the same digest.
-func digestOf(text string) int64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(text))
-	return int64(h.Sum64())
+func nullable(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }

@@ -94,7 +94,7 @@ func writeV3(tx *sql.Tx, m Memory) error {
 			expires = r.ExpiresAt * 1000
 		}
 		id := fmt.Sprintf("entry_%d_%s", r.CreatedAt, idOf(r.Namespace, r.Key)[:16])
-		if _, err := tx.Exec(writeV3Entry, id, r.Key, r.Namespace, text, metadata, r.CreatedAt, r.Stamp, expires); err != nil {
+		if _, err := tx.Exec(writeV3Entry, id, r.Key, r.Namespace, text, nullable(metadata), r.CreatedAt, r.Stamp, expires); err != nil {
 			return err
 		}
 	}

@@ -150,12 +150,13 @@ func mapped(object map[string]any) any {
 	return result
 }
 
-func encodeMetadata(metadata json.RawMessage) (any, error) {
+// encodeMetadata returns the text the file keeps for metadata, empty for none.
+func encodeMetadata(metadata json.RawMessage) (string, error) {
 	if metadata == nil {
-		return nil, nil
+		return "", nil
 	}
 	if !isObject(metadata) {
-		return nil, errors.New("the metadata is not a JSON object")
+		return "", errors.New("the metadata is not a JSON object")
 	}
 	return string(compact(metadata)), nil
 }
