@@ -3,7 +3,6 @@ package memory
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -91,27 +90,26 @@ func TestMutatedFiles(t *testing.T) {
 	content, right := whole(t)
 	r := rand.New(rand.NewPCG(9, 10))
 	dir := t.TempDir()
-	aside, faults := 0, 0
+	aside := 0
 	for i := range n {
 		path := filepath.Join(dir, fmt.Sprint(i, ".db"))
 		if err := os.WriteFile(path, mutate(r, content), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		notice, fault := useMutated(t, path, right)
+		notice := useMutated(t, path, right)
 		if t.Failed() {
 			t.Fatalf("file %d (%s)", i, notice)
 		}
 		aside += asInt(notice != "")
-		faults += asInt(fault)
 	}
-	t.Logf("of %d files %d were set aside at once; of the others %d could not be used in full", n, aside, faults)
+	t.Logf("of %d files %d were set aside", n, aside)
 	if aside == 0 || aside == n {
 		t.Errorf("of %d files %d were set aside", n, aside)
 	}
 }
 
 // useMutated does all that can be done with a file.
-func useMutated(t *testing.T, path string, right map[string]bool) (notice string, fault bool) {
+func useMutated(t *testing.T, path string, right map[string]bool) (notice string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	c := newClock()
@@ -119,14 +117,13 @@ func useMutated(t *testing.T, path string, right map[string]bool) (notice string
 	s, notice, err := OpenOrSetAside(ctx, path, c.now)
 	if err != nil {
 		t.Errorf("OpenOrSetAside(): %v", err)
-		return notice, true
+		return notice
 	}
 	defer func() { _ = s.Close() }()
 	note := func(err error) {
-		if errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("it hangs: %v", err)
+		if err != nil {
+			t.Errorf("it is not set aside, and fails: %v", err)
 		}
-		fault = fault || err != nil
 	}
 	check := func(how, namespace, key string, value json.RawMessage) {
 		if got := namespace + "/" + key + "=" + string(value); !right[got] {
@@ -159,13 +156,9 @@ func useMutated(t *testing.T, path string, right map[string]bool) (notice string
 	for _, e := range m.Entries {
 		check("Delta()", e.Namespace, e.Key, e.Value)
 	}
-	if sum, err := s.Add(ctx, "n", "sum", 1); err == nil {
-		right := right[fmt.Sprint("n/sum=", sum-1)] || sum == 1
-		if !right {
-			t.Errorf("Add() comes to %d", sum)
-		}
-	} else {
-		note(err)
+	sum, err := s.Add(ctx, "n", "sum", 1)
+	if note(err); !right[fmt.Sprint("n/sum=", sum-1)] && sum != 1 {
+		t.Errorf("Add() comes to %d", sum)
 	}
 	_, err = s.Namespaces(ctx)
 	note(err)
@@ -173,17 +166,13 @@ func useMutated(t *testing.T, path string, right map[string]bool) (notice string
 	note(err)
 	_, err = s.Verify(ctx)
 	note(err)
-	if err := s.Put(ctx, Entry{Namespace: "scans", Key: "scan1", Value: json.RawMessage(`"101"`)}, Entry{Namespace: "scans", Key: "new", Value: json.RawMessage(`1`)}); err == nil {
-		e, ok, err := s.Get(ctx, "scans", "new")
-		if note(err); err == nil && (!ok || string(e.Value) != "1") {
-			t.Errorf("what was just written reads %s, %v", e.Value, ok)
-		}
-	} else {
-		note(err)
+	note(s.Put(ctx, Entry{Namespace: "scans", Key: "scan1", Value: json.RawMessage(`"101"`)}, Entry{Namespace: "scans", Key: "new", Value: json.RawMessage(`1`)}))
+	if e, ok, err := s.Get(ctx, "scans", "new"); err != nil || !ok || string(e.Value) != "1" {
+		t.Errorf("what was just written reads %s, %v, %v", e.Value, ok, err)
 	}
 	c.pass(2 * time.Hour)
 	_, err = s.Purge(ctx)
 	note(err)
 	note(s.Compact(ctx))
-	return notice, fault
+	return notice
 }

@@ -83,5 +83,12 @@ func fits(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 	}
+	var states int
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM ghcrp_state`).Scan(&states); err != nil {
+		return err
+	}
+	if states != 1 {
+		return &unfit{reason: "is damaged"}
+	}
 	return nil
 }
