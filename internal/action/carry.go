@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -9,22 +10,28 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/carry"
+	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/learn"
+	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/results"
 )
 
 // A carried memory is one that travels from run to run.
 type carried struct {
-	carrier carry.Carrier
+	carrier *carry.Carrier
 	access  results.Access
 	// still says why it does not travel; empty if it does.
 	still string
-	// notice says what was lost on the way, for a person.
-	notice string
-	cost   learn.Figures // of bringing it
+	// home is where it lives besides; nil where it has no other home.
+	home *carry.Home
+	// notices say what was lost on the way, for a person.
+	notices []string
+	cost    learn.Figures // of bringing it
 }
 
 // fetchMemory brings the memory of earlier runs to where it belongs. Where there is one already, somebody has brought it, and sees to
@@ -34,20 +41,102 @@ func fetchMemory(ctx context.Context, p Process, j job, log *actions.Log) carrie
 	if c.still == "" && exists(j.memoryPath()) {
 		c.still = "it was there when the run began, so whoever brought it keeps it"
 	}
-	if c.still != "" || !c.access.Read {
-		return c
+	if c.still == "" && c.access.Read {
+		c.bring(p, log, func() error { return c.fetch(ctx, log) })
 	}
-	begun := p.Now()
-	key, err := c.carrier.Fetch(ctx)
-	c.cost.Restore = p.Now().Sub(begun).Seconds()
-	c.cost.Count(err)
-	if err != nil {
-		c.notice = log.Redact(fmt.Sprintf("The memory of earlier runs was not to be had: %v. At most, this run takes longer for it.", err))
-		log.Warning(actions.Annotation{Title: "Memory", Message: c.notice})
-	} else if key != "" {
-		log.Printf("the memory of earlier runs is %s", key)
+	if c.home != nil {
+		c.bring(p, log, func() error { return j.atHome(ctx, p, c.home.Take) })
 	}
 	return c
+}
+
+// bring takes what it costs to bring a memory, and notes what was lost of it.
+func (c *carried) bring(p Process, log *actions.Log, how func() error) {
+	begun := p.Now()
+	err := how()
+	c.cost.Restore += p.Now().Sub(begun).Seconds()
+	c.cost.Count(err)
+	if err != nil {
+		notice := log.Redact(fmt.Sprintf("The memory of earlier runs was not to be had: %v. At most, this run takes longer for it.", err))
+		log.Warning(actions.Annotation{Title: "Memory", Message: notice})
+		c.notices = append(c.notices, notice)
+	}
+}
+
+// fetch brings it from the cache. Not to know what was kept beside the newest is usual, as it takes a right of its own.
+func (c *carried) fetch(ctx context.Context, log *actions.Log) error {
+	keys, err := c.carrier.Fetch(ctx)
+	if len(keys) > 0 {
+		log.Printf("the memory of earlier runs is %s", strings.Join(keys, " with "))
+	}
+	if errors.Is(err, carry.ErrUnlisted) {
+		log.Printf("  %v", err)
+		return nil
+	}
+	return err
+}
+
+// homeTime bounds what is done with a memory's other home at once.
+const homeTime = time.Minute
+
+// atHome does something with the memory and its other home.
+func (j job) atHome(ctx context.Context, p Process, do ...func(context.Context, *memory.Store) error) (err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, homeTime, fmt.Errorf("it took longer than %s", homeTime))
+	defer cancel()
+	store, _, err := memory.OpenOrSetAside(ctx, j.memoryPath(), p.Now, memory.WithWriter(j.writer(p)))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	for _, step := range do {
+		if err := step(ctx, store); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writer is what the memory knows this job as.
+func (j job) writer(p Process) string {
+	if !j.onRunner() {
+		return ""
+	}
+	return fmt.Sprintf("%s/%s/%s", j.Event.Repository, runID(j.Event, p.Now()), cmp.Or(j.Config.Row, j.Config.Mode))
+}
+
+// shareMemory gives what the run has learnt to the memory's other home, and puts together what is there. Everybody reads that, so nobody
+// writes whose commits may never be a branch's.
+func (s *session) shareMemory(ctx context.Context) error {
+	home := s.job.memory.home
+	if home == nil || s.job.Event.Fork || strings.HasPrefix(s.job.Event.Name, "pull_request") || !s.job.pushes() {
+		return nil
+	}
+	return s.job.atHome(ctx, s.process, home.Take, home.Give, func(ctx context.Context, store *memory.Store) error {
+		if s.job.Config.Mode == "publish" {
+			return nil // the job that finalizes does
+		}
+		all, err := store.Delta(ctx, time.Time{})
+		if err != nil {
+			return err
+		}
+		if err := home.Settle(ctx, all); errors.Is(err, carry.ErrInTheWay) {
+			s.log.Printf("%v", err)
+		} else if err != nil {
+			return err
+		}
+		s.log.Printf("the memory is shared in %s", home.Repository)
+		return nil
+	})
+}
+
+// listCaches asks GitHub what the cache holds. Rows of the matrix do not ask: what is planned from is enough for them. Nor is there
+// anybody to ask with act.
+func (j job) listCaches(p Process) func(context.Context, string) ([]github.Cache, error) {
+	api, err := github.New(j.Event.APIURL, j.Event.Repository, j.Config.Token)
+	if err != nil || j.Config.Token == "" || j.Config.Mode == "publish" || p.Getenv("ACT") != "" {
+		return nil
+	}
+	return api.Caches
 }
 
 func exists(path string) bool {
@@ -60,7 +149,7 @@ func (j job) carried(p Process) carried {
 	if j.Config.Memory == "off" || !filepath.IsLocal(j.Config.Memory) {
 		return carried{still: "it is outside the workspace"}
 	}
-	c := carried{carrier: carry.Carrier{Workspace: j.Workspace, Path: j.Config.Memory, Temp: tempDir(j.Event)}}
+	c := carried{home: j.memoryHome(p), carrier: &carry.Carrier{Workspace: j.Workspace, Path: j.Config.Memory, Temp: tempDir(j.Event), Now: p.Now, List: j.listCaches(p)}}
 	var err error
 	if onPremises(j.Event.ServerURL) || p.Getenv("ACT") != "" {
 		c.access = results.Access{Read: true, Write: []string{j.Event.Ref}}
@@ -72,6 +161,23 @@ func (j job) carried(p Process) carried {
 		c.still = fmt.Sprintf("the runner offers no cache of GitHub Actions: %v", err)
 	}
 	return c
+}
+
+// handIn gives what a row of the matrix has learnt to the memory's other home, lest it be lost where nobody finalizes.
+func (s *session) handIn(ctx context.Context, learnt []memory.Entry) []string {
+	if s.job.memory.home == nil {
+		return nil
+	}
+	_, err := s.remember(ctx, learnt)
+	return s.lost("shared", errors.Join(err, s.shareMemory(ctx)))
+}
+
+// memoryHome is where the memory lives besides; nil for nowhere.
+func (j job) memoryHome(p Process) *carry.Home {
+	if j.Config.MemoryHome == "" {
+		return nil
+	}
+	return &carry.Home{Registry: j.registryClient(), Repository: j.Config.MemoryHome, Now: p.Now, Since: p.Now()}
 }
 
 // memoryCache opens the cache of whose address a variable tells.
@@ -91,6 +197,9 @@ func (s *session) keepMemory(ctx context.Context) error {
 	still := s.job.memory.still
 	if still == "" {
 		still = s.job.untrusted("memory")
+	}
+	if strings.HasPrefix(s.job.Event.Ref, "refs/tags/") && s.job.memory.still == "" && s.job.memory.home == nil && s.job.pushes() {
+		return errors.New("what a git tag's run keeps is read by no branch; `memory: oci://HOST/OWNER/NAME` is read by all")
 	}
 	if still != "" {
 		s.log.Printf("the memory is not kept for later runs: %s", still)

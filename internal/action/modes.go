@@ -85,6 +85,7 @@ func publishMode(ctx context.Context, p Process, j job, log *actions.Log) (int, 
 		told.Notices, learnt = append(told.Notices, log.Redact(fmt.Sprintf("Nothing goes to the memory: %v", err))), nil
 	}
 	learnt = append(learnt, s.ofCoordination()...)
+	told.Notices = append(told.Notices, s.handIn(ctx, learnt)...)
 	fragment := actions.Redacted(publish.NewFragment(row.Row, j.Event.SHA, j.Event.Attempt, results, learnt), log.Redact)
 	sending, done := lastWords(ctx)
 	defer done()

@@ -25,13 +25,21 @@ func (s *session) record(ctx context.Context, told report.Report, learnt []memor
 	if err == nil {
 		told.MemoryStats, err = s.remember(ctx, learnt)
 	}
-	if err != nil {
-		told.Notices = append(told.Notices, s.log.Redact(fmt.Sprintf("The memory was not kept: %v", err)))
-	} else if err := s.keepMemory(ctx); err != nil {
-		told.Notices = append(told.Notices, s.log.Redact(fmt.Sprintf("The memory was not kept for later runs: %v", err)))
+	told.Notices = append(told.Notices, s.lost("kept", err)...)
+	if err == nil {
+		told.Notices = append(told.Notices, s.lost("shared", s.shareMemory(ctx))...)
+		told.Notices = append(told.Notices, s.lost("kept for later runs", s.keepMemory(ctx))...)
 	}
 	told.Coordination = learn.Coordinate(append(s.before, s.figures))
 	return told.ExitCode, s.tell(ctx, told)
+}
+
+// lost says that the memory was not kept, or whatever was to be done with it.
+func (s *session) lost(done string, err error) []string {
+	if err == nil {
+		return nil
+	}
+	return []string{s.log.Redact(fmt.Sprintf("The memory was not %s: %v", done, err))}
 }
 
 func (s *session) remember(ctx context.Context, entries []memory.Entry) (stats memory.Stats, err error) {
@@ -39,7 +47,7 @@ func (s *session) remember(ctx context.Context, entries []memory.Entry) (stats m
 	if s.job.Config.Memory == "off" {
 		return stats, nil
 	}
-	store, notice, err := memory.OpenOrSetAside(ctx, s.job.memoryPath(), s.process.Now)
+	store, notice, err := memory.OpenOrSetAside(ctx, s.job.memoryPath(), s.process.Now, memory.WithWriter(s.job.writer(s.process)))
 	if err != nil {
 		return stats, err
 	}

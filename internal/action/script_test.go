@@ -83,7 +83,7 @@ func TestScript(t *testing.T) {
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploads-silent": silenceUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine, "engine-networks": limitNetworks,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
 			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "registry-clock": setClock, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue, "cache-token": giveCache, "cache-filled": fillCache, "no-token": searchToken,
-			"ask": askServer, "memories": checkMemories, "cache-evicts": evictFromCache, "cache-breaks": breakCache, "cache-quota": limitCache,
+			"ask": askServer, "memories": checkMemories, "cache-evicts": evictFromCache, "cache-breaks": breakCache, "cache-quota": limitCache, "cache-listed": listCaches, "parcels": checkParcels,
 		},
 	})
 }
@@ -205,6 +205,27 @@ func breakCache(ts *testscript.TestScript, _ bool, args []string) {
 	status, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	stageOf(ts).results.Break(args[0], status, http.Header{"Retry-After": {"3600"}}, "")
+}
+
+// cache-listed: the token may know what the cache holds.
+func listCaches(ts *testscript.TestScript, _ bool, _ []string) {
+	s := stageOf(ts)
+	s.github.ListCaches(func() (listed []githubtest.Cache) {
+		for _, e := range s.results.Entries() {
+			listed = append(listed, githubtest.Cache(e))
+		}
+		return listed
+	})
+}
+
+// parcels N: the registry has so many parts of the memory.
+func checkParcels(ts *testscript.TestScript, _ bool, args []string) {
+	s := stageOf(ts)
+	names, err := (&published.Client{Host: s.host()}).Memories(context.Background(), s.host()+"/octo-org/memory")
+	ts.Check(err)
+	if fmt.Sprint(len(names)) != args[0] {
+		ts.Fatalf("parts %q, want %s", names, args[0])
+	}
 }
 
 // cache-quota BYTES: the cache takes nothing more once it holds so much.

@@ -97,7 +97,7 @@ func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, er
 		return nil, err
 	}
 	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), opened: p.Now(), runner: j.runner(), figures: j.memory.cost}
-	s.noteIf(j.memory.notice)
+	s.notices = append(s.notices, j.memory.notices...)
 	s.remind(ctx)
 	if err := dir.login(j.Config.Registry, j.Config.Username, j.registryToken(), p.Getenv("HOME")); err != nil {
 		return nil, errors.Join(err, dir.Close())

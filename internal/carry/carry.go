@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/results"
 )
 
@@ -26,12 +29,17 @@ type Cache interface {
 	Save(ctx context.Context, key, version string, content io.ReaderAt, size int64) error
 }
 
-// A Carrier carries one memory.
+// A Carrier carries one memory, for one run.
 type Carrier struct {
 	Cache     Cache
 	Workspace string
 	Path      string // of the memory, relative to the workspace, as a step of actions/cache would have it
 	Temp      string // folder for what is on its way
+	Now       func() time.Time
+	// List returns what the cache has under keys that begin so, of all refs, the newest first; nil where nobody may know.
+	List func(ctx context.Context, prefix string) ([]github.Cache, error)
+
+	has []string // keys of what is in the memory already
 }
 
 const (
@@ -42,18 +50,27 @@ const (
 	keepTime  = time.Minute
 )
 
-// Fetch brings the newest memory that this run may read to its place, and returns its key; empty if there is none.
-func (c Carrier) Fetch(ctx context.Context) (key string, err error) {
+// Fetch brings the newest memory that this run may read to its place, merges into it what others kept beside that, and returns their
+// keys, the newest first; none where there is no memory. With keys, an error is about what was kept beside it.
+func (c *Carrier) Fetch(ctx context.Context) (keys []string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, fetchTime, fmt.Errorf("it took longer than %s", fetchTime))
 	defer cancel()
 	found, err := c.newest(ctx)
 	if err != nil || found.Key == "" {
-		return "", cause(ctx, err)
+		return nil, cause(ctx, err)
 	}
 	if err := c.bring(ctx, found); err != nil {
-		return "", fmt.Errorf("reading %s from the cache: %w", found.Key, cause(ctx, err))
+		return nil, fmt.Errorf("reading %s from the cache: %w", found.Key, cause(ctx, err))
 	}
-	return found.Key, nil
+	c.has, keys = append(c.has, found.Key), []string{found.Key}
+	others, err := c.beside(ctx, found)
+	for _, other := range others {
+		if err := c.absorb(ctx, other); err != nil {
+			return keys, cause(ctx, err)
+		}
+		keys = append(keys, other.Key)
+	}
+	return keys, cause(ctx, err)
 }
 
 // A kept memory is one that the cache has.
@@ -63,7 +80,7 @@ type kept struct {
 }
 
 // newest prefers what is compressed as this package does it: the rest was kept by runners that could not.
-func (c Carrier) newest(ctx context.Context) (kept, error) {
+func (c *Carrier) newest(ctx context.Context) (kept, error) {
 	for _, compression := range []string{byZstd, byGzip} {
 		hit, err := c.Cache.Find(ctx, Prefix, version(c.Path, compression))
 		if err != nil || hit.Key != "" {
@@ -74,7 +91,7 @@ func (c Carrier) newest(ctx context.Context) (kept, error) {
 }
 
 // bring puts a kept memory into its place. Nothing outside the workspace is written to.
-func (c Carrier) bring(ctx context.Context, found kept) error {
+func (c *Carrier) bring(ctx context.Context, found kept) error {
 	root, err := os.OpenRoot(c.Workspace)
 	if err != nil {
 		return err
@@ -99,7 +116,7 @@ func (c Carrier) bring(ctx context.Context, found kept) error {
 }
 
 // read unpacks a kept memory.
-func (c Carrier) read(ctx context.Context, found kept, to io.Writer) error {
+func (c *Carrier) read(ctx context.Context, found kept, to io.Writer) error {
 	return c.onTheWay(func(packed *os.File) error {
 		if err := c.Cache.Read(ctx, found.Hit, &capped{packed, largest}); err != nil {
 			return err
@@ -107,14 +124,44 @@ func (c Carrier) read(ctx context.Context, found kept, to io.Writer) error {
 		if _, err := packed.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
-		return unpack(packed, found.compression, filepath.ToSlash(c.Path), to)
+		if err := unpack(packed, found.compression, filepath.ToSlash(c.Path), to); err != nil {
+			return &unfit{err}
+		}
+		return nil
 	})
 }
 
-// Keep saves the memory for later runs under a key that begins with Prefix and was never used.
-func (c Carrier) Keep(ctx context.Context, key string) error {
+// Keep saves the memory for later runs under a key that begins with Prefix and was never used. What other runs have kept since this one
+// began is merged into it before: the next run reads the newest alone.
+func (c *Carrier) Keep(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, keepTime, fmt.Errorf("it took longer than %s", keepTime))
 	defer cancel()
+	if err := c.catchUp(ctx); err != nil {
+		return cause(ctx, err)
+	}
+	return cause(ctx, c.save(ctx, key))
+}
+
+// catchUp merges the newest kept memory into this one. What cannot be read for good is hidden by what is saved; what may be
+// readable the next time must not be.
+func (c *Carrier) catchUp(ctx context.Context) error {
+	found, err := c.newest(ctx)
+	var refused *results.Error
+	if errors.As(err, &refused) && refused.Status == http.StatusForbidden {
+		return nil // who may write may not be allowed to read
+	}
+	if err != nil || found.Key == "" || slices.Contains(c.has, found.Key) {
+		return err
+	}
+	err = c.absorb(ctx, found)
+	var unfit *unfit
+	if errors.As(err, &unfit) {
+		return nil
+	}
+	return err
+}
+
+func (c *Carrier) save(ctx context.Context, key string) error {
 	root, err := os.OpenRoot(c.Workspace)
 	if err != nil {
 		return err
@@ -125,7 +172,7 @@ func (c Carrier) Keep(ctx context.Context, key string) error {
 		return err
 	}
 	defer memory.Close()
-	return cause(ctx, c.onTheWay(func(packed *os.File) error {
+	return c.onTheWay(func(packed *os.File) error {
 		if err := pack(memory, filepath.ToSlash(c.Path), packed); err != nil {
 			return fmt.Errorf("packing %s: %w", c.Path, err)
 		}
@@ -134,11 +181,16 @@ func (c Carrier) Keep(ctx context.Context, key string) error {
 			return err
 		}
 		return c.Cache.Save(ctx, key, version(c.Path, byZstd), packed, size)
-	}))
+	})
 }
 
+// An unfit memory is none that can be read, now or later.
+type unfit struct{ error }
+
+func (u *unfit) Unwrap() error { return u.error }
+
 // onTheWay has something done with a file that is gone afterwards.
-func (c Carrier) onTheWay(do func(*os.File) error) error {
+func (c *Carrier) onTheWay(do func(*os.File) error) error {
 	file, err := os.CreateTemp(c.Temp, "ghcr-publish-memory-")
 	if err != nil {
 		return err

@@ -11,8 +11,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/org/ghcr-publish/internal/results"
@@ -22,13 +24,13 @@ import (
 const place = ".swarm/memory.db"
 
 // newCarrier carries a memory between workspaces by one cache.
-func newCarrier(t testing.TB, server *resultstest.Server) Carrier {
+func newCarrier(t testing.TB, server *resultstest.Server) *Carrier {
 	t.Helper()
 	cache, err := results.NewCacheV2(server.URL, server.CacheToken("run", "job", resultstest.Permission{Scope: "refs/heads/main", Permission: 3}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Carrier{Cache: cache, Workspace: t.TempDir(), Path: place, Temp: t.TempDir()}
+	return &Carrier{Cache: cache, Workspace: t.TempDir(), Path: place, Temp: t.TempDir(), Now: time.Now}
 }
 
 func startServer(t testing.TB) *resultstest.Server {
@@ -38,7 +40,7 @@ func startServer(t testing.TB) *resultstest.Server {
 	return server
 }
 
-func (c Carrier) write(t testing.TB, content []byte) {
+func (c *Carrier) write(t testing.TB, content []byte) {
 	t.Helper()
 	file := filepath.Join(c.Workspace, c.Path)
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -49,8 +51,8 @@ func (c Carrier) write(t testing.TB, content []byte) {
 	}
 }
 
-// save puts an archive into the cache as another program may have made it.
-func (c Carrier) save(t *testing.T, key, compression string, archive []byte) {
+// cached puts an archive into the cache as another program may have made it.
+func (c *Carrier) cached(t *testing.T, key, compression string, archive []byte) {
 	t.Helper()
 	if err := c.Cache.Save(t.Context(), key, version(c.Path, compression), bytes.NewReader(archive), int64(len(archive))); err != nil {
 		t.Fatal(err)
@@ -70,21 +72,21 @@ func TestMemoryTravels(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	here, there := newCarrier(t, server), newCarrier(t, server)
-	if key, err := there.Fetch(t.Context()); key != "" || err != nil {
-		t.Errorf("from an empty cache came %q, %v", key, err)
+	if keys, err := there.Fetch(t.Context()); len(keys) > 0 || err != nil {
+		t.Errorf("from an empty cache came %q, %v", keys, err)
 	}
 	for n, content := range []string{"first", "second"} {
 		here.write(t, []byte(content))
 		if err := here.Keep(t.Context(), fmt.Sprintf("%s%d", Prefix, n)); err != nil {
 			t.Fatal(err)
 		}
-		key, err := there.Fetch(t.Context())
+		keys, err := there.Fetch(t.Context())
 		got, _ := os.ReadFile(filepath.Join(there.Workspace, place))
-		if err != nil || key != fmt.Sprintf("%s%d", Prefix, n) || string(got) != content {
-			t.Errorf("got %q by %q, %v; want %q", got, key, err, content)
+		if err != nil || !slices.Equal(keys, []string{fmt.Sprintf("%s%d", Prefix, n)}) || string(got) != content {
+			t.Errorf("got %q by %q, %v; want %q", got, keys, err, content)
 		}
 	}
-	for _, c := range []Carrier{here, there} {
+	for _, c := range []*Carrier{here, there} {
 		if left, _ := os.ReadDir(c.Temp); len(left) > 0 {
 			t.Errorf("on the way %v were left", left)
 		}
@@ -147,15 +149,15 @@ func TestOthersArchives(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			carrier := newCarrier(t, startServer(t))
-			carrier.save(t, Prefix+"1", c.compression, c.archive)
-			key, err := carrier.Fetch(t.Context())
+			carrier.cached(t, Prefix+"1", c.compression, c.archive)
+			keys, err := carrier.Fetch(t.Context())
 			_, there := os.Lstat(filepath.Join(carrier.Workspace, place))
 			if c.want == "" {
-				if got, _ := os.ReadFile(filepath.Join(carrier.Workspace, place)); err != nil || key != Prefix+"1" || !strings.HasPrefix(string(got), "content of ") {
-					t.Errorf("got %q by %q, %v", got, key, err)
+				if got, _ := os.ReadFile(filepath.Join(carrier.Workspace, place)); err != nil || len(keys) != 1 || !strings.HasPrefix(string(got), "content of ") {
+					t.Errorf("got %q by %q, %v", got, keys, err)
 				}
 			} else if err == nil || !strings.Contains(err.Error(), c.want) || there == nil {
-				t.Errorf("got %q, %v; the file is there: %v", key, err, there == nil)
+				t.Errorf("got %q, %v; the file is there: %v", keys, err, there == nil)
 			}
 			if left, _ := filepath.Glob(filepath.Join(carrier.Workspace, ".swarm", ".*")); len(left) > 0 {
 				t.Errorf("%q are left", left)

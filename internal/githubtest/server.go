@@ -46,6 +46,7 @@ type Server struct {
 	// cached is how many bytes the cache of GitHub Actions holds, and cacheLimit how many gigabytes it may hold.
 	cached     int64
 	cacheLimit int
+	caches     func() []Cache
 }
 
 // A failure is an answer given in place of the true one.
@@ -75,6 +76,7 @@ func Start(token string) *Server {
 	mux.HandleFunc("PATCH "+base+"/repos/{owner}/{repo}/issues/{number}", s.editIssue)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/actions/cache/usage", s.cacheUsage)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/actions/cache/storage-limit", s.storageLimit)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/actions/caches", s.listCaches)
 	mux.HandleFunc("/", s.unknown)
 	s.http = &http.Server{Handler: s.guard(s.hold(mux)), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.http.Serve(listener) }()

@@ -2,11 +2,9 @@ package registry
 
 import (
 	"context"
-	"fmt"
 	"regexp"
+	"strings"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/org/ghcr-publish/internal/cache"
 )
 
@@ -14,11 +12,11 @@ import (
 // that anybody pulls.
 const JournalTag = "ghcr-publish-journal"
 
-// IsUserTag reports whether a tag is one that people pull by: not the journal's, not one of a build's cached layers, and not one
-// that lists what refers to an image.
+// IsUserTag reports whether a tag is one that people pull by: not the journal's, not one of a memory's or of a build's cached layers, and
+// not one that lists what refers to an image.
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
 func IsUserTag(tag string) bool {
-	return tag != JournalTag && !cache.IsTag(tag) && !referring.MatchString(tag)
+	return tag != JournalTag && !strings.HasPrefix(tag, memoryTag) && !cache.IsTag(tag) && !referring.MatchString(tag)
 }
 
 var referring = regexp.MustCompile(`^[a-z0-9]+-[0-9a-f]{32,}(\.[a-z]+)?$`)
@@ -36,25 +34,5 @@ func (c *Client) ReadJournal(ctx context.Context, image string) ([]byte, error) 
 
 // WriteJournal replaces what is written beside an image.
 func (c *Client) WriteJournal(ctx context.Context, image string, data []byte) error {
-	return c.again(func() error { return c.writeJournal(ctx, image, data) })
-}
-
-func (c *Client) writeJournal(ctx context.Context, image string, data []byte) error {
-	ref, err := c.Keep(ctx, image, journalType, data)
-	if err != nil {
-		return err
-	}
-	options := c.options(ctx, ref.Repository)
-	desc, err := remote.Get(ref, options...)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", ref, err)
-	}
-	tag, err := name.NewTag(image+":"+JournalTag, c.nameOptions()...)
-	if err != nil {
-		return err
-	}
-	if err := remote.Tag(tag, desc, options...); err != nil {
-		return fmt.Errorf("writing %s: %w", tag, err)
-	}
-	return nil
+	return c.again(func() error { return c.keepAs(ctx, image, JournalTag, journalType, data) })
 }

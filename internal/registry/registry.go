@@ -157,6 +157,11 @@ func (c *Client) Tags(ctx context.Context, image string) ([]string, error) {
 }
 
 func (c *Client) tags(ctx context.Context, image string) ([]string, error) {
+	names, err := c.allTags(ctx, image)
+	return slices.DeleteFunc(names, func(tag string) bool { return !IsUserTag(tag) }), err
+}
+
+func (c *Client) allTags(ctx context.Context, image string) ([]string, error) {
 	repo, err := name.NewRepository(image, c.nameOptions()...)
 	if err != nil {
 		return nil, err
@@ -168,7 +173,7 @@ func (c *Client) tags(ctx context.Context, image string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the tags of %s: %w", repo, err)
 	}
-	return slices.DeleteFunc(names, func(tag string) bool { return !IsUserTag(tag) }), nil
+	return names, nil
 }
 
 // ErrMoved tells that a tag points elsewhere than it did when its move was decided.

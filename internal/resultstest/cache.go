@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // An entry of the cache. It never changes once it is finalized.
@@ -13,6 +14,7 @@ type entry struct {
 	scope, key, version string
 	blob                string // name of what it holds
 	finalized           bool
+	made                time.Time
 }
 
 const (
@@ -38,6 +40,25 @@ func (s *Server) Cached(scope string) []string {
 		}
 	}
 	return keys
+}
+
+// An Entry is one of the cache's that is finalized.
+type Entry struct {
+	Ref, Key, Version string
+	Made              time.Time
+}
+
+// Entries lists what the cache holds for all refs, the newest first.
+func (s *Server) Entries() []Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Entry
+	for _, e := range slices.Backward(s.entries) {
+		if e.finalized {
+			all = append(all, Entry{e.scope, e.key, e.version, e.made})
+		}
+	}
+	return all
 }
 
 // Evict has the cache forget the entries whose keys begin so.
@@ -113,7 +134,7 @@ func (s *Server) full() bool {
 }
 
 func (s *Server) enter(scope, key, version string) *entry {
-	e := &entry{scope: scope, key: key, version: version, blob: fmt.Sprintf("cache-%d", len(s.artifacts))}
+	e := &entry{scope: scope, key: key, version: version, blob: fmt.Sprintf("cache-%d", len(s.artifacts)), made: time.Now()}
 	s.entries = append(s.entries, e)
 	s.artifacts[e.blob] = &artifact{blocks: map[string][]byte{}}
 	return e

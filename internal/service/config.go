@@ -206,6 +206,9 @@ func checkRegistry(s Settings, problems *Problems) {
 	if _, err := name.NewRegistry(s.Registry); err != nil || s.Registry == "" {
 		problems.Add("registry", "give a host such as ghcr.io or localhost:5000", "%q is no registry", s.Registry)
 	}
+	if host, _, _ := strings.Cut(s.MemoryHome, "/"); host != s.Registry && s.MemoryHome != "" {
+		problems.Add("memory", "name a repository there", "oci://%s is not on %s, the registry that there is a login for", s.MemoryHome, s.Registry)
+	}
 }
 
 // completeServices fills in what a service leaves to the defaults and proves what spans services.

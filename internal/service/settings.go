@@ -64,6 +64,7 @@ type Settings struct {
 	CodeScanning  string
 	RescanIssues  bool
 	Memory        string
+	MemoryHome    string // repository that a memory lives in besides; empty for none
 	PlanFile      string
 	Report        string
 	DryRun        bool
@@ -191,8 +192,8 @@ func Table() []Setting {
 			Help: "Whether to upload findings to GitHub code scanning where it is available."},
 		{Name: "rescan-issues", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.RescanIssues }),
 			Help: "With `mode: rescan`: open an issue for a service of which something new is live that the gate for vulnerabilities refuses, keep it up to date, and close it when that is gone. Needs `issues: write`."},
-		{Name: "memory", Default: ".swarm/memory.db", set: text(func(s *Settings) *string { return &s.Memory }),
-			Help: "Memory of earlier runs, relative to the workspace, where the cache of GitHub Actions brings it from run to run; `off` keeps none."},
+		{Name: "memory", Default: ownMemory, set: memory,
+			Help: "Memory of earlier runs, relative to the workspace, where the cache of GitHub Actions brings it from run to run; `off` keeps none, and `oci://ghcr.io/owner/memory` keeps it there, too, for all branches and repositories that have it so."},
 		{Name: "plan-file", Default: "{{temp}}/plan.json", set: text(func(s *Settings) *string { return &s.PlanFile }),
 			Help: "Where to write the plan."},
 		{Name: "report", Default: "{{temp}}/report.json", set: text(func(s *Settings) *string { return &s.Report }),
@@ -289,6 +290,22 @@ func runners(s *Settings, v string) error {
 		}
 		s.Runners[p] = label
 	}
+	return nil
+}
+
+// ownMemory is where a memory is that also has another home.
+const ownMemory = ".swarm/memory.db"
+
+func memory(s *Settings, v string) error {
+	home, elsewhere := strings.CutPrefix(v, "oci://")
+	if !elsewhere {
+		s.Memory = v
+		return nil
+	}
+	if _, err := name.NewRepository(home, name.StrictValidation); err != nil {
+		return fmt.Errorf("%q names no repository, as oci://ghcr.io/owner/memory does", v)
+	}
+	s.Memory, s.MemoryHome = ownMemory, home
 	return nil
 }
 
