@@ -16,15 +16,16 @@ import (
 // An act is a clone whose workflows run on this machine, `uses: org/ghcr-publish@v1` and all.
 type act struct {
 	*world
-	image     string // that jobs run in
-	action    string // repository of the action
-	artifacts string // folder
-	toml      []byte // of BuildKit
+	image     string   // that jobs run in
+	action    string   // repository of the action
+	artifacts string   // folder
+	options   []string // of act itself
+	toml      []byte   // of BuildKit
 }
 
 func newAct(t *testing.T) *act {
 	t.Helper()
-	a := &act{world: newWorld(t), artifacts: t.TempDir()}
+	a := &act{world: newWorld(t), artifacts: t.TempDir(), options: []string{"--no-cache-server"}}
 	if err := builtImage(); err != nil {
 		t.Fatal(err)
 	}
@@ -44,12 +45,24 @@ func newAct(t *testing.T) *act {
 // publishedAction is what a release of the action is: a repository whose action.yml names an image.
 func publishedAction(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
 	action := strings.Replace(read(t, "../../action.yml"), "image: Dockerfile", "image: docker://"+actionImage, 1)
-	if err := os.WriteFile(filepath.Join(dir, "action.yml"), []byte(action), 0o644); err != nil {
-		t.Fatal(err)
+	return repositoryOf(t, map[string]string{"action.yml": action})
+}
+
+// repositoryOf makes a repository of files.
+func repositoryOf(t testing.TB, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for _, args := range [][]string{{"init", "--quiet"}, {"add", "action.yml"}, {"-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--quiet", "--message=v1"}} {
+	for _, args := range [][]string{{"init", "--quiet"}, {"add", "."}, {"-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--quiet", "--message=v1"}} {
 		if _, err := run.OS(t.Context(), run.Command{Argv: append([]string{"git"}, args...), Dir: dir, Env: os.Environ()}); err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +88,7 @@ func (a *act) example(name string) string {
 	return uses.ReplaceAllString(read(a.t, "../../.github/examples/"+name), "${0}"+fill.Replace(inputs))
 }
 
-// commitWorkflows commits them and makes the clone look like one of GitHub's.
+// commitWorkflows commits them and makes the clone look like one of GitHub's. It can be pushed from all the same.
 func (a *act) commitWorkflows(workflows map[string]string) {
 	a.t.Helper()
 	files := map[string]string{"buildkitd.toml": string(a.toml)}
@@ -83,8 +96,14 @@ func (a *act) commitWorkflows(workflows map[string]string) {
 		files[".github/workflows/"+name] = text
 	}
 	a.commit("workflows", files)
-	if _, err := a.repo.Git(a.t.Context(), "remote", "set-url", "origin", "https://github.com/Octo-Org/cards"); err != nil {
+	origin, err := a.repo.Git(a.t.Context(), "remote", "get-url", "origin")
+	if err != nil {
 		a.t.Fatal(err)
+	}
+	for _, args := range [][]string{{"--push", "origin", origin}, {"origin", "https://github.com/Octo-Org/cards"}} {
+		if _, err := a.repo.Git(a.t.Context(), append([]string{"remote", "set-url"}, args...)...); err != nil {
+			a.t.Fatal(err)
+		}
 	}
 }
 
@@ -93,8 +112,9 @@ func (a *act) push(workflow, attempt string) (string, error) {
 	a.t.Helper()
 	var log bytes.Buffer
 	argv := []string{"act", "push", "--workflows", ".github/workflows/" + workflow, "--pull=false", "--rm", "-P", "ubuntu-latest=" + a.image, "-P", "ubuntu-24.04-arm=" + a.image,
-		"--no-cache-server", "--artifact-server-path", a.artifacts, "--artifact-server-addr", "127.0.0.1", "--env", "GITHUB_RUN_ATTEMPT=" + attempt,
+		"--artifact-server-path", a.artifacts, "--artifact-server-addr", "127.0.0.1", "--artifact-server-port", freePort(a.t), "--env", "GITHUB_RUN_ATTEMPT=" + attempt,
 		"-s", "GITHUB_TOKEN=" + a.token, "--local-repository", "org/ghcr-publish@v1=" + a.action}
+	argv = append(argv, a.options...)
 	_, err := run.OS(a.t.Context(), run.Command{Argv: argv, Dir: a.repo.Dir, Env: parts.Environ(os.Environ()), Stdout: &log, Stderr: &log})
 	if a.leaks(log.Bytes()) {
 		a.t.Error("the log holds the token")

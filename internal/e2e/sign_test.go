@@ -163,7 +163,7 @@ func TestSignedByKey(t *testing.T) {
 }
 
 // freePort is one that nobody listens on.
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
