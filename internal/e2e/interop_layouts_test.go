@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -123,6 +124,39 @@ func TestBesideMemoryOf3(t *testing.T) {
 	}
 	if diff := cmp.Diff(tables, o.query("SELECT name FROM sqlite_master ORDER BY name")); diff != "" {
 		t.Errorf("its file has other tables than before (-before +after):\n%s", diff)
+	}
+	o.checkWhole()
+}
+
+// TestWritingAtOnceWith3 writes through this program and claude-flow 3 at the same time, to a file of the latter's.
+func TestWritingAtOnceWith3(t *testing.T) {
+	const writers, theirs, rounds = 3, 3, 6
+	o := newOriginal(t, "3.43.0")
+	o.run("memory", "init")
+	var g sync.WaitGroup
+	for n := range theirs {
+		g.Go(func() {
+			key := fmt.Sprint("theirs", n)
+			if log, err := attempt(t.Context(), o.theirs("memory", "store", "--key", key, "--namespace", "ns", "--value", key)); err != nil {
+				t.Errorf("%v\n%s", err, log)
+			}
+		})
+	}
+	for w := range writers {
+		g.Go(func() {
+			for i := range rounds {
+				if log, err := attempt(t.Context(), o.ours("store", fmt.Sprint("ours", w, "-", i), "a value", "--namespace", "ns")); err != nil {
+					t.Errorf("%v\n%s", err, log)
+				}
+			}
+		})
+	}
+	g.Wait()
+	if got, want := o.query("SELECT count(*) FROM memory_entries WHERE namespace = 'ns' AND status = 'active'")[0], fmt.Sprint(theirs+writers*rounds); got != want {
+		t.Errorf("there are %s entries in the file, want %s", got, want)
+	}
+	if got, want := len(list(t, o.store(time.Now), "ns")), theirs+writers*rounds; got != want {
+		t.Errorf("we read %d entries, want %d", got, want)
 	}
 	o.checkWhole()
 }
