@@ -167,19 +167,27 @@ func TestWhyItMissed(t *testing.T) {
 		why   string // empty where nothing missed
 		line  int
 	}{
-		"everything is cached":                   {at(3, since(Since{}), nil), "", 0},
-		"nothing is known":                       {at(0, since(Since{}), nil), nothing, 4},
-		"a commit that is away":                  {at(0, since(Since{Unread: true}), nil), "what changed since 0123456 cannot be told: that commit is not in this clone", 4},
-		"no cache":                               {at(0, since(Since{}), func(b *Build) { b.NoCache = true }), "nothing was to come from the cache, as is configured", 4},
-		"no cache for the stage":                 {at(0, nil, func(b *Build) { b.NoCacheFilters = []string{"stage-0"} }), "nothing was to come from the cache, as is configured", 4},
-		"a file that it copies":                  {at(1, since(Since{Changed: []string{"README.md", "docs/a/b"}}), nil), "changed since 0123456: docs/a/b", 5},
-		"many files":                             {at(1, since(Since{Changed: []string{"docs/1", "docs/2", "docs/3", "docs/4", "go.mod"}}), nil), "changed since 0123456: docs/1, docs/2, docs/3 and 2 more", 5},
-		"a file that it does not copy":           {at(1, since(Since{Changed: []string{"src/main.go"}}), nil), nothing, 5},
-		"a file that it mounts":                  {at(2, since(Since{Changed: []string{"src/main.go"}}), nil), "changed since 0123456: src/main.go", 7},
-		"its base image":                         {at(0, since(Since{Bases: moved}), nil), "its base image moved", 4},
-		"not its base image, as others hit":      {at(1, since(Since{Bases: moved}), nil), nothing, 5},
-		"another image moved":                    {at(0, since(Since{Bases: map[string]string{"alpine": "x"}}), nil), nothing, 4},
-		"a build argument":                       {at(0, since(Since{Args: []string{"OTHER", "NOBODY"}}), nil), "other build arguments: OTHER", 4},
+		"everything is cached":              {at(3, since(Since{}), nil), "", 0},
+		"nothing is known":                  {at(0, since(Since{}), nil), nothing, 4},
+		"a commit that is away":             {at(0, since(Since{Unread: true}), nil), "what changed since 0123456 cannot be told: that commit is not in this clone", 4},
+		"no cache":                          {at(0, since(Since{}), func(b *Build) { b.NoCache = true }), "nothing was to come from the cache, as is configured", 4},
+		"no cache for the stage":            {at(0, nil, func(b *Build) { b.NoCacheFilters = []string{"stage-0"} }), "nothing was to come from the cache, as is configured", 4},
+		"a file that it copies":             {at(1, since(Since{Changed: []string{"README.md", "docs/a/b"}}), nil), "changed since 0123456: docs/a/b", 5},
+		"many files":                        {at(1, since(Since{Changed: []string{"docs/1", "docs/2", "docs/3", "docs/4", "go.mod"}}), nil), "changed since 0123456: docs/1, docs/2, docs/3 and 2 more", 5},
+		"a file that it does not copy":      {at(1, since(Since{Changed: []string{"src/main.go"}}), nil), nothing, 5},
+		"a file that it mounts":             {at(2, since(Since{Changed: []string{"src/main.go"}}), nil), "changed since 0123456: src/main.go", 7},
+		"its base image":                    {at(0, since(Since{Bases: moved}), nil), "its base image moved", 4},
+		"not its base image, as others hit": {at(1, since(Since{Bases: moved}), nil), nothing, 5},
+		"another image moved":               {at(0, since(Since{Bases: map[string]string{"alpine": "x"}}), nil), nothing, 4},
+		"a build argument":                  {at(0, since(Since{Args: []string{"OTHER", "NOBODY"}}), nil), "other build arguments: OTHER", 4},
+		"an argument that names its base image": {at(0, since(Since{Args: []string{"OTHER", "TAG"}}), func(b *Build) {
+			b.Dockerfile = []byte(strings.Replace("ARG TAG=1\n"+text, "busybox", "busybox:$TAG", 1))
+		}), "other build arguments: OTHER, TAG", 5},
+		"such a one, as others hit": {at(1, since(Since{Args: []string{"TAG"}}), func(b *Build) {
+			b.Dockerfile = []byte(strings.Replace("ARG TAG=1\n"+text, "busybox", "busybox:$TAG", 1))
+		}), nothing, 6},
+		"it is from another image":               {at(0, since(Since{Dockerfile: []byte(strings.Replace(text, "busybox", "busybox:1", 1))}), nil), "the Dockerfile changed since 0123456: FROM busybox in line 1", 4},
+		"it was from another, as others hit":     {at(1, since(Since{Dockerfile: []byte(strings.Replace(text, "busybox", "busybox:1", 1))}), nil), nothing, 5},
 		"the instruction is new":                 {at(0, since(Since{Dockerfile: []byte(strings.Replace(text, "RUN make\n", "RUN make it\n", 1))}), nil), "the Dockerfile changed since 0123456: RUN make in line 4", 4},
 		"an argument's default is new":           {at(0, since(Since{Dockerfile: []byte(strings.Replace(text, "ARG OTHER", "ARG OTHER=1", 1))}), nil), "the Dockerfile changed since 0123456: ARG OTHER in line 3", 4},
 		"a label is new, which is no matter":     {at(2, since(Since{Dockerfile: []byte(strings.Replace(text, "a=b", "a=c", 1)), Changed: []string{"src/x"}}), nil), "changed since 0123456: src/x", 7},

@@ -3,6 +3,7 @@ package insight
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -74,16 +75,20 @@ func (p placing) why(b Build, at spot) (reason string, files []string) {
 	case since.Unread:
 		return fmt.Sprintf("what changed since %s cannot be told: that commit is not in this clone", git.Short(since.Commit)), nil
 	default:
-		if line := rewritten(since.Dockerfile, b.Options, stage, at.instruction); line != "" {
+		if line := p.rewritten(b, at); line != "" {
 			return fmt.Sprintf("the Dockerfile changed since %s: %s", git.Short(since.Commit), line), nil
 		}
 		if files := taken(in, since.Changed); len(files) > 0 {
 			return fmt.Sprintf("changed since %s: %s", git.Short(since.Commit), list(files)), files
 		}
-		if moved := since.Bases[p.image(stage)]; moved != "" && !p.hitBefore(at) {
-			return moved, nil
+		args := declared(stage.Instructions[:at.instruction], since.Args)
+		if !p.hitBefore(at) {
+			if moved := since.Bases[outermost(p.stages, stage).Image]; moved != "" {
+				return moved, nil
+			}
+			args = append(args, p.naming(b, stage)...)
 		}
-		if args := declared(stage.Instructions[:at.instruction], since.Args); len(args) > 0 {
+		if len(args) > 0 {
 			return "other build arguments: " + strings.Join(args, ", "), nil
 		}
 		return "nothing that is known of has changed: the builder's cache does not have it", nil
@@ -98,17 +103,21 @@ func shapes(stage dockerfile.Stage, upTo int) []dockerfile.Instruction {
 	return slices.DeleteFunc(slices.Clone(stage.Instructions[:upTo+1]), func(in dockerfile.Instruction) bool { return !slices.Contains(shaping[:], in.Name) })
 }
 
-// rewritten tells the first instruction of a stage, down to one, that was another in an earlier Dockerfile; empty if none was.
-func rewritten(earlier []byte, o dockerfile.Options, stage dockerfile.Stage, upTo int) string {
-	if earlier == nil {
+// rewritten tells what of a stage, down to an instruction, was another in the earlier Dockerfile, the image that it is FROM before all; empty if nothing was.
+func (p placing) rewritten(b Build, at spot) string {
+	if b.Since.Dockerfile == nil {
 		return ""
 	}
-	stages, err := dockerfile.ReadStages(earlier, o)
+	stage := p.stages[at.stage]
+	stages, err := dockerfile.ReadStages(b.Since.Dockerfile, b.Options)
 	i := slices.IndexFunc(stages, func(s dockerfile.Stage) bool { return s.Name == stage.Name })
 	if err != nil || i < 0 {
 		return "the stage " + stage.Name + " is new"
 	}
-	was, is := shapes(stages[i], len(stages[i].Instructions)), shapes(stage, upTo)
+	if from := outermost(p.stages, stage); from.Image != outermost(stages, stages[i]).Image && !p.hitBefore(at) {
+		return fmt.Sprintf("%s in line %d", strings.TrimSpace("FROM "+from.Image), from.Line)
+	}
+	was, is := shapes(stages[i], len(stages[i].Instructions)), shapes(stage, at.instruction)
 	for j, in := range is {
 		if j >= len(was) || was[j].Text != in.Text || was[j].Command != in.Command {
 			return fmt.Sprintf("%s in line %d", short(in.Text), in.Line)
@@ -117,18 +126,33 @@ func rewritten(earlier []byte, o dockerfile.Options, stage dockerfile.Stage, upT
 	return ""
 }
 
+// naming are the arguments among those given otherwise by which a stage's image is named: with another value it is another one.
+func (p placing) naming(b Build, stage dockerfile.Stage) []string {
+	return slices.DeleteFunc(slices.Clone(b.Since.Args), func(arg string) bool {
+		o := b.Options
+		o.Args = maps.Clone(o.Args)
+		if o.Args == nil {
+			o.Args = map[string]string{}
+		}
+		o.Args[arg] += "x"
+		stages, err := dockerfile.ReadStages(b.Dockerfile, o)
+		i := slices.IndexFunc(stages, func(s dockerfile.Stage) bool { return s.Name == stage.Name })
+		return err != nil || i < 0 || outermost(stages, stages[i]).Image == outermost(p.stages, stage).Image
+	})
+}
+
 // taken are the files that an instruction takes, among some.
 func taken(in dockerfile.Instruction, files []string) []string {
 	covers := dockerfile.Covers(in.Sources)
 	return slices.DeleteFunc(slices.Clone(files), func(file string) bool { return !covers(file) })
 }
 
-// image is what a stage, or the first of those that it builds on, is FROM.
-func (p placing) image(s dockerfile.Stage) string {
+// outermost is the first of the stages that one builds on, which is FROM an image.
+func outermost(stages []dockerfile.Stage, s dockerfile.Stage) dockerfile.Stage {
 	for s.Base >= 0 {
-		s = p.stages[s.Base]
+		s = stages[s.Base]
 	}
-	return s.Image
+	return s
 }
 
 // hitBefore reports whether an instruction before one came from the cache, on which it builds.
