@@ -182,11 +182,15 @@ func lostCache(name, tier, why string) string {
 	return fmt.Sprintf("%s: the cache in %s was of no use: %s. The image does not suffer, only the time that it or the next one takes.", name, tier, why)
 }
 
-// branches are those whose layers a build may begin with, its own first.
+// branches are those whose layers a build may begin with, its own first, whatever that is called.
 func (j job) branches() []string {
+	own, isBranch := strings.CutPrefix(j.Event.Ref, "refs/heads/")
+	if !isBranch {
+		own = ""
+	}
 	var branches []string
-	for _, branch := range []string{strings.TrimPrefix(j.Event.Ref, "refs/heads/"), strings.TrimPrefix(j.Event.BaseRef, "refs/heads/"), j.Event.DefaultBranch} {
-		if branch != "" && !strings.HasPrefix(branch, "refs/") && !slices.Contains(branches, branch) {
+	for _, branch := range []string{own, strings.TrimPrefix(j.Event.BaseRef, "refs/heads/"), j.Event.DefaultBranch} {
+		if branch != "" && !slices.Contains(branches, branch) {
 			branches = append(branches, branch)
 		}
 	}
