@@ -53,27 +53,29 @@ func (s *session) keepJournal(p *publish.Publisher) {
 	}
 }
 
-// finish completes the promotions that killed runs have left open, and says what came of it. It fails no run: what it cannot finish
+// finish completes the promotions that killed runs have left open, and tells what came of it. It fails no run: what it cannot finish
 // now is left to the next one.
-func (s *session) finish(ctx context.Context, results []publish.Result) (notices []string) {
+func (s *session) finish(ctx context.Context, results []publish.Result) {
 	if !s.job.pushes() {
-		return nil
+		return
 	}
 	left, err := s.journal().Left(ctx)
 	if err != nil {
-		return []string{fmt.Sprintf("Whether an earlier run was killed while it moved its tags is not known: %v", err)}
+		s.note(fmt.Sprintf("Whether an earlier run was killed while it moved its tags is not known: %v", err))
+		return
 	}
 	for _, entry := range left {
-		told, done := s.complete(ctx, entry, results)
-		notices = append(notices, told...)
+		notices, done := s.complete(ctx, entry, results)
+		for _, notice := range notices {
+			s.note(notice)
+		}
 		if !done {
 			continue
 		}
 		if err := s.journal().End(ctx, entry.Run); err != nil {
-			notices = append(notices, err.Error())
+			s.note(err.Error())
 		}
 	}
-	return notices
 }
 
 // complete judges anew what a killed run had approved, and moves the tags that it did not come to. It reports whether there is

@@ -32,8 +32,8 @@ func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, erro
 	}
 	results := s.work(ctx, made.Services)
 	s.publisher().Decide(ctx, results)
-	left := s.finish(ctx, results)
-	told := s.conclude(ctx, begun, results, append(left, made.Notices...))
+	s.finish(ctx, results)
+	told := s.conclude(ctx, begun, results, made.Notices)
 	learnt, err := insight.Entries(s.learnt(told, results))
 	return s.record(ctx, told, learnt, err)
 }
@@ -120,8 +120,8 @@ func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int,
 	publisher := s.publisher()
 	results := publisher.Join(ctx, made, fragments)
 	publisher.Decide(ctx, results)
-	left := s.finish(ctx, results)
-	told := s.conclude(ctx, begun, results, append(left, made.Notices...))
+	s.finish(ctx, results)
+	told := s.conclude(ctx, begun, results, made.Notices)
 	entries, err := insight.OfRun(s.learnt(told, results))
 	for _, row := range made.Matrix.Include {
 		if f := fragments[row.Row]; f.Attempt >= made.Attempt {

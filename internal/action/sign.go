@@ -126,12 +126,13 @@ func (s *session) sign(ctx context.Context, r publish.Result, approval verdict.A
 // leaveUnsigned has the report say why nothing is signed.
 func (s *session) leaveUnsigned(why string) { s.note("Nothing was signed: " + why + ".") }
 
-// note has the report tell something, once.
+// note tells something, once, and has the report tell it, too.
 func (s *session) note(notice string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !slices.Contains(s.notices, notice) {
 		s.notices = append(s.notices, notice)
+		s.log.Printf("%s", notice)
 	}
 }
 
