@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 )
@@ -20,17 +19,14 @@ type Choice struct {
 	Otherwise float64 `json:"otherwise_seconds,omitempty"`
 }
 
-// choices tell for each platform of a service that is built where that is done.
-func (p Planner) choices(s Service) []Choice {
-	splits := p.Config.Split == "platform" && len(s.Platforms) > 1
+// choices tell for each platform of a service that is built, in one of some rows, where that is done.
+func (p Planner) choices(s Service, rows []Row) []Choice {
 	var choices []Choice
 	for _, platform := range s.Platforms {
 		c, machine := Choice{Platform: platform}, p.Native
-		if splits {
-			c.Runner = cmp.Or(p.Config.Runners[platform], defaultRunner)
-			if machine = "linux/amd64"; c.Runner != defaultRunner { // which is one
-				machine = platform
-			}
+		i := slices.IndexFunc(rows, func(r Row) bool { return slices.Contains(r.Services, s.Name) && slices.Contains(r.Platforms, platform) })
+		if i >= 0 {
+			c.Runner, machine = p.machine(rows[i], platform)
 		}
 		cost := p.Costs[s.Name][platform]
 		// What a builder is that the user has named, only those who were there know.
@@ -41,6 +37,21 @@ func (p Planner) choices(s Service) []Choice {
 		choices = append(choices, c)
 	}
 	return choices
+}
+
+// machine is what a row runs on, as a platform, and its label where the platforms have to do with that. In one job there are no rows.
+func (p Planner) machine(r Row, platform string) (runner, machine string) {
+	isDefault := r.Runner == defaultRunner
+	switch {
+	case p.Config.Mode == "all" || isDefault && p.Config.Split != "platform":
+		return "", p.Native
+	case isDefault:
+		return r.Runner, "linux/amd64" // which it is
+	case len(r.Platforms) == 1:
+		return r.Runner, platform
+	default: // it is one of them
+		return r.Runner, p.Native
+	}
 }
 
 // RunsOn reports whether a machine, given as a platform, runs what is for another platform without emulation.

@@ -55,12 +55,35 @@ func TestChoices(t *testing.T) {
 		"a builder that emulates": {own, map[string]Cost{arm: {Emulated: 210}}, amd, []Choice{{Platform: amd}, {arm, "", true, 210, 0}}},
 	} {
 		p := Planner{Config: c.config, Native: c.native, Costs: map[string]map[string]Cost{"api": c.costs}}
-		if diff := gocmp.Diff(c.want, p.choices(Service{Name: "api", Platforms: []string{amd, arm}})); diff != "" {
+		api := Service{Name: "api", Action: Build, Platforms: []string{amd, arm}}
+		if diff := gocmp.Diff(c.want, p.choices(api, p.matrix([]Service{api}).Include)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	// Of one platform there is nothing to split.
-	if got := (Planner{Config: split, Native: amd}).choices(Service{Platforms: []string{arm}}); !got[0].Emulated || got[0].Runner != "" {
-		t.Errorf("one platform: %+v", got)
+}
+
+// TestChoicesAreThoseOfTheRows holds that the plan tells of the machine that the matrix names.
+func TestChoicesAreThoseOfTheRows(t *testing.T) {
+	t.Parallel()
+	const amd, arm = "linux/amd64", "linux/arm64"
+	api, alone := Service{Name: "api", Action: Build, Platforms: []string{amd, arm}}, Service{Name: "api", Action: Build, Platforms: []string{arm}}
+	web := Service{Name: "web", Action: Build, Platforms: []string{amd}, Bases: []BaseImage{{Service: "api"}}}
+	runners := map[string]string{arm: "ubuntu-24.04-arm"}
+	one := map[string]string{amd: "big", arm: "big"}
+	for name, c := range map[string]struct {
+		config service.Settings
+		work   []Service
+		want   []Choice
+	}{
+		"a platform alone":           {service.Settings{Split: "service", Runners: runners}, []Service{alone}, []Choice{{Platform: arm, Runner: "ubuntu-24.04-arm"}}},
+		"a platform alone, split":    {service.Settings{Split: "platform", Runners: runners}, []Service{alone}, []Choice{{Platform: arm, Runner: "ubuntu-24.04-arm"}}},
+		"in one job":                 {service.Settings{Mode: "all", Split: "platform", Runners: runners}, []Service{api}, []Choice{{Platform: amd}, {Platform: arm, Emulated: true}}},
+		"a row that cannot be split": {service.Settings{Split: "platform", Runners: runners}, []Service{api, web}, []Choice{{Platform: amd, Runner: "ubuntu-latest"}, {Platform: arm, Runner: "ubuntu-latest", Emulated: true}}},
+		"one machine for both":       {service.Settings{Split: "service", Runners: one}, []Service{api}, []Choice{{Platform: amd, Runner: "big"}, {Platform: arm, Runner: "big", Emulated: true}}},
+	} {
+		p := Planner{Config: service.Config{Settings: c.config}, Native: amd}
+		if diff := gocmp.Diff(c.want, p.choices(c.work[0], p.matrix(c.work).Include)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }

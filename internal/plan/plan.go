@@ -168,6 +168,11 @@ func (p Planner) Make(ctx context.Context) (Plan, error) {
 	settle(made.Services)
 	p.weigh(made.Services, drafts, work)
 	made.Matrix = p.matrix(made.Work())
+	for i, s := range made.Services {
+		if s.Action == Build {
+			made.Services[i].Choices = p.choices(s, made.Matrix.Include)
+		}
+	}
 	return made, nil
 }
 

@@ -33,7 +33,6 @@ func (p Planner) weigh(services []Service, drafts []*draft, work *tree) {
 		if s.Action != Build {
 			continue
 		}
-		s.Choices = p.choices(*s)
 		if s.Weight = bytes[s.Name] * rate; s.Expected != nil {
 			s.Weight = s.Expected.Seconds
 		}
