@@ -2,6 +2,7 @@ package insight
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/org/ghcr-publish/internal/cache"
@@ -30,9 +31,9 @@ func Worth(entries []memory.Entry) map[string]map[string]cache.Worth {
 	worth := map[string]map[string]cache.Worth{}
 	for name, builds := range cachedBuilds(entries) {
 		took, sums := builtAnew(builds), map[string]cache.Worth{}
-		for _, b := range builds[:min(looked, len(builds))] {
+		for i, b := range builds[:min(looked, len(builds))] {
 			for _, gave := range b.Tiers {
-				if saved, known := b.saved(gave, took); known {
+				if saved, known := b.saved(gave, took, hadLayers(builds[i+1:], gave.Tier)); known {
 					sum := sums[gave.Tier]
 					sums[gave.Tier] = cache.Worth{Builds: sum.Builds + 1, Spent: sum.Spent + gave.Seconds, Saved: sum.Saved + saved}
 				}
@@ -82,9 +83,16 @@ func (s Step) instruction() string {
 	return s.Platform + " " + text
 }
 
+// hadLayers reports whether one of these builds, which came before another, has written layers to a tier.
+func hadLayers(earlier []cached, tier string) bool {
+	return slices.ContainsFunc(earlier, func(b cached) bool {
+		return slices.ContainsFunc(b.Tiers, func(gave cache.Gave) bool { return gave.Tier == tier && gave.Written > 0 })
+	})
+}
+
 // saved is how long the instructions would have taken whose layers a tier had: its share of all that were not built. Nothing is known of a build for which the
-// tier can have had nothing, or of instructions that nobody remembers to have been built.
-func (b cached) saved(gave cache.Gave, took map[string]float64) (seconds float64, known bool) {
+// tier can have had nothing, or of instructions that nobody remembers to have been built. One for which it had layers, and none that was of use, saved nothing.
+func (b cached) saved(gave cache.Gave, took map[string]float64, had bool) (seconds float64, known bool) {
 	hits := 0
 	for _, step := range b.Steps {
 		if !step.Cached {
@@ -96,8 +104,11 @@ func (b cached) saved(gave cache.Gave, took map[string]float64) (seconds float64
 		}
 		hits, seconds = hits+1, seconds+anew
 	}
-	if hits == 0 || b.Writes != gave.Tier && gave.Hits == 0 {
+	if hits == 0 && !had || b.Writes != gave.Tier && gave.Hits == 0 {
 		return 0, false // all was new; or it was looked into in vain, since nothing is kept in it
+	}
+	if hits == 0 {
+		return 0, true
 	}
 	return seconds * min(1, float64(gave.Hits)/float64(hits)), true
 }

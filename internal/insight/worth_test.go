@@ -1,7 +1,9 @@
 package insight
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,6 +61,18 @@ func TestWorthOfWhatIsRare(t *testing.T) {
 		cachedBuild("gha", 0, Step{Name: "[1/2] WORKDIR /app"}), cachedBuild("gha", 0, Step{Name: "[1/2] RUN install", Seconds: 40})}
 	if got := Worth(entries)["api"]["gha"]; got.Builds != 4 || got.Saved != 10 || got.Spent != 1 {
 		t.Errorf("worth %+v", got)
+	}
+}
+
+// TestWorthOfWhatIsNeverOfUse is that of a tier which is written to by every build, and has nothing for the next: all comes after the sources.
+func TestWorthOfWhatIsNeverOfUse(t *testing.T) {
+	t.Parallel()
+	wrote := cachedBuild("gha", 0, Step{Name: "[1/2] COPY . .", Seconds: 40})
+	wrote.Value = bytes.Replace(wrote.Value, []byte(`"layers_written":0`), []byte(`"layers_written":3`), 1)
+	for n, want := range []cache.Worth{{}, {}, {Builds: 1, Spent: 1}, {Builds: 2, Spent: 1}, {Builds: 3, Spent: 1}} {
+		if got := Worth(slices.Repeat([]memory.Entry{wrote}, n))["api"]["gha"]; got != want {
+			t.Errorf("after %d builds: %+v, want %+v", n, got, want)
+		}
 	}
 }
 
