@@ -210,7 +210,7 @@ func (p *Progress) finish(id string) {
 	delete(p.output, id)
 }
 
-// end tells what has come of lines that will not be completed any more.
+// end tells what has come of lines that will not be completed any more. Nothing runs after it.
 func (p *Progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -219,6 +219,7 @@ func (p *Progress) end() {
 	}
 	p.line(p.partial)
 	p.partial = nil
+	clear(p.running)
 }
 
 func (p *Progress) vertex(id string, seen Step, started, completed *time.Time) {

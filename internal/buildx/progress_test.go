@@ -336,4 +336,10 @@ func TestCurrent(t *testing.T) {
 			t.Errorf("after %s: at %q, want %q", c.line, got, c.want)
 		}
 	}
+	// A build that was killed has no end of its steps to tell of.
+	at(`{"vertexes":[{"digest":"sha256:3","name":"[3/3] RUN three","started":"2020-01-02T03:04:06Z"}]}`)
+	p.end()
+	if step, _, ok := p.Current(); ok {
+		t.Errorf("after its end: at %q", step)
+	}
 }

@@ -74,6 +74,7 @@ type Phase string
 
 const (
 	Making  Phase = "building" // or reading it
+	Waiting Phase = "waiting to be judged"
 	Judging Phase = "judging"
 	Over    Phase = "" // nothing any more
 )
@@ -247,6 +248,7 @@ func (w work) examine(ctx context.Context, r *Result) {
 	if r.Err != nil {
 		return
 	}
+	w.enter(r.Plan.Name, Waiting)
 	w.trials.take()
 	defer w.trials.give()
 	w.enter(r.Plan.Name, Judging)

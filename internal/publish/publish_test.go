@@ -550,7 +550,7 @@ func TestPhases(t *testing.T) {
 	made := built("a", "b", "c")
 	made.Services[2].Action = plan.Skip
 	s.run(t, made)
-	want := map[string][]Phase{"a": {Making, Judging, Over}, "b": {Making, Over}}
+	want := map[string][]Phase{"a": {Making, Waiting, Judging, Over}, "b": {Making, Over}}
 	if diff := cmp.Diff(want, phases); diff != "" {
 		t.Errorf("phases (-want +got):\n%s", diff)
 	}
