@@ -104,11 +104,10 @@ func (j job) writer(p Process) string {
 	return fmt.Sprintf("%s/%s/%s", j.Event.Repository, runID(j.Event, p.Now()), cmp.Or(j.Config.Row, j.Config.Mode))
 }
 
-// shareMemory gives what the run has learnt to the memory's other home, and puts together what is there. Everybody reads that, so nobody
-// writes whose commits may never be a branch's.
+// shareMemory gives what the run has learnt to the memory's other home, and puts together what is there.
 func (s *session) shareMemory(ctx context.Context) error {
 	home := s.job.memory.home
-	if home == nil || s.job.Event.Fork || strings.HasPrefix(s.job.Event.Name, "pull_request") || !s.job.pushes() {
+	if home == nil || home.ReadOnly {
 		return nil
 	}
 	return s.job.atHome(ctx, s.process, home.Take, home.Give, func(ctx context.Context, store *memory.Store) error {
@@ -165,19 +164,21 @@ func (j job) carried(p Process) carried {
 
 // handIn gives what a row of the matrix has learnt to the memory's other home, lest it be lost where nobody finalizes.
 func (s *session) handIn(ctx context.Context, learnt []memory.Entry) []string {
-	if s.job.memory.home == nil {
+	if s.job.memory.home == nil || s.job.memory.home.ReadOnly {
 		return nil
 	}
 	_, err := s.remember(ctx, learnt)
 	return s.lost("shared", errors.Join(err, s.shareMemory(ctx)))
 }
 
-// memoryHome is where the memory lives besides; nil for nowhere.
+// memoryHome is where the memory lives besides; nil for nowhere. Everybody reads it, so nobody writes whose commits may never be a
+// branch's.
 func (j job) memoryHome(p Process) *carry.Home {
 	if j.Config.MemoryHome == "" {
 		return nil
 	}
-	return &carry.Home{Registry: j.registryClient(), Repository: j.Config.MemoryHome, Now: p.Now, Since: p.Now()}
+	return &carry.Home{Registry: j.registryClient(), Repository: j.Config.MemoryHome, Now: p.Now, Since: p.Now(),
+		ReadOnly: j.Event.Fork || strings.HasPrefix(j.Event.Name, "pull_request") || !j.pushes()}
 }
 
 // memoryCache opens the cache of whose address a variable tells.

@@ -29,6 +29,7 @@ type Home struct {
 	Repository string // HOST/OWNER/NAME
 	Now        func() time.Time
 	Since      time.Time // what a memory has learnt from then on is given away
+	ReadOnly   bool      // nothing is given at all
 
 	mu   sync.Mutex
 	seen map[string]bool // names of what was read or written here
@@ -57,7 +58,7 @@ const sharing = 8
 
 // Push adds what changed in a memory. An empty memory is not added.
 func (h *Home) Push(ctx context.Context, m memory.Memory) error {
-	if len(m.Entries)+len(m.Deleted)+len(m.Counters) == 0 {
+	if h.ReadOnly || len(m.Entries)+len(m.Deleted)+len(m.Counters) == 0 {
 		return nil
 	}
 	return h.put(ctx, part, parcel{Memory: m})
@@ -157,6 +158,9 @@ var ErrInTheWay = errors.New("old parts of the memory stay")
 // Settle puts together what there is, where that is due, and takes away what is old and held by it. All must be a memory that
 // all that was pulled has been merged into.
 func (h *Home) Settle(ctx context.Context, all memory.Memory) error {
+	if h.ReadOnly {
+		return nil
+	}
 	names, err := h.Registry.Memories(ctx, h.Repository)
 	if err != nil {
 		return fmt.Errorf("putting together the memory in %s: %w", h.Repository, err)

@@ -324,6 +324,21 @@ func TestHomeOutOfReach(t *testing.T) {
 	}
 }
 
+// TestOneWhoMayNotGive reads and leaves all as it is.
+func TestOneWhoMayNotGive(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	a, b := v.worker(), v.worker()
+	a.learn("a")
+	a.do(a.Give)
+	b.ReadOnly = true
+	b.learn("b")
+	b.do(b.Take, b.Give, b.settle)
+	if got := b.knows(); !slices.Equal(got, []string{"a", "b"}) || len(v.names()) != 1 {
+		t.Errorf("it knows %q, and there are %q", got, v.names())
+	}
+}
+
 func FuzzUnseal(f *testing.F) {
 	sealed, err := seal(parcel{Holds: []string{"delta-1-a-b"}})
 	if err != nil {
