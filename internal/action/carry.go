@@ -18,6 +18,7 @@ import (
 	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/learn"
 	"github.com/org/ghcr-publish/internal/memory"
+	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/results"
 )
 
@@ -177,8 +178,25 @@ func (j job) memoryHome(p Process) *carry.Home {
 	if j.Config.MemoryHome == "" {
 		return nil
 	}
-	return &carry.Home{Registry: j.registryClient(), Repository: j.Config.MemoryHome, Now: p.Now, Since: p.Now(),
+	home := &carry.Home{Registry: j.registryClient(), Repository: j.Config.MemoryHome, Now: p.Now, Since: p.Now(),
 		ReadOnly: j.Event.Fork || strings.HasPrefix(j.Event.Name, "pull_request") || !j.pushes()}
+	if api, err := github.New(j.Event.APIURL, j.Event.Repository, j.Config.Token); err == nil && j.Config.Registry == "ghcr.io" {
+		home.Forget = func(ctx context.Context, names []string) error {
+			return forgetPackages(ctx, api, home.Repository, names)
+		}
+	}
+	return home
+}
+
+// forgetPackages deletes parts of a memory from GitHub's registry, which takes that by GitHub's API alone.
+func forgetPackages(ctx context.Context, api *github.Client, repository string, names []string) error {
+	_, path, _ := strings.Cut(repository, "/")
+	owner, name, _ := strings.Cut(path, "/")
+	tags := make([]string, len(names))
+	for i, name := range names {
+		tags[i] = registry.MemoryTag(name)
+	}
+	return api.DeleteTagged(ctx, owner, name, tags)
 }
 
 // memoryCache opens the cache of whose address a variable tells.

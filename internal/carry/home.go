@@ -30,6 +30,8 @@ type Home struct {
 	Now        func() time.Time
 	Since      time.Time // what a memory has learnt from then on is given away
 	ReadOnly   bool      // nothing is given at all
+	// Forget takes away what is kept under names; nil has the registry do it.
+	Forget func(ctx context.Context, names []string) error
 
 	mu   sync.Mutex
 	seen map[string]bool // names of what was read or written here
@@ -173,12 +175,22 @@ func (h *Home) Settle(ctx context.Context, all memory.Memory) error {
 	if err := h.put(ctx, whole, parcel{held, all}); err != nil {
 		return fmt.Errorf("putting together the memory in %s: %w", h.Repository, err)
 	}
-	for _, name := range held {
-		if h.age(name) < aged {
-			continue
-		}
+	if err := h.forget(ctx, slices.DeleteFunc(held, func(name string) bool { return h.age(name) < aged })); err != nil {
+		return fmt.Errorf("%w: %w", ErrInTheWay, err)
+	}
+	return nil
+}
+
+func (h *Home) forget(ctx context.Context, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	if h.Forget != nil {
+		return h.Forget(ctx, names)
+	}
+	for _, name := range names {
 		if err := h.Registry.ForgetMemory(ctx, h.Repository, name); err != nil {
-			return fmt.Errorf("%w: %w", ErrInTheWay, err) // the others would be refused as well
+			return err // the others would be refused as well
 		}
 	}
 	return nil

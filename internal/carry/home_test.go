@@ -3,6 +3,7 @@ package carry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -321,6 +322,24 @@ func TestHomeOutOfReach(t *testing.T) {
 	v.fails.Store(&get)
 	if err := b.Take(t.Context(), b.store); err == nil {
 		t.Error("it was read")
+	}
+}
+
+// TestOthersTakeAway has what is old be taken away in another way than by the registry.
+func TestOthersTakeAway(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	a := v.worker()
+	a.learn("a")
+	a.do(a.Give)
+	var asked []string
+	a.Forget = func(_ context.Context, names []string) error {
+		asked = append(asked, names...)
+		return errors.New("no right to")
+	}
+	v.hour.Store(2)
+	if err := a.settle(t.Context(), a.store); !errors.Is(err, ErrInTheWay) || len(asked) != 1 || !strings.HasPrefix(asked[0], part+"-") {
+		t.Errorf("of %q: %v", asked, err)
 	}
 }
 

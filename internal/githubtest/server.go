@@ -47,6 +47,8 @@ type Server struct {
 	cached     int64
 	cacheLimit int
 	caches     func() []Cache
+	versions   map[string]map[int][]string // of packages: their tags, by id
+	published  int                         // versions
 }
 
 // A failure is an answer given in place of the true one.
@@ -63,7 +65,7 @@ func Start(token string) *Server {
 	if err != nil {
 		panic(fmt.Sprintf("githubtest: listening on a loopback port: %v", err))
 	}
-	s := &Server{URL: "http://" + listener.Addr().String() + base, token: token, polls: map[string]int{}, refs: map[string]string{}, pulls: map[string][]map[string]any{}}
+	s := &Server{URL: "http://" + listener.Addr().String() + base, token: token, polls: map[string]int{}, refs: map[string]string{}, versions: map[string]map[int][]string{}, pulls: map[string][]map[string]any{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/code-scanning/sarifs", s.upload)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/code-scanning/sarifs/{id}", s.status)
@@ -77,6 +79,11 @@ func Start(token string) *Server {
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/actions/cache/usage", s.cacheUsage)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/actions/cache/storage-limit", s.storageLimit)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/actions/caches", s.listCaches)
+	for _, kind := range []string{"orgs", "users"} {
+		at := base + "/" + kind + "/{owner}/packages/container/{name}/versions"
+		mux.HandleFunc("GET "+at, s.ofKind(kind, s.listVersions))
+		mux.HandleFunc("DELETE "+at+"/{id}", s.ofKind(kind, s.deleteVersion))
+	}
 	mux.HandleFunc("/", s.unknown)
 	s.http = &http.Server{Handler: s.guard(s.hold(mux)), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.http.Serve(listener) }()

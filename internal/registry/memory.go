@@ -15,6 +15,9 @@ const memoryTag = "ghcr-publish-memory-"
 
 const memoryType = "application/vnd.ghcr-publish.memory.v1+zstd"
 
+// MemoryTag is the tag of what is kept under a name.
+func MemoryTag(name string) string { return memoryTag + name }
+
 // KeepMemory stores what a run remembers under a name of letters, digits and dashes that nothing else has.
 func (c *Client) KeepMemory(ctx context.Context, repository, name string, data []byte) error {
 	return c.again(func() error { return c.keepAs(ctx, repository, memoryTag+name, memoryType, data) })

@@ -14,6 +14,10 @@
     "/repos/{owner}/{repo}/commits/{commit_sha}/pulls": (.paths["/repos/{owner}/{repo}/commits/{commit_sha}/pulls"] | {get}),
     "/repos/{owner}/{repo}/attestations": (.paths["/repos/{owner}/{repo}/attestations"] | {post}),
     "/repos/{owner}/{repo}/attestations/{subject_digest}": (.paths["/repos/{owner}/{repo}/attestations/{subject_digest}"] | {get}),
+    "/orgs/{org}/packages/{package_type}/{package_name}/versions": (.paths["/orgs/{org}/packages/{package_type}/{package_name}/versions"] | {get}),
+    "/orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}": (.paths["/orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}"] | {delete}),
+    "/users/{username}/packages/{package_type}/{package_name}/versions": (.paths["/users/{username}/packages/{package_type}/{package_name}/versions"] | {get}),
+    "/users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}": (.paths["/users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}"] | {delete}),
     "/repos/{owner}/{repo}/issues": (.paths["/repos/{owner}/{repo}/issues"] | {get, post}),
     "/repos/{owner}/{repo}/issues/{issue_number}": (.paths["/repos/{owner}/{repo}/issues/{issue_number}"] | {patch})
   }
