@@ -99,7 +99,7 @@ func (c *Client) Build(ctx context.Context, b Build, progress *Progress) (digest
 		return "", fmt.Errorf("building: %w", err)
 	}
 	err = c.build(ctx, b, progress)
-	for try := 0; err != nil && try < run.Tries; try++ {
+	for try := 0; err != nil && ctx.Err() == nil && try < run.Tries; try++ {
 		next := again(&b, err.Error(), progress)
 		if next == nil || !run.Pause(ctx, try) {
 			break

@@ -168,6 +168,22 @@ func TestBuildEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// TestCancelledBuildIsNotDoneAgain holds that a build which was stopped blames no cache and announces nothing.
+func TestCancelledBuildIsNotDoneAgain(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	c := &Client{Argv: []string{"buildx"}, Run: func(context.Context, run.Command) ([]byte, error) {
+		cancel()
+		return nil, errors.New("signal: terminated")
+	}}
+	var told []string
+	progress := &Progress{Tell: func(line string) { told = append(told, line) }}
+	_, err := c.Build(ctx, Build{Metadata: filepath.Join(t.TempDir(), "m"), CacheFrom: []string{"type=gha"}}, progress)
+	if !errors.Is(err, context.Canceled) || len(told) > 0 || progress.forsaken != "" {
+		t.Errorf("%v, told %q, forsaken %q", err, told, progress.forsaken)
+	}
+}
+
 func TestFind(t *testing.T) {
 	t.Parallel()
 	program := func(names ...string) string {
