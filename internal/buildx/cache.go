@@ -118,6 +118,7 @@ func (p *Progress) tier(tier string) (gave cache.Gave, readable bool) {
 		switch {
 		case step.Error == "":
 			readable = readable || !writes
+		case cutShort(step.Error):
 		case writes:
 			gave.Lost = cmp.Or(gave.Lost, "nothing was written: "+lastWords(step.Error))
 		case !nothingThere(tier, step.Error):

@@ -54,6 +54,8 @@ func TestWhatIsLostOfACache(t *testing.T) {
 		{"registry", "importing cache manifest from ghcr.io/o/a:ghcr-publish-cache-main-12345678", "failed to configure registry cache importer: x: not found", ""},
 		{"registry", "importing cache manifest from ghcr.io/o/a:ghcr-publish-cache-main-12345678", "unexpected status from HEAD request to https://x/v2/: 403 Forbidden", ""},
 		{"registry", "importing cache manifest from gha:latest", "dial tcp: connection refused", "it could not be read: dial tcp: connection refused"},
+		{"gha", gha, "failed to solve: context canceled", ""}, // for what failed beside it
+		{"gha", "exporting to GitHub Actions Cache", "context canceled", ""},
 		{"gha", gha, "500 Internal Server Error", "it could not be read: 500 Internal Server Error"},
 		{"gha", gha, "blob: not found", "it could not be read: blob: not found"},
 		{"gha", "exporting to GitHub Actions Cache", "Put \"https://x/b?se=1&sig=s3cr3t&sp=w\": EOF", "nothing was written: Put \"https://x/b?se=1&sig=***&sp=w\": EOF"},

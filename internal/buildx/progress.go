@@ -332,6 +332,9 @@ func (p *Progress) platform(id string) string {
 	return ""
 }
 
+// cutShort reports whether a step ended since another one failed, or since the build was stopped.
+func cutShort(failure string) bool { return strings.Contains(failure, "context canceled") }
+
 // Explanation returns the failing step and the last lines that were printed.
 func (p *Progress) Explanation() string {
 	p.mu.Lock()
@@ -343,7 +346,7 @@ func (p *Progress) Explanation() string {
 		if _, _, cached := cacheWork(p.steps[id].Name); cached {
 			continue
 		}
-		if s := p.steps[id]; s.Error != "" && !strings.Contains(s.Error, "context canceled") {
+		if s := p.steps[id]; s.Error != "" && !cutShort(s.Error) {
 			failed = append(failed, fmt.Sprintf("%s: %s", s.Name, s.Error))
 		}
 	}
