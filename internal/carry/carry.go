@@ -1,6 +1,7 @@
-// Package carry brings the memory from run to run, by the cache of GitHub Actions. What is there is what steps with actions/cache
-// of the same path would keep, and may be read and written by such steps, too. Whatever goes wrong costs insights and nothing else,
-// so its errors are for a person to know and no reason to fail.
+// Package carry brings the memory from run to run: by the cache of GitHub Actions, where it is what steps with actions/cache of the
+// same path would keep, and may be read and written by such steps, too; and by a repository of a registry, for other branches and
+// repositories, and for those who work at the same time. Whatever goes wrong costs insights and nothing else, so its errors are for a
+// person to know and no reason to fail.
 package carry
 
 import (
@@ -101,7 +102,8 @@ func (c *Carrier) bring(ctx context.Context, found kept) error {
 		return err
 	}
 	beside := filepath.Join(filepath.Dir(c.Path), ".new-"+filepath.Base(c.Path))
-	file, err := root.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	_ = root.Remove(beside) // which may be a link to something else
+	file, err := root.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
