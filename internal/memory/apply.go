@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,13 +28,18 @@ func (s *Store) delta(ctx context.Context, since time.Time) (Memory, error) {
 	from := max(since.Unix(), 0) * 1000
 	var m Memory
 	err := retry(ctx, func() error {
-		tx, err := s.db.BeginTx(ctx, &sql.TxOptions{})
+		connection, err := s.db.Conn(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = tx.Rollback() }()
-		m, err = readDelta(ctx, tx, from)
-		return err
+		defer func() { _ = connection.Close() }()
+		// Not as a transaction of database/sql, for which others that write would have to wait.
+		if _, err := connection.ExecContext(ctx, `BEGIN`); err != nil {
+			return err
+		}
+		m, err = readDelta(ctx, connection, from)
+		_, end := connection.ExecContext(context.WithoutCancel(ctx), `COMMIT`)
+		return errors.Join(err, end)
 	})
 	return Merge(m, Memory{}), err
 }
@@ -48,7 +54,7 @@ FROM ghcrp_counters c LEFT JOIN memory_entries e ON e.key = c.key AND e.namespac
 	changedCounters = `SELECT namespace, key, writer, sum, stamp FROM ghcrp_counters WHERE base = 0 AND stamp >= ?`
 )
 
-func readDelta(ctx context.Context, tx *sql.Tx, from int64) (m Memory, err error) {
+func readDelta(ctx context.Context, tx *sql.Conn, from int64) (m Memory, err error) {
 	m.Entries, err = read(ctx, tx, changedEntries, from, scanRecord)
 	if err != nil {
 		return m, err
@@ -81,7 +87,7 @@ func scanRecord(rows *sql.Rows) (r Record, err error) {
 	return r, err
 }
 
-func read[T any](ctx context.Context, tx *sql.Tx, statement string, from int64, scan func(*sql.Rows) (T, error)) ([]T, error) {
+func read[T any](ctx context.Context, tx *sql.Conn, statement string, from int64, scan func(*sql.Rows) (T, error)) ([]T, error) {
 	rows, err := tx.QueryContext(ctx, statement, from)
 	if err != nil {
 		return nil, err
@@ -176,11 +182,14 @@ func (t *transaction) applyState(old row, their state, done *Merged) error {
 		return err
 	}
 	now := join(ours, t.expire(their))
-	if now.equal(ours) {
+	_, noSum := now.total()
+	switch {
+	case now.equal(ours):
 		done.Kept++
 		return nil
-	}
-	switch {
+	case len(now.counters) > 0 && noSum != nil: // they add to what is no number here
+		done.Refused++
+		return nil
 	case now.last != nil && now.last.deleted && len(now.counters) == 0:
 		done.Deleted++
 	case old.id == 0:

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -59,15 +60,17 @@ func BenchmarkMillion(b *testing.B) {
 		return int(float64(total) / took.Seconds())
 	})
 	b.Run("batch", func(b *testing.B) {
-		next := total
-		b.ReportAllocs()
+		next, used := total, time.Duration(0)
 		for b.Loop() {
 			b.StopTimer()
 			entries := batch(next, 1000)
 			next += 1000
+			before := processorTime()
 			b.StartTimer()
 			mustPut(b, s, entries...)
+			used += processorTime() - before
 		}
+		b.ReportMetric(float64(used.Milliseconds())/float64(b.N), "cpu-ms/op")
 		b.ReportMetric(float64(b.N*1000)/b.Elapsed().Seconds(), "entries/s")
 	})
 	each(b, "one", func(n int) { mustPut(b, s, kilobyte(2*total+n)) })
@@ -91,12 +94,16 @@ func BenchmarkMillion(b *testing.B) {
 		each(b, "search/"+name, func(int) { page(b, s, q) })
 	}
 	b.Run("merge", func(b *testing.B) {
+		used := time.Duration(0)
 		for n := 0; b.Loop(); n++ {
 			b.StopTimer()
 			m := tenth(c, total, n)
+			before := processorTime()
 			b.StartTimer()
 			mustApply(b, s, m)
+			used += processorTime() - before
 		}
+		b.ReportMetric(used.Seconds()/float64(b.N), "cpu-s/op")
 	})
 	c.pass(2 * time.Hour)
 	rate(b, "purge", func() int {
@@ -130,10 +137,20 @@ func rate(b *testing.B, name string, do func() int) {
 	done, perSecond := false, 0
 	b.Run(name, func(b *testing.B) {
 		if !done {
-			done, perSecond = true, do()
+			done = true
+			before := processorTime()
+			perSecond = do()
+			b.ReportMetric((processorTime() - before).Seconds(), "cpu-s")
 		}
 		b.ReportMetric(float64(perSecond), "entries/s")
 	})
+}
+
+// processorTime is what this process has used, which is not longer for the machine having other work.
+func processorTime() time.Duration {
+	var usage syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // each does something again and again, and reports how long 99 of 100 took.
@@ -141,12 +158,14 @@ func each(b *testing.B, name string, do func(n int)) {
 	n := 0 // goes on where the last round ended
 	b.Run(name, func(b *testing.B) {
 		var took []time.Duration
+		before := processorTime()
 		for b.Loop() {
 			start := time.Now()
 			do(n)
 			took = append(took, time.Since(start))
 			n++
 		}
+		b.ReportMetric(float64((processorTime()-before).Microseconds())/float64(b.N), "cpu-µs/op")
 		slices.Sort(took)
 		b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 	})

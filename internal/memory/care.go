@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -46,8 +47,51 @@ func (s *Store) purge(ctx context.Context) (int, error) {
 	}
 	return total, s.transact(ctx, func(t *transaction) error {
 		before := now.Add(-remembers).UnixMilli()
-		return errors.Join(t.dropOrphans(), t.exec(`DELETE FROM ghcrp_deleted WHERE stamp < ?`, before), t.exec(`DELETE FROM ghcrp_versions WHERE stamp < ?`, before))
+		return errors.Join(t.dropOrphans(), t.fold(before), t.exec(`DELETE FROM ghcrp_deleted WHERE stamp < ?`, before), t.exec(`DELETE FROM ghcrp_versions WHERE stamp < ?`, before))
 	})
+}
+
+// fold puts what was added to counters long ago into what they began with: each writer had its own row until then. Of
+// memories that fold differently the one that folded up to the later time is believed, so it is the beginning of a day.
+func (t *transaction) fold(before int64) error {
+	before -= before % (24 * time.Hour).Milliseconds()
+	found, err := names(t.tx.QueryContext(t.ctx, `SELECT DISTINCT namespace, key FROM ghcrp_counters WHERE base = 0 AND stamp <= ?`, before))
+	if err != nil {
+		return err
+	}
+	for _, n := range found {
+		old, err := t.lookup(n.namespace, n.key)
+		if err != nil {
+			return err
+		}
+		now, err := t.stateOf(old)
+		if err != nil {
+			return err
+		}
+		if old.id == 0 || len(now.counters) == 0 {
+			continue // another tool has deleted or overwritten it
+		}
+		if now, err = now.fold(old, before); err != nil {
+			return err
+		}
+		if err := t.settle(old, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s state) fold(old row, before int64) (state, error) {
+	early := state{s.last, maps.Clone(s.counters)}
+	maps.DeleteFunc(early.counters, func(_ string, c Counter) bool { return c.Stamp > before })
+	sum, err := early.total()
+	if err != nil {
+		return s, err
+	}
+	r := old.Record
+	r.Value, r.Stamp = number(sum), before
+	last := &event{Record: r}
+	return state{last, joinCounters(s.counters, nil, last)}, nil
 }
 
 const expired = `expires_at IS NOT NULL AND expires_at <= ?1`

@@ -108,7 +108,13 @@ func (s *Store) openBeside(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.connect(ctx); err != nil {
+	err = s.connect(ctx)
+	if why := (*unfit)(nil); errors.As(err, &why) { // all but the history is in the other file
+		if _, err = setAside(s.path, s.now()); err == nil {
+			err = s.connect(ctx)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	if _, err := s.Apply(ctx, m); err != nil {

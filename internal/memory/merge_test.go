@@ -2,6 +2,7 @@ package memory
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -236,5 +237,63 @@ func TestExpiredStaysExpired(t *testing.T) {
 	}
 	if got := keys(t, s, ""); got != nil {
 		t.Errorf("there is %v again", got)
+	}
+}
+
+// What was added long ago is one row, whoever added it, and is not counted again when it comes back.
+func TestCountersAreFolded(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	path := file(t)
+	add := func(n int64) (sum int64) {
+		t.Helper()
+		s := mustOpen(t, path, c.now)
+		sum, err := s.Add(t.Context(), "", "n", n)
+		if err := errors.Join(err, s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return sum
+	}
+	add(1)
+	add(2)
+	s := mustOpen(t, path, c.now)
+	early := mustDelta(t, s)
+	c.pass(100 * 24 * time.Hour)
+	add(4)
+	if _, err := s.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	m := mustDelta(t, s)
+	if len(m.Counters) != 1 || m.Counters[0].Sum != 4 || len(m.Entries) != 1 || string(m.Entries[0].Value) != "3" {
+		t.Errorf("folded it is %+v", m)
+	}
+	if got := mustApply(t, s, early); got != (Merged{Kept: 1}) {
+		t.Errorf("applied again, what was folded: %+v", got)
+	}
+	other := mustOpen(t, filepath.Join(t.TempDir(), "memory.db"), c.now)
+	mustApply(t, other, early)
+	mustApply(t, other, m)
+	for _, s := range []*Store{s, other} {
+		if got := string(mustGet(t, s, "", "n").Value); got != "7" {
+			t.Errorf("it comes to %s, want 7", got)
+		}
+		checkSound(t, s)
+	}
+	if got := add(8); got != 15 {
+		t.Errorf("it goes on with %d, want 15", got)
+	}
+}
+
+// Who adds to what is text elsewhere keeps nobody from merging the rest.
+func TestApplyRefusesSumsOfText(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, file(t), newClock().now)
+	mustPut(t, s, Entry{Namespace: "n", Key: "k", Value: json.RawMessage(`"text"`)})
+	m := Memory{Counters: []Counter{{"n", "k", "w", 1, begin.UnixMilli() + 5}, {"n", "other", "w", 1, begin.UnixMilli()}}}
+	if got := mustApply(t, s, m); got != (Merged{Added: 1, Refused: 1}) {
+		t.Errorf("Apply() = %+v", got)
+	}
+	if got := string(mustGet(t, s, "n", "k").Value); got != `"text"` {
+		t.Errorf("it is %s now", got)
 	}
 }

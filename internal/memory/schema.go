@@ -98,7 +98,7 @@ func checkSizes(header []byte, size int64) error {
 func connect(path string) (*sql.DB, error) { return connectTo(path, "") }
 
 func connectTo(path, options string) (*sql.DB, error) {
-	name := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_busy_timeout=50&_txlock=immediate&_synchronous=NORMAL&_stmt_cache_size=32" + options
+	name := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_busy_timeout=50&_txlock=immediate&_synchronous=NORMAL&_stmt_cache_size=32&_cache_size=-16000" + options
 	db, err := sql.Open("sqlite3", name)
 	if err != nil {
 		return nil, err

@@ -226,7 +226,7 @@ func TestAnyHeaderByte(t *testing.T) {
 	whole := filled(t)
 	dir := t.TempDir()
 	for i := range 100 {
-		for _, b := range []byte{0, 3, 0xff} {
+		for _, b := range []byte{0, 0xff} {
 			content := append([]byte{}, whole...)
 			content[i] = b
 			path := filepath.Join(dir, fmt.Sprintf("%d-%d.db", i, b))

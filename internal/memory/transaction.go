@@ -11,10 +11,11 @@ import (
 
 // A transaction changes entries together with what is kept of them beside. It lives as long as the call that began it.
 type transaction struct {
-	ctx    context.Context
+	ctx    context.Context // is never over: the transaction itself ends with the caller's, and waiting for it at each statement would cost more than the statement
 	tx     *sql.Tx
 	now    time.Time
 	s      *Store
+	began  int64             // the number of the last change before
 	change int64             // the number of the last change
 	seen   bool              // whether no other tool had written when it began
 	grown  map[string]growth // by namespace
@@ -28,7 +29,7 @@ func (s *Store) transact(ctx context.Context, do func(*transaction) error) error
 			return err
 		}
 		defer func() { _ = tx.Rollback() }()
-		t := &transaction{ctx: ctx, tx: tx, s: s, now: s.now(), grown: map[string]growth{}}
+		t := &transaction{ctx: context.WithoutCancel(ctx), tx: tx, s: s, now: s.now(), grown: map[string]growth{}}
 		for _, step := range []func() error{t.begin, func() error { return do(t) }, t.countGrowth, t.end, tx.Commit} {
 			if err := step(); err != nil {
 				return err
@@ -41,11 +42,16 @@ func (s *Store) transact(ctx context.Context, do func(*transaction) error) error
 const sequence = `coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'memory_entries'), 0)`
 
 func (t *transaction) begin() error {
-	return t.tx.QueryRowContext(t.ctx, `SELECT change, sequence = `+sequence+` FROM ghcrp_state`).Scan(&t.change, &t.seen)
+	err := t.tx.QueryRowContext(t.ctx, `SELECT change, sequence = `+sequence+` FROM ghcrp_state`).Scan(&t.began, &t.seen)
+	t.change = t.began
+	return err
 }
 
 // end takes what this transaction did to the sequence for seen, and leaves unseen what was.
 func (t *transaction) end() error {
+	if t.change == t.began {
+		return nil
+	}
 	return t.exec(`UPDATE ghcrp_state SET change = ?, sequence = CASE WHEN ? THEN `+sequence+` ELSE sequence END`, t.change, t.seen)
 }
 

@@ -20,20 +20,31 @@ const (
 // encode returns the text the file keeps for a JSON value: a string without its quotes,
 // anything else as compact JSON. A string that would be read back as something else keeps its quotes.
 func encode(value json.RawMessage) (string, error) {
-	if !json.Valid(value) {
-		return "", errors.New("the value is not JSON")
+	if bytes.HasPrefix(bytes.TrimLeft(value, " \t\r\n"), []byte(`"`)) {
+		return encodeString(value)
 	}
-	var s *string // stays nil for null
-	if json.Unmarshal(value, &s) == nil && s != nil {
-		if readsBack(*s) {
-			return *s, nil
-		}
-		return string(quote(*s)), nil
+	var b bytes.Buffer
+	b.Grow(len(value))
+	if json.Compact(&b, value) != nil {
+		return "", errNotJSON
 	}
 	if mayHoldType(value) && holdsType(parse(value)) {
 		return "", fmt.Errorf("the value uses the reserved key %q", typeKey)
 	}
-	return string(compact(value)), nil
+	return string(bytes.ToValidUTF8(b.Bytes(), []byte("\uFFFD"))), nil
+}
+
+var errNotJSON = errors.New("the value is not JSON")
+
+func encodeString(value json.RawMessage) (string, error) {
+	var s string
+	if json.Unmarshal(value, &s) != nil {
+		return "", errNotJSON
+	}
+	if readsBack(s) {
+		return s, nil
+	}
+	return string(quote(s)), nil
 }
 
 func readsBack(s string) bool {
