@@ -38,6 +38,9 @@ func (j job) memoryPath() string {
 	}
 }
 
+// file is where the memory is meanwhile, or would be.
+func (h hidden) file() string { return filepath.Join(h.aside, filepath.Base(h.path)) }
+
 // hide moves a memory out of its folder. Where there is none, nothing is done.
 func hide(path, dir string) (hidden, error) {
 	if path == "" {
@@ -50,7 +53,7 @@ func hide(path, dir string) (hidden, error) {
 	if err := moveAll(filepath.Dir(path), h.aside, filepath.Base(path), filepath.Base(path)); err != nil {
 		return hidden{}, errors.Join(fmt.Errorf("setting the memory aside: %w", err), h.putBack())
 	}
-	_ = os.Remove(filepath.Dir(path)) // an empty folder would be part of a context too
+	_ = syscall.Rmdir(filepath.Dir(path)) // an empty folder would be part of a context too
 	return h, nil
 }
 
@@ -113,7 +116,7 @@ func whereNow(path, temp string) string {
 // it under a name that begins with its own, all under a new name. The database itself goes last: its presence counts.
 func moveAll(from, to, name, as string) error {
 	entries, err := os.ReadDir(from)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 		return err
 	}
 	var files []string

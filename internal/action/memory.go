@@ -268,10 +268,13 @@ func (c *memoryCall) locate(ctx context.Context, flag string, problems *service.
 	path := service.Sources{Input: actions.Inputs(c.process.Getenv), ReadFile: func(name string) ([]byte, error) {
 		return os.ReadFile(c.in(workspace, name))
 	}}.Setting("memory")
+	if strings.HasPrefix(path, "oci://") {
+		path = service.OwnMemory // which is there, too
+	}
 	if path == "off" {
 		problems.Add("memory", "name a file with --"+flag, "the configuration keeps none")
 	}
-	c.path = whereNow(c.in(workspace, path), tempDir(c.event))
+	c.path = c.in(workspace, path)
 }
 
 func (c memoryCall) in(folder, path string) string {
@@ -293,9 +296,27 @@ func (c memoryCall) workspace(ctx context.Context) string {
 	return top
 }
 
+// now is where the memory is now: a run that works meanwhile has it out of the workspace.
+func (c memoryCall) now() string { return whereNow(c.path, tempDir(c.event)) }
+
+// secrets are values of this process that the memory may not hold.
+func (c memoryCall) secrets() memory.Option {
+	inputs := actions.Inputs(c.process.Getenv)
+	var values []string
+	for _, name := range []string{"GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"} {
+		values = append(values, c.process.Getenv(name))
+	}
+	for _, s := range service.Table() {
+		if s.Secret {
+			values = append(values, inputs(s.Name))
+		}
+	}
+	return memory.WithSecrets(values...)
+}
+
 // with opens the memory for what do does with it.
 func (c memoryCall) with(ctx context.Context, do func(*memory.Store) error) (err error) {
-	store, err := memory.Open(ctx, c.path, c.process.Now)
+	store, err := memory.Open(ctx, c.now(), c.process.Now, c.secrets())
 	if err != nil {
 		return err
 	}
@@ -305,7 +326,7 @@ func (c memoryCall) with(ctx context.Context, do func(*memory.Store) error) (err
 
 // reading is with, for what changes nothing: where there is no memory yet it makes none, and reads an empty one.
 func (c memoryCall) reading(ctx context.Context, do func(*memory.Store) error) error {
-	if _, err := os.Stat(c.path); err == nil {
+	if exists(c.now()) {
 		return c.with(ctx, do)
 	}
 	empty, err := os.MkdirTemp(tempDir(c.event), "ghcr-publish-memory-")

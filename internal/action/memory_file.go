@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/docker/go-units"
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/service"
 )
 
 // fileCommands are those about a memory as a whole.
@@ -20,7 +22,8 @@ func fileCommands() []memoryCommand {
 	file := memoryArg{name: "FILE"}
 	return []memoryCommand{
 		{words: "stats", run: memoryStats, help: "Sum the memory up."},
-		{words: "export", args: []memoryArg{{name: "FILE", optional: true}}, run: exportMemory, help: "Write the whole memory, deletions and counters too, as JSON."},
+		{words: "export", args: []memoryArg{{name: "FILE", optional: true}}, run: exportMemory, help: "Write the whole memory, deletions and counters too, as JSON.",
+			flags: []memoryFlag{{name: "layout", value: "NAME", check: oneOf(layouts()...), help: "For the swarm's tool: " + strings.Join(layouts(), ", ") + ". What a FILE of that layout holds beside it stays."}}},
 		{words: "import", args: []memoryArg{file}, run: importMemory, help: "Take over the entries of an export that are not here yet.",
 			flags: []memoryFlag{{name: "replace", help: "Those that are here, too."}}},
 		{words: "merge", args: []memoryArg{{name: "FILE", many: true}}, run: mergeMemory, help: "Join other memories, or exports, with this one: of each key the last write or deletion counts."},
@@ -39,7 +42,7 @@ type statsView struct {
 }
 
 func memoryStats(ctx context.Context, c memoryCall) error {
-	view := statsView{File: c.path, Bytes: sizeOf(c.path)}
+	view := statsView{File: c.path, Bytes: sizeOf(c.now())}
 	return c.reading(ctx, func(store *memory.Store) (err error) {
 		if view.Stats, err = store.Stats(ctx); err != nil {
 			return err
@@ -94,7 +97,18 @@ func listNamespaces(ctx context.Context, c memoryCall) error {
 	})
 }
 
+func layouts() []string {
+	var names []string
+	for _, l := range memory.Layouts() {
+		names = append(names, string(l))
+	}
+	return names
+}
+
 func exportMemory(ctx context.Context, c memoryCall) error {
+	if layout := c.values["layout"]; layout != "" {
+		return c.exportAs(ctx, memory.Layout(layout))
+	}
 	return c.reading(ctx, func(store *memory.Store) error {
 		whole, err := store.Delta(ctx, time.Time{})
 		if err != nil {
@@ -117,25 +131,25 @@ func exportMemory(ctx context.Context, c memoryCall) error {
 	})
 }
 
-// read reads another memory, or an export.
+func (c memoryCall) exportAs(ctx context.Context, layout memory.Layout) error {
+	if len(c.args) == 0 {
+		return service.Problems{{Where: "FILE", What: "give one where there is --layout"}}
+	}
+	return c.reading(ctx, func(store *memory.Store) error {
+		if err := store.Export(ctx, c.in(c.process.Dir, c.arg(0)), layout); err != nil {
+			return err
+		}
+		return c.print(map[string]string{"file": c.arg(0), "layout": string(layout)}, func(log *actions.Log) { log.Printf("exported to %s as %s", c.arg(0), layout) })
+	})
+}
+
+// read reads another memory, of whatever layout, or an export.
 func (c memoryCall) read(ctx context.Context, path string) (m memory.Memory, err error) {
 	path = c.in(c.process.Dir, path)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return m, fmt.Errorf("reading another memory: %w", err)
-	}
-	if json.Valid(data) {
-		if err := json.Unmarshal(data, &m); err != nil || m.Version != 1 {
-			return m, fmt.Errorf("reading another memory: %s is no export of version 1", path)
-		}
+	if data, err := os.ReadFile(path); err == nil && json.Unmarshal(data, &m) == nil && m.Version == 1 {
 		return m, nil
 	}
-	store, err := memory.Open(ctx, path, c.process.Now)
-	if err != nil {
-		return m, err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	return store.Delta(ctx, time.Time{})
+	return memory.Read(ctx, path, c.process.Now)
 }
 
 func importMemory(ctx context.Context, c memoryCall) error {
@@ -195,7 +209,7 @@ func mergeMemory(ctx context.Context, c memoryCall) error {
 }
 
 func collect(ctx context.Context, c memoryCall) error {
-	before, expired := sizeOf(c.path), 0
+	before, expired := sizeOf(c.now()), 0
 	err := c.with(ctx, func(store *memory.Store) (err error) {
 		if expired, err = store.Purge(ctx); err != nil {
 			return err
@@ -205,7 +219,7 @@ func collect(ctx context.Context, c memoryCall) error {
 	if err != nil {
 		return err
 	}
-	after := sizeOf(c.path)
+	after := sizeOf(c.now())
 	return c.print(map[string]int64{"expired": int64(expired), "bytes_before": before, "bytes_after": after}, func(log *actions.Log) {
 		log.Printf("deleted %d entries that had expired; the file had %s and has %s", expired, units.HumanSize(float64(before)), units.HumanSize(float64(after)))
 	})
@@ -268,7 +282,7 @@ func memoryDoctor(ctx context.Context, c memoryCall) error {
 
 // examine looks at the file from outside, and then, if it opens, from inside.
 func (c memoryCall) examine(ctx context.Context) []symptom {
-	info, err := os.Stat(c.path)
+	info, err := os.Stat(c.now())
 	if err != nil {
 		return []symptom{{Look: "file", Ok: os.IsNotExist(err), Say: fmt.Sprintf("there is none: %v", err), Fix: "The first run, or memory store, makes one."}}
 	}
@@ -307,7 +321,7 @@ func (c memoryCall) auscultate(ctx context.Context, store *memory.Store) ([]symp
 		return nil, err
 	}
 	entries := symptom{Look: "entries", Ok: true, Say: fmt.Sprintf("%d, %.2f KB", stats.TotalEntries, stats.SizeKB)}
-	if held := int64(stats.SizeKB * 1024); sizeOf(c.path) > 4<<20 && sizeOf(c.path) > 8*held {
+	if held := int64(stats.SizeKB * 1024); sizeOf(c.now()) > 4<<20 && sizeOf(c.now()) > 8*held {
 		entries.Fix = "Most of the file is empty or has expired: memory gc."
 	}
 	known, err := store.List(ctx, "builds", 1)

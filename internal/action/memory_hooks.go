@@ -3,7 +3,9 @@ package action
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
@@ -22,6 +24,8 @@ func hookCommands() []memoryCommand {
 	}
 	task := text("task-id", "ID", "The task.")
 	return []memoryCommand{
+		{words: "watch", args: []memoryArg{{name: "NAMESPACE", optional: true}}, run: watchMemory,
+			help: "Print what is in a namespace, by default what agents leave for one another (coordination), and what comes, until it is interrupted."},
 		{words: "serve", run: serveMemory, help: "Answer AI agents on standard input and output, by the Model Context Protocol."},
 		hook("pre-task", "Write down that a task begins; print what is known that matters to it.", hookPreTask, task,
 			text("description", "TEXT", "What is to be done; services that it names are told of."), text("service", "NAME", "The service that it is about.")),
@@ -54,7 +58,7 @@ func hooked(run func(context.Context, memoryCall, *agent.Agent) error) func(cont
 }
 
 func (c memoryCall) asAgent(ctx context.Context, run func(context.Context, memoryCall, *agent.Agent) error) (err error) {
-	store, notice, err := memory.OpenOrSetAside(ctx, c.path, c.process.Now)
+	store, notice, err := memory.OpenOrSetAside(ctx, c.now(), c.process.Now, c.secrets())
 	if err != nil {
 		return err
 	}
@@ -178,6 +182,25 @@ func hookSessionRestore(ctx context.Context, c memoryCall, a *agent.Agent) error
 		return err
 	}
 	return c.print(r, func(log *actions.Log) { tellLines(log, r.Lines(), "") })
+}
+
+// watching is how often a watcher looks.
+const watching = 500 * time.Millisecond
+
+func watchMemory(ctx context.Context, c memoryCall) error {
+	w := agent.Watcher{Read: c.reading, Namespace: cmp.Or(c.arg(0), agent.Coordination), Every: watching}
+	var failed error
+	err := w.Watch(ctx, func(e memory.Entry) {
+		data, err := json.Marshal(viewOf(e))
+		failed = errors.Join(failed, err)
+		if c.on("json") {
+			_, err = fmt.Fprintf(c.process.Stdout, "%s\n", data)
+			failed = errors.Join(failed, err)
+			return
+		}
+		c.log.Printf("%s  %s  %s", e.UpdatedAt.Format(time.TimeOnly), e.Key, plainText(e.Value))
+	})
+	return errors.Join(err, failed)
 }
 
 // serveMemory prints nothing: standard output is the protocol's alone.

@@ -26,12 +26,14 @@ func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, erro
 	if err != nil {
 		return 0, err
 	}
-	s, err := open(ctx, p, j, log)
+	s, err := open(ctx, p, j, log, begun)
 	if err != nil {
 		return 0, err
 	}
+	s.join(ctx, alone, "publish", made.Services, nil)
 	results := s.work(ctx, made.Services)
 	s.publisher().Decide(ctx, results)
+	s.say(ctx, results, "")
 	s.finish(ctx, results)
 	told := s.conclude(ctx, begun, results, made.Notices)
 	learnt, err := insight.Entries(s.learnt(told, results))
@@ -44,6 +46,7 @@ func planMode(ctx context.Context, p Process, j job, log *actions.Log) (int, err
 	if err != nil {
 		return 0, err
 	}
+	made.Said = j.planned(ctx, p, log, made)
 	made = actions.Redacted(made, log.Redact)
 	ref, err := handOverPlan(ctx, p, j, made)
 	if errors.Is(err, errNoHandover) && (!j.onRunner() || j.Config.Handover == "none") {
@@ -55,6 +58,7 @@ func planMode(ctx context.Context, p Process, j job, log *actions.Log) (int, err
 	if err := writeOutputs(p, [][2]string{{"plan-ref", ref}}); err != nil {
 		return 0, err
 	}
+	made.Said = nil // to the other jobs
 	return report.ExitDone, printJSON(p, j, made)
 }
 
@@ -69,12 +73,14 @@ func publishMode(ctx context.Context, p Process, j job, log *actions.Log) (int, 
 	if !ok {
 		return 0, noSuchRow(j.Config.Row, made)
 	}
-	s, err := open(ctx, p, j, log)
+	s, err := open(ctx, p, j, log, made.StartedAt)
 	if err != nil {
 		return 0, err
 	}
 	s.runner = row.Runner
+	s.join(ctx, rowAgent(row.Row), "build and judge", made.Share(row), made.Said)
 	results := s.work(ctx, made.Share(row))
+	s.say(ctx, results, finalizer)
 	for i := range results {
 		results[i].Held = "the job that finalizes moves it"
 	}
@@ -87,6 +93,7 @@ func publishMode(ctx context.Context, p Process, j job, log *actions.Log) (int, 
 	learnt = append(learnt, s.ofCoordination()...)
 	told.Notices = append(told.Notices, s.handIn(ctx, learnt)...)
 	fragment := actions.Redacted(publish.NewFragment(row.Row, j.Event.SHA, j.Event.Attempt, results, learnt), log.Redact)
+	fragment.Said = actions.Redacted(s.member.written, log.Redact)
 	sending, done := lastWords(ctx)
 	defer done()
 	ref, err := between.saveFragment(sending, fragment)
@@ -113,13 +120,19 @@ func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int,
 	if made.Attempt == j.Event.Attempt {
 		begun = made.StartedAt
 	}
-	s, err := open(ctx, p, j, log)
+	s, err := open(ctx, p, j, log, begun)
 	if err != nil {
 		return 0, err
 	}
+	said := made.Said
+	for _, row := range made.Matrix.Include {
+		said = append(said, fragments[row.Row].Said...)
+	}
+	s.join(ctx, finalizer, "promote", made.Services, said)
 	publisher := s.publisher()
 	results := publisher.Join(ctx, made, fragments)
 	publisher.Decide(ctx, results)
+	s.say(ctx, results, "")
 	s.finish(ctx, results)
 	told := s.conclude(ctx, begun, results, made.Notices)
 	entries, err := insight.OfRun(s.learnt(told, results))
@@ -308,6 +321,7 @@ func (s *session) conclude(ctx context.Context, begun time.Time, results []publi
 	e := s.job.Event
 	told := report.Report{Program: "ghcr-publish " + s.process.Version, Commit: e.SHA, Ref: e.Ref, Event: e.Name, RunURL: runURL(e),
 		StartedAt: begun.UTC().Truncate(time.Second), Severities: s.job.Config.Gates.Vulnerabilities.Severity}
+	s.member.leave(ctx)
 	told.Notices = slices.Concat(notices, s.notices, s.Close())
 	if database := report.Database(results); !database.Updated.IsZero() {
 		s.log.Printf("vulnerability database of %s", database)

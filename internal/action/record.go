@@ -47,7 +47,7 @@ func (s *session) remember(ctx context.Context, entries []memory.Entry) (stats m
 	if s.job.Config.Memory == "off" {
 		return stats, nil
 	}
-	store, notice, err := memory.OpenOrSetAside(ctx, s.job.memoryPath(), s.process.Now, memory.WithWriter(s.job.writer(s.process)))
+	store, notice, err := memory.OpenOrSetAside(ctx, s.job.memoryPath(), s.process.Now, memory.WithWriter(s.job.writer(s.process)), memory.WithSecrets(s.log.Secrets()...))
 	if err != nil {
 		return stats, err
 	}
@@ -55,15 +55,33 @@ func (s *session) remember(ctx context.Context, entries []memory.Entry) (stats m
 		s.log.Warning(actions.Annotation{Title: "Memory", Message: notice})
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	err = store.Put(ctx, append(entries, s.ofCoordination()...)...)
+	refused, err := putAll(ctx, store, append(entries, s.ofCoordination()...))
 	s.figures.Count(err)
-	if err != nil {
+	if err := errors.Join(err, s.endSession(ctx, store)); err != nil {
 		return stats, err
+	}
+	if refused > 0 {
+		s.log.Warning(actions.Annotation{Title: "Memory", Message: fmt.Sprintf("%d insights hold what looks like a secret, and were not kept.", refused)})
 	}
 	if _, err := store.Purge(ctx); err != nil {
 		return stats, err
 	}
 	return store.Stats(ctx)
+}
+
+// putAll writes entries, but for those that hold a secret, and tells how many those are.
+func putAll(ctx context.Context, store *memory.Store, entries []memory.Entry) (refused int, err error) {
+	if err = store.Put(ctx, entries...); !errors.Is(err, memory.ErrSecret) {
+		return 0, err
+	}
+	for _, e := range entries {
+		if err = store.Put(ctx, e); errors.Is(err, memory.ErrSecret) {
+			refused++
+		} else if err != nil {
+			return refused, err
+		}
+	}
+	return refused, nil
 }
 
 // learnt picks from the results what later runs can use.
@@ -120,7 +138,7 @@ func runID(e actions.Event, started time.Time) string {
 	if e.RunID != "" {
 		return fmt.Sprintf("%s-%d", e.RunID, e.Attempt)
 	}
-	return fmt.Sprintf("local-%d", started.UnixNano())
+	return fmt.Sprintf("local-%d", started.Truncate(time.Second).UnixNano())
 }
 
 func runURL(e actions.Event) string {
@@ -218,11 +236,13 @@ func (s *session) fingerprints(of plan.Service) map[string]string {
 
 // remind reads what the memory knows of services.
 func (s *session) remind(ctx context.Context) {
-	known := s.job.recall(ctx, s.process, "builds", "validations", "scans", "cache", "coordination")
+	known := s.job.recall(ctx, s.process, append(insight.Namespaces(), "coordination")...)
 	s.history = insight.History(s.job.Event.Repository, known["builds"], known["cache"])
+	s.known = insight.Known{}
 	for namespace, entries := range known {
-		known[namespace] = insight.Own(entries, s.job.Event.Repository)
+		s.known[namespace] = insight.Own(entries, s.job.Event.Repository)
 	}
+	known = s.known
 	s.trials, s.before = insight.Trials(known["validations"]), insight.Coordination(known["coordination"])
 	s.usual, s.found = insight.Usual(known["builds"], known["validations"], known["scans"]), insight.Found(known["scans"])
 	s.args, s.worth = insight.Args(known["builds"]), insight.Worth(known["cache"])

@@ -19,7 +19,7 @@ import (
 // rescanMode judges what is live by today's database, and tells what is new since the last time. It builds and moves nothing.
 func rescanMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
 	begun, before := p.Now(), insight.LastLive(j.recall(ctx, p, "live")["live"])
-	s, err := open(ctx, p, j, log)
+	s, err := open(ctx, p, j, log, begun)
 	if err != nil {
 		return 0, err
 	}

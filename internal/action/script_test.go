@@ -83,7 +83,7 @@ func TestScript(t *testing.T) {
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploads-silent": silenceUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine, "engine-networks": limitNetworks,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
 			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "registry-clock": setClock, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue, "cache-token": giveCache, "cache-filled": fillCache, "no-token": searchToken,
-			"ask": askServer, "memories": checkMemories, "cache-evicts": evictFromCache, "cache-breaks": breakCache, "cache-quota": limitCache, "cache-listed": listCaches, "parcels": checkParcels,
+			"ask": askServer, "comes": waitForText, "memories": checkMemories, "cache-evicts": evictFromCache, "cache-breaks": breakCache, "cache-quota": limitCache, "cache-listed": listCaches, "parcels": checkParcels,
 		},
 	})
 }
@@ -218,14 +218,16 @@ func listCaches(ts *testscript.TestScript, _ bool, _ []string) {
 	})
 }
 
-// parcels N: the registry has so many parts of the memory.
-func checkParcels(ts *testscript.TestScript, _ bool, args []string) {
+// parcels: the registry has more parts of the memory than when this was last asked. With ! it has as many.
+func checkParcels(ts *testscript.TestScript, neg bool, _ []string) {
 	s := stageOf(ts)
 	names, err := (&published.Client{Host: s.host()}).Memories(context.Background(), s.host()+"/octo-org/memory")
 	ts.Check(err)
-	if fmt.Sprint(len(names)) != args[0] {
-		ts.Fatalf("parts %q, want %s", names, args[0])
+	before, _ := strconv.Atoi(s.seen["parcels"]) // none
+	if len(names) > before == neg {
+		ts.Fatalf("parts %q, and there were %d", names, before)
 	}
+	s.seen["parcels"] = fmt.Sprint(len(names))
 }
 
 // cache-quota BYTES: the cache takes nothing more once it holds so much.

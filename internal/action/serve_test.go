@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -46,3 +48,17 @@ func server(ts *testscript.TestScript) *exec.Cmd {
 }
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }
+
+// comes FILE TEXT...: another process writes each TEXT into the file, sooner or later.
+func waitForText(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		data, _ := os.ReadFile(ts.MkAbs(args[0])) // which may not be there yet
+		missing := slices.DeleteFunc(slices.Clone(args[1:]), func(text string) bool { return strings.Contains(string(data), text) })
+		if len(missing) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s does not have %q:\n%s", args[0], missing, data)
+		}
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/engine"
+	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/learn"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/probe"
@@ -67,6 +68,10 @@ type session struct {
 	alone    bool // one service is worked on, and no other
 	underway live // what is done with each service
 
+	known   insight.Known // what the memory has
+	member  *member       // among those who share it
+	started time.Time     // the run, whose plan may have been made by another job
+
 	mu        sync.Mutex
 	loaded    []string       // images that this run put into the engine
 	sigstore  *sign.Instance // that certifies; nil until it is needed
@@ -91,12 +96,12 @@ func (j job) planner() plan.Planner {
 }
 
 // open makes what a run works with. The caller closes the session, which removes the login.
-func open(ctx context.Context, p Process, j job, log *actions.Log) (*session, error) {
+func open(ctx context.Context, p Process, j job, log *actions.Log, started time.Time) (*session, error) {
 	dir, err := newPrivateDir(tempDir(j.Event))
 	if err != nil {
 		return nil, err
 	}
-	s := &session{job: j, process: p, log: log, begun: p.Now(), private: dir, registry: j.registryClient(), opened: p.Now(), runner: j.runner(), figures: j.memory.cost}
+	s := &session{job: j, process: p, log: log, begun: p.Now(), started: started, private: dir, registry: j.registryClient(), opened: p.Now(), runner: j.runner(), figures: j.memory.cost}
 	s.notices = append(s.notices, j.memory.notices...)
 	s.remind(ctx)
 	if err := dir.login(j.Config.Registry, j.Config.Username, j.registryToken(), p.Getenv("HOME")); err != nil {

@@ -55,6 +55,13 @@ func (l *Log) Mask(secret string) {
 	}
 }
 
+// Secrets are what is masked.
+func (l *Log) Secrets() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.secrets)
+}
+
 // Redact replaces every masked secret in text.
 func (l *Log) Redact(text string) string {
 	l.mu.Lock()

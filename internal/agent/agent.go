@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/memory"
 )
 
@@ -52,6 +53,7 @@ type Agent struct {
 	Name    string // such as publish:backend
 	Session string // what it is part of, such as a run and its attempt
 	Now     func() time.Time
+	Known   insight.Known // what runs have learnt; read from the store where it is nil
 
 	mu      sync.Mutex
 	written []memory.Entry

@@ -375,6 +375,44 @@ func TestOneOfManyGetsTheWork(t *testing.T) {
 	}
 }
 
+// Who watches sees what is there, and then what comes, in the order in which it was written.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	a := d.agent("plan", "s1")
+	d.do(a.Tell(ctx, "one", "first"))
+	d.do(a.Tell(ctx, "one", "second"))
+	want := []string{"first", "second", "third", "claimed", "released"}
+	var got []string
+	read := func(_ context.Context, do func(*memory.Store) error) error { return do(d.store) }
+	err := agent.Watcher{Read: read, Namespace: agent.Coordination, Every: time.Millisecond}.Watch(ctx, func(e memory.Entry) {
+		var seen struct{ Text, Status string }
+		if err := json.Unmarshal(e.Value, &seen); err != nil {
+			t.Error(err)
+		}
+		switch got = append(got, seen.Text+seen.Status); len(got) {
+		case 2:
+			d.do(a.Tell(ctx, "one", "third"))
+		case 3:
+			must[string](t)(a.Claim(ctx, "backend"))
+		case 4:
+			d.do(a.Release(ctx, "backend"))
+		case len(want):
+			stop()
+		}
+	})
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v: %s", err, diff)
+	}
+	failed := errors.New("gone")
+	err = agent.Watcher{Read: func(context.Context, func(*memory.Store) error) error { return failed }, Every: time.Hour}.Watch(t.Context(), nil)
+	if !errors.Is(err, failed) {
+		t.Errorf("watching what cannot be read: %v", err)
+	}
+}
+
 func TestNoticeIsAMessageToo(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

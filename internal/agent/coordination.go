@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/org/ghcr-publish/internal/memory"
 )
@@ -29,6 +30,9 @@ type Message struct {
 // Line tells a message.
 func (m Message) Line() string { return fmt.Sprintf("%s says: %s", m.From, m.Text) }
 
+// Age is how long ago a message was left; 0 where it does not say.
+func (m Message) Age(now time.Time) time.Duration { return since(m.At, now) }
+
 // mailbox is what the keys of messages for an agent begin with.
 func mailbox(to string) string { return "message:" + to + ":" }
 
@@ -45,14 +49,14 @@ func (d *draft) message(to, text string) {
 
 // Inbox reads the messages that were left for the agent in its session, the newest first.
 func (a *Agent) Inbox(ctx context.Context) ([]Message, error) {
-	entries, err := a.Store.List(ctx, Coordination, recalled)
+	entries, err := a.Store.Page(ctx, memory.Query{Namespace: Coordination, Prefix: mailbox(a.Name), Limit: recalled})
 	if err != nil {
 		return nil, err
 	}
 	messages := []Message{}
 	for _, e := range entries {
 		var m Message
-		if strings.HasPrefix(e.Key, mailbox(a.Name)) && markOf(e).Session == a.Session && json.Unmarshal(e.Value, &m) == nil && m.To == a.Name {
+		if markOf(e).Session == a.Session && json.Unmarshal(e.Value, &m) == nil && m.To == a.Name {
 			messages = append(messages, m)
 		}
 	}
@@ -68,11 +72,14 @@ type Claim struct {
 	At      string `json:"at"`     // since when, as ISO 8601 has it
 }
 
-func (a *Agent) claimKey(work string) string { return "claim:" + a.Session + ":" + work }
+// claims is what the keys of claims begin with.
+const claims = "claim:"
 
-// claims are what other agents are at, in all sessions.
-func (a *Agent) claims(ctx context.Context) ([]Claim, error) {
-	entries, err := a.Store.List(ctx, Coordination, recalled)
+func (a *Agent) claimKey(work string) string { return claims + a.Session + ":" + work }
+
+// others are what other agents are at, in all sessions.
+func (a *Agent) others(ctx context.Context) ([]Claim, error) {
+	entries, err := a.Store.Page(ctx, memory.Query{Namespace: Coordination, Prefix: claims, Limit: recalled})
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +98,7 @@ const (
 )
 
 func readClaim(e memory.Entry) (c Claim, ok bool) {
-	return c, strings.HasPrefix(e.Key, "claim:") && json.Unmarshal(e.Value, &c) == nil
+	return c, strings.HasPrefix(e.Key, claims) && json.Unmarshal(e.Value, &c) == nil
 }
 
 // Claim takes a piece of the session's work. Where another agent is at it, that one is returned, and nothing is written.

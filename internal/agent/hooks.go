@@ -45,9 +45,11 @@ func (a *Agent) PreTask(ctx context.Context, t Task) (Briefing, error) {
 
 func (a *Agent) brief(ctx context.Context, t Task) (told Briefing, err error) {
 	told = Briefing{TaskID: t.ID, Services: []insight.Briefing{}}
-	known, err := Recall(ctx, a.Store)
-	if err != nil {
-		return told, err
+	known := a.Known
+	if known == nil {
+		if known, err = Recall(ctx, a.Store); err != nil {
+			return told, err
+		}
 	}
 	for _, name := range concerned(t, known.Services()) {
 		told.Services = append(told.Services, known.Brief(name))
@@ -58,7 +60,7 @@ func (a *Agent) brief(ctx context.Context, t Task) (told Briefing, err error) {
 	if told.Messages, err = a.Inbox(ctx); err != nil {
 		return told, err
 	}
-	told.Claims, err = a.claims(ctx)
+	told.Claims, err = a.others(ctx)
 	return told, err
 }
 

@@ -86,7 +86,7 @@ var calls = []struct {
 	{"memory_search", args{"text": "find words"}, `"namespace":"n"`},
 	{"memory_search", args{"text": "find words", "offset": 1}, `{"entries":[]}`},
 	{"memory_stats", nil, `"memory_stats":{"total_entries":7,"namespaces":4,`},
-	{"service_insights", args{"service": "backend"}, `"expected_seconds":25`},
+	{"service_insights", args{"service": "backend"}, `"expected_seconds":17.5`},
 	{"service_insights", nil, `"service":"backend","runs":2`},
 	{"why_slow", args{"service": "backend"}, `The last build of backend took 25s, 2.5 times its usual 10s (1 builds before).`},
 }

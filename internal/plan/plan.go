@@ -17,6 +17,7 @@ import (
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/learn"
+	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
@@ -92,6 +93,8 @@ type Plan struct {
 	Services      []Service `json:"services"`
 	Matrix        Matrix    `json:"matrix"`
 	Notices       []string  `json:"notices,omitempty"` // what somebody should know about the plan as a whole
+	// Said is what the agent of the job that planned wrote into the memory, for those of other jobs.
+	Said []memory.Entry `json:"said,omitempty"`
 }
 
 // Work lists the services that something is done for.

@@ -25,6 +25,7 @@ type Fragment struct {
 	Commit        string         `json:"commit"`
 	Parts         []Part         `json:"parts"`
 	Learnt        []memory.Entry `json:"learnt"` // insights for the memory
+	Said          []memory.Entry `json:"said"`   // what the row's agent wrote into it, for those of other jobs
 	Unread        string         `json:"-"`      // why it could not be read; empty if it was
 }
 

@@ -73,6 +73,9 @@ type Settings struct {
 	SecretEnv []string
 }
 
+// OwnMemory is where the memory is, relative to the workspace, unless a setting says otherwise.
+const OwnMemory = ".swarm/memory.db"
+
 // A Setting is one row of Table: the name shared by input, flag and key, and how its text is read.
 type Setting struct {
 	Name    string // with dashes; the configuration key has underscores instead
@@ -192,7 +195,7 @@ func Table() []Setting {
 			Help: "Whether to upload findings to GitHub code scanning where it is available."},
 		{Name: "rescan-issues", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.RescanIssues }),
 			Help: "With `mode: rescan`: open an issue for a service of which something new is live that the gate for vulnerabilities refuses, keep it up to date, and close it when that is gone. Needs `issues: write`."},
-		{Name: "memory", Default: ownMemory, set: memory,
+		{Name: "memory", Default: OwnMemory, set: memory,
 			Help: "Memory of earlier runs, relative to the workspace, where the cache of GitHub Actions brings it from run to run; `off` keeps none, and `oci://ghcr.io/owner/memory` keeps it there, too, for all branches and repositories that have it so."},
 		{Name: "plan-file", Default: "{{temp}}/plan.json", set: text(func(s *Settings) *string { return &s.PlanFile }),
 			Help: "Where to write the plan."},
@@ -293,9 +296,6 @@ func runners(s *Settings, v string) error {
 	return nil
 }
 
-// ownMemory is where a memory is that also has another home.
-const ownMemory = ".swarm/memory.db"
-
 func memory(s *Settings, v string) error {
 	home, elsewhere := strings.CutPrefix(v, "oci://")
 	if !elsewhere {
@@ -305,7 +305,7 @@ func memory(s *Settings, v string) error {
 	if _, err := name.NewRepository(home, name.StrictValidation); err != nil {
 		return fmt.Errorf("%q names no repository, as oci://ghcr.io/owner/memory does", v)
 	}
-	s.Memory, s.MemoryHome = ownMemory, home
+	s.Memory, s.MemoryHome = OwnMemory, home
 	return nil
 }
 
