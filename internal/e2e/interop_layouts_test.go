@@ -221,12 +221,13 @@ func TestOurFileAlteredBy3(t *testing.T) {
 func TestMemoryOf27(t *testing.T) {
 	o := newOriginal(t, "2.7.47")
 	s := o.store(time.Now)
-	put(t, s, shared()...)
+	put(t, s, append(shared(), entry("alone", "k", `"hello there"`))...)
 	export(t, s, o.memory(), memory.LayoutPatterns)
 	if got := o.run("memory", "list", "--namespace", "ns"); !strings.Contains(got, "text") || !strings.Contains(got, "hello wörld") {
 		t.Errorf("it lists no text of ours:\n%s", got)
 	}
-	if got := o.run("memory", "query", "hello wörld", "--namespace", "ns"); !strings.Contains(got, "hello wörld") {
+	// It shows the three that it takes for the nearest, which depends on whether it has a model.
+	if got := o.run("memory", "query", "hello there", "--namespace", "alone"); !strings.Contains(got, "Value: hello there") {
 		t.Errorf("it finds no text of ours:\n%s", got)
 	}
 
