@@ -29,6 +29,8 @@ type village struct {
 	client *registry.Client
 	hour   atomic.Int64 // that it is
 	fails  atomic.Pointer[string]
+	// refused is how many requests failed so.
+	refused atomic.Int32
 }
 
 var dawn = time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
@@ -39,6 +41,7 @@ func newVillage(t *testing.T) *village {
 	inner := memregistry.New(memregistry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if method := v.fails.Load(); method != nil && r.Method == *method {
+			v.refused.Add(1)
 			w.WriteHeader(http.StatusForbidden)
 			_, _ = io.WriteString(w, `{"errors":[{"code":"DENIED","message":"not here"}]}`)
 			return
@@ -306,6 +309,7 @@ func TestHomeOutOfReach(t *testing.T) {
 			t.Errorf("it was given without %s", method)
 		}
 	}
+	a.noteOnce(t)
 	v.fails.Store(nil)
 	a.do(a.Give) // it is given later
 	if err := v.client.KeepMemory(t.Context(), v.repository(), "delta-1767323000000-someone-1", []byte("nonsense")); err != nil {
@@ -322,6 +326,25 @@ func TestHomeOutOfReach(t *testing.T) {
 	v.fails.Store(&get)
 	if err := b.Take(t.Context(), b.store); err == nil {
 		t.Error("it was read")
+	}
+}
+
+// noteOnce shares while the registry fails, and is told so once.
+func (w *worker) noteOnce(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var notes atomic.Int32
+	var sharing sync.WaitGroup
+	before := w.v.refused.Load()
+	sharing.Go(func() { w.Share(ctx, w.store, time.Millisecond, func(err error) { notes.Add(1); t.Log(err) }) })
+	for w.v.refused.Load() < before+20 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	sharing.Wait()
+	if n := notes.Load(); n != 1 {
+		t.Errorf("it was told %d times", n)
 	}
 }
 

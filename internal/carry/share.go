@@ -31,14 +31,18 @@ func (h *Home) Give(ctx context.Context, store *memory.Store) error {
 	return nil
 }
 
-// Share has a memory and its home know the same, every so often until the context ends. It goes on whatever goes wrong, which it notes.
+// Share has a memory and its home know the same, every so often until the context ends. It goes on whatever goes wrong, and notes that
+// when it begins.
 func (h *Home) Share(ctx context.Context, store *memory.Store, every time.Duration, note func(error)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	failing := false
 	for {
-		if err := errors.Join(h.Give(ctx, store), h.Take(ctx, store)); err != nil && ctx.Err() == nil {
+		err := errors.Join(h.Give(ctx, store), h.Take(ctx, store))
+		if err != nil && ctx.Err() == nil && !failing {
 			note(err)
 		}
+		failing = err != nil
 		select {
 		case <-ctx.Done():
 			return
