@@ -156,14 +156,18 @@ func (j job) planned(ctx context.Context, p Process, log *actions.Log, made plan
 	}
 	path, gone := j.memoryPath(), ""
 	if !exists(path) {
-		gone, _ = os.MkdirTemp(tempDir(j.Event), "ghcr-publish-memory-") // without one, opening fails and says so
+		var err error
+		if gone, err = os.MkdirTemp(tempDir(j.Event), "ghcr-publish-memory-"); err != nil {
+			log.Warning(actions.Annotation{Title: "Memory", Message: fmt.Sprintf("This job goes on by itself: %v", err)})
+			return nil
+		}
 		path = filepath.Join(gone, "memory.db")
 	}
 	m := j.join(ctx, p, log, entrance{name: planner, role: "plan", session: runID(j.Event, made.StartedAt), path: path, known: insight.Known{}, works: []string{planner}, figures: &learn.Figures{}})
 	m.gone = gone
 	m.do(ctx, func(ctx context.Context, a *agent.Agent) error {
 		for _, row := range made.Matrix.Include {
-			if err := a.Tell(ctx, rowAgent(row.Row), messageFor(made.Share(row))); err != nil {
+			if err := a.Tell(ctx, rowAgent(row.Row), log.Redact(messageFor(made.Share(row)))); err != nil {
 				return err
 			}
 		}
