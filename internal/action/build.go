@@ -147,7 +147,7 @@ func (s *session) progress(service string, platforms []string, tell func(line st
 	if len(platforms) == 1 {
 		p.Platform = platforms[0]
 	}
-	s.underway.watch(service, p)
+	s.underway.watch(service, p, s.history().Steps(service))
 	return p
 }
 

@@ -78,7 +78,8 @@ func (s *session) judgeByHistory(told *report.Report, results []publish.Result) 
 		learnt := learntOf(r, *service)
 		if r.Plan.Action == plan.Build && r.Err == nil {
 			learnt.Situation.Platforms = situation(r.Plan, r.Plan.Platforms).Platforms
-			service.Anomaly = s.history.Anomaly(learnt.Learn(s.process.Now()))
+			service.Anomaly = s.history().Anomaly(learnt.Learn(s.process.Now()))
+			service.ExpectedSteps = expectedSteps(s.history().Steps(service.Name), service.Steps)
 		}
 		if learnt.Tried {
 			health := s.trials.Health(learnt.Trial())
@@ -88,6 +89,17 @@ func (s *session) judgeByHistory(told *report.Report, results []publish.Result) 
 	for _, line := range told.Remarks() {
 		s.log.Printf("%s", line)
 	}
+}
+
+// expectedSteps are how long those of a build's steps were expected to take that were worked on.
+func expectedSteps(all map[string]learn.Expectation, steps []insight.Step) map[string]learn.Expectation {
+	worked := map[string]learn.Expectation{}
+	for _, step := range steps {
+		if e := all[step.Name]; e.Known() && !step.Cached {
+			worked[step.Name] = e
+		}
+	}
+	return worked
 }
 
 // ofCoordination is what later runs learn of what working together cost this job.

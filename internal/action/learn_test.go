@@ -19,10 +19,12 @@ func TestAnomaliesAreTold(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	s := &session{process: Process{Now: time.Now}, log: actions.NewLog(&log, false)}
+	var history learn.History
 	for range 6 {
-		s.history = append(s.history, learn.Build{Service: "web", Seconds: 21, Building: 20, Situation: learn.Situation{Platforms: []string{"linux/amd64"}},
+		history = append(history, learn.Build{Service: "web", Seconds: 21, Building: 20, Situation: learn.Situation{Platforms: []string{"linux/amd64"}},
 			Steps: []learn.Step{{Name: "[2/3] RUN npm ci", Line: 3, Cached: true}}})
 	}
+	s.history = func() learn.History { return history }
 	result := func(seconds float64) publish.Result {
 		return publish.Result{Plan: plan.Service{Name: "web", Action: plan.Build, Platforms: []string{"linux/amd64"}, Expected: &learn.Expectation{Seconds: 21, Low: 18, High: 25, By: "the median", Builds: 6}},
 			Seconds: map[string]float64{"build": seconds}, Candidate: publish.Candidate{Account: insight.Account{

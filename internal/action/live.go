@@ -46,22 +46,23 @@ func (l *live) enter(service string, phase publish.Phase) {
 	}
 }
 
-// expect notes how long services, so many of which are worked on at the same time, and their instructions are expected to take.
-func (l *live) expect(services []plan.Service, parallel int, history learn.History) {
+// expect notes how long services are expected to take, so many of which are worked on at the same time.
+func (l *live) expect(services []plan.Service, parallel int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.parallel = parallel
 	for _, s := range services {
 		d := l.of(s.Name)
-		d.expected, d.reused, d.steps = s.Expected, s.Action == plan.Reuse, history.Steps(s.Name)
+		d.expected, d.reused = s.Expected, s.Action == plan.Reuse
 	}
 }
 
-// watch notes where a service's build tells how far it is.
-func (l *live) watch(service string, p *buildx.Progress) {
+// watch notes where a service's build tells how far it is, and what its instructions are expected to take, by name.
+func (l *live) watch(service string, p *buildx.Progress, steps map[string]learn.Expectation) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.of(service).progress = p
+	d := l.of(service)
+	d.progress, d.steps = p, steps
 }
 
 func (l *live) of(service string) *doing {

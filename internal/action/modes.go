@@ -290,7 +290,7 @@ func (s *session) work(ctx context.Context, services []plan.Service) []publish.R
 		return s.publisher().Work(ctx, services)
 	}
 	s.alone = len(work) == 1
-	s.underway.expect(work, s.job.Config.MaxParallel, s.history)
+	s.underway.expect(work, s.job.Config.MaxParallel)
 	defer s.underway.tell(s.log.Printf)()
 	var looking sync.WaitGroup
 	looking.Go(func() { s.preflight(ctx) })

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
@@ -237,7 +238,8 @@ func (s *session) fingerprints(of plan.Service) map[string]string {
 // remind reads what the memory knows of services.
 func (s *session) remind(ctx context.Context) {
 	known := s.job.recall(ctx, s.process, append(insight.Namespaces(), "coordination")...)
-	s.history = insight.History(s.job.Event.Repository, known["builds"], known["cache"])
+	builds, caches := known["builds"], known["cache"]
+	s.history = sync.OnceValue(func() learn.History { return insight.History(s.job.Event.Repository, builds, caches) })
 	s.known = insight.Known{}
 	for namespace, entries := range known {
 		s.known[namespace] = insight.Own(entries, s.job.Event.Repository)

@@ -58,7 +58,7 @@ type session struct {
 	usual      map[string]verdict.History   // of each service, as the memory has it
 	args       map[string]map[string]string // fingerprints of build arguments by the inputs of images, likewise
 	found      map[string]map[string]int    // how many findings each of its images had, by digest, likewise
-	history    learn.History                // builds, likewise
+	history    func() learn.History         // builds, likewise, which are read once they are needed
 	trials     learn.Trials                 // likewise
 	// figures are what working together costs this run, and cost those that the memory knows of.
 	figures learn.Figures

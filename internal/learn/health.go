@@ -2,6 +2,7 @@ package learn
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -25,9 +26,9 @@ type Health struct {
 	Note   string `json:"note,omitempty"` // what earlier trials say of this one; empty where they say nothing
 }
 
-// same reports whether two trials are of one image: by its digest, or by what it is made of.
+// same reports whether two trials of a service are of one image: by its digest, or by what it is made of.
 func (t Trial) same(other Trial) bool {
-	return t.Service == other.Service && (t.Digest != "" && t.Digest == other.Digest || t.Inputs != "" && t.Inputs == other.Inputs)
+	return t.Digest != "" && t.Digest == other.Digest || t.Inputs != "" && t.Inputs == other.Inputs
 }
 
 // count tells how many trials of an image came out well, and how many did not.
@@ -46,16 +47,15 @@ func (all Trials) count(of Trial) (healthy, failed int) {
 
 // Health tells flaky health checks from images that are at fault, by a trial and those before it.
 func (all Trials) Health(now Trial) Health {
-	h := Health{Note: all.note(now)}
-	for _, t := range append(all[:len(all):len(all)], now) {
-		if t.Service != now.Service {
-			continue
-		}
+	own := slices.DeleteFunc(slices.Clone(all), func(t Trial) bool { return t.Service != now.Service })
+	h := Health{Note: own.note(now)}
+	own = append(own, now)
+	for _, t := range own {
 		if h.Trials++; t.Healthy {
 			continue
 		}
 		h.Failed++
-		if healthy, _ := all.count(t); healthy > 0 || now.Healthy && now.same(t) {
+		if healthy, _ := own.count(t); healthy > 0 {
 			h.Flaky++
 		}
 	}

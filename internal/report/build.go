@@ -8,6 +8,7 @@ import (
 
 	"github.com/docker/go-units"
 	"github.com/org/ghcr-publish/internal/insight"
+	"github.com/org/ghcr-publish/internal/learn"
 )
 
 // mostSteps is how many instructions of a build the summary shows: those that took longest.
@@ -40,9 +41,9 @@ func (s Service) writeBuild(b *strings.Builder) {
 		fmt.Fprintf(b, "\n- 💡 %s%s\n", cell(a.Text), saves(a))
 	}
 	if longest := longestSteps(s.Steps); len(longest) > 0 {
-		b.WriteString("\n| line | instruction | time |\n|---|---|---|\n")
+		b.WriteString("\n| line | instruction | time | expected |\n|---|---|---|---|\n")
 		for _, step := range longest {
-			fmt.Fprintf(b, "| %s | %s | %.1f s |\n", line(step.Line), cell(step.Name), step.Seconds)
+			fmt.Fprintf(b, "| %s | %s | %.1f s | %s |\n", line(step.Line), cell(instruction(step)), step.Seconds, bounds(s.ExpectedSteps[step.Name]))
 		}
 	}
 }
@@ -65,8 +66,9 @@ func longestSteps(steps []insight.Step) []insight.Step {
 		if !step.Instruction() || step.Seconds < 0.1 {
 			continue
 		}
-		_, step.Name, _ = strings.Cut(step.Name, "] ")
-		i := slices.IndexFunc(longest, func(other insight.Step) bool { return other.Line == step.Line && other.Name == step.Name })
+		i := slices.IndexFunc(longest, func(other insight.Step) bool {
+			return other.Line == step.Line && instruction(other) == instruction(step)
+		})
 		if i < 0 {
 			longest = append(longest, step)
 		} else if step.Seconds > longest[i].Seconds {
@@ -75,6 +77,20 @@ func longestSteps(steps []insight.Step) []insight.Step {
 	}
 	slices.SortStableFunc(longest, func(a, b insight.Step) int { return -cmp.Compare(a.Seconds, b.Seconds) })
 	return longest[:min(len(longest), mostSteps)]
+}
+
+// instruction names a step without what BuildKit puts before it.
+func instruction(step insight.Step) string {
+	_, name, _ := strings.Cut(step.Name, "] ")
+	return name
+}
+
+// bounds are what is expected of an instruction.
+func bounds(e learn.Expectation) string {
+	if !e.Known() {
+		return "–"
+	}
+	return fmt.Sprintf("%s to %s", learn.Text(e.Low), learn.Text(e.High))
 }
 
 func line(number int) string {

@@ -69,42 +69,43 @@ type Scanned struct {
 
 // A Service is what became of one service.
 type Service struct {
-	Name            string             `json:"name"`
-	Image           string             `json:"image"`
-	Action          string             `json:"action"`
-	Reason          string             `json:"reason"`
-	Version         string             `json:"version"`
-	Digest          string             `json:"digest"`
-	Before          string             `json:"published_before,omitempty"` // digest under the tag that the service follows
-	Platforms       []Platform         `json:"platforms"`
-	Verdict         Verdict            `json:"verdict"`
-	Signature       *sign.Record       `json:"signature,omitempty"`
-	Moved           []Moved            `json:"tags_moved"`
-	Kept            []Kept             `json:"tags_kept"`
-	Healthy         bool               `json:"healthy"`
-	StartupSeconds  float64            `json:"startup_seconds"`
-	PeakMemoryBytes int64              `json:"peak_memory_bytes"`
-	CPUSeconds      float64            `json:"cpu_seconds"`
-	Processes       int64              `json:"processes"`
-	UnpackedBytes   int64              `json:"unpacked_bytes"`
-	Emulated        []Trial            `json:"emulated,omitempty"` // of platforms that do not run by themselves
-	Route           string             `json:"route,omitempty"`    // how the started container was reached
-	Compared        []Figure           `json:"compared"`           // with the image that was published, and with what is usual
-	Seconds         map[string]float64 `json:"seconds"`            // by part of the run
-	Steps           []insight.Step     `json:"steps"`
-	CacheHitRate    float64            `json:"cache_hit_rate"`      // of the Dockerfile's instructions, 0 to 1
-	Dependencies    int                `json:"dependency_layers"`   // see insight.Account
-	DependencyRate  float64            `json:"dependency_hit_rate"` // 0 to 1
-	ContextBytes    int64              `json:"context_bytes"`       // sent to the builder
-	PulledBytes     map[string]int64   `json:"pulled_bytes"`        // of layers that the builder fetched, by platform
-	FirstMiss       *insight.Miss      `json:"first_miss,omitempty"`
-	Advice          []insight.Advice   `json:"advice"`             // what would have spared the build something
-	Cache           *cache.Use         `json:"cache,omitempty"`    // of other runs; nil where nothing was built
-	Expected        *learn.Expectation `json:"expected,omitempty"` // of building and judging, before it began
-	Anomaly         *learn.Anomaly     `json:"anomaly,omitempty"`  // what was unusual about the build
-	Health          *learn.Health      `json:"health,omitempty"`   // how the service's trials came out, this one and those before; nil where it was not tried out
-	Log             []string           `json:"log,omitempty"`      // last lines of a container that was not healthy
-	Error           string             `json:"error,omitempty"`
+	Name            string                       `json:"name"`
+	Image           string                       `json:"image"`
+	Action          string                       `json:"action"`
+	Reason          string                       `json:"reason"`
+	Version         string                       `json:"version"`
+	Digest          string                       `json:"digest"`
+	Before          string                       `json:"published_before,omitempty"` // digest under the tag that the service follows
+	Platforms       []Platform                   `json:"platforms"`
+	Verdict         Verdict                      `json:"verdict"`
+	Signature       *sign.Record                 `json:"signature,omitempty"`
+	Moved           []Moved                      `json:"tags_moved"`
+	Kept            []Kept                       `json:"tags_kept"`
+	Healthy         bool                         `json:"healthy"`
+	StartupSeconds  float64                      `json:"startup_seconds"`
+	PeakMemoryBytes int64                        `json:"peak_memory_bytes"`
+	CPUSeconds      float64                      `json:"cpu_seconds"`
+	Processes       int64                        `json:"processes"`
+	UnpackedBytes   int64                        `json:"unpacked_bytes"`
+	Emulated        []Trial                      `json:"emulated,omitempty"` // of platforms that do not run by themselves
+	Route           string                       `json:"route,omitempty"`    // how the started container was reached
+	Compared        []Figure                     `json:"compared"`           // with the image that was published, and with what is usual
+	Seconds         map[string]float64           `json:"seconds"`            // by part of the run
+	Steps           []insight.Step               `json:"steps"`
+	CacheHitRate    float64                      `json:"cache_hit_rate"`      // of the Dockerfile's instructions, 0 to 1
+	Dependencies    int                          `json:"dependency_layers"`   // see insight.Account
+	DependencyRate  float64                      `json:"dependency_hit_rate"` // 0 to 1
+	ContextBytes    int64                        `json:"context_bytes"`       // sent to the builder
+	PulledBytes     map[string]int64             `json:"pulled_bytes"`        // of layers that the builder fetched, by platform
+	FirstMiss       *insight.Miss                `json:"first_miss,omitempty"`
+	Advice          []insight.Advice             `json:"advice"`                   // what would have spared the build something
+	Cache           *cache.Use                   `json:"cache,omitempty"`          // of other runs; nil where nothing was built
+	Expected        *learn.Expectation           `json:"expected,omitempty"`       // of building and judging, before it began
+	ExpectedSteps   map[string]learn.Expectation `json:"expected_steps,omitempty"` // of instructions that were worked on, by name
+	Anomaly         *learn.Anomaly               `json:"anomaly,omitempty"`        // what was unusual about the build
+	Health          *learn.Health                `json:"health,omitempty"`         // how the service's trials came out, this one and those before; nil where it was not tried out
+	Log             []string                     `json:"log,omitempty"`            // last lines of a container that was not healthy
+	Error           string                       `json:"error,omitempty"`
 }
 
 // A Platform is one platform's image.
