@@ -21,13 +21,14 @@ import (
 
 // expecting has a planner expect of builds what those that are remembered tell: the service's own, or else those of its kind.
 func (j job) expecting(history learn.History, p Process) func(plan.Service, []string, string) learn.Expectation {
+	learner := learn.NewLearner(history)
 	return func(s plan.Service, platforms []string, runner string) learn.Expectation {
 		if j.Config.Mode != "plan" {
 			runner = j.runner()
 		}
 		next := situation(s, platforms)
 		next.At, next.Runner = p.Now(), runner
-		if e := history.Expect(s.Name, next); e.Known() {
+		if e := learner.Expect(s.Name, next); e.Known() {
 			return e
 		}
 		return history.Guess(j.kind(s.Definition))

@@ -61,7 +61,7 @@ const mostFailures = 3
 
 // Brief collects what is known of a service.
 func (k Known) Brief(service string) Briefing {
-	told := Briefing{Service: service, Expected: History("", k["builds"], nil).Expect(service, learn.Situation{}).Seconds, Failures: []Outcome{}, Advice: []Advice{}, Findings: map[string]int{}, Live: []string{}}
+	told := Briefing{Service: service, Expected: learn.NewLearner(History("", k["builds"], nil)).Expect(service, learn.Situation{}).Seconds, Failures: []Outcome{}, Advice: []Advice{}, Findings: map[string]int{}, Live: []string{}}
 	for _, o := range k.outcomes(service) {
 		if told.Runs++; told.Last == nil {
 			told.Last = &o

@@ -8,81 +8,109 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 )
 
-// series are those that models are compared on: the recorded ones, service by service, and the synthetic ones.
-func series(tb testing.TB) map[string]History {
-	all := map[string]History{}
+// series are those that models are compared on, by what they are and their names.
+func series(tb testing.TB) map[string]map[string]History {
+	all := map[string]map[string]History{"synthetic": {}, "recorded": {}}
 	for name, make := range kinds {
-		all["synthetic: "+name] = synthetic("api", 80, make)
+		all["synthetic"][name] = synthetic("api", 80, make)
 	}
 	for file, r := range recorded(tb) {
-		for _, b := range r.Builds {
-			name := fmt.Sprintf("%s: %s", file, b.Service)
-			all[name] = append(all[name], b)
-		}
+		all["recorded"][file] = r.Builds
 	}
 	return all
 }
 
-// prequential is how far each model, and the choice among them, was from what builds took: the choice is made each time by what came before.
-func prequential(t trial) (models [len(models)]float64, chosen float64, within string) {
-	for m := range models {
-		models[m] = t.share(m)
+// before is the part of a trial that was over by some time.
+func (t trial) before(at time.Time) trial {
+	n, _ := slices.BinarySearchFunc(t.at, at, time.Time.Compare)
+	t.at, t.took = t.at[:n], t.took[:n]
+	for m := range t.told {
+		t.told[m] = t.told[m][:n]
 	}
-	sum := 0.0
-	inside, asked := 0, 0
-	for i := range t.took {
-		m := t.choose(i)
-		sum += math.Abs(t.told[m][i] - t.took[i])
-		if i < enough-warmUp {
-			continue
-		}
-		low, high := t.interval(m, i, t.told[m][i])
-		if asked++; low <= t.took[i] && t.took[i] <= high {
-			inside++
-		}
-	}
+	return t
+}
+
+// A score is how far each model, and the choice among them, was from what builds took, as a share of that.
+type score struct {
+	models        [len(models)]float64
+	chosen        float64
+	inside, asked int // intervals that a build kept to, of all that were told
+}
+
+// prequential scores a service's builds; the choice is made each time by what came before alone, also of the others.
+func prequential(own trial, others []trial) score {
+	var s score
 	total := 0.0
-	for _, seconds := range t.took {
-		total += seconds
+	for i, took := range own.took {
+		var known []trial
+		for _, t := range others {
+			known = append(known, t.before(own.at[i]))
+		}
+		e := newEvidence(own.before(own.at[i]), known)
+		m := e.choose()
+		s.chosen += math.Abs(own.told[m][i] - took)
+		low, high := e.interval(m, own.told[m][i])
+		if s.asked++; low <= took && took <= high {
+			s.inside++
+		}
+		for m := range models {
+			s.models[m] += math.Abs(own.told[m][i] - took)
+		}
+		total += took
 	}
-	if asked == 0 {
-		return models, sum / total, "      –"
+	for m := range s.models {
+		s.models[m] /= total
 	}
-	return models, sum / total, fmt.Sprintf("%6.0f%%", 100*float64(inside)/float64(asked))
+	s.chosen /= total
+	return s
+}
+
+// scores scores each service of each series.
+func scores(all map[string]History) map[string]score {
+	scored := map[string]score{}
+	for name, h := range all {
+		trials := h.try()
+		for i, t := range trials {
+			if len(t.took) >= enough {
+				scored[name+": "+t.of.Service] = prequential(t, slices.Concat(trials[:i], trials[i+1:]))
+			}
+		}
+	}
+	return scored
 }
 
 // BenchmarkBacktest prints how far each model was from what builds took, as a share of that, and how far the choice among them; and how
 // many builds kept to the interval that was told.
 //
-//	go test ./internal/learn -run '^$' -bench Backtest -benchtime 1x
+//	go test ./internal/learn -run '^$' -bench Backtest -benchtime 1x -v
 func BenchmarkBacktest(b *testing.B) {
-	all := series(b)
-	for b.Loop() {
-		var sums [len(models)]float64
-		var chosen float64
-		tried := 0
-		b.Logf("%-45s %s  chosen  within", "mean distance from what builds took", header())
-		for _, name := range slices.Sorted(maps.Keys(all)) {
-			builds := all[name]
-			if len(builds) < enough {
-				b.Logf("%-45s has %d builds, too few to try a model on", name, len(builds))
-				continue
+	for _, of := range []string{"recorded", "synthetic"} {
+		all := series(b)[of]
+		b.Run(of, func(b *testing.B) {
+			var sums [len(models)]float64
+			var chosen float64
+			for b.Loop() {
+				sums, chosen = [len(models)]float64{}, 0
+				scored := scores(all)
+				b.Logf("%-32s %s  chosen  within", "mean distance from what was", header())
+				for _, name := range slices.Sorted(maps.Keys(scored)) {
+					s, line := scored[name], ""
+					for m, off := range s.models {
+						line += fmt.Sprintf("%8.1f%%", 100*off)
+						sums[m] += off
+					}
+					chosen += s.chosen
+					b.Logf("%-32s %s %6.1f%% %6.0f%%", name, line, 100*s.chosen, 100*float64(s.inside)/float64(s.asked))
+				}
 			}
-			of, choice, within := prequential(newTable(History(builds).pick(func(Build) bool { return true }), Situation{}).backtest())
-			line := ""
-			for m, off := range of {
-				line += fmt.Sprintf("%8.1f%%", 100*off)
-				sums[m] += off
-			}
-			chosen, tried = chosen+choice, tried+1
-			b.Logf("%-45s %s %6.1f%% %s", name, line, 100*choice, within)
-		}
-		b.ReportMetric(0, "ns/op")
-		b.ReportMetric(chosen/sums[0], "of-last-build")
-		b.ReportMetric(chosen/sums[1], "of-mean")
-		b.ReportMetric(chosen/sums[medianModel], "of-median")
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(chosen/sums[0], "of-last-build")
+			b.ReportMetric(chosen/sums[1], "of-mean")
+			b.ReportMetric(chosen/sums[medianModel], "of-median")
+		})
 	}
 }
 
@@ -102,41 +130,50 @@ func BenchmarkExpect(b *testing.B) {
 		h = append(h, synthetic(fmt.Sprint("service", i), 200, kinds["by what changed"])...)
 	}
 	for b.Loop() {
+		l := NewLearner(h)
 		for i := range 20 {
-			if e := h.Expect(fmt.Sprint("service", i), next("sources")); e.Tried == 0 {
+			if e := l.Expect(fmt.Sprint("service", i), next("sources")); e.Tried == 0 {
 				b.Fatalf("%+v", e)
 			}
 		}
 	}
 }
 
-// BenchmarkSchedule prints how long the services of a run take with three machines: in the order of the configuration, with the longest
-// expected first, and at best. Runs are drawn from the series: each time of each service one build, of which is expected what the builds before tell.
+// BenchmarkSchedule prints how long runs take with three machines, as a share of what they take at best: in the order of the configuration, and with
+// the longest expected first. A run is eight services, each with a build of the second half of its series, of which is expected what the builds before tell.
 //
 //	go test ./internal/learn -run '^$' -bench Schedule -benchtime 1x
 func BenchmarkSchedule(b *testing.B) {
 	const machines, runs = 3, 50
-	all := series(b)
-	names := slices.Sorted(maps.Keys(all))
-	for b.Loop() {
-		r := rand.New(rand.NewPCG(3, 3))
-		var first, longest, best float64
-		for range runs {
-			r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-			var took, expected []float64
-			for _, name := range names[:min(8, len(names))] {
-				builds := all[name]
-				i := len(builds)/2 + r.IntN(len(builds)-len(builds)/2)
-				took = append(took, builds[i].Seconds)
-				expected = append(expected, builds[:i].Expect(builds[i].Service, builds[i].Situation).Seconds)
+	for _, of := range []string{"recorded", "synthetic"} {
+		var services []History
+		for _, h := range series(b)[of] {
+			for _, t := range h.try() {
+				services = append(services, h.own(t.of.Service))
 			}
-			first += Makespan(took, machines)
-			longest += Makespan(inOrder(took, expected), machines)
-			best += optimum(took, machines)
 		}
-		b.ReportMetric(0, "ns/op")
-		b.ReportMetric(first/best, "first-come-of-optimum")
-		b.ReportMetric(longest/best, "longest-expected-of-optimum")
+		slices.SortFunc(services, func(a, b History) int { return cmp.Compare(a[0].Seconds, b[0].Seconds) })
+		b.Run(of, func(b *testing.B) {
+			for b.Loop() {
+				r := rand.New(rand.NewPCG(3, 3))
+				var first, longest, best float64
+				for range runs {
+					var took, expected []float64
+					for range 8 {
+						builds := services[r.IntN(len(services))]
+						i := len(builds)/2 + r.IntN(len(builds)-len(builds)/2)
+						took = append(took, builds[i].Seconds)
+						expected = append(expected, NewLearner(builds[:i]).Expect(builds[i].Service, builds[i].Situation).Seconds)
+					}
+					first += Makespan(took, machines)
+					longest += Makespan(inOrder(took, expected), machines)
+					best += optimum(took, machines)
+				}
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(first/best, "first-come-of-optimum")
+				b.ReportMetric(longest/best, "longest-expected-of-optimum")
+			}
+		})
 	}
 }
 
@@ -180,26 +217,15 @@ func optimum(took []float64, machines int) float64 {
 	return best
 }
 
-// TestTheChoiceBeatsThePlainOnes on recorded series: what is chosen is nearer to the truth than the plain mean and the last value.
+// TestTheChoiceBeatsThePlainOnes on recorded series: what is chosen is nearer to the truth than the plain mean, the last value and the median.
 func TestTheChoiceBeatsThePlainOnes(t *testing.T) {
 	t.Parallel()
-	var chosen, last, mean float64
-	for _, r := range recorded(t) {
-		services := map[string]bool{}
-		for _, b := range r.Builds {
-			services[b.Service] = true
-		}
-		for service := range services {
-			builds := r.Builds.own(service)
-			if len(builds) < enough {
-				continue
-			}
-			of, choice, _ := prequential(newTable(builds, Situation{}).backtest())
-			chosen, last, mean = chosen+choice, last+of[0], mean+of[1]
-		}
+	var chosen, last, mean, median float64
+	for _, s := range scores(series(t)["recorded"]) {
+		chosen, last, mean, median = chosen+s.chosen, last+s.models[0], mean+s.models[1], median+s.models[medianModel]
 	}
-	if chosen == 0 || chosen >= last || chosen >= mean {
-		t.Errorf("what is chosen is off by %.3f in all, the last build by %.3f and the mean by %.3f", chosen, last, mean)
+	if chosen == 0 || chosen >= min(last, mean, median) {
+		t.Errorf("what is chosen is off by %.3f in all, the last build by %.3f, the mean by %.3f and the median by %.3f", chosen, last, mean, median)
 	}
 }
 

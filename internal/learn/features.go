@@ -15,13 +15,15 @@ type row struct {
 
 // A table is the builds of one service, the oldest first, and after them the next one, whose y is not known.
 type table struct {
+	last Build
 	rows []row
+	at   []time.Time
 	took []float64 // seconds
 }
 
 func newTable(builds []Build, next Situation) table {
-	t := table{}
-	last := builds[len(builds)-1].Situation
+	t := table{last: builds[len(builds)-1]}
+	last := t.last.Situation
 	if next.Cache == "" { // what is not known is taken to be as it was
 		next.Cache = last.Cache
 	}
@@ -34,7 +36,7 @@ func newTable(builds []Build, next Situation) table {
 		r := row{situation: words(b.Situation, before), y: math.Log(b.Seconds)}
 		r.x = []float64{math.Log(seconds), since(before.At, b.At)}
 		t.rows = append(t.rows, r)
-		t.took = append(t.took, b.Seconds)
+		t.at, t.took = append(t.at, b.At), append(t.took, b.Seconds)
 		before, seconds = b.Situation, b.Seconds
 	}
 	t.number()

@@ -6,8 +6,10 @@ package learn
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -61,7 +63,7 @@ type Expectation struct {
 	By          string  `json:"by"`                     // the model: that with the least error so far, or the median where none beats it
 	Builds      int     `json:"builds"`                 // that it is told from
 	Kind        string  `json:"kind,omitempty"`         // of the services whose builds those are, where none of this one is known
-	Tried       int     `json:"tried"`                  // builds that the models were tried on; 0 where there are too few
+	Tried       int     `json:"tried"`                  // builds, of this service and others, that the models were tried on; 0 where there are too few
 	Error       float64 `json:"error,omitempty"`        // of the model: the mean distance between told and true, as a share of the mean build
 	MedianError float64 `json:"median_error,omitempty"` // that of the median
 	Building    float64 `json:"building"`               // seconds of Seconds that are not for judging
@@ -89,9 +91,9 @@ func (e Expectation) basis() string {
 	case e.Tried == 0:
 		return fmt.Sprintf("the median of %s, too few to try a model on", builds)
 	case e.By == median:
-		return fmt.Sprintf("the median, which no model beats over %s (it is off by %.0f%%)", builds, 100*e.Error)
+		return fmt.Sprintf("the median of %s, which no model surely beats (off by %.0f%% in %d trials)", builds, 100*e.Error, e.Tried)
 	default:
-		return fmt.Sprintf("%s over %s (off by %.0f%%, the median by %.0f%%)", e.By, builds, 100*e.Error, 100*e.MedianError)
+		return fmt.Sprintf("%s over %s (off by %.0f%% in %d trials, the median by %.0f%%)", e.By, builds, 100*e.Error, e.Tried, 100*e.MedianError)
 	}
 }
 
@@ -104,23 +106,58 @@ func Text(seconds float64) string {
 	return time.Duration(seconds * float64(time.Second)).Round(grain).String()
 }
 
+// A Learner expects of builds what a history tells.
+type Learner struct {
+	history History
+	trials  func() []trial // of services that there are models to try for
+}
+
+// NewLearner learns from a history, once it is asked.
+func NewLearner(h History) Learner { return Learner{h, sync.OnceValue(h.try)} }
+
+// try has the models compete for each service of the repository, as it was built last; in the order of their names.
+func (h History) try() []trial {
+	last := map[string]Build{}
+	for _, b := range h {
+		if b.Elsewhere == "" && !b.At.Before(last[b.Service].At) {
+			last[b.Service] = b
+		}
+	}
+	var trials []trial
+	for _, service := range slices.Sorted(maps.Keys(last)) {
+		if builds := h.of(service, last[service].Platforms); len(builds) > warmUp {
+			trials = append(trials, newTable(builds, Situation{}).backtest())
+		}
+	}
+	return trials
+}
+
 // Expect tells how long a service's next build is expected to take, by those of its builds that are remembered.
-func (h History) Expect(service string, next Situation) Expectation {
-	own := h.of(service, next.Platforms)
+func (l Learner) Expect(service string, next Situation) Expectation {
+	own := l.history.of(service, next.Platforms)
 	switch {
 	case len(own) == 0:
 		return Expectation{}
-	case len(own) < enough:
+	case len(own) < warmUp:
 		return plainly(own)
-	default:
-		return expect(own, next)
 	}
+	mine := trial{of: own[len(own)-1]}
+	var others []trial
+	for _, t := range l.trials() {
+		switch {
+		case t.of.Service != service:
+			others = append(others, t)
+		case slices.Equal(t.of.Platforms, mine.of.Platforms):
+			mine = t
+		}
+	}
+	return expect(own, next, newEvidence(mine, others))
 }
 
 // Guess tells how long a service is expected to take of which no build is remembered: as long as others of its kind, in this repository
 // and elsewhere.
 func (h History) Guess(kind string) Expectation {
-	like := h.pick(func(b Build) bool { return b.Kind == kind })
+	like := h.pick(func(b *Build) bool { return b.Kind == kind })
 	if kind == "" || len(like) == 0 {
 		return Expectation{}
 	}
@@ -132,7 +169,7 @@ func (h History) Guess(kind string) Expectation {
 // of are a service's builds, the oldest first: those for the same platforms, where there are any.
 func (h History) of(service string, platforms []string) []Build {
 	own := h.own(service)
-	same := History(own).pick(func(b Build) bool { return slices.Equal(b.Platforms, platforms) })
+	same := History(own).pick(func(b *Build) bool { return slices.Equal(b.Platforms, platforms) })
 	if len(same) > 0 {
 		return same
 	}
@@ -140,15 +177,15 @@ func (h History) of(service string, platforms []string) []Build {
 }
 
 func (h History) own(service string) []Build {
-	return h.pick(func(b Build) bool { return b.Service == service && b.Elsewhere == "" })
+	return h.pick(func(b *Build) bool { return b.Service == service && b.Elsewhere == "" })
 }
 
 // pick are some builds, the oldest first.
-func (h History) pick(which func(Build) bool) []Build {
+func (h History) pick(which func(*Build) bool) []Build {
 	var picked []Build
-	for _, b := range h {
-		if b.Seconds > 0 && which(b) {
-			picked = append(picked, b)
+	for i := range h {
+		if b := &h[i]; b.Seconds > 0 && which(b) {
+			picked = append(picked, *b)
 		}
 	}
 	slices.SortStableFunc(picked, func(a, b Build) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Service, b.Service)) })
@@ -158,14 +195,15 @@ func (h History) pick(which func(Build) bool) []Build {
 // window is how many builds are looked at: what is longer ago tells little.
 const window = 60
 
-// expect tells from builds of one service.
-func expect(builds []Build, next Situation) Expectation {
-	t := newTable(builds, next)
-	trial := t.backtest()
-	best, n := trial.choose(trial.tried()), len(builds)
-	e := Expectation{By: models[best].name, Builds: n, Tried: trial.tried(), Error: trial.share(best), MedianError: trial.share(medianModel)}
+// expect tells from builds of one service, by what is known of the models.
+func expect(builds []Build, next Situation, known evidence) Expectation {
+	if known.tried() < enough {
+		return plainly(builds)
+	}
+	t, n, best := newTable(builds, next), len(builds), known.choose()
+	e := Expectation{By: models[best].name, Builds: n, Tried: known.tried(), Error: known.off(best), MedianError: known.off(medianModel)}
 	e.Seconds = t.within(n, models[best].fit(t.rows[:n])(t.rows[n]))
-	e.Low, e.High = trial.interval(best, trial.tried(), e.Seconds)
+	e.Low, e.High = known.interval(best, e.Seconds)
 	e.Building = e.Seconds * building(builds)
 	return e.rounded()
 }

@@ -37,7 +37,7 @@ func TestExpectOfFewBuilds(t *testing.T) {
 		"two": {[]float64{10, 30}, Expectation{Seconds: 20, Low: 10 / 1.5, High: 45, By: median, Builds: 2, Building: 18},
 			"20s (6.7s to 45s), by the median of 2 builds, too few to try a model on"},
 	} {
-		got := constant("api", c.builds...).Expect("api", next("sources"))
+		got := NewLearner(constant("api", c.builds...)).Expect("api", next("sources"))
 		if diff := cmp.Diff(c.want, got, cmp.Comparer(near)); diff != "" || got.String() != c.told {
 			t.Errorf("%s: %q\n%s", name, got, diff)
 		}
@@ -49,7 +49,7 @@ func TestModelsThatBeatTheMedian(t *testing.T) {
 	t.Parallel()
 	short := synthetic("api", 80, kinds["by what changed"])
 	for changes, want := range map[string]float64{"sources": 20, "dependencies": 120} {
-		got := short.Expect("api", next(changes))
+		got := NewLearner(short).Expect("api", next(changes))
 		if got.By == median || got.Error >= got.MedianError || got.Seconds < 0.8*want || got.Seconds > 1.25*want {
 			t.Errorf("where %s changed %q is expected, want about %v s", changes, got, want)
 		}
@@ -57,8 +57,8 @@ func TestModelsThatBeatTheMedian(t *testing.T) {
 			t.Errorf("where %s changed %v s are not between %v and %v", changes, want, got.Low, got.High)
 		}
 	}
-	steady := synthetic("api", 80, kinds["steady"]).Expect("api", next("sources"))
-	if steady.By != median || steady.Error != steady.MedianError || !strings.Contains(steady.String(), "which no model beats over 60 builds") {
+	steady := NewLearner(synthetic("api", 80, kinds["steady"])).Expect("api", next("sources"))
+	if steady.By != median || steady.Error != steady.MedianError || !strings.Contains(steady.String(), "the median of 60 builds, which no model surely beats") {
 		t.Errorf("of builds that nothing tells apart %q is expected, want the median", steady)
 	}
 }
@@ -68,7 +68,7 @@ func TestNothingThatIsStillToComeIsLookedAt(t *testing.T) {
 	t.Parallel()
 	builds := synthetic("api", 50, kinds["by what changed"])
 	before := newTable(builds, next("sources")).backtest()
-	const i = 30 // of those that were tried
+	const i = 20 // of those that were tried
 	altered := slices.Clone(builds)
 	for j := len(builds) - origins + i; j < len(altered); j++ {
 		altered[j].Seconds *= 1.5
@@ -88,7 +88,7 @@ func TestIntervalsHoldWhatTheyPromise(t *testing.T) {
 		within, asked := 0, 0
 		builds := synthetic("api", 200, kinds[kind])
 		for i := 20; i < len(builds); i++ {
-			e := builds[:i].Expect("api", builds[i].Situation)
+			e := NewLearner(builds[:i]).Expect("api", builds[i].Situation)
 			if asked++; e.Low <= builds[i].Seconds && builds[i].Seconds <= e.High {
 				within++
 			}
@@ -102,12 +102,12 @@ func TestIntervalsHoldWhatTheyPromise(t *testing.T) {
 func TestTheSameBuildsGiveTheSameAnswer(t *testing.T) {
 	t.Parallel()
 	builds := synthetic("api", 60, kinds["by what changed"])
-	want := builds.Expect("api", next("sources"))
+	want := NewLearner(builds).Expect("api", next("sources"))
 	random := rand.New(rand.NewPCG(1, 1))
 	for range 10 {
 		shuffled := slices.Clone(builds)
 		random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-		if got := shuffled.Expect("api", next("sources")); got != want {
+		if got := NewLearner(shuffled).Expect("api", next("sources")); got != want {
 			t.Errorf("%+v, and %+v before", got, want)
 		}
 	}
@@ -131,7 +131,7 @@ func TestWhoseBuildsTell(t *testing.T) {
 		want          float64
 		builds        int
 	}{{"api", "golang with go", 40, 1}, {"new", "golang with go", 50, 3}, {"shop", "golang with go", 50, 3}, {"new", "", 0, 0}, {"new", "rust with cargo", 0, 0}} {
-		got := h.Expect(c.service, next("sources"))
+		got := NewLearner(h).Expect(c.service, next("sources"))
 		if !got.Known() {
 			got = h.Guess(c.kind)
 		}
@@ -149,7 +149,7 @@ func TestPlatformsAreNotMixed(t *testing.T) {
 	arm[0].Platforms = []string{"linux/arm64"}
 	h = append(h, arm...)
 	for platform, want := range map[string]float64{"linux/amd64": 10, "linux/arm64": 50, "linux/s390x": 10} {
-		if got := h.Expect("api", Situation{Platforms: []string{platform}}); got.Seconds != want {
+		if got := NewLearner(h).Expect("api", Situation{Platforms: []string{platform}}); got.Seconds != want {
 			t.Errorf("for %s %q is expected, want %v s", platform, got, want)
 		}
 	}
@@ -168,7 +168,7 @@ func FuzzExpect(f *testing.F) {
 			b.Situation = Situation{At: begun.Add(time.Duration(i*int(c)) * time.Minute), Changes: []string{fmt.Sprint(c % 3)}, Cache: fmt.Sprint(c % 2), Bases: fmt.Sprint(c % 5)}
 			h = append(h, b)
 		}
-		e := h.Expect("api", next("1"))
+		e := NewLearner(h).Expect("api", next("1"))
 		if e.Known() != (len(data) > 0) {
 			t.Fatalf("%d builds give %+v", len(data), e)
 		}
