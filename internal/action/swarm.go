@@ -135,10 +135,8 @@ func (m *member) task() string { return m.agent.Name + "@" + m.agent.Session }
 // leave says that the job is done, and closes the memory.
 func (m *member) leave(ctx context.Context) {
 	m.do(ctx, func(ctx context.Context, a *agent.Agent) error {
-		for _, work := range m.works {
-			if err := a.Release(ctx, work); err != nil {
-				return err
-			}
+		if err := a.Release(ctx, m.works...); err != nil {
+			return err
 		}
 		_, err := a.PostTask(ctx, m.task())
 		return err

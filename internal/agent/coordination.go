@@ -103,19 +103,14 @@ func readClaim(e memory.Entry) (c Claim, ok bool) {
 
 // Claim takes a piece of the session's work. Where another agent is at it, that one is returned, and nothing is written.
 func (a *Agent) Claim(ctx context.Context, work string) (holder string, err error) {
+	mine := a.draft("claim")
+	mine.claim(work, claimed)
+	if mine.err != nil {
+		return "", mine.err
+	}
+	var old json.RawMessage // nobody's, mostly
 	for {
-		e, found, err := a.Store.Get(ctx, Coordination, a.claimKey(work))
-		if err != nil {
-			return "", err
-		}
-		if c, ok := readClaim(e); found && ok && c.Status == claimed && c.Agent != a.Name {
-			return c.Agent, nil
-		}
-		mine := a.claim(work, claimed)
-		if mine.err != nil {
-			return "", mine.err
-		}
-		set, err := a.Store.CompareAndSet(ctx, mine.entries[0], e.Value)
+		set, err := a.Store.CompareAndSet(ctx, mine.entries[0], old)
 		if err != nil {
 			return "", err
 		}
@@ -123,16 +118,27 @@ func (a *Agent) Claim(ctx context.Context, work string) (holder string, err erro
 			a.note(mine.entries...)
 			return "", nil
 		}
+		e, found, err := a.Store.Get(ctx, Coordination, a.claimKey(work))
+		if err != nil {
+			return "", err
+		}
+		if c, ok := readClaim(e); found && ok && c.Status == claimed && c.Agent != a.Name {
+			return c.Agent, nil
+		}
+		old = e.Value
 	}
 }
 
-// Release says that the agent is done with a piece of work.
-func (a *Agent) Release(ctx context.Context, work string) error {
-	return a.claim(work, released).put(ctx)
+// Release says that the agent is done with pieces of work.
+func (a *Agent) Release(ctx context.Context, works ...string) error {
+	d := a.draft("claim")
+	for _, work := range works {
+		d.claim(work, released)
+	}
+	return d.put(ctx)
 }
 
-func (a *Agent) claim(work, status string) *draft {
-	d := a.draft("claim")
+func (d *draft) claim(work, status string) {
+	a := d.agent
 	d.add(Coordination, a.claimKey(work), claimTTL, Claim{Work: work, Agent: a.Name, Session: a.Session, Status: status, At: iso(d.at)})
-	return d
 }
