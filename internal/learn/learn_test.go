@@ -195,9 +195,6 @@ func TestLeft(t *testing.T) {
 	if _, known := (Expectation{}).Left(0); known {
 		t.Error("nothing is known, and something is left")
 	}
-	if got := e.OfBuilding(); got.Seconds != 15 || got.Low != 7.5 || got.High != 30 {
-		t.Errorf("building is expected to take %+v", got)
-	}
 	if left, known := (Expectation{Seconds: 5, Low: 5, High: 5, Builds: 3}).Left(2); left != 3 || !known {
 		t.Errorf("%v left, %v, of what always takes as long", left, known)
 	}

@@ -9,15 +9,6 @@ func (e Expectation) Left(taken float64) (seconds float64, known bool) {
 	return max(0, e.at((1+e.share(taken))/2)-taken), true
 }
 
-// OfBuilding is the expectation of the building alone, without the judging.
-func (e Expectation) OfBuilding() Expectation {
-	if e.Seconds > 0 {
-		part := e.Building / e.Seconds
-		e.Seconds, e.Low, e.High = e.Building, e.Low*part, e.High*part
-	}
-	return e
-}
-
 // knots are what is known of how long builds take: the shares of them that take no longer. Between them, and a little beyond, it is taken
 // to go straight.
 func (e Expectation) knots() (seconds, shares [4]float64) {
