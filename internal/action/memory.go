@@ -314,9 +314,13 @@ func (c memoryCall) secrets() memory.Option {
 	return memory.WithSecrets(values...)
 }
 
+func (c memoryCall) open(ctx context.Context) (*memory.Store, error) {
+	return memory.Open(ctx, c.now(), c.process.Now, c.secrets())
+}
+
 // with opens the memory for what do does with it.
 func (c memoryCall) with(ctx context.Context, do func(*memory.Store) error) (err error) {
-	store, err := memory.Open(ctx, c.now(), c.process.Now, c.secrets())
+	store, err := c.open(ctx)
 	if err != nil {
 		return err
 	}

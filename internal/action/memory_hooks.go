@@ -205,7 +205,9 @@ func watchMemory(ctx context.Context, c memoryCall) error {
 
 // serveMemory prints nothing: standard output is the protocol's alone.
 func serveMemory(ctx context.Context, c memoryCall) error {
-	return mcp.Server{Version: c.process.Version, Read: c.reading, Write: c.with}.Serve(ctx)
+	kept := &keptOpen{call: c, open: c.open}
+	err := mcp.Server{Version: c.process.Version, Read: kept.reading, Write: kept.use}.Serve(ctx)
+	return errors.Join(err, kept.close())
 }
 
 func hookNotify(ctx context.Context, c memoryCall, a *agent.Agent) error {

@@ -20,7 +20,7 @@ import (
 // A Server answers for one memory.
 type Server struct {
 	Version string // of the program
-	// Read opens the memory for a question, and Write for what changes it. Nobody holds it open in between, so that runs may move it.
+	// Read opens the memory for a question, and Write for what changes it. Nobody holds it open for long in between, so that runs may move it.
 	Read, Write func(ctx context.Context, do func(*memory.Store) error) error
 }
 
