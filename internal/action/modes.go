@@ -305,7 +305,7 @@ func (s *session) work(ctx context.Context, services []plan.Service) []publish.R
 		return s.startBuilder(ctx, work)
 	})
 	if len(builds) > 0 {
-		_ = start() // what needs no builder is judged all the same
+		looking.Go(func() { _ = start() }) // what needs no builder is judged meanwhile, and all the same
 	}
 	publisher.Build = func(ctx context.Context, service plan.Service, made map[string]publish.Candidate) (publish.Candidate, error) {
 		if err := start(); err != nil {

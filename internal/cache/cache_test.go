@@ -22,7 +22,7 @@ func TestChoose(t *testing.T) {
 	grants := func(actions, registry, local Grant) map[string]Grant {
 		return map[string]Grant{service.CacheActions: actions, service.CacheRegistry: registry, service.CacheLocal: local}
 	}
-	good, bad, better := Worth{3, 2, 30}, Worth{3, 12, 3}, Worth{3, 1, 60}
+	good, bad, better := Worth{5, 2, 30}, Worth{5, 12, 3}, Worth{5, 1, 60}
 	cases := map[string]struct {
 		run    Run
 		wanted string
@@ -48,13 +48,13 @@ func TestChoose(t *testing.T) {
 		"one that was asked for": {Run{Grants: grants(Grant{Read: true, Write: true, Asked: "it would be kept"}, none, all)}, "gha", nil,
 			Policy{"gha", []string{"gha"}, "max", "the configuration says gha"}},
 		"one that pays": {Run{Grants: grants(all, all, none)}, "auto", map[string]Worth{"gha": good},
-			Policy{"gha", []string{"gha", "registry"}, "max", "gha pays: in 3 builds it took 2.0 s and saved 30.0 s on average"}},
+			Policy{"gha", []string{"gha", "registry"}, "max", "gha pays: in 5 builds it took 2.0 s and saved 30.0 s on average"}},
 		"another that pays more": {Run{Grants: grants(all, all, none)}, "auto", map[string]Worth{"gha": good, "registry": better},
-			Policy{"registry", []string{"registry", "gha"}, "max", "registry pays: in 3 builds it took 1.0 s and saved 60.0 s on average"}},
+			Policy{"registry", []string{"registry", "gha"}, "max", "registry pays: in 5 builds it took 1.0 s and saved 60.0 s on average"}},
 		"one that does not pay": {Run{Grants: grants(all, all, none)}, "auto", map[string]Worth{"gha": bad},
-			Policy{"registry", []string{"registry", "gha"}, "max", "registry is the first that this run may write to; gha does not pay: in 3 builds it took 12.0 s and saved 3.0 s on average"}},
+			Policy{"registry", []string{"registry", "gha"}, "max", "registry is the first that this run may write to; gha does not pay: in 5 builds it took 12.0 s and saved 3.0 s on average"}},
 		"none that pays": {Run{Grants: grants(none, all, none)}, "auto", map[string]Worth{"registry": bad},
-			Policy{"off", []string{"registry"}, "", "there is none; registry does not pay: in 3 builds it took 12.0 s and saved 3.0 s on average; there is none"}},
+			Policy{"off", []string{"registry"}, "", "there is none; registry does not pay: in 5 builds it took 12.0 s and saved 3.0 s on average; there is none"}},
 		"too few builds to tell": {Run{Grants: grants(all, all, none)}, "auto", map[string]Worth{"gha": {2, 12, 3}},
 			Policy{"gha", []string{"gha", "registry"}, "max", "gha is the first that this run may write to"}},
 		"little room": {Run{grants(all, all, none), "it is full"}, "auto", nil,

@@ -8,8 +8,8 @@ type Worth struct {
 	Spent, Saved float64
 }
 
-// enough is how many builds tell whether a tier pays.
-const enough = 3
+// enough is how many builds tell whether a tier pays: dependencies and base images may well change in a few of them in a row.
+const enough = 5
 
 func (w Worth) proven() bool { return w.Builds >= enough }
 

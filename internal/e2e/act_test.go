@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -190,7 +191,7 @@ func TestExampleOfThreeJobs(t *testing.T) {
 	}
 }
 
-// TestExampleSplitByPlatform builds each platform of a service in a job of its own.
+// TestExampleSplitByPlatform builds each platform of a service in a job of its own. Where one of the jobs fails, the next time, nothing moves.
 func TestExampleSplitByPlatform(t *testing.T) {
 	a := newAct(t)
 	workflow := change(t, a.example("matrix.yml"), "services: ${{ inputs.services }}", "services: backend\n          split: platform")
@@ -202,5 +203,14 @@ func TestExampleSplitByPlatform(t *testing.T) {
 	a.checkTagsWereJudged()
 	if images, attestations := a.held("backend", a.tags("backend")["main"]); !slices.Equal(images, platforms) || attestations != len(platforms) {
 		t.Errorf("main holds %q with %d attestations", images, attestations)
+	}
+	published := a.tags("backend")
+	a.commit("fail for one platform", map[string]string{"backend/Dockerfile": change(t, a.read("backend/Dockerfile"), "\nFROM busybox\n", "\nRUN [ $(uname -m) != aarch64 ]\nFROM busybox\n")})
+	log, err = a.push("publish.yml", "1")
+	if err == nil || strings.Contains(log, "✅ Published") || !strings.Contains(log, "backend@linux-arm64") {
+		t.Errorf("without one platform, act: %v\n%s", err, log)
+	}
+	if now := a.tags("backend"); !maps.Equal(now, published) {
+		t.Errorf("without one platform, the tags are %v, and were %v", now, published)
 	}
 }
