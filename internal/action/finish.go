@@ -24,7 +24,7 @@ func (s *session) journal() promote.Journal {
 	return promote.Journal{
 		Read:  func(ctx context.Context) ([]byte, error) { return s.registry.ReadJournal(ctx, image) },
 		Write: func(ctx context.Context, data []byte) error { return s.registry.WriteJournal(ctx, image, data) },
-		Run:   runID(s.job.Event, s.opened),
+		Run:   runID(s.job.Event, s.begun),
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/insight"
-	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/sign"
 )
@@ -20,7 +19,7 @@ func (j job) remembering(ctx context.Context, p Process, planner *plan.Planner) 
 	builds := j.recall(ctx, p, "builds")["builds"]
 	own := insight.Own(builds, j.Event.Repository)
 	planner.Expect = j.expecting(insight.History(j.Event.Repository, builds, nil), p)
-	planner.Costs, planner.Made = costs(own), insight.Made(own)
+	planner.Costs, planner.Made = insight.Costs(own), insight.Made(own)
 	planner.Merged = func(ctx context.Context) ([]int, error) {
 		api, err := github.New(j.Event.APIURL, j.Event.Repository, j.Config.Token)
 		if err != nil {
@@ -40,18 +39,6 @@ func (j job) remembering(ctx context.Context, p Process, planner *plan.Planner) 
 		}
 		return proofs(ctx, v, image)
 	}
-}
-
-// costs are what building for platforms took, in the plan's words.
-func costs(builds []memory.Entry) map[string]map[string]plan.Cost {
-	all := map[string]map[string]plan.Cost{}
-	for service, platforms := range insight.Costs(builds) {
-		all[service] = map[string]plan.Cost{}
-		for platform, cost := range platforms {
-			all[service][platform] = plan.Cost(cost)
-		}
-	}
-	return all
 }
 
 // proofs are the verdicts on an image that are proven, in the plan's words.

@@ -101,9 +101,7 @@ func (s *session) learnt(told report.Report, results []publish.Result) insight.R
 		if r.Plan.Action == plan.Build {
 			learnt.Kind, learnt.Situation = s.job.kind(r.Plan.Definition), s.situation(r)
 		}
-		if r.Plan.Part {
-			learnt.Part = strings.Join(r.Plan.Platforms, "+")
-		}
+		learnt.Part = partOf(r.Plan)
 		run.Services = append(run.Services, learnt)
 	}
 	return actions.Redacted(run, s.log.Redact)

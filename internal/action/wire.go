@@ -54,7 +54,6 @@ type session struct {
 	worth      map[string]map[string]cache.Worth // of the tiers, by service, as the memory has it
 	native     string                            // the engine's platform
 	noEngine   error
-	opened     time.Time
 	usual      map[string]verdict.History   // of each service, as the memory has it
 	args       map[string]map[string]string // fingerprints of build arguments by the inputs of images, likewise
 	found      map[string]map[string]int    // how many findings each of its images had, by digest, likewise
@@ -101,7 +100,7 @@ func open(ctx context.Context, p Process, j job, log *actions.Log, started time.
 	if err != nil {
 		return nil, err
 	}
-	s := &session{job: j, process: p, log: log, begun: p.Now(), started: started, private: dir, registry: j.registryClient(), opened: p.Now(), runner: j.runner(), figures: j.memory.cost}
+	s := &session{job: j, process: p, log: log, begun: p.Now(), started: started, private: dir, registry: j.registryClient(), runner: j.runner(), figures: j.memory.cost}
 	s.notices = append(s.notices, j.memory.notices...)
 	s.remind(ctx)
 	if err := dir.login(j.Config.Registry, j.Config.Username, j.registryToken(), p.Getenv("HOME")); err != nil {

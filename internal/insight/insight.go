@@ -158,12 +158,8 @@ func readBuild(e memory.Entry) (b build, ok bool) {
 	return b, json.Unmarshal(e.Value, &b) == nil && b.Service != ""
 }
 
-// A Cost is how many seconds the instructions for a platform took lately, on a machine of that platform and by emulation: the median of the builds
-// that went well; 0 where there was none.
-type Cost struct{ Native, Emulated float64 }
-
-// Costs returns what building services for platforms took lately, by service and platform.
-func Costs(builds []memory.Entry) map[string]map[string]Cost {
+// Costs returns what building services for platforms took lately, by service and platform: the medians of the builds that went well.
+func Costs(builds []memory.Entry) map[string]map[string]learn.Cost {
 	type way struct {
 		service, platform string
 		emulated          bool
@@ -180,10 +176,10 @@ func Costs(builds []memory.Entry) map[string]map[string]Cost {
 			}
 		}
 	}
-	costs := map[string]map[string]Cost{}
+	costs := map[string]map[string]learn.Cost{}
 	for w, seconds := range all {
 		if costs[w.service] == nil {
-			costs[w.service] = map[string]Cost{}
+			costs[w.service] = map[string]learn.Cost{}
 		}
 		cost := costs[w.service][w.platform]
 		if w.emulated {

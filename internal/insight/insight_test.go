@@ -176,7 +176,7 @@ func TestCosts(t *testing.T) {
 	build(nil, true, 9, 12)
 	build([]string{"linux/arm64"}, true, 9, 0)
 	builds = append(builds, memory.Entry{Value: []byte("no JSON")}, memory.Entry{Value: []byte(`{"service":"api","success":true,"action":"build","platforms":[]}`)})
-	want := map[string]map[string]Cost{"api": {"linux/amd64": {Native: 10}, "linux/arm64": {Native: 12, Emulated: 65}}}
+	want := map[string]map[string]learn.Cost{"api": {"linux/amd64": {Native: 10}, "linux/arm64": {Native: 12, Emulated: 65}}}
 	if diff := cmp.Diff(want, Costs(builds)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

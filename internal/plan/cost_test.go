@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/learn"
 	"github.com/org/ghcr-publish/internal/service"
 )
 
@@ -38,10 +39,10 @@ func TestChoices(t *testing.T) {
 	split := both
 	split.Split, bare.Split = "platform", "platform"
 	builders.Builders, own.Builder = []service.Builder{{}}, "own"
-	costs := map[string]Cost{amd: {Native: 40}, arm: {Native: 45, Emulated: 210}}
+	costs := map[string]learn.Cost{amd: {Native: 40}, arm: {Native: 45, Emulated: 210}}
 	for name, c := range map[string]struct {
 		config service.Config
-		costs  map[string]Cost
+		costs  map[string]learn.Cost
 		native string
 		want   []Choice
 	}{
@@ -51,10 +52,10 @@ func TestChoices(t *testing.T) {
 		"on runners":              {split, costs, amd, []Choice{{amd, "ubuntu-latest", false, 40, 0}, {arm, "ubuntu-24.04-arm", false, 45, 210}}},
 		"without a runner":        {bare, costs, arm, []Choice{{amd, "ubuntu-latest", false, 40, 0}, {arm, "ubuntu-latest", true, 210, 45}}},
 		"builders":                {builders, costs, amd, []Choice{{amd, "", false, 40, 0}, {arm, "", false, 45, 210}}},
-		"a builder":               {own, map[string]Cost{arm: {Native: 45}}, amd, []Choice{{Platform: amd}, {arm, "", false, 45, 0}}},
-		"a builder that emulates": {own, map[string]Cost{arm: {Emulated: 210}}, amd, []Choice{{Platform: amd}, {arm, "", true, 210, 0}}},
+		"a builder":               {own, map[string]learn.Cost{arm: {Native: 45}}, amd, []Choice{{Platform: amd}, {arm, "", false, 45, 0}}},
+		"a builder that emulates": {own, map[string]learn.Cost{arm: {Emulated: 210}}, amd, []Choice{{Platform: amd}, {arm, "", true, 210, 0}}},
 	} {
-		p := Planner{Config: c.config, Native: c.native, Costs: map[string]map[string]Cost{"api": c.costs}}
+		p := Planner{Config: c.config, Native: c.native, Costs: map[string]map[string]learn.Cost{"api": c.costs}}
 		api := Service{Name: "api", Action: Build, Platforms: []string{amd, arm}}
 		if diff := gocmp.Diff(c.want, p.choices(api, p.matrix([]Service{api}).Include)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

@@ -138,7 +138,7 @@ type Planner struct {
 	// Expect tells how long building and judging some of a service's platforms will take, on the runner of that name; nil where nobody remembers.
 	Expect func(s Service, platforms []string, runner string) learn.Expectation
 	// Costs are what building services for platforms took before, by service and platform; Native is the platform of this machine.
-	Costs  map[string]map[string]Cost
+	Costs  map[string]map[string]learn.Cost
 	Native string
 }
 
