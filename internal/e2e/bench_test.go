@@ -15,27 +15,29 @@ import (
 	"github.com/org/ghcr-publish/internal/sample"
 )
 
-// BenchmarkChanged publishes a change to all three services, and pushes the next such change with
-// plain `docker buildx build --push`, the three at the same time, on the same builder and registry.
-// It reports the seconds of both and their ratio. The builds take some seconds more in the second
-// case: a build of nothing has nothing to set the judging against.
+// BenchmarkChanged publishes a change to one service, or to all three at the same time, and pushes the next such change with
+// plain `docker buildx build --push`, of the same services at the same time, on the same builder and registry. It reports the
+// seconds of both and their ratio. A build of nothing has nothing to set the judging against; the others sleep for so long.
 //
 //	E2E=1 go test ./internal/e2e -run '^$' -bench . -benchtime 5x
 func BenchmarkChanged(b *testing.B) {
-	for _, work := range []int{0, 10} {
-		b.Run(fmt.Sprintf("build=%ds", work), func(b *testing.B) {
+	for _, c := range []struct {
+		services []string
+		work     int // seconds of a build
+	}{{sample.Services, 0}, {sample.Services[:1], 10}, {sample.Services[:1], 30}, {sample.Services, 10}} {
+		b.Run(fmt.Sprintf("services=%d/build=%ds", len(c.services), c.work), func(b *testing.B) {
 			w := newWorld(b)
 			w.mustPublish(report.ExitDone)
 			originals := map[string]string{}
-			for _, s := range sample.Services {
+			for _, s := range c.services {
 				originals[s] = w.read(s + "/Dockerfile")
 			}
 			changes := 0
-			w.compare(b, func() {
+			w.compare(b, c.services, func() {
 				changes++
 				files := map[string]string{}
 				for s, dockerfile := range originals {
-					step := fmt.Sprintf("\nRUN echo %d >www/n && sleep %d\nFROM busybox\n", changes, work)
+					step := fmt.Sprintf("\nRUN echo %d >www/n && sleep %d\nFROM busybox\n", changes, c.work)
 					files[s+"/Dockerfile"] = strings.Replace(dockerfile, "\nFROM busybox\n", step, 1)
 				}
 				w.commit(fmt.Sprint(changes), files)
@@ -48,12 +50,12 @@ func BenchmarkChanged(b *testing.B) {
 func BenchmarkUnchanged(b *testing.B) {
 	w := newWorld(b)
 	w.mustPublish(report.ExitDone)
-	w.pushPlain(b)
-	w.compare(b, func() {})
+	w.pushPlain(b, sample.Services)
+	w.compare(b, sample.Services, func() {})
 }
 
 // compare times the program and the plain tool in turn, each after a change.
-func (w *world) compare(b *testing.B, change func()) {
+func (w *world) compare(b *testing.B, services []string, change func()) {
 	var ours, plain time.Duration
 	for b.Loop() {
 		change()
@@ -62,7 +64,7 @@ func (w *world) compare(b *testing.B, change func()) {
 		ours += time.Since(begun)
 		change()
 		begun = time.Now()
-		w.pushPlain(b)
+		w.pushPlain(b, services)
 		plain += time.Since(begun)
 	}
 	b.ReportMetric(0, "ns/op")
@@ -71,8 +73,8 @@ func (w *world) compare(b *testing.B, change func()) {
 	b.ReportMetric(ours.Seconds()/plain.Seconds(), "ratio")
 }
 
-// pushPlain builds and pushes all services with buildx alone, at the same time.
-func (w *world) pushPlain(b *testing.B) {
+// pushPlain builds and pushes services with buildx alone, at the same time.
+func (w *world) pushPlain(b *testing.B, services []string) {
 	b.Helper()
 	env := append(parts.Environ(os.Environ()), "DOCKER_CONFIG="+w.plainLogin(b))
 	create := []string{"buildx", "create", "--name", builder, "--driver", "docker-container"}
@@ -80,7 +82,7 @@ func (w *world) pushPlain(b *testing.B) {
 		b.Fatal(err)
 	}
 	var group sync.WaitGroup
-	for _, s := range sample.Services {
+	for _, s := range services {
 		group.Go(func() {
 			context := w.repo.Dir
 			if s == "auth" {
