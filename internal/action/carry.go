@@ -51,6 +51,17 @@ func fetchMemory(ctx context.Context, p Process, j job, log *actions.Log) carrie
 	return c
 }
 
+// conflicts are how many entries this run and others have written otherwise at the same time.
+func (c *carried) conflicts() (n int) {
+	if c.carrier != nil {
+		n = c.carrier.Conflicts
+	}
+	if c.home != nil {
+		n += c.home.Conflicts()
+	}
+	return n
+}
+
 // bring takes what it costs to bring a memory, and notes what was lost of it.
 func (c *carried) bring(p Process, log *actions.Log, how func() error) {
 	begun := p.Now()
@@ -149,7 +160,7 @@ func (j job) carried(p Process) carried {
 	if j.Config.Memory == "off" || !filepath.IsLocal(j.Config.Memory) {
 		return carried{still: "it is outside the workspace"}
 	}
-	c := carried{home: j.memoryHome(p), carrier: &carry.Carrier{Workspace: j.Workspace, Path: j.Config.Memory, Temp: tempDir(j.Event), Now: p.Now, List: j.listCaches(p)}}
+	c := carried{home: j.memoryHome(p), carrier: &carry.Carrier{Workspace: j.Workspace, Path: j.Config.Memory, Temp: tempDir(j.Event), Now: p.Now, Since: p.Now(), List: j.listCaches(p)}}
 	var err error
 	if onPremises(j.Event.ServerURL) || p.Getenv("ACT") != "" {
 		c.access = results.Access{Read: true, Write: []string{j.Event.Ref}}

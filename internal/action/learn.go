@@ -105,6 +105,7 @@ func expectedSteps(all map[string]learn.Expectation, steps []insight.Step) map[s
 
 // ofCoordination is what later runs learn of what working together cost this job.
 func (s *session) ofCoordination() []memory.Entry {
+	s.figures.Conflicts = s.job.memory.conflicts()
 	entries, err := insight.OfCoordination(s.job.Event.Repository, strings.TrimSuffix(runID(s.job.Event, s.begun)+"@"+s.job.Config.Row, "@"), s.figures)
 	if err != nil { // and it is worth no more
 		s.log.Printf("%v", err)

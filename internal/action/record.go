@@ -31,6 +31,7 @@ func (s *session) record(ctx context.Context, told report.Report, learnt []memor
 		told.Notices = append(told.Notices, s.lost("shared", s.shareMemory(ctx))...)
 		told.Notices = append(told.Notices, s.lost("kept for later runs", s.keepMemory(ctx))...)
 	}
+	s.figures.Conflicts = s.job.memory.conflicts()
 	told.Coordination = learn.Coordinate(append(s.before, s.figures))
 	return told.ExitCode, s.tell(ctx, told)
 }

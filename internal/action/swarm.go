@@ -30,6 +30,8 @@ type member struct {
 	written []memory.Entry // once it has left
 	hush    func()         // ends what it exchanges with other machines; nil where it does not
 	figures *learn.Figures // of what working together costs
+	heard   map[agent.Message]bool
+	ages    []float64 // in seconds, of what it has heard when it did
 }
 
 // The agents of a run. Each row of the matrix has one of its own.
@@ -64,6 +66,7 @@ func (m *member) drop() {
 		if m.hush != nil {
 			m.hush()
 		}
+		m.figures.Messages = append(m.figures.Messages, m.ages...)
 		m.written = m.agent.Written()
 		_ = m.agent.Store.Close() // what that loses is told when the file is opened again
 		m.agent = nil
@@ -84,7 +87,7 @@ type entrance struct {
 
 // join has a job's agent say that it is there, take its work and hear what is known of it.
 func (j job) join(ctx context.Context, p Process, log *actions.Log, e entrance) *member {
-	m := &member{log: log, figures: e.figures}
+	m := &member{log: log, figures: e.figures, heard: map[agent.Message]bool{}}
 	if j.Config.Memory == "off" {
 		return m
 	}
@@ -123,10 +126,29 @@ func (m *member) enter(ctx context.Context, a *agent.Agent, e entrance) error {
 	for _, line := range told.Lines() {
 		m.log.Printf("memory: %s", line)
 	}
-	for _, message := range told.Messages {
-		m.figures.Messages = append(m.figures.Messages, message.Age(a.Now()).Seconds())
-	}
+	m.hear(a, told.Messages)
 	return err
+}
+
+// hear notes messages, and returns those that are new.
+func (m *member) hear(a *agent.Agent, messages []agent.Message) (anew []agent.Message) {
+	for _, message := range messages {
+		if !m.heard[message] {
+			m.heard[message], m.ages, anew = true, append(m.ages, message.Age(a.Now()).Seconds()), append(anew, message)
+		}
+	}
+	return anew
+}
+
+// listen tells of messages that have arrived meanwhile.
+func (m *member) listen(ctx context.Context, a *agent.Agent) {
+	messages, err := a.Inbox(ctx)
+	if err != nil {
+		return // as the job itself will find
+	}
+	for _, message := range m.hear(a, messages) {
+		m.log.Printf("memory: %s", message.Line())
+	}
 }
 
 // task is the job as a task.
@@ -264,11 +286,11 @@ func (s *session) exchange(ctx context.Context) {
 	if m.agent == nil || home == nil || home.ReadOnly {
 		return
 	}
-	store := m.agent.Store
+	a := m.agent
 	ctx, stop := context.WithCancel(ctx)
 	var working sync.WaitGroup
 	working.Go(func() {
-		home.Share(ctx, store, exchanging, func(err error) { s.log.Printf("memory: %v", err) })
+		home.Share(ctx, a.Store, exchanging, func() { m.listen(ctx, a) }, func(err error) { s.log.Printf("memory: %v", err) })
 	})
 	m.hush = func() { stop(); working.Wait() }
 }

@@ -39,6 +39,9 @@ type Carrier struct {
 	Now       func() time.Time
 	// List returns what the cache has under keys that begin so, of all refs, the newest first; nil where nobody may know.
 	List func(ctx context.Context, prefix string) ([]github.Cache, error)
+	// Since is when the run began. What it and others have written otherwise from then on are Conflicts.
+	Since     time.Time
+	Conflicts int
 
 	has []string // keys of what is in the memory already
 }

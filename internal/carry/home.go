@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -37,6 +38,8 @@ type Home struct {
 	seen map[string]bool // names of what was read or written here
 	met  map[event]bool  // changes since then that are there
 	me   string          // in the names of what this one writes
+
+	conflicts atomic.Int64
 }
 
 // Names in a Home: KIND-MILLISECONDS-WRITER. They sort by age.

@@ -182,6 +182,35 @@ func TestWorkersShareAHome(t *testing.T) {
 	}
 }
 
+// TestConflictsAreCounted has two write the same entry otherwise before they hear of one another, and then one write over what it has heard of.
+func TestConflictsAreCounted(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	a, b := v.worker(), v.worker()
+	write := func(w *worker, value string) {
+		t.Helper()
+		if err := w.store.Put(t.Context(), memory.Entry{Namespace: "n", Key: "k", Value: []byte(value)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(a, `1`)
+	write(b, `2`)
+	a.do(a.Take, a.Give)
+	b.do(b.Take, b.Give)
+	write(a, `3`)
+	a.do(a.Take, a.Give)
+	if a.Conflicts() != 1 || b.Conflicts() != 1 {
+		t.Errorf("%d and %d conflicts, want one each", a.Conflicts(), b.Conflicts())
+	}
+	b.do(b.Take)
+	write(b, `4`)
+	b.do(b.Take, b.Give)
+	a.do(a.Take)
+	if a.Conflicts() != 1 || b.Conflicts() != 1 {
+		t.Errorf("%d and %d conflicts after one wrote over what it knew, want one each", a.Conflicts(), b.Conflicts())
+	}
+}
+
 // TestHomeIsPutTogether has what is an hour old be put together and taken away. Whoever comes later knows all, also while it happens.
 func TestHomeIsPutTogether(t *testing.T) {
 	t.Parallel()
@@ -280,7 +309,7 @@ func TestMessagesArrive(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var sharing sync.WaitGroup
 	for _, w := range []*worker{a, b} {
-		sharing.Go(func() { w.Share(ctx, w.store, 20*time.Millisecond, func(err error) { t.Error(err) }) })
+		sharing.Go(func() { w.Share(ctx, w.store, 20*time.Millisecond, func() {}, func(err error) { t.Error(err) }) })
 	}
 	for n := range 5 {
 		key, begun := fmt.Sprint("message-", n), time.Now()
@@ -337,7 +366,9 @@ func (w *worker) noteOnce(t *testing.T) {
 	var notes atomic.Int32
 	var sharing sync.WaitGroup
 	before := w.v.refused.Load()
-	sharing.Go(func() { w.Share(ctx, w.store, time.Millisecond, func(err error) { notes.Add(1); t.Log(err) }) })
+	sharing.Go(func() {
+		w.Share(ctx, w.store, time.Millisecond, func() {}, func(err error) { notes.Add(1); t.Log(err) })
+	})
 	for w.v.refused.Load() < before+20 {
 		time.Sleep(time.Millisecond)
 	}

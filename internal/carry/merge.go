@@ -45,7 +45,11 @@ func (c *Carrier) merge(ctx context.Context, found kept) error {
 	if err != nil {
 		return err
 	}
-	_, err = ours.Apply(ctx, theirs)
+	changed, err := ours.Delta(ctx, c.Since)
+	if err == nil {
+		c.Conflicts += memory.Conflicts(changed, theirs, c.Since)
+		_, err = ours.Apply(ctx, theirs)
+	}
 	return errors.Join(err, ours.Close())
 }
 

@@ -73,7 +73,11 @@ func TestRunsAtTheSameTime(t *testing.T) {
 	second.learn(t, "second")
 	second.keep(t, "2-1-a")
 	third.learn(t, "third")
+	third.Since = time.Now().Add(-time.Minute)
 	third.keep(t, "3-1-a")
+	if second.Conflicts != 0 || third.Conflicts != 0 {
+		t.Errorf("%d and %d conflicts", second.Conflicts, third.Conflicts)
+	}
 	last := newCarrier(t, server)
 	last.fetch(t)
 	if got := last.learn(t); !slices.Equal(got, []string{"before", "second", "third"}) {

@@ -12,10 +12,18 @@ import (
 // Take merges what others have added to a home into a memory.
 func (h *Home) Take(ctx context.Context, store *memory.Store) error {
 	found, unread := h.Pull(ctx)
-	_, err := store.Apply(ctx, found)
+	changed, err := store.Delta(ctx, h.Since)
+	if err != nil {
+		return errors.Join(unread, err)
+	}
+	h.conflicts.Add(int64(memory.Conflicts(h.news(changed), found, h.Since)))
+	_, err = store.Apply(ctx, found)
 	h.meet(found)
 	return errors.Join(unread, err)
 }
+
+// Conflicts are how many entries this memory and others have written otherwise, since h.Since and before they knew of one another.
+func (h *Home) Conflicts() int { return int(h.conflicts.Load()) }
 
 // Give adds to a home what changed in a memory since h.Since, but for what is there.
 func (h *Home) Give(ctx context.Context, store *memory.Store) error {
@@ -31,15 +39,18 @@ func (h *Home) Give(ctx context.Context, store *memory.Store) error {
 	return nil
 }
 
-// Share has a memory and its home know the same, every so often until the context ends. It goes on whatever goes wrong, and notes that
-// when it begins.
-func (h *Home) Share(ctx context.Context, store *memory.Store, every time.Duration, note func(error)) {
+// Share has a memory and its home know the same, every so often until the context ends, and calls met each time that they do. It goes on
+// whatever goes wrong, and notes that when it begins.
+func (h *Home) Share(ctx context.Context, store *memory.Store, every time.Duration, met func(), note func(error)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	failing := false
 	for {
-		err := errors.Join(h.Give(ctx, store), h.Take(ctx, store))
-		if err != nil && ctx.Err() == nil && !failing {
+		err := errors.Join(h.Take(ctx, store), h.Give(ctx, store))
+		switch {
+		case err == nil:
+			met()
+		case ctx.Err() == nil && !failing:
 			note(err)
 		}
 		failing = err != nil

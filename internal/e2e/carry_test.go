@@ -4,16 +4,21 @@ import (
 	"bytes"
 	"context"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/org/ghcr-publish/internal/agent"
 	"github.com/org/ghcr-publish/internal/carry"
 	"github.com/org/ghcr-publish/internal/memory"
+	"github.com/org/ghcr-publish/internal/registry"
+	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/results"
 	"github.com/org/ghcr-publish/internal/resultstest"
 	"github.com/org/ghcr-publish/internal/run"
@@ -173,6 +178,49 @@ func TestStepsOfActionsCache(t *testing.T) {
 				t.Errorf("the service refused %q", problems)
 			}
 		})
+	}
+}
+
+// TestAgentsOnTwoMachines has somebody on another machine, who shares the memory's home in the registry alone, see what a job is at while it builds, and be
+// heard by it.
+func TestAgentsOnTwoMachines(t *testing.T) {
+	w := newWorld(t)
+	slow := strings.Replace(w.read("backend/Dockerfile"), "\nFROM busybox\n", "\nRUN sleep 20\nFROM busybox\n", 1)
+	w.commit("one that takes long", map[string]string{"backend/Dockerfile": slow})
+	repository := w.registry + "/" + w.owner + "/memory"
+	w.env = append(w.env, "INPUT_MEMORY=oci://"+repository)
+	store, err := memory.Open(t.Context(), filepath.Join(t.TempDir(), "memory.db"), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	home := &carry.Home{Registry: &registry.Client{Host: w.registry, Username: "octocat", Password: w.token, PlainHTTP: true}, Repository: repository, Now: time.Now, Since: time.Now()}
+	friend := &agent.Agent{Store: store, Name: "friend", Session: "1-1", Now: time.Now}
+	var speaking sync.WaitGroup
+	speaking.Go(func() {
+		for begun := time.Now(); time.Since(begun) < time.Minute; time.Sleep(200 * time.Millisecond) {
+			if err := home.Take(t.Context(), store); err != nil {
+				t.Error(err)
+			}
+			told, err := friend.PreTask(t.Context(), agent.Task{ID: "look", Description: "look"})
+			if err != nil {
+				t.Error(err)
+			}
+			if slices.ContainsFunc(told.Claims, func(c agent.Claim) bool { return c.Agent == "all" && c.Work == "backend" }) {
+				t.Logf("seen after %s", time.Since(begun))
+				if err := errors.Join(friend.Tell(t.Context(), "all", "mind the gap"), home.Give(t.Context(), store)); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+		}
+		t.Error("the job was never seen at its work")
+	})
+	o := w.mustPublish(report.ExitDone, "--only", "backend")
+	speaking.Wait()
+	heard, built := strings.Index(o.log, "memory: friend says: mind the gap"), strings.Index(o.log, "RUN sleep 20 (20")
+	if heard < 0 || heard > built {
+		t.Errorf("it did not hear of it while it built:\n%s", o.log)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"time"
 )
 
 // A Memory is what travels: a whole memory, or what changed in one. Merge joins two.
@@ -59,6 +60,22 @@ func Merge(a, b Memory) Memory {
 		all[n] = join(all[n], s)
 	}
 	return travelling(all)
+}
+
+// Conflicts counts the entries that two writers have written otherwise since a time, in memories that did not know of one another: of each Merge keeps one,
+// and the other is lost.
+func Conflicts(a, b Memory, since time.Time) (n int) {
+	ours := states(a)
+	for at, theirs := range states(b) {
+		if x, y := ours[at].last, theirs.last; x != nil && y != nil && min(x.Stamp, y.Stamp) >= since.UnixMilli() && x.Writer != y.Writer && !x.says(*y) {
+			n++
+		}
+	}
+	return n
+}
+
+func (e event) says(o event) bool {
+	return e.deleted == o.deleted && (e.deleted || same(e.Value, o.Value))
 }
 
 type name struct{ namespace, key string }

@@ -89,6 +89,31 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// Two conflict where they wrote otherwise since the time that is asked for, and no other way.
+func TestConflicts(t *testing.T) {
+	t.Parallel()
+	entry := func(seconds int64, writer, value string) Memory {
+		return Memory{Entries: []Record{{Namespace: "n", Key: "k", Value: json.RawMessage(value), Writer: writer, Stamp: begin.UnixMilli() + seconds*1000}}}
+	}
+	gone := Memory{Deleted: []Deleted{{"n", "k", "b", begin.UnixMilli() + 2000}}}
+	for title, test := range map[string]struct {
+		a, b Memory
+		want int
+	}{
+		"two wrote":           {entry(1, "a", `1`), entry(2, "b", `2`), 1},
+		"both wrote the same": {entry(1, "a", `{"x":1}`), entry(2, "b", `{ "x": 1 }`), 0},
+		"one wrote twice":     {entry(1, "a", `1`), entry(2, "a", `2`), 0},
+		"one wrote before":    {entry(-1, "a", `1`), entry(2, "b", `2`), 0},
+		"one deleted it":      {entry(1, "a", `1`), gone, 1},
+		"one knows nothing":   {entry(1, "a", `1`), Memory{}, 0},
+		"two add":             {Memory{Counters: []Counter{{"n", "k", "a", 1, begin.UnixMilli()}}}, Memory{Counters: []Counter{{"n", "k", "b", 2, begin.UnixMilli()}}}, 0},
+	} {
+		if got, turned := Conflicts(test.a, test.b, begin), Conflicts(test.b, test.a, begin); got != test.want || turned != test.want {
+			t.Errorf("%s: %d and %d, want %d", title, got, turned, test.want)
+		}
+	}
+}
+
 func mustDelta(tb testing.TB, s *Store) Memory {
 	tb.Helper()
 	m, err := s.Delta(tb.Context(), time.Time{})
