@@ -299,6 +299,7 @@ func TestTokensThatExpireAtOnce(t *testing.T) {
 				t.Errorf("%s after %d refusals: %v", what, refusals, err)
 			}
 		}
+		left = refusals
 		if _, _, err := (&Client{Host: host, Transport: base}).Resolve(t.Context(), image, "main"); refusals == 100 && (err == nil || left < 90) {
 			t.Errorf("nobody's token is asked for again and again: %v, %d left", err, left)
 		}
