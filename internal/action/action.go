@@ -104,7 +104,7 @@ func explain(err error, log *actions.Log) int {
 		code = coded.ExitCode()
 		title = "Configuration"
 	}
-	for line := range strings.SplitSeq(err.Error(), "\n") {
+	for line := range strings.SplitSeq(hint(err).Error(), "\n") {
 		log.Error(actions.Annotation{Title: title, Message: line})
 	}
 	return code

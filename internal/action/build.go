@@ -19,6 +19,7 @@ import (
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/registry"
+	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/service"
 )
 
@@ -192,7 +193,7 @@ func hint(err error) error {
 	if err == nil {
 		return nil
 	}
-	if advice := registry.Advice(err.Error()); advice != "" {
+	if advice := registry.Advice(err.Error()); advice != "" && !run.Own(err.Error()) && !strings.Contains(err.Error(), advice) {
 		return fmt.Errorf("%w\n%s", err, advice)
 	}
 	if brokenStore.MatchString(err.Error()) {

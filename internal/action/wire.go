@@ -248,9 +248,10 @@ func (s *session) index(ctx context.Context, service plan.Service, digests []str
 	}
 	ref, err := s.registry.Join(ctx, service.Image, digests, whole, annotations)
 	if err != nil {
-		return registry.Image{}, err
+		return registry.Image{}, hint(err)
 	}
-	return s.registry.Read(ctx, ref)
+	joined, err := s.registry.Read(ctx, ref)
+	return joined, hint(err)
 }
 
 // published reads an image by its digest, whole.
@@ -259,5 +260,6 @@ func (s *session) published(ctx context.Context, image, digest string) (registry
 	if err != nil {
 		return registry.Image{}, err
 	}
-	return s.registry.Read(ctx, ref)
+	read, err := s.registry.Read(ctx, ref)
+	return read, hint(err)
 }
