@@ -13,6 +13,7 @@ import (
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/run"
+	"github.com/org/ghcr-publish/internal/service"
 )
 
 // A Process is what the program takes from the operating system.
@@ -77,6 +78,10 @@ func newLog(p Process, out io.Writer) *actions.Log {
 
 func execute(ctx context.Context, p Process, flags flags, log *actions.Log) (int, error) {
 	job, err := load(ctx, p, flags, log)
+	var mistakes service.Problems
+	if job.Config.Mode == "doctor" && (err == nil || errors.As(err, &mistakes)) {
+		return doctorMode(ctx, p, job, log, mistakes)
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -21,26 +21,44 @@ import (
 	"github.com/org/ghcr-publish/internal/service"
 )
 
-// startBuilder makes or adopts the builder and registers emulators for platforms it lacks.
+// startBuilder makes or adopts the builder and registers emulators for platforms it lacks. For builders that the configuration lists
+// none are registered: their machines are not this one.
 func (s *session) startBuilder(ctx context.Context, builds []plan.Service) error {
-	argv, err := buildx.Find(s.job.Environ)
+	started, err := s.bootBuilder(ctx)
 	if err != nil {
 		return err
+	}
+	missing := lacking(wanted(builds), started.Platforms)
+	switch {
+	case len(missing) == 0:
+		return nil
+	case len(s.job.Config.Builders) > 0:
+		return fmt.Errorf("none of the builders builds for %s; they build for %s", strings.Join(missing, ", "), strings.Join(started.Platforms, ", "))
+	default:
+		return s.emulate(ctx, missing)
+	}
+}
+
+// bootBuilder makes or adopts the builder, and tells what it builds for by itself.
+func (s *session) bootBuilder(ctx context.Context) (buildx.Started, error) {
+	argv, err := buildx.Find(s.job.Environ)
+	if err != nil {
+		return buildx.Started{}, err
 	}
 	s.buildx = &buildx.Client{Run: s.process.Run, Argv: argv, Env: s.environ()}
 	config, err := s.builderConfig()
 	if err != nil {
-		return err
+		return buildx.Started{}, err
 	}
 	if len(s.job.Config.Builders) > 0 {
-		return s.assemble(ctx, config, wanted(builds))
+		return s.assemble(ctx, config)
 	}
 	started, err := s.adopt(ctx)
 	if s.adopted = err == nil; !s.adopted {
 		host := isLoopback(s.job.Config.Registry)
 		b := buildx.Builder{Config: config.path, HostNet: host, Name: cmp.Or(s.job.Config.Builder, buildx.DefaultName(config.data, host, s.process.Getenv("RUNNER_NAME")))}
 		if started, err = s.buildx.Start(ctx, b); err != nil {
-			return err
+			return started, err
 		}
 		s.builder = b.Name
 		if s.job.Config.Builder == "" {
@@ -48,30 +66,20 @@ func (s *session) startBuilder(ctx context.Context, builds []plan.Service) error
 		}
 	}
 	s.newBuilder = started.New
-	if missing := lacking(wanted(builds), started.Platforms); len(missing) > 0 {
-		return s.emulate(ctx, missing)
-	}
-	return nil
+	return started, nil
 }
 
-// assemble makes one builder of those that the configuration lists. No emulator is registered for them: their machines are not this one.
-func (s *session) assemble(ctx context.Context, config builderConfig, platforms []string) error {
+// assemble makes one builder of those that the configuration lists.
+func (s *session) assemble(ctx context.Context, config builderConfig) (buildx.Started, error) {
 	nodes, err := s.nodes()
 	if err != nil {
-		return err
+		return buildx.Started{}, err
 	}
 	if err := reach(ctx, nodes); err != nil {
-		return err
+		return buildx.Started{}, err
 	}
 	s.builder = assembledName(config.data, s.job.Config.Builders, s.process.Getenv("RUNNER_NAME"))
-	started, err := s.buildx.Assemble(ctx, s.builder, nodes, config.path)
-	if err != nil {
-		return err
-	}
-	if missing := lacking(platforms, started.Platforms); len(missing) > 0 {
-		return fmt.Errorf("none of the builders builds for %s; they build for %s", strings.Join(missing, ", "), strings.Join(started.Platforms, ", "))
-	}
-	return nil
+	return s.buildx.Assemble(ctx, s.builder, nodes, config.path)
 }
 
 // assembledName names a builder after all that its nodes are made with: a BuildKit in a container goes on with what it was started with. What proves them is

@@ -70,6 +70,8 @@ func fakeBuildx() {
 		os.Exit(1)
 	}
 	switch os.Args[1] {
+	case "version":
+		fmt.Println("github.com/docker/buildx", told("buildx-version", "v0.35.0"), "0123abc")
 	case "create", "rm", "history":
 	case "inspect":
 		fmt.Println("Name: fake\nPlatforms: linux/amd64*, linux/arm64*, linux/386")
@@ -79,6 +81,15 @@ func fakeBuildx() {
 		fmt.Fprintln(os.Stderr, "unknown command", os.Args[1])
 		os.Exit(1)
 	}
+}
+
+// told is what a file of FINDINGS says, or else something else.
+func told(file, otherwise string) string {
+	text, err := os.ReadFile(filepath.Join(os.Getenv("FINDINGS"), file))
+	if err != nil {
+		return otherwise
+	}
+	return strings.TrimSpace(string(text))
 }
 
 // checkDockerfile finds fault with each line that has MAINTAINER.
@@ -255,7 +266,8 @@ func digestOf(image string) string {
 // fakeTrivy stands for Trivy. FINDINGS is a folder; a file in it named by platform (linux-arm64)
 // holds "ID SEVERITY" lines, which every image of that platform then has ("ID SEVERITY SCANNER" where that scanner is asked
 // for, with a secret told as Trivy tells it), and one named by digest (sha256-…) those that
-// one image has. A file named "down" makes the database unreachable, one named "made" says of when it is.
+// one image has. A file named "down" makes the database unreachable, one named "made" says of when it is, and "trivy-version" which Trivy
+// this is.
 func fakeTrivy() {
 	note()
 	for _, name := range []string{"trivy.yaml", ".trivyignore"} {
@@ -269,6 +281,10 @@ func fakeTrivy() {
 		}
 	}
 	folder := os.Getenv("FINDINGS")
+	if os.Args[1] == "--version" {
+		fmt.Println("Version:", told("trivy-version", "0.69.3"))
+		return
+	}
 	if slices.Contains(os.Args, "--download-db-only") {
 		if _, err := os.Stat(filepath.Join(folder, "down")); err == nil {
 			fmt.Fprintln(os.Stderr, "FATAL download error: TOOMANYREQUESTS")

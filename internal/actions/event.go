@@ -30,7 +30,9 @@ type Event struct {
 	Description   string // of the repository; often empty
 	License       string // its SPDX identifier, where GitHub knows it
 	Public        bool   // everybody may know of the repository
+	Visibility    string // of the repository: public, private or internal; empty where the event does not say
 	Owner         string
+	OwnerKind     string // Organization or User; empty where the event does not say
 	Actor         string
 	Fork          bool // a pull request from another repository
 	Protected     bool // the ref is protected by rules of the repository
@@ -64,6 +66,9 @@ type payload struct {
 		License       struct {
 			SPDX string `json:"spdx_id"`
 		} `json:"license"`
+		Owner struct {
+			Type string `json:"type"`
+		} `json:"owner"`
 	} `json:"repository"`
 	PullRequest struct {
 		Base struct {
@@ -126,7 +131,8 @@ func (e *Event) readPayload(event map[string]any) error {
 		return fmt.Errorf("reading the event: %w", err)
 	}
 	e.DefaultBranch, e.Description, e.License = p.Repository.DefaultBranch, p.Repository.Description, p.Repository.License.SPDX
-	e.Public = p.Repository.Visibility == "public"
+	e.Visibility, e.OwnerKind = p.Repository.Visibility, p.Repository.Owner.Type
+	e.Public = e.Visibility == "public"
 	e.BaseRef = cmp.Or(p.BaseRef, p.PullRequest.Base.Ref, p.MergeGroup.BaseRef)
 	e.BaseSHA, e.Before = cmp.Or(p.PullRequest.Base.SHA, p.MergeGroup.BaseSHA), p.Before
 	head := p.PullRequest.Head.Repo.FullName

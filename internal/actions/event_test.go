@@ -18,7 +18,7 @@ const (
 	zero   = "0000000000000000000000000000000000000000"
 )
 
-const repository = `"repository": {"id": 1296269, "name": "Hello", "full_name": "Octo/Hello", "private": false, "default_branch": "main", "description": "Says hello", "license": {"key": "mit", "spdx_id": "MIT"}, "owner": {"login": "Octo", "id": 1}}`
+const repository = `"repository": {"id": 1296269, "name": "Hello", "full_name": "Octo/Hello", "private": false, "visibility": "internal", "default_branch": "main", "description": "Says hello", "license": {"key": "mit", "spdx_id": "MIT"}, "owner": {"login": "Octo", "id": 1, "type": "Organization"}}`
 
 // runner is the environment of a step on a runner, with the event's payload in its file.
 func runner(t *testing.T, payload string, more map[string]string) func(string) string {
@@ -42,12 +42,15 @@ func runner(t *testing.T, payload string, more map[string]string) func(string) s
 func TestReadEvent(t *testing.T) {
 	t.Parallel()
 	push := Event{
-		Name: "push", Ref: "refs/heads/main", SHA: head, TriggerSHA: head, DefaultBranch: "main", Description: "Says hello", License: "MIT", Repository: "Octo/Hello", Owner: "Octo", Actor: "mona",
+		Name: "push", Ref: "refs/heads/main", SHA: head, TriggerSHA: head, DefaultBranch: "main", Description: "Says hello", License: "MIT", Repository: "Octo/Hello", Visibility: "internal", Owner: "Octo", OwnerKind: "Organization", Actor: "mona",
 		RunID: "8123456789", Attempt: 2, ServerURL: "https://github.com", APIURL: "https://api.github.com", Workspace: "/github/workspace", Temp: "/github/runner_temp",
 		Levels: []string{"index"}, Protected: true,
 	}
 	pull := `{"action": "synchronize", "number": 7, "before": "` + before + `", "after": "` + head + `", "pull_request": {"number": 7, "state": "open", "head": {"ref": "feat", "sha": "` + head +
 		`", "repo": HEAD}, "base": {"ref": "main", "sha": "` + base + `", "repo": {"full_name": "Octo/Hello"}}, "merged": false}, ` + repository + `}`
+	untold := func(e *Event) {
+		e.DefaultBranch, e.Description, e.License, e.Visibility, e.OwnerKind = "", "", "", "", ""
+	}
 	cases := []struct {
 		name    string
 		payload string
@@ -96,9 +99,9 @@ func TestReadEvent(t *testing.T) {
 			func(e *Event) { e.Name = "workflow_dispatch" }},
 		{"a server of one's own", `{` + repository + `}`, map[string]string{"GITHUB_SERVER_URL": "https://git.example", "GITHUB_API_URL": "https://git.example/api/v3", "GITHUB_REPOSITORY_OWNER": ""},
 			func(e *Event) { e.ServerURL, e.APIURL = "https://git.example", "https://git.example/api/v3" }},
-		{"no payload", "", nil, func(e *Event) { e.DefaultBranch, e.Description, e.License = "", "", "" }},
-		{"a payload that is not there", "", map[string]string{"GITHUB_EVENT_PATH": "/no/such/event.json"}, func(e *Event) { e.DefaultBranch, e.Description, e.License = "", "", "" }},
-		{"a payload of nothing", "null", nil, func(e *Event) { e.DefaultBranch, e.Description, e.License = "", "", "" }},
+		{"no payload", "", nil, untold},
+		{"a payload that is not there", "", map[string]string{"GITHUB_EVENT_PATH": "/no/such/event.json"}, untold},
+		{"a payload of nothing", "null", nil, untold},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

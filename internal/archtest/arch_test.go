@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"git", "buildx", "trivy"},
 	{"discover", "plan", "scan", "probe", "sign", "insight", "carry"},
 	{"publish", "promote", "agent"},
-	{"report", "mcp"},
+	{"report", "doctor", "mcp"},
 	{"action"},
 }
 

@@ -41,6 +41,15 @@ func (c *Client) run(ctx context.Context, args ...string) (string, error) {
 	return string(out), err
 }
 
+// release finds a release in what buildx says of itself: "github.com/docker/buildx v0.35.0 0123abc".
+var release = regexp.MustCompile(`[0-9]+\.[0-9]+\.[0-9]+`)
+
+// Version returns buildx's own: "0.35.0"; all that it says of itself where it is no release.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	out, err := c.run(ctx, "version")
+	return cmp.Or(release.FindString(out), strings.TrimSpace(out)), err
+}
+
 // A Started builder is up.
 type Started struct {
 	Platforms []string // that it can build for

@@ -209,3 +209,13 @@ func TestFind(t *testing.T) {
 		}
 	}
 }
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{"github.com/docker/buildx v0.35.0 73c8eb2\n": "0.35.0", "github.com/docker/buildx v0.38.2 \n": "0.38.2", "github.com/docker/buildx 73c8eb2\n": "github.com/docker/buildx 73c8eb2"} {
+		s := script{out: map[string]string{"version": said}}
+		if got, err := s.client().Version(t.Context()); got != want || err != nil {
+			t.Errorf("%q is %q, %v", said, got, err)
+		}
+	}
+}

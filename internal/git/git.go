@@ -130,6 +130,18 @@ func (r Repo) Has(ctx context.Context, commit string) bool {
 	return err == nil
 }
 
+// Shallow reports whether the clone lacks history.
+func (r Repo) Shallow(ctx context.Context) (bool, error) {
+	out, err := r.git(ctx, "rev-parse", "--is-shallow-repository")
+	return strings.TrimSpace(out) == "true", err
+}
+
+// Version returns git's own: "2.39.5".
+func (r Repo) Version(ctx context.Context) (string, error) {
+	out, err := r.git(ctx, "version")
+	return strings.TrimPrefix(strings.TrimSpace(out), "git version "), err
+}
+
 // firstDepth is how much history a shallow clone gets at once, to begin with.
 const firstDepth = 100
 
@@ -137,11 +149,10 @@ const firstDepth = 100
 // full clone is left as it is.
 func (r Repo) Deepen(ctx context.Context, enough func() bool) error {
 	for depth := firstDepth; ; depth *= 2 {
-		out, err := r.git(ctx, "rev-parse", "--is-shallow-repository")
-		if err != nil || strings.TrimSpace(out) != "true" {
+		if shallow, err := r.Shallow(ctx); err != nil || !shallow {
 			return err
 		}
-		if _, err = r.git(ctx, "fetch", "--quiet", "--no-tags", fmt.Sprintf("--deepen=%d", depth), "origin"); err != nil || enough() {
+		if _, err := r.git(ctx, "fetch", "--quiet", "--no-tags", fmt.Sprintf("--deepen=%d", depth), "origin"); err != nil || enough() {
 			return err
 		}
 	}

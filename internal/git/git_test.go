@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -440,6 +441,12 @@ func TestDeepen(t *testing.T) {
 	if is, err := shallow.IsAncestor(t.Context(), first, last); is || err == nil {
 		t.Errorf("in a shallow clone: IsAncestor() = %v, %v; want an error", is, err)
 	}
+	if is, err := shallow.Shallow(t.Context()); !is || err != nil {
+		t.Errorf("Shallow() = %v, %v", is, err)
+	}
+	if is, err := origin.Shallow(t.Context()); is || err != nil {
+		t.Errorf("Shallow() = %v, %v of what has it all", is, err)
+	}
 	for range 2 { // the second time there is nothing to do
 		if err := shallow.Deepen(t.Context(), never); err != nil {
 			t.Fatal(err)
@@ -607,5 +614,12 @@ func TestEnvironmentOfGit(t *testing.T) {
 		Dir: "/work space", Env: []string{"A=1", "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C"}}
 	if diff := cmp.Diff(want, seen); diff != "" {
 		t.Errorf("command (-want +got):\n%s", diff)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	if got, err := newClone(t).Version(t.Context()); err != nil || !regexp.MustCompile(`^[0-9]+\.[0-9]+`).MatchString(got) {
+		t.Errorf("Version() = %q, %v", got, err)
 	}
 }

@@ -270,3 +270,45 @@ func TestWaitsNoLongerThanTheRequestMayTake(t *testing.T) {
 		})
 	}
 }
+
+func TestScanningEnabled(t *testing.T) {
+	t.Parallel()
+	server := githubtest.Start(token)
+	defer server.Close()
+	c := open(t, server)
+	if err := c.ScanningEnabled(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, refusal := range []struct {
+		status        int
+		message, want string
+	}{
+		{http.StatusNotFound, "no analysis found", ""},
+		{http.StatusNotFound, "Not Found", "Not Found"},
+		{http.StatusForbidden, "Code scanning is not enabled for this repository.", "Switch it on"},
+		{http.StatusForbidden, "Resource not accessible by integration", "`security-events: write`"},
+	} {
+		server.WithholdAlerts(refusal.status, refusal.message)
+		err := c.ScanningEnabled(t.Context())
+		if (err == nil) != (refusal.want == "") || err != nil && (!errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), refusal.want)) {
+			t.Errorf("%+v: %v", refusal, err)
+		}
+	}
+	if problems := server.Problems(); len(problems) > 0 {
+		t.Errorf("the API refused %q", problems)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	server := githubtest.Start(token)
+	defer server.Close()
+	c := open(t, server)
+	server.Fail(1, http.StatusUnauthorized, nil, "")
+	if _, err := c.Tip(t.Context(), "refs/heads/main"); Status(err) != http.StatusUnauthorized {
+		t.Errorf("the status of %v is %d", err, Status(err))
+	}
+	if got := Status(errors.New("no answer")); got != 0 {
+		t.Errorf("the status of no refusal is %d", got)
+	}
+}

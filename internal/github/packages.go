@@ -29,9 +29,15 @@ func (c *Client) DeleteTagged(ctx context.Context, owner, name string, tags []st
 	return nil
 }
 
-func isMissing(err error) bool {
+func isMissing(err error) bool { return Status(err) == http.StatusNotFound }
+
+// Status is that of GitHub's refusal; 0 where an error is none.
+func Status(err error) int {
 	var refused *github.ErrorResponse
-	return errors.As(err, &refused) && refused.Response.StatusCode == http.StatusNotFound
+	if !errors.As(err, &refused) {
+		return 0
+	}
+	return refused.Response.StatusCode
 }
 
 // packages are those of organizations, or of users.

@@ -37,6 +37,21 @@ func (c *Client) UploadSARIF(ctx context.Context, sha, ref string, sarif []byte)
 	return taken.GetID(), explain("uploading to code scanning", err)
 }
 
+// ScanningEnabled asks whether the repository has code scanning. The error is ErrUnavailable where it has none, or where the token
+// may not know.
+// https://docs.github.com/en/rest/code-scanning/code-scanning#list-code-scanning-alerts-for-a-repository
+func (c *Client) ScanningEnabled(ctx context.Context) error {
+	request, err := c.api.NewRequest(http.MethodGet, fmt.Sprintf("repos/%s/%s/code-scanning/alerts?per_page=1", c.owner, c.repo), nil)
+	if err == nil {
+		_, err = c.api.Do(ctx, request, nil)
+	}
+	var refused *github.ErrorResponse
+	if isMissing(err) && errors.As(err, &refused) && strings.Contains(refused.Message, "no analysis found") {
+		return nil // enabled, and nothing was uploaded yet
+	}
+	return explain("asking code scanning", err)
+}
+
 // polls is how often an upload is asked after again, with twice the pause each time from firstPause on, as GitHub's own action does:
 // https://github.com/github/codeql-action/blob/main/src/upload-lib.ts
 const (

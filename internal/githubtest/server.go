@@ -36,6 +36,7 @@ type Server struct {
 	pending  int                         // how often an upload is pending
 	errors   []string                    // what is wrong with every upload
 	silence  *refusal                    // of whoever asks how an upload fares
+	noAlerts *refusal                    // of whoever asks for alerts
 	polls    map[string]int              // by upload: how often its status was asked for
 	refs     map[string]string           // commits by ref, without refs/
 	pulls    map[string][]map[string]any // by the commit that came by them
@@ -69,6 +70,7 @@ func Start(token string) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/code-scanning/sarifs", s.upload)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/code-scanning/sarifs/{id}", s.status)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/code-scanning/alerts", s.alerts)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/commits/{ref...}", s.commit)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/commits/{sha}/pulls", s.commitPulls)
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/attestations", s.attest)
@@ -266,6 +268,25 @@ func (s *Server) KeepSilent(status int, message string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.silence = &refusal{status, message}
+}
+
+// WithholdAlerts has whoever asks for code scanning's alerts be answered with a status and a message; there are none otherwise.
+func (s *Server) WithholdAlerts(status int, message string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noAlerts = &refusal{status, message}
+}
+
+// https://docs.github.com/en/rest/code-scanning/code-scanning#list-code-scanning-alerts-for-a-repository
+func (s *Server) alerts(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	withheld := s.noAlerts
+	s.mu.Unlock()
+	if withheld != nil {
+		writeError(w, withheld.status, withheld.message)
+		return
+	}
+	writeJSON(w, http.StatusOK, []any{})
 }
 
 // status tells how an upload fares.

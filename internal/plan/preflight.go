@@ -135,6 +135,12 @@ func (c checker) credentials(dir, ignoreFile string) string {
 // address with user and password.
 var credentials = regexp.MustCompile(`(?i)extraheader\s*=|https?://[^/\s]*@`)
 
+// HoldsCredentials reports whether the configuration of the clone itself holds credentials, as a checkout leaves them there.
+func HoldsCredentials(workspace string) bool {
+	data, err := os.ReadFile(filepath.Join(workspace, ".git", "config"))
+	return err == nil && credentials.Match(data)
+}
+
 // credentialsIn looks through every clone in a context: its own, submodules', and those that were
 // checked out beside.
 func credentialsIn(dir string, ignored dockerfile.Ignore) string {

@@ -158,3 +158,22 @@ func TestPreflightFollowsLinksToContexts(t *testing.T) {
 		}
 	}
 }
+
+func TestHoldsCredentials(t *testing.T) {
+	t.Parallel()
+	for config, want := range map[string]bool{tokenHeader: true, tokenURL: true, sshURL: false, plainURL: false} {
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, ".git"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, ".git", "config"), []byte(config), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := HoldsCredentials(dir); got != want {
+			t.Errorf("%q: %v", config, got)
+		}
+	}
+	if HoldsCredentials(t.TempDir()) {
+		t.Error("what is no clone holds credentials")
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -98,6 +99,19 @@ func (c *Client) Inventory(ctx context.Context, image, platform, format string) 
 		return nil, fmt.Errorf("listing what %s holds for %s: %w", image, platform, err)
 	}
 	return out, nil
+}
+
+// release finds a release in what Trivy says of itself: "Version: 0.69.3".
+var release = regexp.MustCompile(`Version: v?([0-9]+\.[0-9]+\.[0-9]+)`)
+
+// Version returns Trivy's own: "0.69.3"; the first line of what it says of itself where it is no release.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	out, err := c.Run(ctx, run.Command{Argv: []string{"trivy", "--version"}, Dir: c.Dir, Env: c.Env})
+	if found := release.FindSubmatch(out); found != nil {
+		return string(found[1]), err
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	return first, err
 }
 
 // common are the arguments of every call. The scan cache stays in memory: on disk it is locked by

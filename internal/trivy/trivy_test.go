@@ -188,3 +188,13 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{"Version: 0.69.3\nVulnerability DB:\n  Version: 2\n": "0.69.3", "Version: v0.70.0\n": "0.70.0", "Version: dev\nx\n": "Version: dev"} {
+		c := Client{Run: func(context.Context, run.Command) ([]byte, error) { return []byte(said), nil }}
+		if got, err := c.Version(t.Context()); got != want || err != nil {
+			t.Errorf("%q is %q, %v", said, got, err)
+		}
+	}
+}

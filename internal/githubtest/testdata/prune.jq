@@ -8,6 +8,7 @@
     "/repos/{owner}/{repo}/actions/cache/usage": (.paths["/repos/{owner}/{repo}/actions/cache/usage"] | {get}),
     "/repos/{owner}/{repo}/actions/cache/storage-limit": (.paths["/repos/{owner}/{repo}/actions/cache/storage-limit"] | {get}),
     "/repos/{owner}/{repo}/actions/caches": (.paths["/repos/{owner}/{repo}/actions/caches"] | {get}),
+    "/repos/{owner}/{repo}/code-scanning/alerts": (.paths["/repos/{owner}/{repo}/code-scanning/alerts"] | {get}),
     "/repos/{owner}/{repo}/code-scanning/sarifs": (.paths["/repos/{owner}/{repo}/code-scanning/sarifs"] | {post}),
     "/repos/{owner}/{repo}/code-scanning/sarifs/{sarif_id}": (.paths["/repos/{owner}/{repo}/code-scanning/sarifs/{sarif_id}"] | {get}),
     "/repos/{owner}/{repo}/commits/{ref}": (.paths["/repos/{owner}/{repo}/commits/{ref}"] | {get}),

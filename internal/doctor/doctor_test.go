@@ -1,0 +1,212 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/service"
+)
+
+const ref = "octo/cards/.github/workflows/publish.yml@refs/heads/main"
+
+// workflow is that of a repository octo/cards, as job publish of it sees it.
+func workflow(text string) Workflow {
+	return ReadWorkflow(ref, "octo/cards", "publish", "org/ghcr-publish", func(string) ([]byte, error) { return []byte(text), nil })
+}
+
+func TestReadWorkflow(t *testing.T) {
+	t.Parallel()
+	for ref, want := range map[string]string{
+		ref: "", "": "nobody says", "octo/cards/.github/workflows/../../secret.yml@x": "nobody says", "octo/cards/action.yml@x": "nobody says",
+		"octo/cards/.github/workflows/a/b.yml@x": "nobody says", "octo/shared/.github/workflows/publish.yml@x": "octo/shared's",
+		"Octo/Cards/.github/workflows/publish.yaml@x": "", "octo/cards/.github/workflows/gone.yml@x": "file does not exist",
+		"octo/cards/.github/workflows/broken.yml@x": "did not find", "octo/cards/.github/workflows/empty.yml@x": "no jobs",
+	} {
+		w := ReadWorkflow(ref, "octo/cards", "publish", "org/ghcr-publish", func(name string) ([]byte, error) {
+			switch name {
+			case ".github/workflows/broken.yml":
+				return []byte("jobs: [\n"), nil
+			case ".github/workflows/empty.yml":
+				return nil, nil
+			case ".github/workflows/gone.yml":
+				return nil, fs.ErrNotExist
+			}
+			return []byte("jobs: {publish: {steps: [{uses: org/ghcr-publish@v1}]}}"), nil
+		})
+		if (want == "") != (w.Unread == "") || !strings.Contains(w.Unread, want) {
+			t.Errorf("%q: %q, want %q", ref, w.Unread, want)
+		}
+	}
+}
+
+func TestJobsOfAWorkflow(t *testing.T) {
+	t.Parallel()
+	w := workflow(`
+on: push
+permissions: read-all
+jobs:
+  test: {runs-on: windows-latest, steps: [{run: make}]}
+  publish:
+    permissions: {packages: write}
+    steps: [{uses: actions/checkout@v6}, {uses: org/ghcr-publish@v1}]
+  twice:
+    needs: publish
+    steps: [{uses: 'someone/ghcr-publish@main', with: {mode: plan}}, {uses: Org/GHCR-Publish@v1, with: {mode: doctor}}]
+`)
+	if w.Unread != "" || len(w.jobs) != 2 || w.jobs[0].id != "publish" || w.jobs[0].line != 6 || !slices.Equal(w.jobs[1].modes, []string{"plan", "all"}) {
+		t.Fatalf("%q %+v", w.Unread, w.jobs)
+	}
+	for _, c := range []struct {
+		job          int
+		scope, level string
+		want         bool
+	}{{0, "packages", "write", true}, {0, "packages", "read", true}, {0, "contents", "read", false}, {1, "contents", "read", true}, {1, "packages", "write", false}} {
+		if got := w.jobs[c.job].rights.has(c.scope, c.level); got != c.want {
+			t.Errorf("job %d has %s: %s is %v", c.job, c.scope, c.level, got)
+		}
+	}
+	if all := (&rights{all: "write-all"}); !all.has("id-token", "write") {
+		t.Error("write-all lacks a right")
+	}
+	if none := workflow("permissions: {}\njobs: {publish: {steps: [{uses: org/ghcr-publish@v1}]}}").jobs[0].rights; none == nil || none.has("contents", "read") {
+		t.Errorf("empty permissions are %+v", none)
+	}
+}
+
+func TestNeedsFollowTheConfiguration(t *testing.T) {
+	t.Parallel()
+	base := Facts{Publishing: []string{"push"}, Pushes: true, Event: actions.Event{Visibility: "public", Public: true},
+		Config: service.Config{Settings: service.Settings{Push: "auto", Sign: "auto", Attest: "auto", Cache: "auto", CodeScanning: "auto", RescanIssues: true}}}
+	for title, c := range map[string]struct {
+		mode   string
+		change func(*Facts)
+		want   string
+	}{
+		"all":                       {"all", func(*Facts) {}, "packages: write!, security-events: write, id-token: write, attestations: write, actions: read"},
+		"plan":                      {"plan", func(*Facts) {}, "packages: read"},
+		"publish":                   {"publish", func(*Facts) {}, "packages: write!, actions: read"},
+		"finalize":                  {"finalize", func(*Facts) {}, "packages: write!, security-events: write, id-token: write, attestations: write"},
+		"rescan":                    {"rescan", func(*Facts) {}, "packages: read, security-events: write, issues: write!"},
+		"what is to come":           {"levitate", func(*Facts) {}, ""},
+		"nothing is pushed":         {"all", func(f *Facts) { f.Config.Push = "false" }, "security-events: write, actions: read"},
+		"only pull requests":        {"all", func(f *Facts) { f.Pushes, f.Workflow.text.On = false, words{"pull_request"} }, "security-events: write, actions: read"},
+		"a pull request of several": {"publish", func(f *Facts) { f.Pushes, f.Workflow.text.On = false, words{"pull_request", "push"} }, "packages: write!, actions: read"},
+		"another registry's token":  {"publish", func(f *Facts) { f.Config.RegistryToken = "x" }, "actions: read"},
+		"signing is demanded": {"finalize", func(f *Facts) { f.Config.Sign, f.Config.Attest = "keyless", "github" },
+			"packages: write!, security-events: write, id-token: write!, attestations: write!"},
+		"a key signs":          {"finalize", func(f *Facts) { f.Key = true }, "packages: write!, security-events: write"},
+		"a private repository": {"finalize", func(f *Facts) { f.Event.Visibility, f.Event.Public = "private", false }, "contents: read!, packages: write!, security-events: write"},
+		"no code scanning":     {"rescan", func(f *Facts) { f.Config.CodeScanning, f.Config.RescanIssues = "off", false }, "packages: read"},
+	} {
+		f := base
+		c.change(&f)
+		var got []string
+		for _, n := range f.needs(c.mode) {
+			text := n.scope + ": " + n.level
+			if n.must {
+				text += "!"
+			}
+			got = append(got, text)
+		}
+		if diff := cmp.Diff(c.want, strings.Join(got, ", ")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", title, diff)
+		}
+	}
+}
+
+func TestQuickTellsProblemsAlone(t *testing.T) {
+	t.Parallel()
+	f := Facts{OnRunner: true, Pushes: true, Publishing: []string{"push"}, Clock: Asked(nil), Ahead: time.Hour, Disks: []Disk{{"/tmp", 250_000_000}, {"/", 1 << 40}},
+		Config:   service.Config{Settings: service.Settings{Registry: "ghcr.io", Push: "auto", Sign: "off", Cache: "off"}},
+		Workflow: workflow("permissions: {contents: read}\njobs: {publish: {steps: [{uses: org/ghcr-publish@v1}]}}")}
+	var got []string
+	for _, found := range Quick(f) {
+		got = append(got, found.String())
+	}
+	want := []string{
+		"job publish lacks `packages: write` (the images); permissions: contents: read packages: write security-events: write.",
+		"Only 250MB are free in /tmp: if a build or a scan fails, that is likely why; free some, such as by `docker builder prune`.",
+		"This machine's clock is 1h0m0s ahead of that of ghcr.io: tokens and certificates may be refused, and exceptions end at another time; set it by NTP.",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	f.Ahead, f.Disks, f.Workflow = -4*time.Minute, f.Disks[1:], Workflow{Unread: "nobody says"}
+	if found := Quick(f); len(found) > 0 {
+		t.Errorf("where all is well: %v", found)
+	}
+}
+
+func TestClock(t *testing.T) {
+	t.Parallel()
+	for ahead, want := range map[time.Duration]State{0: Fine, 5 * time.Minute: Fine, -5 * time.Minute: Fine, 5*time.Minute + 1: Problem, -48 * time.Hour: Problem} {
+		if got := clock(Facts{Clock: Asked(nil), Ahead: ahead})[0].State; got != want {
+			t.Errorf("%s ahead is %s", ahead, got)
+		}
+	}
+	if got := clock(Facts{Clock: Asked(errors.New("no answer"))}); got[0].State != Unknown {
+		t.Errorf("without an answer %+v", got)
+	}
+}
+
+func TestPrograms(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		Program
+		want State
+	}{
+		{Program{Name: "trivy", Version: "0.69.3"}, Fine}, {Program{Name: "trivy", Version: "0.69.4"}, Problem}, {Program{Name: "trivy", Version: "0.69.6"}, Problem},
+		{Program{Name: "trivy", Version: "0.69.7"}, Fine}, {Program{Name: "trivy", Version: "dev"}, Unknown}, {Program{Name: "git", Version: "2.30.2"}, Problem},
+		{Program{Name: "git", Version: "2.39.5"}, Fine}, {Program{Name: "buildx", Version: "0.13.1"}, Problem}, {Program{Name: "buildx", Err: errors.New("it is not installed")}, Problem},
+	} {
+		if got := programs(Facts{Programs: []Program{c.Program}}); got[0].State != c.want {
+			t.Errorf("%+v is %+v", c.Program, got)
+		}
+	}
+}
+
+// TestEveryFindingSaysWhatToDo examines what is wrong in every way at once.
+func TestEveryFindingSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	refused := Asked(errors.New("refused"))
+	f := Facts{OnRunner: true, Pushes: true, Publishing: []string{"push"}, Contents: refused, Scanning: refused, CacheUsage: refused, Engine: errors.New("none"), Shallow: true, Origin: refused,
+		Mistakes: service.Problems{{Where: "x:1:1", What: "no"}}, Credential: true, Clock: refused, Builder: Builder{Answer: refused}, Programs: []Program{{Name: "git"}}, Disks: []Disk{{"/", 1}},
+		Images:   []Image{{Name: "ghcr.io/octo/a", Write: refused, Listed: refused}, {Name: "ghcr.io/octo/b", Listed: Asked(nil)}, {Name: "docker.io/octo/c"}, {Name: "ghcr.io/octo/d", Listed: Asked(nil), Tag: "x", Seen: refused}},
+		Event:    actions.Event{Actor: "dependabot[bot]", Fork: true, ServerURL: "https://octo.ghe.com", APIURL: "https://api.octo.ghe.com"},
+		Config:   service.Config{Settings: service.Settings{Registry: "ghcr.io", Sign: "keyless"}},
+		Workflow: workflow("jobs: {publish: {runs-on: macos-14, steps: [{uses: org/ghcr-publish@v1, with: {mode: publish}}]}}")}
+	states := map[State]bool{}
+	for _, found := range Examine(f) {
+		states[found.State] = true
+		if found.Check == "" || found.Found == "" || (found.Fix == "") != (found.State == Fine) || (found.Where == "") != (found.State == Fine) {
+			t.Errorf("%+v", found)
+		}
+	}
+	if len(states) != 4 && !(len(states) == 3 && !states[Fine]) {
+		t.Errorf("states %v", states)
+	}
+}
+
+func TestSummaryCannotBeForged(t *testing.T) {
+	t.Parallel()
+	e := Conclude([]Finding{{Check: "x", State: Problem, Found: "<script> [a](b)\n# forged", Where: "`x`", Fix: "```\nforged\n```"}, {Check: "y", State: Fine, Found: "a | b"}}, 2)
+	got := e.Summary()
+	for _, bad := range []string{"<script>", " [a](b)", "\n# forged", "| a | b |"} {
+		if strings.Contains(got, bad) {
+			t.Errorf("the summary holds %q:\n%s", bad, got)
+		}
+	}
+	if !strings.Contains(got, "````\n```\nforged\n```\n````") || e.ExitCode != 2 || e.String() != "❌ 1 problems, 0 could not be checked, 0 with advice, 1 fine" {
+		t.Errorf("%d %s\n%s", e.ExitCode, e, got)
+	}
+	if fmt.Sprint(Conclude(nil, 2).ExitCode) != "0" {
+		t.Error("nothing found is a problem")
+	}
+}

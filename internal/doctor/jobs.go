@@ -1,0 +1,229 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A need is a right of the job's token that a mode wants.
+type need struct {
+	scope, level, why string
+	must              bool // without it the mode does not do what it is for
+}
+
+func (n need) String() string { return fmt.Sprintf("`%s: %s` (%s)", n.scope, n.level, n.why) }
+
+// needs are those of a mode, for what the configuration says.
+func (f Facts) needs(mode string) []need {
+	c := f.Config
+	finishes, works := mode == "all" || mode == "finalize", mode == "all" || mode == "publish"
+	var all []need
+	add := func(when bool, n need) {
+		if when {
+			all = append(all, n)
+		}
+	}
+	known := finishes || works || mode == "plan" || mode == "rescan"
+	pushes, keyless := f.publishes() && c.RegistryToken == "", f.publishes() && f.keyless()
+	add(known && !f.Event.Public, need{"contents", "read", "the checkout", true})
+	add((finishes || works) && pushes, need{"packages", "write", "the images", true})
+	add(mode == "plan" || mode == "rescan", need{"packages", "read", "what is published", false})
+	add((finishes || mode == "rescan") && c.CodeScanning != "off", need{"security-events", "write", "the findings", false})
+	add(finishes && keyless, need{"id-token", "write", "the signatures", c.Sign == "keyless"})
+	add(finishes && keyless && (c.Attest == "auto" || c.Attest == "github"), need{"attestations", "write", "what is attested of the images", c.Attest == "github"})
+	add(works && (c.Cache == "auto" || c.Cache == "gha"), need{"actions", "read", "how full the cache is", false})
+	add(mode == "rescan" && c.RescanIssues, need{"issues", "write", "the issues", true})
+	return all
+}
+
+// publishes reports whether the workflow has runs that publish.
+func (f Facts) publishes() bool {
+	c := f.Config
+	if c.DryRun || c.Push == "false" {
+		return false
+	}
+	return c.Push == "true" || f.Pushes || slices.ContainsFunc(f.Workflow.text.On, func(on string) bool { return slices.Contains(f.Publishing, on) })
+}
+
+// keyless reports whether the images are signed by the job's identity: of a repository that is known not to be public only on demand.
+func (f Facts) keyless() bool {
+	c := f.Config
+	private := f.Event.Visibility != "" && !f.Event.Public && c.SigningConfig == ""
+	return c.Sign == "keyless" || c.Sign == "auto" && !f.Key && !private
+}
+
+// permissionLines are rights as a job gives them.
+func permissionLines(needs []need) string {
+	var b strings.Builder
+	b.WriteString("permissions:\n")
+	if !slices.ContainsFunc(needs, func(n need) bool { return n.scope == "contents" }) {
+		b.WriteString("  contents: read\n")
+	}
+	for _, n := range needs {
+		fmt.Fprintf(&b, "  %s: %s\n", n.scope, n.level)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// permissions compares what the jobs that use this action are given with what they need. GitHub tells nobody what a token may.
+func permissions(f Facts) []Finding {
+	const how = "look into the job's log, Set up job, GITHUB_TOKEN Permissions: it lists what the token may"
+	w := f.Workflow
+	switch {
+	case !f.OnRunner:
+		return nil
+	case w.Unread != "":
+		return one(Unknown, "GITHUB_WORKFLOW_REF", "what the jobs are given is not known: "+w.Unread, how+"; it needs\n"+permissionLines(f.needs("all")))
+	case len(w.jobs) == 0:
+		return one(Unknown, w.File, "no job there has a step that uses this action: another workflow or action does", how+"; it needs\n"+permissionLines(f.needs("all")))
+	}
+	var found []Finding
+	for _, j := range w.jobs {
+		found = append(found, f.rightsOf(j)...)
+	}
+	return found
+}
+
+func (f Facts) rightsOf(j job) []Finding {
+	var needs, must, may []need
+	for _, mode := range j.modes {
+		for _, n := range f.needs(mode) {
+			if !slices.ContainsFunc(needs, func(other need) bool { return other.scope == n.scope }) {
+				needs = append(needs, n)
+			}
+		}
+	}
+	where, lines := f.Workflow.at(j.line), permissionLines(needs)
+	if j.rights == nil {
+		return one(Advice, where, fmt.Sprintf("job %s says no `permissions`: what its token may is up to the repository's settings, and may be too little or too much", j.id), lines)
+	}
+	for _, n := range needs {
+		switch {
+		case j.rights.has(n.scope, n.level):
+		case n.must:
+			must = append(must, n)
+		default:
+			may = append(may, n)
+		}
+	}
+	var found []Finding
+	for _, lacking := range []struct {
+		state State
+		needs []need
+	}{{Problem, must}, {Advice, may}} {
+		if len(lacking.needs) > 0 {
+			found = append(found, one(lacking.state, where, fmt.Sprintf("job %s lacks %s", j.id, list(lacking.needs)), lines)...)
+		}
+	}
+	if len(found) == 0 {
+		return fine("job " + j.id + " is given what it needs")
+	}
+	return found
+}
+
+func list(needs []need) string {
+	texts := make([]string, len(needs))
+	for i, n := range needs {
+		texts[i] = n.String()
+	}
+	return strings.Join(texts, ", ")
+}
+
+// concurrency finds jobs that move tags while others of the same branch do.
+func concurrency(f Facts) []Finding {
+	moving := f.Workflow.doing("all", "finalize")
+	if len(moving) == 0 {
+		return nil
+	}
+	if !f.Workflow.text.Concurrency.IsZero() {
+		return fine("runs of the workflow wait for each other")
+	}
+	var found []Finding
+	for _, j := range moving {
+		if j.text.Concurrency.IsZero() {
+			found = append(found, one(Advice, f.Workflow.at(j.line), fmt.Sprintf("runs of job %s do not wait for each other: those of one branch do the same work twice", j.id), "concurrency:\n  group: publish-${{ github.ref }}")...)
+		}
+	}
+	if len(found) == 0 {
+		return fine("runs of the jobs wait for each other")
+	}
+	return found
+}
+
+// jobs finds out whether what jobs hand on comes to an end: rows of a matrix move no tags.
+func jobs(f Facts) []Finding {
+	w := f.Workflow
+	rows, last := w.doing("publish"), w.doing("finalize")
+	var found []Finding
+	note := func(state State, j job, what, fix string) {
+		found = append(found, one(state, w.at(j.line), what, fix)...)
+	}
+	for _, j := range w.doing("all") {
+		if !j.text.Strategy.Matrix.IsZero() && f.Config.Promote != "per-service" {
+			note(Advice, j, fmt.Sprintf("each row of the matrix of job %s is a run of its own, which moves its tags whatever becomes of the others", j.id), "mode: publish     # in that job, after one with `mode: plan`\n"+finalizing(j.uses, j.id))
+		}
+	}
+	for _, j := range rows {
+		if len(last) == 0 {
+			note(Problem, j, fmt.Sprintf("job %s publishes rows of a matrix, and no job puts them together: no tag ever moves", j.id), finalizing(j.uses, j.id))
+		}
+		if len(w.doing("plan")) == 0 {
+			note(Problem, j, fmt.Sprintf("job %s works on rows of a plan that no job makes", j.id), planning(j.uses))
+		}
+	}
+	for _, j := range last {
+		for _, row := range rows {
+			if !slices.Contains(j.text.Needs, row.id) {
+				note(Problem, j, fmt.Sprintf("job %s does not wait for job %s, whose rows it is to put together", j.id, row.id), finalizing(j.uses, row.id))
+			}
+		}
+		if !strings.Contains(j.text.If, "cancelled()") && !strings.Contains(j.text.If, "always()") && !strings.Contains(j.text.If, "failure()") {
+			note(Advice, j, fmt.Sprintf("job %s is left out where a row fails, so that nothing tells of the rest", j.id), "if: ${{ !cancelled() && needs.plan.result == 'success' }}")
+		}
+	}
+	if len(found) == 0 && len(w.jobs) > 0 {
+		return fine("what one hands on another takes")
+	}
+	return found
+}
+
+func finalizing(uses, rows string) string {
+	return `finalize:
+  needs: [plan, ` + rows + `]
+  if: ${{ !cancelled() && needs.plan.result == 'success' }}
+  runs-on: ubuntu-latest
+  steps:
+    - uses: actions/checkout@v6
+      with: {fetch-depth: 0, persist-credentials: false}
+    - uses: ` + uses + `
+      with: {mode: finalize}`
+}
+
+func planning(uses string) string {
+	return `plan:
+  runs-on: ubuntu-latest
+  outputs: {matrix: "${{ steps.plan.outputs.matrix }}", has-work: "${{ steps.plan.outputs.has-work }}"}
+  steps:
+    - uses: actions/checkout@v6
+      with: {fetch-depth: 0, persist-credentials: false}
+    - id: plan
+      uses: ` + uses + `
+      with: {mode: plan}`
+}
+
+// runner finds jobs on machines that have no containers of Linux, where this action never starts.
+// https://docs.github.com/en/actions/tutorials/create-actions/create-a-docker-container-action
+func runner(f Facts) []Finding {
+	var found []Finding
+	for _, j := range f.Workflow.jobs {
+		label := strings.ToLower(j.text.RunsOn.Value)
+		if strings.HasPrefix(label, "windows") || strings.HasPrefix(label, "macos") {
+			found = append(found, one(Problem, f.Workflow.at(j.line), fmt.Sprintf("job %s runs on %s, and actions in containers run on Linux alone", j.id, label), "runs-on: ubuntu-latest")...)
+		}
+	}
+	if len(found) == 0 && len(f.Workflow.jobs) > 0 {
+		return fine("the jobs run on Linux")
+	}
+	return found
+}

@@ -1,0 +1,184 @@
+package doctor
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/org/ghcr-publish/internal/github"
+	"github.com/org/ghcr-publish/internal/registry"
+)
+
+func token(f Facts) []Finding {
+	switch {
+	case f.Config.Token != "":
+		return fine("there is one")
+	case f.OnRunner:
+		return one(Problem, "input token", "there is none: the secret that it is taken from does not exist, or is not given to this run", "take `token` out of `with`, or write\nwith:\n  token: ${{ github.token }}")
+	case f.Pushes && f.Config.RegistryToken == "":
+		return one(Problem, "setting token", "there is none, and nothing can be pushed without", "ghcr-publish all --token env:GITHUB_TOKEN")
+	default:
+		return one(Advice, "setting token", "there is none: only what is public can be read", "ghcr-publish doctor --token env:GITHUB_TOKEN")
+	}
+}
+
+// contents says whether the API knows the token, and lets it read the repository.
+func contents(f Facts) []Finding {
+	said := fmt.Sprint(f.Contents.Err)
+	switch status := github.Status(f.Contents.Err); {
+	case !f.Contents.Asked:
+		return nil
+	case f.Contents.Err == nil, status == http.StatusUnprocessableEntity: // there is no such branch
+		return fine("the token may read the repository")
+	case status == http.StatusUnauthorized:
+		return one(Problem, "input token", "GitHub does not know the token, which may have expired: "+said, "take `token` out of `with`, or put a valid one into its secret: "+f.repositoryPage("settings/secrets/actions"))
+	case status == http.StatusForbidden, status == http.StatusNotFound:
+		return one(Problem, f.Workflow.where(), "the token may not read the repository: "+said, "permissions:\n  contents: read")
+	default:
+		return one(Unknown, f.Event.APIURL, "GitHub's API gave no answer: "+said, "see https://www.githubstatus.com, and whether the runner reaches "+f.Event.APIURL)
+	}
+}
+
+// writing says of each image whether it can be pushed: an upload was begun and cancelled.
+func writing(f Facts) []Finding {
+	if !f.Pushes {
+		return fine("this run pushes nothing")
+	}
+	var found []Finding
+	for _, image := range f.Images {
+		switch {
+		case !image.Write.Asked:
+			found = append(found, one(Unknown, image.Name, image.Name+" is not on "+f.Config.Registry+", and the login is for that alone", "docker login, and docker push an image there")...)
+		case image.Write.Err == nil:
+			found = append(found, fine(image.Name+" can be pushed")...)
+		default:
+			found = append(found, one(Problem, image.Name, fmt.Sprintf("%s cannot be pushed: %v", image.Name, image.Write.Err), f.writingFix(image))...)
+		}
+	}
+	return found
+}
+
+func (f Facts) writingFix(image Image) string {
+	advice := registry.Advice(image.Write.Err.Error())
+	switch {
+	case advice == "":
+		return "see whether " + f.Config.Registry + " is the registry's address, and is reached from here"
+	case strings.Contains(advice, "package's settings"):
+		return advice + ":\n" + f.packagePage(image)
+	case strings.Contains(advice, "`permissions`"):
+		return advice + "\npermissions:\n  contents: read\n  packages: write"
+	default:
+		return advice
+	}
+}
+
+// packagePage is where a package's access and visibility are set; GitHub has no API for either.
+// https://docs.github.com/en/packages/learn-github-packages/configuring-a-packages-access-control-and-visibility
+func (f Facts) packagePage(image Image) string {
+	_, path, _ := strings.Cut(image.Name, "/")
+	owner, name, _ := strings.Cut(path, "/")
+	page := fmt.Sprintf("%s/packages/container/%s/settings", owner, strings.ReplaceAll(name, "/", "%2F"))
+	server := cmp.Or(f.Event.ServerURL, "https://github.com")
+	switch f.Event.OwnerKind {
+	case "Organization":
+		return server + "/orgs/" + page
+	case "User":
+		return server + "/users/" + page
+	default:
+		return server + "/orgs/" + page + " (of a user: /users/ instead of /orgs/)"
+	}
+}
+
+// visibility says who may pull each image. Only of one that is published that can be found out, by asking for it without a login.
+func visibility(f Facts) []Finding {
+	var found []Finding
+	for _, image := range f.Images {
+		found = append(found, f.visible(image)...)
+	}
+	return found
+}
+
+func (f Facts) visible(image Image) []Finding {
+	change := "Danger Zone, Change visibility, on " + f.packagePage(image)
+	switch {
+	case !image.Listed.Asked:
+		return nil
+	case image.Listed.Err != nil:
+		return one(Unknown, image.Name, fmt.Sprintf("the tags of %s cannot be listed: %v", image.Name, image.Listed.Err), cmp.Or(registry.Advice(image.Listed.Err.Error()), "open "+f.packagePage(image)))
+	case image.Tag == "":
+		return one(Unknown, image.Name, image.Name+" is not published yet; a package begins private, and GitHub tells and sets that by no API", "after the first publish, if everybody is to pull it: "+change)
+	case image.Seen.Err != nil:
+		return one(Unknown, image.Name, fmt.Sprintf("whether everybody may pull %s cannot be found out: %v", image.Name, image.Seen.Err), "docker logout "+f.Config.Registry+" && docker pull "+image.Name+":"+image.Tag)
+	case !image.Public && f.Event.Public:
+		return one(Advice, image.Name, image.Name+" is private, and the repository is public: nobody else can pull it", change)
+	case image.Public && !f.Event.Public && f.Event.Visibility != "":
+		return one(Advice, image.Name, "everybody may pull "+image.Name+", and the repository is "+f.Event.Visibility, "if that is not meant: "+change)
+	case image.Public:
+		return fine(image.Name + " is public")
+	default:
+		return fine(image.Name + " is private")
+	}
+}
+
+// identity says whether the job can sign as its workflow.
+// https://docs.github.com/en/actions/reference/security/oidc
+func identity(f Facts) []Finding {
+	const lines = "permissions:\n  id-token: write"
+	switch sign := f.Config.Sign; {
+	case sign == "off" || !f.Pushes || !f.OnRunner:
+		return nil
+	case f.Identity || f.Key && sign != "keyless":
+		return fine("the images can be signed")
+	case sign == "keyless":
+		return one(Problem, f.Workflow.where(), "the job may not ask for a token of its identity (ACTIONS_ID_TOKEN_REQUEST_URL is not set), which is to sign", lines)
+	case sign == "key":
+		return nil // a mistake that is told of
+	default:
+		return one(Advice, f.Workflow.where(), "nothing will be signed: the job may not ask for a token of its identity, and there is no key", lines+"\nor `sign-key`; `sign: off` says that it is meant")
+	}
+}
+
+// scanning says whether code scanning takes what is found. Whether the token may upload GitHub does not tell; the workflow does.
+func scanning(f Facts) []Finding {
+	switch {
+	case !f.Scanning.Asked:
+		return nil
+	case f.Scanning.Err == nil:
+		return fine("it is enabled")
+	case strings.Contains(f.Scanning.Err.Error(), "security-events"):
+		return one(Advice, f.Workflow.where(), f.Scanning.Err.Error(), "permissions:\n  security-events: write")
+	default:
+		return one(Advice, f.repositoryPage("settings/security_analysis"), f.Scanning.Err.Error(), "enable it on "+f.repositoryPage("settings/security_analysis")+", or write\ncode_scanning: \"off\"")
+	}
+}
+
+// layers says what the run may do with the cache of GitHub Actions.
+// https://docs.github.com/en/actions/reference/workflows-and-actions/dependency-caching
+func layers(f Facts) []Finding {
+	grant, known := f.Cache.Grants["gha"]
+	switch mode := strings.ToLower(f.CacheMode); {
+	case !known:
+		return nil
+	case mode == "read" || mode == "none" || mode == "write-only":
+		return one(Advice, f.Workflow.where(), fmt.Sprintf("the workflow leaves the cache of GitHub Actions %q to the job (ACTIONS_CACHE_MODE): layers and memory are not kept, or not found", mode), "cache-mode: write")
+	case f.Config.Cache == "gha" && !grant.Write:
+		return one(Advice, "setting cache", "no layers are kept in the cache of GitHub Actions: "+grant.Why, "cache: auto")
+	case f.Cache.Crowded != "":
+		return one(Advice, f.repositoryPage("actions/caches"), f.Cache.Crowded+", so few layers are kept", "delete entries there, raise the limit on "+f.repositoryPage("settings/actions")+", or write\ncache: registry")
+	default:
+		return fine("layers are kept as `cache` says")
+	}
+}
+
+// space says whether the token may ask how full the cache is.
+func space(f Facts) []Finding {
+	switch {
+	case !f.CacheUsage.Asked:
+		return nil
+	case f.CacheUsage.Err == nil:
+		return fine("the token may ask how full the cache is")
+	default:
+		return one(Advice, f.Workflow.where(), f.CacheUsage.Err.Error(), "permissions:\n  actions: read")
+	}
+}
