@@ -17,6 +17,7 @@ import (
 	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/plan"
+	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/results"
 	"github.com/org/ghcr-publish/internal/service"
 )
@@ -179,6 +180,9 @@ func soundLayers(folder string) error {
 
 // lostCache says that a tier was of no use.
 func lostCache(name, tier, why string) string {
+	if advice := registry.Advice(why); advice != "" {
+		why += "; " + advice
+	}
 	return fmt.Sprintf("%s: the cache in %s was of no use: %s. The image does not suffer, only the time that it or the next one takes.", name, tier, why)
 }
 

@@ -438,6 +438,9 @@ func misconfigurations() map[string]misconfiguration {
 			around: func(c *clinic) { c.set("GITHUB_ACTOR", "dependabot[bot]") },
 			wrong:  (*clinic).takePermissions,
 			check:  "dependabot", state: doctor.Advice, found: "Dependabot started the run", fix: "https://github.com/Octo-Org/cards/settings/secrets/dependabot"},
+		"the registry cannot be reached": {
+			wrong: func(c *clinic) { c.set("INPUT_REGISTRY", "127.0.0.1:1") },
+			check: "registry", state: doctor.Problem, found: "connection refused", fix: "see that `registry` is the registry's address"},
 		"the images of another GitHub go to ghcr.io": {
 			around: func(c *clinic) {
 				c.set("GITHUB_SERVER_URL", "https://octo.ghe.com", "INPUT_REGISTRY", "containers.octo.ghe.com")

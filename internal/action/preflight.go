@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -30,7 +31,7 @@ func (s *session) circumstances() doctor.Facts {
 
 // askMachine looks at the disks and the clock. In a container, the engine's own disk is that of the root folder.
 func (s *session) askMachine(ctx context.Context, f *doctor.Facts) {
-	places := []string{s.private.path}
+	places := []string{filepath.Dir(s.private.path)}
 	if s.place.Container != "" {
 		places = append(places, "/")
 	}

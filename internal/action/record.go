@@ -41,7 +41,7 @@ func (s *session) lost(done string, err error) []string {
 	if err == nil {
 		return nil
 	}
-	return []string{s.log.Redact(fmt.Sprintf("The memory was not %s: %v", done, err))}
+	return []string{s.log.Redact(fmt.Sprintf("The memory was not %s: %s", done, strings.ReplaceAll(hint(err).Error(), "\n", "; ")))}
 }
 
 func (s *session) remember(ctx context.Context, entries []memory.Entry) (stats memory.Stats, err error) {

@@ -175,7 +175,10 @@ func (s *session) publisher() publish.Publisher {
 		MaxParallel: config.MaxParallel, PerService: config.Promote == "per-service", NoPush: !s.job.pushes(),
 	}
 	if config.Sign != "off" {
-		p.Sign = s.sign
+		p.Sign = func(ctx context.Context, r publish.Result, approval verdict.Approval) (sign.Record, error) {
+			record, err := s.sign(ctx, r, approval)
+			return record, hint(err)
+		}
 	}
 	s.keepJournal(&p)
 	login := engine.Credentials{Host: config.Registry, Username: config.Username, Password: s.job.registryToken()}

@@ -156,6 +156,7 @@ func looks() []look {
 		{"event", false, event},
 		{"dependabot", false, dependabot},
 		{"server", false, server},
+		{"registry", false, reach},
 		{"token", false, token},
 		{"contents: read", false, contents},
 		{"packages: write", false, writing},

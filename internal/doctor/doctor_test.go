@@ -60,7 +60,7 @@ jobs:
     needs: publish
     steps: [{uses: 'someone/ghcr-publish@main', with: {mode: plan}}, {uses: Org/GHCR-Publish@v1, with: {mode: doctor}}]
 `)
-	if w.Unread != "" || len(w.jobs) != 2 || w.jobs[0].id != "publish" || w.jobs[0].line != 6 || !slices.Equal(w.jobs[1].modes, []string{"plan", "all"}) {
+	if w.Unread != "" || len(w.jobs) != 2 || w.jobs[0].id != "publish" || w.jobs[0].line != 6 || !slices.Equal(w.jobs[1].modes, []string{"plan", "doctor"}) {
 		t.Fatalf("%q %+v", w.Unread, w.jobs)
 	}
 	for _, c := range []struct {
@@ -90,6 +90,7 @@ func TestNeedsFollowTheConfiguration(t *testing.T) {
 		want   string
 	}{
 		"all":                       {"all", func(*Facts) {}, "packages: write!, security-events: write, id-token: write, attestations: write, actions: read"},
+		"doctor":                    {"doctor", func(*Facts) {}, "packages: write!, security-events: write, id-token: write, attestations: write, actions: read"},
 		"plan":                      {"plan", func(*Facts) {}, "packages: read"},
 		"publish":                   {"publish", func(*Facts) {}, "packages: write!, actions: read"},
 		"finalize":                  {"finalize", func(*Facts) {}, "packages: write!, security-events: write, id-token: write, attestations: write"},
@@ -133,7 +134,7 @@ func TestQuickTellsProblemsAlone(t *testing.T) {
 	want := []string{
 		"job publish lacks `packages: write` (the images); permissions: contents: read packages: write security-events: write.",
 		"Only 250MB are free in /tmp: if a build or a scan fails, that is likely why; free some, such as by `docker builder prune`.",
-		"This machine's clock is 1h0m0s ahead of that of ghcr.io: tokens and certificates may be refused, and exceptions end at another time; set it by NTP.",
+		"This machine's clock is 1h0m0s ahead of that of ghcr.io: tokens and certificates may be refused, and exceptions end at another time; set it by NTP: timedatectl set-ntp true.",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -153,6 +154,62 @@ func TestClock(t *testing.T) {
 	}
 	if got := clock(Facts{Clock: Asked(errors.New("no answer"))}); got[0].State != Unknown {
 		t.Errorf("without an answer %+v", got)
+	}
+}
+
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	for title, c := range map[string]struct {
+		sign, visibility string
+		identity, key    bool
+		want             State
+	}{
+		"demanded and there": {"keyless", "public", true, false, Fine}, "demanded and not there": {"keyless", "public", false, true, Problem},
+		"demanded of what is private": {"keyless", "private", true, false, Fine}, "private": {"auto", "private", true, false, Advice}, "private, by a key": {"auto", "internal", true, true, Fine},
+		"nobody knows": {"auto", "", true, false, Fine}, "nobody can": {"auto", "public", false, false, Advice}, "nobody is to": {"off", "public", false, false, ""}, "a key is missing": {"key", "public", false, false, ""},
+	} {
+		f := Facts{OnRunner: true, Pushes: true, Identity: c.identity, Key: c.key, Event: actions.Event{Visibility: c.visibility, Public: c.visibility == "public"}, Config: service.Config{Settings: service.Settings{Sign: c.sign}}}
+		got := identity(f)
+		if (c.want == "") != (len(got) == 0) || len(got) > 0 && got[0].State != c.want {
+			t.Errorf("%s: %+v, want %s", title, got, c.want)
+		}
+	}
+}
+
+// TestMachine looks at engines, builders and platforms.
+func TestMachine(t *testing.T) {
+	t.Parallel()
+	away, up := errors.New("no engine"), Builder{Answer: Asked(nil), Name: "b", Platforms: []string{"linux/amd64"}}
+	named := Builder{Answer: Asked(nil), Name: "mine", New: true, Platforms: up.Platforms}
+	remote := []service.Builder{{Driver: "remote", Endpoint: "tcp://h:1"}}
+	warns := service.Gates{Startup: service.StartupGate{OnUnavailable: service.OnUnavailableWarn}}
+	for title, c := range map[string]struct {
+		look func(Facts) []Finding
+		f    Facts
+		want State
+	}{
+		"an engine":                     {engine, Facts{}, Fine},
+		"none":                          {engine, Facts{Engine: away}, Problem},
+		"none, and others build":        {engine, Facts{Engine: away, Config: service.Config{Builders: remote}}, Problem},
+		"none is needed":                {engine, Facts{Engine: away, Config: service.Config{Builders: remote, Gates: warns}}, Advice},
+		"none, and it is to build":      {engine, Facts{Engine: away, Config: service.Config{Builders: []service.Builder{{Driver: "docker-container"}}, Gates: warns}}, Problem},
+		"a builder":                     {builder, Facts{Builder: up}, Fine},
+		"one of a name that was there":  {builder, Facts{Builder: Builder{Answer: Asked(nil), Adopted: true, New: true}, Config: service.Config{Settings: service.Settings{Builder: "mine"}}}, Fine},
+		"one of a name that was not":    {builder, Facts{Builder: named, Config: service.Config{Settings: service.Settings{Builder: "mine"}}}, Advice},
+		"one that does not start":       {builder, Facts{Builder: Builder{Answer: Asked(away)}}, Problem},
+		"all platforms":                 {platforms, Facts{Builder: up, Wanted: []string{"linux/amd64"}}, Fine},
+		"one by emulation":              {platforms, Facts{Builder: up, Wanted: []string{"linux/amd64", "linux/arm64/v8"}}, Fine},
+		"one that nobody emulates":      {platforms, Facts{Builder: up, Wanted: []string{"linux/sparc64"}}, Problem},
+		"another system":                {platforms, Facts{Builder: up, Wanted: []string{"windows/amd64"}}, Problem},
+		"emulation without an engine":   {platforms, Facts{Builder: up, Engine: away, Wanted: []string{"linux/arm64"}}, Problem},
+		"one that no remote builds for": {platforms, Facts{Builder: up, Wanted: []string{"linux/arm64"}, Config: service.Config{Builders: remote}}, Problem},
+	} {
+		if got := c.look(c.f); len(got) != 1 || got[0].State != c.want {
+			t.Errorf("%s: %+v, want %s", title, got, c.want)
+		}
+	}
+	if got := platforms(Facts{Builder: Builder{Answer: Asked(away)}, Wanted: []string{"linux/arm64"}}); got != nil {
+		t.Errorf("of a builder that does not start: %+v", got)
 	}
 }
 

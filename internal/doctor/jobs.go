@@ -14,9 +14,12 @@ type need struct {
 
 func (n need) String() string { return fmt.Sprintf("`%s: %s` (%s)", n.scope, n.level, n.why) }
 
-// needs are those of a mode, for what the configuration says.
+// needs are those of a mode, for what the configuration says. Who examines stands for who does it all.
 func (f Facts) needs(mode string) []need {
 	c := f.Config
+	if mode == "doctor" {
+		mode = "all"
+	}
 	finishes, works := mode == "all" || mode == "finalize", mode == "all" || mode == "publish"
 	var all []need
 	add := func(when bool, n need) {
@@ -26,7 +29,7 @@ func (f Facts) needs(mode string) []need {
 	}
 	known := finishes || works || mode == "plan" || mode == "rescan"
 	pushes, keyless := f.publishes() && c.RegistryToken == "", f.publishes() && f.keyless()
-	add(known && !f.Event.Public, need{"contents", "read", "the checkout", true})
+	add(known && !f.Event.Public, need{"contents", "read", "the checkout", f.Event.Visibility != ""})
 	add((finishes || works) && pushes, need{"packages", "write", "the images", true})
 	add(mode == "plan" || mode == "rescan", need{"packages", "read", "what is published", false})
 	add((finishes || mode == "rescan") && c.CodeScanning != "off", need{"security-events", "write", "the findings", false})
@@ -46,11 +49,14 @@ func (f Facts) publishes() bool {
 	return c.Push == "true" || f.Pushes || slices.ContainsFunc(f.Workflow.text.On, func(on string) bool { return slices.Contains(f.Publishing, on) })
 }
 
-// keyless reports whether the images are signed by the job's identity: of a repository that is known not to be public only on demand.
+// keyless reports whether the images are signed by the job's identity.
 func (f Facts) keyless() bool {
-	c := f.Config
-	private := f.Event.Visibility != "" && !f.Event.Public && c.SigningConfig == ""
-	return c.Sign == "keyless" || c.Sign == "auto" && !f.Key && !private
+	return f.Config.Sign == "keyless" || f.Config.Sign == "auto" && !f.Key && !f.secret()
+}
+
+// secret reports whether signing by identity would tell everybody of a repository that not everybody is to know of.
+func (f Facts) secret() bool {
+	return f.Event.Visibility != "" && !f.Event.Public && f.Config.SigningConfig == ""
 }
 
 // permissionLines are rights as a job gives them.

@@ -34,7 +34,7 @@ func disk(f Facts) []Finding {
 
 func clock(f Facts) []Finding {
 	switch {
-	case !f.Clock.Asked:
+	case !f.Clock.Asked || f.away():
 		return nil
 	case f.Clock.Err != nil:
 		return one(Unknown, f.Config.Registry, fmt.Sprintf("the registry does not say what time it is: %v", f.Clock.Err), "date --utc, and compare it with another clock")
@@ -45,7 +45,7 @@ func clock(f Facts) []Finding {
 	if f.Ahead < 0 {
 		where = "behind"
 	}
-	return one(Problem, "this machine", fmt.Sprintf("This machine's clock is %s %s that of %s: tokens and certificates may be refused, and exceptions end at another time", f.Ahead.Abs().Round(time.Second), where, f.Config.Registry), "set it by NTP")
+	return one(Problem, "this machine", fmt.Sprintf("This machine's clock is %s %s that of %s: tokens and certificates may be refused, and exceptions end at another time", f.Ahead.Abs().Round(time.Second), where, f.Config.Registry), "set it by NTP: timedatectl set-ntp true")
 }
 
 // engine says whether images can be tried out, and builders be made, where this runs.

@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 
@@ -40,10 +42,35 @@ func contents(f Facts) []Finding {
 	}
 }
 
+// reach says whether the registry answers at all.
+func reach(f Facts) []Finding {
+	switch {
+	case !f.Clock.Asked:
+		return nil
+	case !f.away():
+		return fine(f.Config.Registry + " answers")
+	case f.Pushes:
+		return one(Problem, "setting registry", f.Clock.Err.Error(), awayFix)
+	default:
+		return one(Unknown, "setting registry", "nothing is known of the images: "+f.Clock.Err.Error(), awayFix)
+	}
+}
+
+const awayFix = "see that `registry` is the registry's address, that the machine reaches it, by HTTPS_PROXY where a proxy is in between, and whether https://www.githubstatus.com tells of an outage"
+
+// away reports whether no connection to the registry could be made.
+func (f Facts) away() bool {
+	var failed *net.OpError
+	return errors.As(f.Clock.Err, &failed)
+}
+
 // writing says of each image whether it can be pushed: an upload was begun and cancelled.
 func writing(f Facts) []Finding {
-	if !f.Pushes {
+	switch {
+	case !f.Pushes:
 		return fine("this run pushes nothing")
+	case f.away():
+		return nil
 	}
 	var found []Finding
 	for _, image := range f.Images {
@@ -63,7 +90,7 @@ func (f Facts) writingFix(image Image) string {
 	advice := registry.Advice(image.Write.Err.Error())
 	switch {
 	case advice == "":
-		return "see whether " + f.Config.Registry + " is the registry's address, and is reached from here"
+		return awayFix
 	case strings.Contains(advice, "package's settings"):
 		return advice + ":\n" + f.packagePage(image)
 	case strings.Contains(advice, "`permissions`"):
@@ -92,6 +119,9 @@ func (f Facts) packagePage(image Image) string {
 
 // visibility says who may pull each image. Only of one that is published that can be found out, by asking for it without a login.
 func visibility(f Facts) []Finding {
+	if f.away() {
+		return nil
+	}
 	var found []Finding
 	for _, image := range f.Images {
 		found = append(found, f.visible(image)...)
@@ -128,14 +158,18 @@ func identity(f Facts) []Finding {
 	switch sign := f.Config.Sign; {
 	case sign == "off" || !f.Pushes || !f.OnRunner:
 		return nil
-	case f.Identity || f.Key && sign != "keyless":
-		return fine("the images can be signed")
+	case f.Key && sign != "keyless":
+		return fine("the key signs the images")
+	case sign == "auto" && f.secret():
+		return one(Advice, "setting sign", "nothing will be signed: the repository is "+f.Event.Visibility+", and the public log of signatures would tell everybody of it", "sign_key: env:SIGN_KEY     # a private key in PEM; or\nsign: off")
+	case f.Identity:
+		return fine("the job's identity signs the images")
 	case sign == "keyless":
 		return one(Problem, f.Workflow.where(), "the job may not ask for a token of its identity (ACTIONS_ID_TOKEN_REQUEST_URL is not set), which is to sign", lines)
 	case sign == "key":
 		return nil // a mistake that is told of
 	default:
-		return one(Advice, f.Workflow.where(), "nothing will be signed: the job may not ask for a token of its identity, and there is no key", lines+"\nor `sign-key`; `sign: off` says that it is meant")
+		return one(Advice, f.Workflow.where(), "nothing will be signed: the job may not ask for a token of its identity, and there is no key", lines+"\nor a key as `sign-key`; or, if that is meant,\nsign: off")
 	}
 }
 

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -150,11 +151,7 @@ func (j *job) find(action string) {
 			continue
 		}
 		j.uses = step.Uses
-		mode := step.With.Mode
-		if mode == "" || mode == "doctor" { // which is to tell of the rest
-			mode = "all"
-		}
-		j.modes = append(j.modes, mode)
+		j.modes = append(j.modes, cmp.Or(step.With.Mode, "all"))
 	}
 }
 

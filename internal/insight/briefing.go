@@ -2,6 +2,7 @@ package insight
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -169,10 +170,8 @@ func (k Known) Slow(service string) (Slowness, bool) {
 		s.Usual = median(before)
 	}
 	for _, e := range k["cache"] {
-		if e.Key != last {
-			continue
-		}
-		if b, ok := readCached(e); ok {
+		var b cached
+		if e.Key == last && json.Unmarshal(e.Value, &b) == nil {
 			s.Steps, s.Miss, s.Advice = append(s.Steps, slowest(b.Steps)...), b.FirstMiss, append(s.Advice, b.Advice...)
 		}
 	}

@@ -49,8 +49,13 @@ func History(repository string, builds, caches []memory.Entry) learn.History {
 	}
 	var history learn.History
 	for _, e := range builds {
-		b, ok := readBuild(e)
-		if !ok || !b.Success || b.Action != "build" || b.Seconds["build"] <= 0 {
+		var b struct {
+			build
+			Kind      string          `json:"kind"`
+			Situation learn.Situation `json:"situation"`
+		}
+		// What somebody else wrote is no build of ours.
+		if json.Unmarshal(e.Value, &b) != nil || !b.Success || b.Action != "build" || b.Seconds["build"] <= 0 || b.Seconds["judge"] < 0 {
 			continue
 		}
 		told := learn.Build{Service: b.Service, Kind: b.Kind, Elsewhere: elsewhere(e, repository), Situation: b.Situation,
@@ -64,11 +69,14 @@ func History(repository string, builds, caches []memory.Entry) learn.History {
 
 // recalled reads from an entry of the namespace cache what a build's instructions took.
 func recalled(e memory.Entry) ([]learn.Step, *learn.Miss) {
-	b, ok := readCached(e)
-	if !ok {
+	var b struct {
+		Steps []Step `json:"steps"`
+		Miss  *Miss  `json:"firstMiss"`
+	}
+	if json.Unmarshal(e.Value, &b) != nil {
 		return nil, nil
 	}
-	return Account{Steps: b.Steps}.learnt(), b.FirstMiss.learnt()
+	return Account{Steps: b.Steps}.learnt(), b.Miss.learnt()
 }
 
 // Learn is what is to be learnt from a build, or what is unusual about it.

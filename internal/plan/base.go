@@ -127,7 +127,13 @@ func (p Planner) eventBase(ctx context.Context, work *tree) (Base, bool) {
 	return Base{}, false
 }
 
-func unreadable(err error) string { return fmt.Sprintf("the published image cannot be read: %v", err) }
+func unreadable(err error) string {
+	text := fmt.Sprintf("the published image cannot be read: %v", err)
+	if advice := registry.Advice(err.Error()); advice != "" {
+		text += "; " + advice
+	}
+	return text
+}
 
 // usable says why a commit cannot be compared with; empty if it can.
 func (t *tree) usable(sha, which string) string {
