@@ -3,7 +3,6 @@ package insight
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"maps"
 	"slices"
 
@@ -24,8 +23,7 @@ func Fingerprints(args map[string]string) map[string]string {
 func Args(builds []memory.Entry) map[string]map[string]string {
 	known := map[string]map[string]string{}
 	for _, e := range builds {
-		var b build
-		if json.Unmarshal(e.Value, &b) == nil && b.Action == "build" && b.Success && b.Inputs != "" && b.Args != nil && known[b.Inputs] == nil {
+		if b, ok := readBuild(e); ok && b.Action == "build" && b.Success && b.Inputs != "" && b.Args != nil && known[b.Inputs] == nil {
 			known[b.Inputs] = b.Args
 		}
 	}

@@ -2,7 +2,6 @@ package insight
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -170,8 +169,10 @@ func (k Known) Slow(service string) (Slowness, bool) {
 		s.Usual = median(before)
 	}
 	for _, e := range k["cache"] {
-		var b cached
-		if e.Key == last && json.Unmarshal(e.Value, &b) == nil {
+		if e.Key != last {
+			continue
+		}
+		if b, ok := readCached(e); ok {
 			s.Steps, s.Miss, s.Advice = append(s.Steps, slowest(b.Steps)...), b.FirstMiss, append(s.Advice, b.Advice...)
 		}
 	}

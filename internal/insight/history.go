@@ -22,8 +22,8 @@ func Usual(builds, validations, scans []memory.Entry) map[string]verdict.History
 		}
 	}
 	for _, e := range builds {
-		var b build
-		if json.Unmarshal(e.Value, &b) != nil || !b.Success {
+		b, ok := readBuild(e)
+		if !ok || !b.Success {
 			continue
 		}
 		if b.Action == "build" && b.Seconds["build"] > 0 {
@@ -39,7 +39,7 @@ func Usual(builds, validations, scans []memory.Entry) map[string]verdict.History
 			Startup float64 `json:"startupSeconds"`
 			Memory  float64 `json:"peakMemory"`
 		}
-		if json.Unmarshal(e.Value, &v) == nil && v.Startup > 0 {
+		if json.Unmarshal(e.Value, &v) == nil && v.Startup > 0 && within(v.Startup, mostSeconds) && within(v.Memory, mostBytes) {
 			add(v.Service, verdict.Startup, v.Startup)
 			add(v.Service, verdict.PeakMemory, v.Memory)
 		}

@@ -151,12 +151,44 @@ type build struct {
 	Sizes   map[string]float64 `json:"sizes"` // bytes by platform
 	// Platforms are what building for each took.
 	Platforms map[string]platform `json:"platforms"`
+	Kind      string              `json:"kind"`
+	Situation learn.Situation     `json:"situation"`
 }
 
 // readBuild reads an entry back; what somebody else wrote is no build of ours.
 func readBuild(e memory.Entry) (b build, ok bool) {
-	return b, json.Unmarshal(e.Value, &b) == nil && b.Service != ""
+	return b, json.Unmarshal(e.Value, &b) == nil && b.Service != "" && b.plausible()
 }
+
+// plausible reports whether a run may have written the numbers. With others sums and ratios are no numbers any more, and models never done.
+func (b build) plausible() bool {
+	for _, seconds := range b.Seconds {
+		if !within(seconds, mostSeconds) {
+			return false
+		}
+	}
+	for _, bytes := range b.Sizes {
+		if !within(bytes, mostBytes) {
+			return false
+		}
+	}
+	for _, p := range b.Platforms {
+		if !within(p.Seconds, mostSeconds) {
+			return false
+		}
+	}
+	return len(b.Situation.Changes) <= mostWords && len(b.Situation.Platforms) <= mostWords
+}
+
+// What is more was not measured by a run.
+const (
+	mostSeconds = 1e9
+	mostBytes   = 1e15
+	mostWords   = 32 // kinds of changes, and platforms
+)
+
+// within reports whether a number was measured: nothing takes a part of a microsecond.
+func within(n, most float64) bool { return n == 0 || n >= 1e-6 && n <= most }
 
 // Costs returns what building services for platforms took lately, by service and platform: the medians of the builds that went well.
 func Costs(builds []memory.Entry) map[string]map[string]learn.Cost {
@@ -166,8 +198,8 @@ func Costs(builds []memory.Entry) map[string]map[string]learn.Cost {
 	}
 	all := map[way][]float64{}
 	for _, e := range builds {
-		var b build
-		if json.Unmarshal(e.Value, &b) != nil || !b.Success || b.Action != "build" {
+		b, ok := readBuild(e)
+		if !ok || !b.Success || b.Action != "build" {
 			continue
 		}
 		for name, p := range b.Platforms {
@@ -197,8 +229,8 @@ func Costs(builds []memory.Entry) map[string]map[string]learn.Cost {
 func Made(builds []memory.Entry) map[string]map[string][]string {
 	made := map[string]map[string][]string{}
 	for _, e := range builds {
-		var b build
-		if json.Unmarshal(e.Value, &b) != nil || !b.Success || b.Digest == "" || b.Inputs == "" {
+		b, ok := readBuild(e)
+		if !ok || !b.Success || b.Digest == "" || b.Inputs == "" {
 			continue
 		}
 		if made[b.Service] == nil {

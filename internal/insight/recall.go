@@ -49,13 +49,8 @@ func History(repository string, builds, caches []memory.Entry) learn.History {
 	}
 	var history learn.History
 	for _, e := range builds {
-		var b struct {
-			build
-			Kind      string          `json:"kind"`
-			Situation learn.Situation `json:"situation"`
-		}
-		// What somebody else wrote is no build of ours.
-		if json.Unmarshal(e.Value, &b) != nil || !b.Success || b.Action != "build" || b.Seconds["build"] <= 0 || b.Seconds["judge"] < 0 {
+		b, ok := readBuild(e)
+		if !ok || !b.Success || b.Action != "build" || b.Seconds["build"] <= 0 {
 			continue
 		}
 		told := learn.Build{Service: b.Service, Kind: b.Kind, Elsewhere: elsewhere(e, repository), Situation: b.Situation,
@@ -69,14 +64,11 @@ func History(repository string, builds, caches []memory.Entry) learn.History {
 
 // recalled reads from an entry of the namespace cache what a build's instructions took.
 func recalled(e memory.Entry) ([]learn.Step, *learn.Miss) {
-	var b struct {
-		Steps []Step `json:"steps"`
-		Miss  *Miss  `json:"firstMiss"`
-	}
-	if json.Unmarshal(e.Value, &b) != nil {
+	b, ok := readCached(e)
+	if !ok {
 		return nil, nil
 	}
-	return Account{Steps: b.Steps}.learnt(), b.Miss.learnt()
+	return Account{Steps: b.Steps}.learnt(), b.FirstMiss.learnt()
 }
 
 // Learn is what is to be learnt from a build, or what is unusual about it.

@@ -21,6 +21,16 @@ type cached struct {
 	Advice    []Advice `json:"advice"`
 }
 
+// readCached reads an entry back; what somebody else wrote is no build of ours.
+func readCached(e memory.Entry) (b cached, ok bool) {
+	return b, json.Unmarshal(e.Value, &b) == nil && b.Service != "" && b.plausible()
+}
+
+func (b cached) plausible() bool {
+	return within(b.HitRate, 1) && !slices.ContainsFunc(b.Steps, func(s Step) bool { return !within(s.Seconds, mostSeconds) }) &&
+		!slices.ContainsFunc(b.Tiers, func(gave cache.Gave) bool { return !within(gave.Seconds, mostSeconds) })
+}
+
 // looked is at how many builds of a service Worth looks. Where a tier is not written to any more nothing new is learnt of it, so what was known is forgotten
 // after as many, and it is tried again.
 const looked = 12
@@ -51,8 +61,7 @@ func Worth(entries []memory.Entry) map[string]map[string]cache.Worth {
 func cachedBuilds(entries []memory.Entry) map[string][]cached {
 	builds := map[string][]cached{}
 	for _, e := range entries {
-		var b cached
-		if json.Unmarshal(e.Value, &b) == nil && b.Service != "" { // what somebody else wrote is no build of ours
+		if b, ok := readCached(e); ok {
 			builds[b.Service] = append(builds[b.Service], b)
 		}
 	}

@@ -63,13 +63,16 @@ func since(then, now time.Time) float64 {
 	return math.Log1p(max(0, now.Sub(then).Hours())) / math.Log1p(24)
 }
 
+// mostColumns is how many words are looked at: models take time by the cube of them, and there are no more where a run wrote the memory.
+const mostColumns = 64
+
 // number has each word that tells builds apart be a column.
 func (t *table) number() {
 	counts := map[string]int{}
 	var order []string
 	for _, r := range t.rows {
 		for _, w := range r.situation {
-			if counts[w] == 0 {
+			if counts[w] == 0 && len(order) < mostColumns {
 				order = append(order, w)
 			}
 			counts[w]++

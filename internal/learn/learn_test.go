@@ -215,3 +215,23 @@ func TestSteps(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestNoMoreColumnsThanModelsCanBear has builds of which each tells of other kinds of changes.
+func TestNoMoreColumnsThanModelsCanBear(t *testing.T) {
+	t.Parallel()
+	n := 0
+	builds := constant("api", slices.Repeat([]float64{20}, window)...)
+	for i := range builds {
+		builds[i].Changes = nil
+		for range 32 {
+			n++
+			builds[i].Changes = append(builds[i].Changes, fmt.Sprint(n))
+		}
+	}
+	if columns := len(newTable(builds, next("sources")).rows[0].x); columns > mostColumns+2 {
+		t.Errorf("there are %d columns", columns)
+	}
+	if e := NewLearner(builds).Expect("api", next("sources")); e.Seconds != 20 {
+		t.Errorf("%s is expected", e)
+	}
+}
