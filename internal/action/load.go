@@ -67,6 +67,9 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	for _, b := range j.Config.Builders {
 		log.Mask(b.Key)
 	}
+	for _, m := range j.Config.Mirrors {
+		log.Mask(m.Password)
+	}
 	log.Mask(j.Config.Token)
 	log.Mask(j.Config.RegistryToken)
 	j.checkSigning(p, log, &problems)

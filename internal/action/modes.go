@@ -35,6 +35,7 @@ func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, erro
 	s.publisher().Decide(ctx, results)
 	s.say(ctx, results, "")
 	s.finish(ctx, results)
+	s.mirror(ctx, results)
 	told := s.conclude(ctx, begun, results, made.Notices)
 	learnt, err := insight.Entries(s.learnt(told, results))
 	return s.record(ctx, told, learnt, err)
@@ -134,6 +135,7 @@ func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int,
 	publisher.Decide(ctx, results)
 	s.say(ctx, results, "")
 	s.finish(ctx, results)
+	s.mirror(ctx, results)
 	told := s.conclude(ctx, begun, results, made.Notices)
 	entries, err := insight.OfRun(s.learnt(told, results))
 	for _, row := range made.Matrix.Include {
@@ -336,6 +338,7 @@ func (s *session) conclude(ctx context.Context, begun time.Time, results []publi
 		told.Notices = append(told.Notices, s.uploadFindings(ctx, results)...)
 	}
 	told.Fill(results, whole && s.job.pushes() && s.job.Config.Mode != "rescan")
+	told.AddMirrors(s.mirrored)
 	s.judgeByHistory(&told, results)
 	told = actions.Redacted(told, s.log.Redact)
 	told.Seconds = s.process.Now().Sub(begun).Round(time.Millisecond).Seconds()

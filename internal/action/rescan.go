@@ -51,10 +51,7 @@ func notices(lines []string) error {
 // left out.
 func (s *session) live(ctx context.Context) ([]plan.Service, error) {
 	var live []plan.Service
-	for _, d := range s.job.Config.Services {
-		if c := s.job.Config; len(c.Only) > 0 && !slices.Contains(c.Only, d.Name) || slices.Contains(c.Skip, d.Name) {
-			continue
-		}
+	for _, d := range s.job.Config.Considered() {
 		images, err := s.liveImages(ctx, d)
 		if err != nil {
 			return nil, err

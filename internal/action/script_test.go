@@ -84,6 +84,7 @@ func TestScript(t *testing.T) {
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
 			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "registry-clock": setClock, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue, "cache-token": giveCache, "cache-filled": fillCache, "no-token": searchToken,
 			"ask": askServer, "comes": waitForText, "memories": checkMemories, "cache-evicts": evictFromCache, "cache-breaks": breakCache, "cache-quota": limitCache, "cache-listed": listCaches, "parcels": checkParcels,
+			"mirrors": addMirrors, "mirror-down": stopMirror, "mirrored": checkMirrored,
 		},
 	})
 }
@@ -99,6 +100,7 @@ type stage struct {
 	refused  atomic.Pointer[regexp.Regexp]
 	clock    atomic.Int64         // how far the registry's is ahead
 	sigstore *sigstoretest.Server // once a script wants one
+	copies   map[string]*copyOf   // in other registries, by the name of the mirror
 }
 
 // refusing makes a registry refuse what registry-refuses names.
@@ -240,7 +242,7 @@ func limitCache(ts *testscript.TestScript, _ bool, args []string) {
 type stageKey struct{}
 
 func setup(env *testscript.Env) error {
-	s := &stage{engine: enginetest.Start(), github: githubtest.Start(scriptToken), results: resultstest.Start(), seen: map[string]string{}}
+	s := &stage{engine: enginetest.Start(), github: githubtest.Start(scriptToken), results: resultstest.Start(), seen: map[string]string{}, copies: map[string]*copyOf{}}
 	s.registry = httptest.NewServer(s.refusing(registry.New(registry.Logger(log.New(io.Discard, "", 0)))))
 	env.Values[stageKey{}] = s
 	env.Defer(s.registry.Close)

@@ -19,6 +19,7 @@ import (
 	"github.com/org/ghcr-publish/internal/engine"
 	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/learn"
+	"github.com/org/ghcr-publish/internal/mirror"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/probe"
 	"github.com/org/ghcr-publish/internal/promote"
@@ -81,6 +82,8 @@ type session struct {
 	leaving  sync.WaitGroup // of networks that are being taken away
 	remained []error        // why what was to be taken away could not be
 	changes  changes
+
+	mirrored []mirror.Result
 }
 
 func (j job) registryClient() *registry.Client {

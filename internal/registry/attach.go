@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -103,23 +102,35 @@ type artifactManifest struct {
 
 // put writes a manifest, and reports whether the answer names the subject that it refers to. The library's own writing hides
 // that, and writes the index of what refers to an image anew for each.
-func (c *Client) put(ctx context.Context, ref name.Digest, manifest []byte, subject string) (bool, error) {
+func (c *Client) put(ctx context.Context, ref name.Digest, data []byte, subject string) (bool, error) {
 	authorized, err := c.authorized(ctx, ref.Repository)
 	if err != nil {
 		return false, err
 	}
 	address := fmt.Sprintf("%s://%s/v2/%s/manifests/%s", ref.Scheme(), ref.RegistryStr(), ref.RepositoryStr(), ref.DigestStr())
-	request, err := http.NewRequestWithContext(ctx, http.MethodPut, address, bytes.NewReader(manifest))
+	request, err := newRequest(ctx, http.MethodPut, address, manifest{data, types.OCIManifestSchema1})
 	if err != nil {
 		return false, err
 	}
-	request.Header.Set("Content-Type", string(types.OCIManifestSchema1))
 	answer, err := authorized.RoundTrip(request)
 	if err != nil {
 		return false, err
 	}
 	defer answer.Body.Close()
 	return answer.Header.Get("OCI-Subject") == subject, transport.CheckError(answer, http.StatusCreated)
+}
+
+// newRequest puts a manifest, or asks for one where there is none.
+func newRequest(ctx context.Context, method, address string, m manifest) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(m.data))
+	if err != nil {
+		return nil, err
+	}
+	if m.mediaType != "" {
+		request.Header.Set("Content-Type", string(m.mediaType))
+	}
+	request.Header.Set("Accept", manifestTypes)
+	return request, nil
 }
 
 // authorized carries requests that write to a repository, with its login.
@@ -148,9 +159,8 @@ func holdsAll(has, wanted []v1.Descriptor) bool {
 }
 
 // list adds to the index of what refers to an image. Another writer may do the same meanwhile, so it is read back.
-// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
 func (c *Client) list(ctx context.Context, image name.Digest, added []v1.Descriptor) error {
-	tag := image.Tag(strings.Replace(image.DigestStr(), ":", "-", 1))
+	tag := referrersTag(image)
 	for range attempts {
 		index, err := c.listing(ctx, tag)
 		if err != nil {

@@ -195,6 +195,11 @@ func (c *Client) tag(ctx context.Context, approval verdict.Approval, tag, from s
 	if err != nil {
 		return fmt.Errorf("tagging: %w", err)
 	}
+	return c.point(ctx, ref, tag, from)
+}
+
+// point points a tag at an image, unless it points elsewhere than from.
+func (c *Client) point(ctx context.Context, ref name.Digest, tag, from string) error {
 	options := c.options(ctx, ref.Repository)
 	desc, err := remote.Get(ref, options...)
 	if err != nil {
@@ -205,7 +210,7 @@ func (c *Client) tag(ctx context.Context, approval verdict.Approval, tag, from s
 		return err
 	}
 	err = remote.Tag(to, desc, append(options, remote.WithTransport(c.once()), remote.WithRetryPredicate(never))...)
-	if err != nil && mayPass(err) {
+	if err != nil && MayPass(err) {
 		return fmt.Errorf("tagging %s: %w: %w", to, ErrUnsure, err)
 	}
 	if err != nil {

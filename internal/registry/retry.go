@@ -33,6 +33,8 @@ const (
 
 	// patience is how long an answer may take of which little is expected.
 	patience = 30 * time.Second
+	// slowest is how many bytes of a body are sent in a second at least.
+	slowest = 256 << 10
 	// little is how many bytes of an answer are read at once and proven, so that a broken one is asked for again.
 	little = 8 << 20
 )
@@ -138,7 +140,8 @@ var errSlow = errors.New("no answer in time")
 
 func (p proving) RoundTrip(request *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(request.Context())
-	timer := time.AfterFunc(p.patience, func() { cancel(fmt.Errorf("%w (%s)", errSlow, p.patience)) })
+	most := p.patience + time.Duration(max(request.ContentLength, 0)/slowest)*time.Second
+	timer := time.AfterFunc(most, func() { cancel(fmt.Errorf("%w (%s)", errSlow, most)) })
 	answer, err := p.base.RoundTrip(request.WithContext(ctx))
 	if err == nil && answer.ContentLength > little && request.Method != http.MethodHead {
 		timer.Stop()
@@ -250,8 +253,8 @@ func (c *Client) writing(ctx context.Context, repo name.Repository) []remote.Opt
 
 func never(error) bool { return false }
 
-// mayPass reports whether a request that failed may succeed the next time.
-func mayPass(err error) bool {
+// MayPass reports whether a request that failed may succeed the next time.
+func MayPass(err error) bool {
 	var refused *transport.Error
 	if errors.As(err, &refused) {
 		return slices.Contains(passing, refused.StatusCode)

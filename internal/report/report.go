@@ -48,10 +48,11 @@ type Report struct {
 	Row           string             `json:"row,omitempty"` // of the matrix, where the report is of a row alone
 	StartedAt     time.Time          `json:"started_at"`
 	Seconds       float64            `json:"seconds"`
-	Outcome       string             `json:"outcome"` // published, kept, nothing-to-do, approved, refused or failed
+	Outcome       string             `json:"outcome"` // published, kept, nothing-to-do, approved, refused, failed, mirrored or planned
 	ExitCode      int                `json:"exit_code"`
 	Database      *Scanned           `json:"vulnerability_database,omitempty"` // nil where nothing was scanned
 	Services      []Service          `json:"services"`
+	Mirrors       []Copy             `json:"mirrors,omitempty"`
 	Notices       []string           `json:"notices"`
 	MemoryStats   memory.Stats       `json:"memory_stats"`
 	Coordination  learn.Coordination `json:"coordination"` // of this job, and those before that the memory knows of; no jobs where it is of a row, which hands its figures over

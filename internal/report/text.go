@@ -17,6 +17,9 @@ import (
 
 // Answer is the run in one sentence: what a person reads first.
 func (r Report) Answer() string {
+	if r.mirrorsOnly() {
+		return r.mirrorAnswer()
+	}
 	switch r.Outcome {
 	case "published":
 		return fmt.Sprintf("✅ Published %s in %s.", r.names(func(s Service) bool { return len(s.Moved) > 0 }), seconds(r.Seconds))
@@ -116,6 +119,11 @@ func (r Report) Summary() string {
 			fmt.Fprintf(&b, "- ❌ **%s**: %s\n", cell(s.Name), cell(problem))
 		}
 	}
+	if r.mirrorsOnly() {
+		r.writeMirrors(&b)
+		r.writeNotices(&b)
+		return b.String()
+	}
 	b.WriteString("\n| service | action | verdict | live now | start | size | findings | cached |\n|---|---|---|---|---|---|---|---|\n")
 	for _, s := range r.Services {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", cell(s.Name), cell(s.Action), s.Verdict.Outcome,
@@ -127,9 +135,8 @@ func (r Report) Summary() string {
 	if d := r.Database; d != nil {
 		fmt.Fprintf(&b, "\nVulnerability database of %s.\n", verdict.Database{Updated: d.Updated, Age: time.Duration(d.AgeSeconds) * time.Second, From: d.From})
 	}
-	for _, n := range r.Notices {
-		fmt.Fprintf(&b, "\n> %s\n", cell(n))
-	}
+	r.writeMirrors(&b)
+	r.writeNotices(&b)
 	if r.Row != "" {
 		return b.String() // the job that finalizes tells of the memory
 	}
@@ -137,6 +144,12 @@ func (r Report) Summary() string {
 		r.MemoryStats.TotalEntries, r.MemoryStats.Namespaces, r.MemoryStats.SizeKB, cell(r.MemoryStats.SuccessRate))
 	r.writeCoordination(&b)
 	return b.String()
+}
+
+func (r Report) writeNotices(b *strings.Builder) {
+	for _, n := range r.Notices {
+		fmt.Fprintf(b, "\n> %s\n", cell(n))
+	}
 }
 
 func (s Service) writeDetails(b *strings.Builder) {

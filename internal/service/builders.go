@@ -146,21 +146,29 @@ func checkBuilders(config Config, problems *Problems) {
 	}
 }
 
-// follow puts the secrets of builders in the place of what names them.
+// follow puts the secrets of builders and mirrors in the place of what names them.
 func (src Sources) follow(config *Config, problems *Problems) {
 	for i := range config.Builders {
 		b := &config.Builders[i]
 		for _, text := range []*string{&b.CA, &b.Cert, &b.Key} {
-			if !namesSecret(*text) {
-				continue
-			}
-			if name, ok := strings.CutPrefix(*text, "env:"); ok && !slices.Contains(config.SecretEnv, name) {
-				config.SecretEnv = append(config.SecretEnv, name)
-			}
-			var err error
-			if *text, err = secretValue(*text, src.Getenv); err != nil {
-				problems.Add(b.At, secretsFix, "%v", err)
-			}
+			src.followOne(b.At, text, config, problems)
 		}
+	}
+	for i := range config.Mirrors {
+		m := &config.Mirrors[i]
+		src.followOne(m.At, &m.Password, config, problems)
+	}
+}
+
+func (src Sources) followOne(at string, text *string, config *Config, problems *Problems) {
+	if !namesSecret(*text) {
+		return
+	}
+	if name, ok := strings.CutPrefix(*text, "env:"); ok && !slices.Contains(config.SecretEnv, name) {
+		config.SecretEnv = append(config.SecretEnv, name)
+	}
+	var err error
+	if *text, err = secretValue(*text, src.Getenv); err != nil {
+		problems.Add(at, secretsFix, "%v", err)
 	}
 }

@@ -56,6 +56,7 @@ func Load(src Sources) (Config, error) {
 	completeServices(&config, &problems)
 	src.peers(&config, &problems)
 	checkBuilders(config, &problems)
+	checkMirrors(config, &problems)
 	checkExceptions(config, &problems)
 	return config, problems.Err()
 }

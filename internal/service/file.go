@@ -93,7 +93,7 @@ func resolve(n *yaml.Node) {
 }
 
 func (d *document) readTop(node *yaml.Node, problems *Problems) {
-	known := []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders"}
+	known := []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders", "mirrors"}
 	for _, s := range Table() {
 		if !s.FlagOnly {
 			known = append(known, s.Key())
@@ -175,6 +175,9 @@ func (d *document) rest(config *Config, problems *Problems) {
 	}
 	if node := d.keys["builders"]; node != nil {
 		r.builders(&config.Builders)(node)
+	}
+	if node := d.keys["mirrors"]; node != nil {
+		r.mirrors(&config.Mirrors)(node)
 	}
 	if node := d.keys["defaults"]; node != nil {
 		var args map[string]string

@@ -85,7 +85,7 @@ func TestSchemaHasTheSettings(t *testing.T) {
 	schema := readSchema(t)
 	properties := schema["properties"].(map[string]any)
 	want := map[string]any{}
-	for _, own := range []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders"} {
+	for _, own := range []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders", "mirrors"} {
 		want[own] = properties[own]
 	}
 	for _, s := range Table() {
@@ -166,6 +166,7 @@ func TestSchemaHasTheKeysThatAreRead(t *testing.T) {
 		minimal + "gates: {image: {HERE}}\n":                           "$defs gates properties image properties",
 		minimal + "gates: {regression: {HERE}}\n":                      "$defs gates properties regression properties",
 		minimal + "builders: [{HERE}]\n":                               "$defs builder properties",
+		minimal + "mirrors: [{HERE}]\n":                                "$defs mirror properties",
 	} {
 		at := any(schema)
 		for _, key := range strings.Fields(path) {
@@ -207,6 +208,7 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 	inReadme, _, _ = strings.Cut(inReadme, "```")
 	right := []string{minimal, example, inReadme,
 		"services: [{name: a, platforms: [linux/arm64]}]\nbuilders: [{endpoint: 'tcp://arm:1234', platforms: [linux/arm64], options: {servername: arm}, ca: env:CA, cert: env:CERT, key: env:KEY}]\n",
+		minimal + "mirrors: [{image: 'docker.io/octo/{{name}}', username: octo, password: env:HUB}, {image: 'localhost:5000/{{name}}', plain_http: true}]\n",
 		minimal + "sbom: true\npush: false\nforce: True\nmax_parallel: \"3\"\nplatforms: linux/amd64, linux/arm64\nrunners: [linux/arm64=arm]\ntoken: env:TOKEN\n",
 		minimal + "tags: [type=sha, main]\ngates: {size: {max: 1000, growth: 2.5%}, startup: {within: 1m30s}, vulnerabilities: {fail_on: NONE, ignore_unfixed: \"true\"}}\n",
 		"services: [{name: a, port: \"80\", env: {N: 1, B: true}}, {name: b, run_once: [1]}]\n",
@@ -232,7 +234,7 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		"services: [{name: a, port: 80, run_once: [b]}]\n", "services: [{name: a, run_once: [b], smoke: [[c]]}]\n",
 		"services: [{name: a, resources: {limits: {cpus: 0}}}]\n", "services: [{name: a, resources: {limits: {pids: 0}}}]\n", "services: [{name: a, resources: {reservations: {pids: 9}}}]\n", minimal + "gates: {size: {max: -1}}\n", minimal + "gates: {regression: {startup: some}}\n",
 		"services: [{name: a, expect: {files: [{path: a}]}}]\n", "services: [{name: a, expect: {files: [{mode: \"0999\", path: /a}]}}]\n", "services: [{name: a, expect: {files: [{}]}}]\n", "services: [{name: a, tmpfs: [tmp]}]\n", "services: [{name: a, peers: db}]\n",
-		"services: [{name: a, network: bridge}]\n", "services: [{name: a, cache: s3}]\n", minimal + "cache: true\n", minimal + "builders: []\n", minimal + "builders: [{key: hunter2}]\n", minimal + "builders: [{driver: podman}]\n", minimal + "builders: [{platforms: []}]\n", "services: [{name: a, secrets: {npm: hunter2}}]\n", "services: [{name: a, ssh: default}]\n", "services: [{name: a, ulimits: {nofile: many}}]\n", minimal + "defaults: {name: x}\n"}
+		"services: [{name: a, network: bridge}]\n", "services: [{name: a, cache: s3}]\n", minimal + "cache: true\n", minimal + "builders: []\n", minimal + "mirrors: []\n", minimal + "mirrors: [{image: octo/a}]\n", minimal + "mirrors: [{image: q.io/a, username: me}]\n", minimal + "mirrors: [{image: q.io/a, username: me, password: hunter2}]\n", minimal + "builders: [{key: hunter2}]\n", minimal + "builders: [{driver: podman}]\n", minimal + "builders: [{platforms: []}]\n", "services: [{name: a, secrets: {npm: hunter2}}]\n", "services: [{name: a, ssh: default}]\n", "services: [{name: a, ulimits: {nofile: many}}]\n", minimal + "defaults: {name: x}\n"}
 	for ok, files := range map[bool][]string{true: right, false: wrong} {
 		for _, file := range files {
 			src := workspace(file)

@@ -117,8 +117,9 @@ type Config struct {
 	From     []string
 	Services []Service
 	Builders []Builder // none where one is made, or named by Builder
-	Tags     string    // tag rules, in docker/metadata-action's language
-	Flavor   string    // what holds for all of them, in the same
+	Mirrors  []Mirror
+	Tags     string // tag rules, in docker/metadata-action's language
+	Flavor   string // what holds for all of them, in the same
 	// Labels and Annotations are those of every service that does not set them itself.
 	Labels, Annotations map[string]string
 	Options             Options // those of every service that does not set them itself
@@ -132,4 +133,11 @@ func (c Config) Service(name string) (Service, bool) {
 		return Service{}, false
 	}
 	return c.Services[i], true
+}
+
+// Considered are the services that the run is told to look at, all of them unless some are named.
+func (c Config) Considered() []Service {
+	return slices.DeleteFunc(slices.Clone(c.Services), func(s Service) bool {
+		return len(c.Only) > 0 && !slices.Contains(c.Only, s.Name) || slices.Contains(c.Skip, s.Name)
+	})
 }

@@ -99,8 +99,8 @@ func (s Setting) Key() string { return strings.ReplaceAll(s.Name, "-", "_") }
 // Table lists every setting. The README is checked against it.
 func Table() []Setting {
 	return []Setting{
-		{Name: "mode", Default: "all", FlagOnly: true, Allowed: []string{"all", "plan", "publish", "finalize", "rescan", "doctor"}, set: text(func(s *Settings) *string { return &s.Mode }),
-			Help: "What to do: `all` plans, builds, judges and promotes, in one job; `plan` only says what `all` would do, and plans for the other two; `publish` builds and judges one row of the matrix and moves no tag; `finalize` puts the rows together and promotes; `rescan` scans every image that has a tag, moves none, and says what is new since the last time; `doctor` says what is wrong with the configuration, its rights and its surroundings, with what mends it, and changes nothing."},
+		{Name: "mode", Default: "all", FlagOnly: true, Allowed: []string{"all", "plan", "publish", "finalize", "rescan", "doctor", "mirror"}, set: text(func(s *Settings) *string { return &s.Mode }),
+			Help: "What to do: `all` plans, builds, judges and promotes, in one job; `plan` only says what `all` would do, and plans for the other two; `publish` builds and judges one row of the matrix and moves no tag; `finalize` puts the rows together and promotes; `rescan` scans every image that has a tag, moves none, and says what is new since the last time; `doctor` says what is wrong with the configuration, its rights and its surroundings, with what mends it, and changes nothing; `mirror` copies what is live to the registries under `mirrors`."},
 		{Name: "config", Default: ".github/ghcr-publish.yml", FlagOnly: true, set: text(func(s *Settings) *string { return &s.ConfigFile }),
 			Help: "Configuration file, relative to the workspace."},
 		{Name: "registry", Default: "ghcr.io", set: text(func(s *Settings) *string { return &s.Registry }),
