@@ -46,7 +46,7 @@ func fetchMemory(ctx context.Context, p Process, j job, log *actions.Log) carrie
 		c.bring(p, log, func() error { return c.fetch(ctx, log) })
 	}
 	if c.home != nil {
-		c.bring(p, log, func() error { return j.atHome(ctx, p, c.home.Take) })
+		c.bring(p, log, func() error { return j.atHome(ctx, p, log, c.home.Take) })
 	}
 	return c
 }
@@ -91,21 +91,32 @@ func (c *carried) fetch(ctx context.Context, log *actions.Log) error {
 // homeTime bounds what is done with a memory's other home at once.
 const homeTime = time.Minute
 
-// atHome does something with the memory and its other home.
-func (j job) atHome(ctx context.Context, p Process, do ...func(context.Context, *memory.Store) error) (err error) {
+// atHome does something with the memory and its other home, one step after the other whatever becomes of them.
+func (j job) atHome(ctx context.Context, p Process, log *actions.Log, do ...func(context.Context, *memory.Store) error) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, homeTime, fmt.Errorf("it took longer than %s", homeTime))
 	defer cancel()
-	store, _, err := memory.OpenOrSetAside(ctx, j.memoryPath(), p.Now, memory.WithWriter(j.writer(p)))
+	store, err := j.openMemory(ctx, p, log, j.memoryPath())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	for _, step := range do {
-		if err := step(ctx, store); err != nil {
-			return err
+		failed := step(ctx, store)
+		if failed != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
+		err = errors.Join(err, failed)
 	}
-	return nil
+	return err
+}
+
+// openMemory opens the memory as this job. One that cannot be used is set aside.
+func (j job) openMemory(ctx context.Context, p Process, log *actions.Log, path string) (*memory.Store, error) {
+	store, notice, err := memory.OpenOrSetAside(ctx, path, p.Now, memory.WithWriter(j.writer(p)), memory.WithSecrets(log.Secrets()...))
+	if notice != "" {
+		log.Warning(actions.Annotation{Title: "Memory", Message: notice})
+	}
+	return store, err
 }
 
 // writer is what the memory knows this job as.
@@ -122,22 +133,25 @@ func (s *session) shareMemory(ctx context.Context) error {
 	if home == nil || home.ReadOnly {
 		return nil
 	}
-	return s.job.atHome(ctx, s.process, home.Take, home.Give, func(ctx context.Context, store *memory.Store) error {
-		if s.job.Config.Mode == "publish" {
-			return nil // the job that finalizes does
-		}
-		all, err := store.Delta(ctx, time.Time{})
-		if err != nil {
-			return err
-		}
-		if err := home.Settle(ctx, all); errors.Is(err, carry.ErrInTheWay) {
-			s.log.Printf("%v", err)
-		} else if err != nil {
-			return err
-		}
+	steps := []func(context.Context, *memory.Store) error{home.Take, home.Give}
+	if s.job.Config.Mode != "publish" { // else the job that finalizes does it
+		steps = append(steps, s.settleHome)
+	}
+	err := s.job.atHome(ctx, s.process, s.log, steps...)
+	if err == nil {
 		s.log.Printf("the memory is shared in %s", home.Repository)
+	}
+	return err
+}
+
+// settleHome puts together what is in the memory's other home. That old parts stay is no loss.
+func (s *session) settleHome(ctx context.Context, store *memory.Store) error {
+	err := s.job.memory.home.Settle(ctx, store)
+	if errors.Is(err, carry.ErrInTheWay) {
+		s.log.Printf("%v", err)
 		return nil
-	})
+	}
+	return err
 }
 
 // listCaches asks GitHub what the cache holds. Rows of the matrix do not ask: what is planned from is enough for them. Nor is there

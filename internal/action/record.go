@@ -49,12 +49,9 @@ func (s *session) remember(ctx context.Context, entries []memory.Entry) (stats m
 	if s.job.Config.Memory == "off" {
 		return stats, nil
 	}
-	store, notice, err := memory.OpenOrSetAside(ctx, s.job.memoryPath(), s.process.Now, memory.WithWriter(s.job.writer(s.process)), memory.WithSecrets(s.log.Secrets()...))
+	store, err := s.job.openMemory(ctx, s.process, s.log, s.job.memoryPath())
 	if err != nil {
 		return stats, err
-	}
-	if notice != "" {
-		s.log.Warning(actions.Annotation{Title: "Memory", Message: notice})
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	refused, err := putAll(ctx, store, append(entries, s.ofCoordination()...))

@@ -91,10 +91,7 @@ func (j job) join(ctx context.Context, p Process, log *actions.Log, e entrance) 
 	if j.Config.Memory == "off" {
 		return m
 	}
-	store, notice, err := memory.OpenOrSetAside(ctx, e.path, p.Now, memory.WithWriter(j.writer(p)), memory.WithSecrets(log.Secrets()...))
-	if notice != "" {
-		log.Warning(actions.Annotation{Title: "Memory", Message: notice})
-	}
+	store, err := j.openMemory(ctx, p, log, e.path)
 	if err != nil {
 		log.Warning(actions.Annotation{Title: "Memory", Message: fmt.Sprintf("This job goes on by itself: %v", err)})
 		return m

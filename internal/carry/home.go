@@ -35,7 +35,7 @@ type Home struct {
 	Forget func(ctx context.Context, names []string) error
 
 	mu   sync.Mutex
-	seen map[string]bool // names of what was read or written here
+	seen map[string]bool // names of what was read or written here; true of what a whole holds
 	met  map[event]bool  // changes since then that are there
 	me   string          // in the names of what this one writes
 
@@ -61,8 +61,8 @@ const aged = time.Hour
 // sharing is how many parcels are read at the same time.
 const sharing = 8
 
-// Push adds what changed in a memory. An empty memory is not added.
-func (h *Home) Push(ctx context.Context, m memory.Memory) error {
+// push adds what changed in a memory. An empty memory is not added.
+func (h *Home) push(ctx context.Context, m memory.Memory) error {
 	if h.ReadOnly || len(m.Entries)+len(m.Deleted)+len(m.Counters) == 0 {
 		return nil
 	}
@@ -81,107 +81,152 @@ func (h *Home) put(ctx context.Context, kind string, p parcel) error {
 	if err := h.Registry.KeepMemory(ctx, h.Repository, name, data); err != nil {
 		return err
 	}
-	h.see(name)
+	h.see(p.names(name))
 	return nil
 }
 
-func (h *Home) see(names ...string) {
+// names are the parcel's own, and true those of what it holds.
+func (p parcel) names(own string) map[string]bool {
+	names := map[string]bool{own: false}
+	for _, held := range p.Holds {
+		names[held] = true
+	}
+	return names
+}
+
+// see notes what was read or written, and whether a whole holds it.
+func (h *Home) see(names map[string]bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.seen == nil {
 		h.seen = map[string]bool{}
 	}
-	for _, name := range names {
-		h.seen[name] = true
+	note(h.seen, names)
+}
+
+func note(known, names map[string]bool) {
+	for name, held := range names {
+		known[name] = held || known[name]
 	}
 }
 
-// unseen are the names among these of what was not read yet.
-func (h *Home) unseen(names []string) []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return h.seen[name] })
+// A haul is what was read of a home at once.
+type haul struct {
+	mu     sync.Mutex
+	memory memory.Memory   // as it comes, not merged yet
+	names  map[string]bool // of what is in it; true of what it has from a whole that holds it
+	unread error           // of what could not be read
 }
 
-// Pull returns what is there that was neither pulled nor pushed before. What cannot be read at all is passed over, and is in the error;
-// the memory holds the rest all the same.
-func (h *Home) Pull(ctx context.Context) (memory.Memory, error) {
+// pull reads what is there but for what was taken before. What cannot be read at all is passed over.
+func (h *Home) pull(ctx context.Context) (*haul, error) {
 	names, err := h.Registry.Memories(ctx, h.Repository)
 	if err != nil {
-		return memory.Memory{}, fmt.Errorf("reading the memory in %s: %w", h.Repository, err)
+		return nil, fmt.Errorf("reading the memory in %s: %w", h.Repository, err)
 	}
-	// What was put together last makes most of the rest needless.
-	var found memory.Memory
-	var unread error
+	h.mu.Lock()
+	names = slices.DeleteFunc(names, func(name string) bool { _, seen := h.seen[name]; return seen })
+	h.mu.Unlock()
+	return h.readAll(ctx, names), nil
+}
+
+// readAll reads what is there under names, but for what is held by what was put together last, which comes first.
+func (h *Home) readAll(ctx context.Context, names []string) *haul {
+	all := &haul{names: map[string]bool{}}
 	for _, name := range slices.Backward(names) {
-		if strings.HasPrefix(name, whole+"-") && len(h.unseen([]string{name})) > 0 {
-			m, err := h.read(ctx, name)
-			found, unread = memory.Merge(found, m), errors.Join(unread, err)
+		if _, has := all.names[name]; !has && isWhole(name) {
+			h.read(ctx, name, all)
 		}
 	}
-	parts, err := h.readAll(ctx, h.unseen(slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, whole+"-") })))
-	return memory.Merge(found, parts), errors.Join(unread, err)
-}
-
-func (h *Home) readAll(ctx context.Context, names []string) (memory.Memory, error) {
-	var mu sync.Mutex
-	var found memory.Memory
-	var unread error
 	var reading errgroup.Group
 	reading.SetLimit(sharing)
-	for _, name := range names {
-		reading.Go(func() error {
-			m, err := h.read(ctx, name)
-			mu.Lock()
-			defer mu.Unlock()
-			found, unread = memory.Merge(found, m), errors.Join(unread, err)
-			return nil
-		})
+	for _, name := range slices.DeleteFunc(slices.Clone(names), func(name string) bool { _, has := all.names[name]; return has || isWhole(name) }) {
+		reading.Go(func() error { h.read(ctx, name, all); return nil })
 	}
 	_ = reading.Wait() // which each error has been noted for
-	return found, unread
+	return all
 }
 
-// read reads one parcel. One that was taken away meanwhile is in another, which the next Pull finds.
-func (h *Home) read(ctx context.Context, name string) (memory.Memory, error) {
-	data, there, err := h.Registry.ReadMemory(ctx, h.Repository, name)
-	if err != nil || !there {
-		return memory.Memory{}, err
-	}
-	p, err := unseal(data)
+func isWhole(name string) bool { return strings.HasPrefix(name, whole+"-") }
+
+// read reads one parcel. One that was taken away meanwhile is in another, which is found the next time.
+func (h *Home) read(ctx context.Context, name string, all *haul) {
+	p, there, err := h.open(ctx, name)
+	all.mu.Lock()
+	defer all.mu.Unlock()
 	if err != nil {
-		h.see(name) // it will not get better
-		return memory.Memory{}, fmt.Errorf("reading %s in %s: %w", name, h.Repository, err)
+		all.unread = errors.Join(all.unread, err)
 	}
-	h.see(append(p.Holds, name)...)
-	return p.Memory, nil
+	if !there {
+		return
+	}
+	m := &all.memory
+	m.Entries, m.Deleted, m.Counters = append(m.Entries, p.Memory.Entries...), append(m.Deleted, p.Memory.Deleted...), append(m.Counters, p.Memory.Counters...)
+	note(all.names, p.names(name))
+}
+
+// open reads what is there under a name. What is no parcel, and will not get better, holds nothing.
+func (h *Home) open(ctx context.Context, name string) (p parcel, there bool, err error) {
+	data, there, err := h.Registry.ReadMemory(ctx, h.Repository, name)
+	if err == nil && there {
+		if p, err = unseal(data); err == nil {
+			return p, true, nil
+		}
+	} else if !errors.Is(err, registry.ErrNotKept) {
+		return parcel{}, false, err
+	}
+	return parcel{}, true, fmt.Errorf("reading %s in %s: %w", name, h.Repository, err)
 }
 
 // ErrInTheWay tells that what is needed no more could not be taken away. It costs room and nothing else.
 var ErrInTheWay = errors.New("old parts of the memory stay")
 
-// Settle puts together what there is, where that is due, and takes away what is old and held by it. All must be a memory that
-// all that was pulled has been merged into.
-func (h *Home) Settle(ctx context.Context, all memory.Memory) error {
+// Settle puts together what there is, where that is due, and takes away what is old and held by that. The memory takes in all that is there.
+func (h *Home) Settle(ctx context.Context, store *memory.Store) error {
 	if h.ReadOnly {
 		return nil
 	}
+	err := h.settle(ctx, store)
+	if err == nil || errors.Is(err, ErrInTheWay) {
+		return err
+	}
+	return fmt.Errorf("putting together the memory in %s: %w", h.Repository, err)
+}
+
+func (h *Home) settle(ctx context.Context, store *memory.Store) error {
 	names, err := h.Registry.Memories(ctx, h.Repository)
 	if err != nil {
-		return fmt.Errorf("putting together the memory in %s: %w", h.Repository, err)
+		return err
 	}
-	unread := h.unseen(names)
-	held := slices.DeleteFunc(names, func(name string) bool { return slices.Contains(unread, name) })
-	if !h.due(held) {
-		return nil
+	if h.due(names) {
+		if err := h.putTogether(ctx, store, names); err != nil {
+			return err
+		}
 	}
-	if err := h.put(ctx, whole, parcel{held, all}); err != nil {
-		return fmt.Errorf("putting together the memory in %s: %w", h.Repository, err)
-	}
-	if err := h.forget(ctx, slices.DeleteFunc(held, func(name string) bool { return h.age(name) < aged })); err != nil {
+	if err := h.forget(ctx, slices.DeleteFunc(names, func(name string) bool { return h.age(name) < aged || !h.held(name) })); err != nil {
 		return fmt.Errorf("%w: %w", ErrInTheWay, err)
 	}
 	return nil
+}
+
+// putTogether reads all once more: what has become of the memory since it was read nobody knows. What cannot be read stays by itself.
+func (h *Home) putTogether(ctx context.Context, store *memory.Store, names []string) error {
+	found := h.readAll(ctx, names)
+	if _, err := store.Apply(ctx, found.memory); err != nil {
+		return err
+	}
+	all, err := store.Delta(ctx, time.Time{})
+	if err != nil {
+		return err
+	}
+	held := slices.DeleteFunc(slices.Clone(names), func(name string) bool { _, has := found.names[name]; return !has })
+	return h.put(ctx, whole, parcel{held, all})
+}
+
+func (h *Home) held(name string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.seen[name]
 }
 
 func (h *Home) forget(ctx context.Context, names []string) error {
@@ -199,10 +244,11 @@ func (h *Home) forget(ctx context.Context, names []string) error {
 	return nil
 }
 
-// due reports whether there is something to put together: nobody ever did, or a part is old.
+// due reports whether there is something to put together: nobody ever did, or there is an old part that no whole holds.
 func (h *Home) due(names []string) bool {
-	fresh := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return h.age(name) >= aged && strings.HasPrefix(name, part+"-") })
-	return len(fresh) < len(names) || !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, whole+"-") })
+	return !slices.ContainsFunc(names, isWhole) || slices.ContainsFunc(names, func(name string) bool {
+		return strings.HasPrefix(name, part+"-") && h.age(name) >= aged && !h.held(name)
+	})
 }
 
 // age is how long ago something was written by its name; that of what has another name is none.

@@ -18,7 +18,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	memregistry "github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/registry"
 )
@@ -135,12 +138,101 @@ func (w *worker) do(steps ...func(context.Context, *memory.Store) error) {
 	}
 }
 
-func (w *worker) settle(ctx context.Context, store *memory.Store) error {
-	all, err := store.Delta(ctx, time.Time{})
+// lost is a memory that cannot be written to any more.
+func (v *village) lost() *memory.Store {
+	v.t.Helper()
+	store, err := memory.Open(v.t.Context(), filepath.Join(v.t.TempDir(), "memory.db"), v.now)
 	if err != nil {
-		return err
+		v.t.Fatal(err)
 	}
-	return w.Settle(ctx, all)
+	if err := store.Close(); err != nil {
+		v.t.Fatal(err)
+	}
+	return store
+}
+
+// TestWhatWasReadAndNotMergedIsReadAgain has somebody read what there is, and fail to write it down, before he puts together what there is.
+func TestWhatWasReadAndNotMergedIsReadAgain(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	a, b := v.worker(), v.worker()
+	a.learn("a")
+	a.do(a.Give)
+	if err := b.Take(t.Context(), v.lost()); err == nil {
+		t.Error("a memory that is lost was written to")
+	}
+	v.hour.Store(2)
+	b.do(b.Settle, b.Take)
+	for _, w := range []*worker{b, v.worker()} {
+		w.do(w.Take)
+		if got := w.knows(); !slices.Equal(got, []string{"a"}) {
+			t.Errorf("one knows %q", got)
+		}
+	}
+}
+
+// TestPuttingTogetherReadsAll has the memory be lost between reading what there is and putting it together.
+func TestPuttingTogetherReadsAll(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	a, b := v.worker(), v.worker()
+	a.learn("a")
+	a.do(a.Give)
+	b.do(b.Take)
+	v.hour.Store(2)
+	fresh := v.worker()
+	b.store = fresh.store
+	b.do(b.Take, b.Settle)
+	late := v.worker()
+	late.do(late.Take)
+	if got := late.knows(); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("one knows %q, of %q", got, v.names())
+	}
+}
+
+// TestWhatStaysIsNotPutTogetherAgain has nothing be taken away, so that what is old stays for ever.
+func TestWhatStaysIsNotPutTogetherAgain(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	method := http.MethodDelete
+	v.fails.Store(&method)
+	a := v.worker()
+	a.learn("a")
+	a.do(a.Give, a.Settle)
+	for range 3 {
+		v.hour.Add(2)
+		w := v.worker()
+		w.do(w.Take)
+		if err := w.Settle(t.Context(), w.store); !errors.Is(err, ErrInTheWay) {
+			t.Errorf("putting together: %v", err)
+		}
+	}
+	if names := v.names(); len(names) != 2 {
+		t.Errorf("there are %q", names)
+	}
+}
+
+// TestWhatIsNoPartIsPassedOver has an image be where parts are.
+func TestWhatIsNoPartIsPassedOver(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	a, b := v.worker(), v.worker()
+	ref, err := name.NewTag(v.repository() + ":" + registry.MemoryTag("delta-1767323000000-someone-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, empty.Image); err != nil {
+		t.Fatal(err)
+	}
+	a.learn("a")
+	a.do(a.Give)
+	if err := b.Take(t.Context(), b.store); err == nil || !strings.Contains(err.Error(), "delta-1767323000000-someone-1") {
+		t.Errorf("an image was read: %v", err)
+	}
+	b.do(b.Take) // and told once
+	if got := b.knows(); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("it knows %q", got)
+	}
 }
 
 func TestWorkersShareAHome(t *testing.T) {
@@ -223,7 +315,7 @@ func TestHomeIsPutTogether(t *testing.T) {
 			}
 			first := v.worker()
 			first.learn("first")
-			first.do(first.Give, first.settle)
+			first.do(first.Give, first.Settle)
 			if names := v.names(); len(names) != 2 || !strings.HasPrefix(names[0], whole+"-") {
 				t.Errorf("at first there are %q", names)
 			}
@@ -237,7 +329,7 @@ func TestHomeIsPutTogether(t *testing.T) {
 			last := v.worker()
 			last.learn("last")
 			last.do(last.Take, last.Give)
-			if err := last.settle(t.Context(), last.store); (err == nil) != deletes {
+			if err := last.Settle(t.Context(), last.store); (err == nil) != deletes {
 				t.Errorf("putting together: %v", err)
 			}
 			want := []string{"first", "last", "later-0", "later-1", "later-2", "later-3", "later-4"}
@@ -252,7 +344,7 @@ func TestHomeIsPutTogether(t *testing.T) {
 			}
 			next := v.worker()
 			next.do(next.Take)
-			if err := next.settle(t.Context(), next.store); deletes && err != nil || deletes && len(v.names()) != 2 {
+			if err := next.Settle(t.Context(), next.store); deletes && err != nil || deletes && len(v.names()) != 2 {
 				t.Errorf("with nothing to do there are %q, %v", v.names(), err)
 			}
 		})
@@ -286,7 +378,7 @@ func TestNothingIsLostAtHome(t *testing.T) {
 					if err := w.Take(t.Context(), w.store); err != nil {
 						t.Error(err)
 					}
-					if err := w.settle(t.Context(), w.store); err != nil {
+					if err := w.Settle(t.Context(), w.store); err != nil {
 						t.Error(err)
 					}
 				}
@@ -392,7 +484,7 @@ func TestOthersTakeAway(t *testing.T) {
 		return errors.New("no right to")
 	}
 	v.hour.Store(2)
-	if err := a.settle(t.Context(), a.store); !errors.Is(err, ErrInTheWay) || len(asked) != 1 || !strings.HasPrefix(asked[0], part+"-") {
+	if err := a.Settle(t.Context(), a.store); !errors.Is(err, ErrInTheWay) || len(asked) != 1 || !strings.HasPrefix(asked[0], part+"-") {
 		t.Errorf("of %q: %v", asked, err)
 	}
 }
@@ -406,7 +498,7 @@ func TestOneWhoMayNotGive(t *testing.T) {
 	a.do(a.Give)
 	b.ReadOnly = true
 	b.learn("b")
-	b.do(b.Take, b.Give, b.settle)
+	b.do(b.Take, b.Give, b.Settle)
 	if got := b.knows(); !slices.Equal(got, []string{"a", "b"}) || len(v.names()) != 1 {
 		t.Errorf("it knows %q, and there are %q", got, v.names())
 	}

@@ -9,17 +9,23 @@ import (
 	"github.com/org/ghcr-publish/internal/memory"
 )
 
-// Take merges what others have added to a home into a memory.
+// Take merges what others have added to a home into a memory. What cannot be read at all is in the error; the memory has the rest all the same.
 func (h *Home) Take(ctx context.Context, store *memory.Store) error {
-	found, unread := h.Pull(ctx)
-	changed, err := store.Delta(ctx, h.Since)
+	found, err := h.pull(ctx)
 	if err != nil {
-		return errors.Join(unread, err)
+		return err
 	}
-	h.conflicts.Add(int64(memory.Conflicts(h.news(changed), found, h.Since)))
-	_, err = store.Apply(ctx, found)
-	h.meet(found)
-	return errors.Join(unread, err)
+	changed, err := store.Delta(ctx, h.Since)
+	if err == nil {
+		_, err = store.Apply(ctx, found.memory)
+	}
+	if err != nil {
+		return errors.Join(found.unread, err)
+	}
+	h.conflicts.Add(int64(memory.Conflicts(h.news(changed), found.memory, h.Since)))
+	h.see(found.names)
+	h.meet(found.memory)
+	return found.unread
 }
 
 // Conflicts are how many entries this memory and others have written otherwise, since h.Since and before they knew of one another.
@@ -32,7 +38,7 @@ func (h *Home) Give(ctx context.Context, store *memory.Store) error {
 		return err
 	}
 	news := h.news(changed)
-	if err := h.Push(ctx, news); err != nil {
+	if err := h.push(ctx, news); err != nil {
 		return err
 	}
 	h.meet(news)

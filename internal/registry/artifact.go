@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -17,9 +18,15 @@ import (
 // fileLimit is the size of a file in bytes beyond which it is not read.
 const fileLimit = 64 << 20
 
-// Keep stores a file beside an image, as an artifact without a tag, and returns its digest.
+// ErrNotKept tells that something is there which Keep has not stored.
+var ErrNotKept = errors.New("that is nothing that is kept here")
+
+// Keep stores a file beside an image, as an artifact without a tag, and returns its digest. One that Fetch would not read is not stored.
 // https://github.com/opencontainers/image-spec/blob/main/manifest.md#guidelines-for-artifact-usage
 func (c *Client) Keep(ctx context.Context, image, mediaType string, data []byte) (name.Digest, error) {
+	if len(data) > fileLimit {
+		return name.Digest{}, fmt.Errorf("storing %s: it has %d bytes, and no more than %d are read back", mediaType, len(data), fileLimit)
+	}
 	artifact, err := mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.MediaType(mediaType)), static.NewLayer(data, types.MediaType(mediaType)))
 	if err != nil {
 		return name.Digest{}, fmt.Errorf("packing %s: %w", mediaType, err)
@@ -60,17 +67,17 @@ func (c *Client) fetch(ctx context.Context, reference, mediaType string) ([]byte
 		return nil, fmt.Errorf("reading %s: %w", ref, err)
 	}
 	if len(layers) != 1 {
-		return nil, fmt.Errorf("%s holds %d files, not one", ref, len(layers))
+		return nil, fmt.Errorf("%s holds %d files, not one: %w", ref, len(layers), ErrNotKept)
 	}
 	return readFile(ref, layers[0], mediaType)
 }
 
 func readFile(ref name.Digest, layer v1.Layer, mediaType string) ([]byte, error) {
 	if is, err := layer.MediaType(); err != nil || string(is) != mediaType {
-		return nil, fmt.Errorf("%s is %s and not %s", ref, is, mediaType)
+		return nil, fmt.Errorf("%s is %s and not %s: %w", ref, is, mediaType, ErrNotKept)
 	}
 	if size, err := layer.Size(); err != nil || size > fileLimit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", ref, fileLimit)
+		return nil, fmt.Errorf("%s is larger than %d bytes: %w", ref, fileLimit, ErrNotKept)
 	}
 	file, err := layer.Compressed()
 	if err != nil {

@@ -103,6 +103,15 @@ func TestJoinOfImages(t *testing.T) {
 	}
 }
 
+// TestKeepRefusesWhatItWouldNotRead has a file be larger than what is read back.
+func TestKeepRefusesWhatItWouldNotRead(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	if _, err := s.client().Keep(t.Context(), s.image(), "application/vnd.test", make([]byte, fileLimit+1)); err == nil || !strings.Contains(err.Error(), "no more than") {
+		t.Errorf("it was kept: %v", err)
+	}
+}
+
 func TestKeepAndFetch(t *testing.T) {
 	t.Parallel()
 	s := start(t)
