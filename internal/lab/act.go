@@ -15,7 +15,7 @@ const (
 )
 
 func act() tool {
-	return tool{name: "act", module: actModule, version: "v0.2.89", atRoot: true, report: "--version", took: "about 2 minutes the first time"}
+	return tool{name: "act", module: actModule, version: "v0.2.89", main: ".", report: "--version", took: "about 2 minutes the first time"}
 }
 
 // Act puts act into Bin, which runs workflows on this machine, and returns the image in which it is to run jobs.

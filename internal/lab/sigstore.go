@@ -7,7 +7,7 @@ func cosign() tool {
 }
 
 func fulcio() tool {
-	return tool{name: "fulcio", module: "github.com/sigstore/fulcio", version: "v1.8.7", atRoot: true, took: "about 1 minute the first time"}
+	return tool{name: "fulcio", module: "github.com/sigstore/fulcio", version: "v1.8.7", main: ".", took: "about 1 minute the first time"}
 }
 
 // Sigstore puts cosign into Bin, which proves signatures, and fulcio, an authority that gives certificates.

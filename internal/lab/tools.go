@@ -1,11 +1,13 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,7 +33,7 @@ type tool struct {
 	module  string
 	version string
 	ours    bool              // this module's go.mod pins it, with its whole graph
-	atRoot  bool              // its main package is the module's first
+	main    string            // folder of its main package, "." for the module's first; empty means cmd and its name
 	set     map[string]string // link-time variables: released binaries know their version
 	env     []string
 	report  string // the argument that makes it print its version; empty: never taken from PATH
@@ -39,10 +41,7 @@ type tool struct {
 }
 
 func (t tool) pkg() string {
-	if t.atRoot {
-		return t.module
-	}
-	return t.module + "/cmd/" + t.name
+	return path.Join(t.module, cmp.Or(t.main, "cmd/"+t.name))
 }
 
 func (t tool) advice() string {
