@@ -85,6 +85,9 @@ func execute(ctx context.Context, p Process, flags flags, log *actions.Log) (int
 	if err != nil {
 		return 0, err
 	}
+	if job.Config.Mode == "compose" {
+		return composeMode(ctx, p, job, log) // which has nothing to do with the memory
+	}
 	job.memory = fetchMemory(ctx, p, job, log)
 	switch job.Config.Mode {
 	case "plan":

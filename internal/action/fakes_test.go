@@ -1,10 +1,13 @@
 package action_test
 
 import (
+	"archive/tar"
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -170,7 +173,7 @@ func image(dockerfile []byte, platform v1.Platform) v1.Image {
 	if strings.Contains(string(dockerfile), "BIG") {
 		content = append(content, make([]byte, 2_000_000)...)
 	}
-	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), static.NewLayer(append(content, platform.String()...), types.OCILayer))
+	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), static.NewLayer(archive(dockerfile, append(content, platform.String()...)), types.OCILayer))
 	check(err)
 	user := "65534"
 	if strings.Contains(string(dockerfile), "ROOT") {
@@ -184,6 +187,19 @@ func image(dockerfile []byte, platform v1.Platform) v1.Image {
 	img, err = mutate.ConfigFile(img, &v1.ConfigFile{OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant, Config: v1.Config{User: user, Labels: labels}})
 	check(err)
 	return img
+}
+
+// archive is a layer's files: a program to ask with, where it is made from busybox, and the content.
+func archive(dockerfile, content []byte) []byte {
+	var layer bytes.Buffer
+	files := tar.NewWriter(&layer)
+	if strings.Contains(string(dockerfile), "FROM busybox") {
+		check(files.WriteHeader(&tar.Header{Name: "bin/wget", Typeflag: tar.TypeSymlink, Linkname: "busybox"}))
+	}
+	check(files.WriteHeader(&tar.Header{Name: "content", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(content))}))
+	_, err := files.Write(content)
+	check(errors.Join(err, files.Close()))
+	return layer.Bytes()
 }
 
 // contextSum stands for the context's content.

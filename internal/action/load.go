@@ -88,6 +88,7 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 		problems.Add("tag", "use letters, digits and . _ -, at most 128", "%q is no tag", tag)
 	}
 	j.checkFiles(p, &problems)
+	j.checkCompose(ctx, p, &problems)
 	checkDocuments(root.ReadFile, j.Config.Gates.Vulnerabilities.VEX, &problems)
 	if preflight := plan.Preflight(j.Workspace, j.Config.Services); errors.As(preflight, &wrong) {
 		problems = append(problems, wrong...)

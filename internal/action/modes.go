@@ -36,7 +36,9 @@ func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, erro
 	s.say(ctx, results, "")
 	s.finish(ctx, results)
 	s.mirror(ctx, results)
+	composed := s.compose(ctx, results)
 	told := s.conclude(ctx, begun, results, made.Notices)
+	told.Compose = composed
 	learnt, err := insight.Entries(s.learnt(told, results))
 	return s.record(ctx, told, learnt, err)
 }
@@ -136,7 +138,9 @@ func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int,
 	s.say(ctx, results, "")
 	s.finish(ctx, results)
 	s.mirror(ctx, results)
+	composed := s.compose(ctx, results)
 	told := s.conclude(ctx, begun, results, made.Notices)
+	told.Compose = composed
 	entries, err := insight.OfRun(s.learnt(told, results))
 	for _, row := range made.Matrix.Include {
 		if f := fragments[row.Row]; f.Attempt >= made.Attempt {

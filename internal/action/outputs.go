@@ -29,6 +29,7 @@ var Outputs = [...]Output{
 	{"outcome", "`published`, `kept` (passed, and every tag stays where it is), `nothing-to-do`, `approved` (passed, and moved no tag: a row of the matrix, or a run that pushes nothing), `refused`, `failed`, `mirrored`, or `planned` (`mirror` in a run that pushes nothing)."},
 	{"digests", "Digest of each service's image index, by name, as JSON."},
 	{"report", "Path of the report, as JSON."},
+	{"compose-file", "Path of the Compose file of what is live, where one was written; `.env.example` lies beside it."},
 	{"sarif", "Folder with the findings as SARIF files, for `github/codeql-action/upload-sarif` and others."},
 	{"memory-stats", "What the memory holds, as JSON."},
 }

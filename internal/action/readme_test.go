@@ -1,9 +1,12 @@
 package action
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,7 +23,7 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keep(t, file, string(data), replaceParts(t, file, string(data), map[string]string{"settings": settingsTable(), "outputs": outputsTable()}))
+	keep(t, file, string(data), replaceParts(t, file, string(data), map[string]string{"settings": settingsTable(), "outputs": outputsTable(), "compose": composeTable(t)}))
 }
 
 func settingsTable() string {
@@ -36,6 +39,32 @@ func settingsTable() string {
 			value = "`" + s.Default + "`"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, value, s.Help)
+	}
+	return b.String()
+}
+
+// composeTable lists the keys that say what the Compose file is like, as the schema describes them.
+func composeTable(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile("../service/schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema struct {
+		Defs map[string]struct {
+			Properties map[string]struct{ Description string }
+		} `json:"$defs"`
+	}
+	if err := json.Unmarshal(data, &schema); err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("| key | what it says |\n|---|---|\n")
+	for _, group := range [...][2]string{{"compose_keys", "compose"}, {"compose_service_keys", "services: … compose"}} {
+		keys := schema.Defs[group[0]].Properties
+		for _, key := range slices.Sorted(maps.Keys(keys)) {
+			fmt.Fprintf(&b, "| `%s: %s` | %s |\n", group[1], key, keys[key].Description)
+		}
 	}
 	return b.String()
 }

@@ -180,6 +180,11 @@ func (s *session) tell(ctx context.Context, told report.Report) error {
 		{"report", hostPath(ctx, s.process, s.job.Config.Report)}, {"memory-stats", string(stats)}}); err != nil {
 		return err
 	}
+	if told.Compose != nil {
+		if err := writeOutputs(s.process, [][2]string{{"compose-file", hostPath(ctx, s.process, told.Compose.File)}}); err != nil {
+			return err
+		}
+	}
 	return printJSON(s.process, s.job, told)
 }
 

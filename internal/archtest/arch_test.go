@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"verdict", "tags", "cache", "learn"}, // rules, pure
 	{"run", "actions", "results", "registry", "github", "engine", "memory"},
 	{"git", "buildx", "trivy"},
-	{"discover", "plan", "scan", "probe", "sign", "insight", "carry", "mirror"},
+	{"compose", "discover", "plan", "scan", "probe", "sign", "insight", "carry", "mirror"},
 	{"publish", "promote", "agent"},
 	{"report", "doctor", "mcp"},
 	{"action"},

@@ -187,21 +187,28 @@ type outcome struct {
 	report.Report
 }
 
-// publish runs the program to its end, as a process of its own.
-func (w *world) publish(job sample.Job, more ...string) outcome {
+// run runs the program to its end, as a process of its own.
+func (w *world) run(job sample.Job, more ...string) outcome {
 	w.t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	var log bytes.Buffer
-	_ = os.Remove(w.reportFile())
 	_, err = run.OS(w.t.Context(), run.Command{Argv: append([]string{program}, w.args(more...)...), Dir: w.repo.Dir, Env: w.environ(job), Stdout: &log, Stderr: &log})
 	o := outcome{log: log.String()}
 	var failed *run.Error
 	if errors.As(err, &failed) {
 		o.code = failed.Code
 	}
+	return o
+}
+
+// publish runs the program, and reads its report.
+func (w *world) publish(job sample.Job, more ...string) outcome {
+	w.t.Helper()
+	_ = os.Remove(w.reportFile())
+	o := w.run(job, more...)
 	if o.code == report.ExitConfig {
 		return o
 	}

@@ -182,3 +182,36 @@ func bulky(dir string) bool {
 	_, err := os.Stat(filepath.Join(filepath.Dir(dir), "HEAD"))
 	return err == nil
 }
+
+// Takes names a service that a file of the workspace would be built into; empty where none would. The file's path has no links.
+func Takes(workspace string, services []service.Service, file string) string {
+	if real, err := filepath.EvalSymlinks(workspace); err == nil {
+		workspace = real
+	}
+	c := checker{workspace: workspace}
+	for _, s := range services {
+		if c.takes(s.Context, c.ignoreFile(s), file) {
+			return s.Name
+		}
+		for _, folder := range s.Local() {
+			if c.takes(folder, path.Join(folder, ".dockerignore"), file) {
+				return s.Name
+			}
+		}
+	}
+	return ""
+}
+
+// takes reports whether the builder gets a file with a context.
+func (c checker) takes(folder, ignoreFile, file string) bool {
+	real, err := filepath.EvalSymlinks(c.at(folder))
+	if err != nil {
+		return false // which the preflight tells
+	}
+	inside, err := filepath.Rel(real, c.at(file))
+	if err != nil || !filepath.IsLocal(inside) {
+		return false
+	}
+	text, _ := os.ReadFile(c.at(ignoreFile)) // without one, nothing is ignored
+	return !dockerfile.ReadIgnore(text).Matches(filepath.ToSlash(inside))
+}

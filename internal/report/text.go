@@ -136,6 +136,9 @@ func (r Report) Summary() string {
 		fmt.Fprintf(&b, "\nVulnerability database of %s.\n", verdict.Database{Updated: d.Updated, Age: time.Duration(d.AgeSeconds) * time.Second, From: d.From})
 	}
 	r.writeMirrors(&b)
+	if r.Compose != nil {
+		fmt.Fprintf(&b, "\n%s\n", cell(r.Compose.Answer()))
+	}
 	r.writeNotices(&b)
 	if r.Row != "" {
 		return b.String() // the job that finalizes tells of the memory

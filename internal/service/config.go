@@ -54,6 +54,10 @@ func Load(src Sources) (Config, error) {
 	src.services(file, &config, &problems)
 	checkRegistry(config.Settings, &problems)
 	completeServices(&config, &problems)
+	if config.Mode == "compose" && config.Compose == nil {
+		config.Compose = &Compose{}
+	}
+	checkCompose(&config, &problems)
 	src.peers(&config, &problems)
 	checkBuilders(config, &problems)
 	checkMirrors(config, &problems)
@@ -306,13 +310,13 @@ func checkDependencies(services []Service, problems *Problems) {
 	}
 	done := map[string]bool{}
 	for _, s := range services {
-		if circle := findCircle(s.Name, byName, nil, done); circle != nil {
+		if circle := findCircle(s.Name, func(name string) []string { return byName[name].Needs() }, nil, done); circle != nil {
 			problems.Add(byName[circle[0]].At, "take one of these dependencies away", "services depend on each other in a circle: %s", strings.Join(circle, " → "))
 		}
 	}
 }
 
-func findCircle(at string, services map[string]Service, trail []string, done map[string]bool) []string {
+func findCircle(at string, needs func(name string) []string, trail []string, done map[string]bool) []string {
 	if i := slices.Index(trail, at); i >= 0 {
 		return append(slices.Clone(trail[i:]), at)
 	}
@@ -320,8 +324,8 @@ func findCircle(at string, services map[string]Service, trail []string, done map
 		return nil
 	}
 	done[at] = true
-	for _, next := range services[at].Needs() {
-		if circle := findCircle(next, services, append(slices.Clone(trail), at), done); circle != nil {
+	for _, next := range needs(at) {
+		if circle := findCircle(next, needs, append(slices.Clone(trail), at), done); circle != nil {
 			return circle
 		}
 	}

@@ -104,7 +104,7 @@ func TestLoadFillsDefaults(t *testing.T) {
 		Sign:         "auto",
 		Attest:       "auto",
 		TrivyDB:      []string{"mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"},
-		CodeScanning: "auto", Memory: ".swarm/memory.db", PlanFile: "/tmp/run/plan.json", Report: "/tmp/run/report.json",
+		CodeScanning: "auto", Memory: ".swarm/memory.db", PlanFile: "/tmp/run/plan.json", Report: "/tmp/run/report.json", ComposeFile: "/tmp/run/compose/compose.yaml",
 	}
 	if diff := cmp.Diff(want, got.Settings); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -160,6 +160,7 @@ attest_sbom: [spdx-json]
 memory: off
 plan_file: plan.json
 report: report.json
+compose_file: deploy/compose.yaml
 dry_run: true
 `
 	want := Settings{
@@ -169,7 +170,7 @@ dry_run: true
 		Builder: "mine", BuilderConfig: "buildkitd.toml", Emulation: "off", BinfmtImage: "binfmt:1", Cache: CacheOff, CacheDir: "/mnt/layers", Provenance: "min", SBOM: "scanner:1",
 		Sign: "off", SigningConfig: "c.json", TrustedRoot: "r.json", Attest: "off", AttestSBOM: []string{"spdx-json"},
 		TrivyDB: []string{"one.example/db:2", "two.example/db:2"}, CodeScanning: "off", Memory: "off",
-		PlanFile: "plan.json", Report: "report.json", DryRun: true,
+		PlanFile: "plan.json", Report: "report.json", ComposeFile: "deploy/compose.yaml", DryRun: true,
 	}
 	if diff := cmp.Diff(want, mustLoad(t, workspace(file+minimal)).Settings); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -295,7 +296,7 @@ func TestLoadReadsTheExample(t *testing.T) {
 			{Name: "base", Image: "ghcr.io/octo/base", Context: ".", Dockerfile: "Dockerfile", Platforms: both},
 			{Name: "backend", Image: "ghcr.io/octo/prompt-card-backend", Context: ".", Dockerfile: "backend/Dockerfile", Platforms: both,
 				Paths: []string{"backend/**", "shared/**", "package.json"}, DependsOn: []string{"base"}, Port: 3001, HealthEndpoint: "/health",
-				Smoke: [][]string{{"node", "--version"}}, NewPrivileges: true, Resources: Resources{MemoryLimit: 2 << 30, CPUs: 1, MemoryReservation: 1 << 30, Processes: 200}},
+				Smoke: [][]string{{"node", "--version"}}, NewPrivileges: true, Resources: Resources{MemoryLimit: 2 << 30, CPUs: 1, MemoryReservation: 1 << 30, CPUReservation: 0.5, Processes: 200}},
 		},
 		Tags: "type=ref,event=branch\ntype=semver,pattern={{version}}\n",
 		Gates: Gates{
@@ -601,7 +602,7 @@ func TestTableIsSound(t *testing.T) {
 func TestSettingsRefuse(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ name, value, want string }{
-		{"mode", "pln", `"pln" is none of all, plan, publish, finalize, rescan, doctor, mirror (did you mean "plan"?)`},
+		{"mode", "pln", `"pln" is none of all, plan, publish, finalize, rescan, doctor, mirror, compose (did you mean "plan"?)`},
 		{"push", "maybe", `"maybe" is none of auto, true, false`},
 		{"plain-http", "yes", `"yes" is neither true nor false`},
 		{"max-parallel", "0", `"0" is not a whole number of 1 or more`},

@@ -93,7 +93,7 @@ func resolve(n *yaml.Node) {
 }
 
 func (d *document) readTop(node *yaml.Node, problems *Problems) {
-	known := []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders", "mirrors"}
+	known := []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders", "mirrors", "compose"}
 	for _, s := range Table() {
 		if !s.FlagOnly {
 			known = append(known, s.Key())
@@ -178,6 +178,9 @@ func (d *document) rest(config *Config, problems *Problems) {
 	}
 	if node := d.keys["mirrors"]; node != nil {
 		r.mirrors(&config.Mirrors)(node)
+	}
+	if node := d.keys["compose"]; node != nil {
+		r.compose(&config.Compose)(node)
 	}
 	if node := d.keys["defaults"]; node != nil {
 		var args map[string]string
@@ -399,7 +402,7 @@ func (r reader) service(n *yaml.Node) Service {
 		"build_args": r.textMap(&s.BuildArgs), "labels": r.textMap(&s.Labels), "annotations": r.textMap(&s.Annotations), "env": r.textMap(&s.Env),
 		"platforms": r.platforms(&s.Platforms), "paths": r.patterns(&s.Paths), "depends_on": r.texts(&s.DependsOn),
 		"port": r.port(&s.Port), "health_endpoint": r.endpoint(&s.HealthEndpoint),
-		"smoke": r.commands(&s.Smoke), "run_once": r.texts(&s.RunOnce), "resources": r.resources(&s.Resources), "expect": r.expectation(&s.Expect), "read_only": r.boolean(&s.ReadOnly), "tmpfs": r.mounts(&s.Tmpfs), "peers": r.texts(&s.PeerNames), "peers_file": r.path(&s.PeersFile), "new_privileges": r.boolean(&s.NewPrivileges),
+		"smoke": r.commands(&s.Smoke), "run_once": r.texts(&s.RunOnce), "resources": r.resources(&s.Resources), "expect": r.expectation(&s.Expect), "read_only": r.boolean(&s.ReadOnly), "tmpfs": r.mounts(&s.Tmpfs), "peers": r.texts(&s.PeerNames), "peers_file": r.path(&s.PeersFile), "new_privileges": r.boolean(&s.NewPrivileges), "compose": r.composeService(&s.Compose),
 	})
 	r.mapping(n, fields)
 	if s.Name == "" && n.Kind == yaml.MappingNode {
@@ -510,13 +513,12 @@ func (r reader) commands(into *[][]string) field {
 
 func (r reader) resources(into *Resources) field {
 	return func(n *yaml.Node) {
-		var ignored float64
 		r.mapping(n, map[string]field{
 			"limits": func(n *yaml.Node) {
 				r.mapping(n, map[string]field{"memory": r.memory(&into.MemoryLimit), "cpus": r.cores(&into.CPUs), "pids": r.count(&into.Processes)})
 			},
 			"reservations": func(n *yaml.Node) {
-				r.mapping(n, map[string]field{"memory": r.memory(&into.MemoryReservation), "cpus": r.cores(&ignored)})
+				r.mapping(n, map[string]field{"memory": r.memory(&into.MemoryReservation), "cpus": r.cores(&into.CPUReservation)})
 			},
 		})
 	}

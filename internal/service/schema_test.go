@@ -85,7 +85,7 @@ func TestSchemaHasTheSettings(t *testing.T) {
 	schema := readSchema(t)
 	properties := schema["properties"].(map[string]any)
 	want := map[string]any{}
-	for _, own := range []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders", "mirrors"} {
+	for _, own := range []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders", "mirrors", "compose"} {
 		want[own] = properties[own]
 	}
 	for _, s := range Table() {
@@ -167,6 +167,9 @@ func TestSchemaHasTheKeysThatAreRead(t *testing.T) {
 		minimal + "gates: {regression: {HERE}}\n":                      "$defs gates properties regression properties",
 		minimal + "builders: [{HERE}]\n":                               "$defs builder properties",
 		minimal + "mirrors: [{HERE}]\n":                                "$defs mirror properties",
+		minimal + "compose: {HERE}\n":                                  "$defs compose_keys properties",
+		minimal + "compose: {companions: {postgres: {HERE}}}\n":        "$defs companion properties",
+		"services: [{name: a, compose: {HERE}}]\n":                     "$defs compose_service_keys properties",
 	} {
 		at := any(schema)
 		for _, key := range strings.Fields(path) {
@@ -218,6 +221,9 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		"services: [{name: a, peers: [db], peers_file: deploy/compose.yaml, read_only: true, new_privileges: true, resources: {limits: {pids: 200}}, tmpfs: [/tmp], expect: {user: app, ports: [80], env: {A: 1}, files: [{path: /a, mode: \"0644\", contains: x}, {path: /b, absent: true}]}}]\n",
 		minimal + "gates: {startup: {within: .5s}, size: {max: 1.5e9, growth: 1e1%}, regression: {startup: auto, peak_memory: 20%, build_time: auto}}\n",
 	}
+	right = append(right, minimal+"compose: {}\n", minimal+"compose: deploy/compose.yaml\n", minimal+"compose: {from: compose.yaml}\n",
+		minimal+"compose: {environment: {A: 1}, companions: [postgres, redis], health_image: 'busybox:1'}\n", minimal+"compose: {companions: {postgres: {image: 'postgres:18', profiles: [development], resources: {limits: {memory: 1G}}}, redis: }}\n",
+		"compose: {companions: [redis]}\nservices: [{name: a, port: 80, compose: {publish: true, needs: [redis, b], volumes: {v: /v}, secrets: [s], environment: {A: '${A}'}, profiles: [production], read_only: false}}, {name: b, port: 1, compose: {publish: '127.0.0.1:8080'}}, {name: c, compose: false}]\n")
 	for _, file := range []string{"../../.github/ghcr-publish.yml", "../../testdata/monorepo/.github/ghcr-publish.yml"} {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -235,6 +241,9 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		"services: [{name: a, resources: {limits: {cpus: 0}}}]\n", "services: [{name: a, resources: {limits: {pids: 0}}}]\n", "services: [{name: a, resources: {reservations: {pids: 9}}}]\n", minimal + "gates: {size: {max: -1}}\n", minimal + "gates: {regression: {startup: some}}\n",
 		"services: [{name: a, expect: {files: [{path: a}]}}]\n", "services: [{name: a, expect: {files: [{mode: \"0999\", path: /a}]}}]\n", "services: [{name: a, expect: {files: [{}]}}]\n", "services: [{name: a, tmpfs: [tmp]}]\n", "services: [{name: a, peers: db}]\n",
 		"services: [{name: a, network: bridge}]\n", "services: [{name: a, cache: s3}]\n", minimal + "cache: true\n", minimal + "builders: []\n", minimal + "mirrors: []\n", minimal + "mirrors: [{image: octo/a}]\n", minimal + "mirrors: [{image: q.io/a, username: me}]\n", minimal + "mirrors: [{image: q.io/a, username: me, password: hunter2}]\n", minimal + "builders: [{key: hunter2}]\n", minimal + "builders: [{driver: podman}]\n", minimal + "builders: [{platforms: []}]\n", "services: [{name: a, secrets: {npm: hunter2}}]\n", "services: [{name: a, ssh: default}]\n", "services: [{name: a, ulimits: {nofile: many}}]\n", minimal + "defaults: {name: x}\n"}
+	wrong = append(wrong, minimal+"compose: [a]\n", minimal+"compose: {file: a}\n", minimal+"compose: {from: a.yaml, companions: [redis]}\n", minimal+"compose: {companions: [mysql]}\n", minimal+"compose: {environment: {A=: 1}}\n",
+		"services: [{name: a, port: 80, compose: {publish: 0}}]\n", "services: [{name: a, port: 80, compose: {publish: false}}]\n", "services: [{name: a, compose: {volumes: {v: v}}}]\n", "services: [{name: a, compose: {secrets: [a/b]}}]\n",
+		"services: [{name: a, compose: {profiles: [-]}}]\n", "services: [{name: a, compose: maybe}]\n")
 	for ok, files := range map[bool][]string{true: right, false: wrong} {
 		for _, file := range files {
 			src := workspace(file)

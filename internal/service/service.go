@@ -48,6 +48,8 @@ type Service struct {
 	PeersFile      string   // that Compose file, relative to the workspace; empty means the one that Compose reads
 	Peers          []Peer   // what it says of them, and of those that they need, each after those
 	NewPrivileges  bool     // its programs may gain privileges when it is tried out, as sudo and files with capabilities do
+	// Compose says what it is like in the Compose file; nil where nothing was said.
+	Compose *ComposeService `json:"-"`
 }
 
 // Resources bound the container when it is tried out, as they would in production.
@@ -56,6 +58,7 @@ type Resources struct {
 	CPUs              float64 // cores; 0 means all
 	MemoryReservation int64   // bytes
 	Processes         int64   // and threads; 0 means any number
+	CPUReservation    float64 `json:"-"` // cores, which mean nothing where it is tried out
 }
 
 // Trial is the digest of all that is demanded of the started container; empty where that holds values of an environment, its own or
@@ -124,6 +127,7 @@ type Config struct {
 	Labels, Annotations map[string]string
 	Options             Options // those of every service that does not set them itself
 	Gates               Gates
+	Compose             *Compose // nil where no Compose file is wanted
 }
 
 // Service finds a service by its name.

@@ -67,6 +67,7 @@ type Settings struct {
 	MemoryHome    string // repository that a memory lives in besides; empty for none
 	PlanFile      string
 	Report        string
+	ComposeFile   string
 	DryRun        bool
 	JSON          bool
 	// SecretEnv names the environment variables that secrets were taken from.
@@ -99,8 +100,8 @@ func (s Setting) Key() string { return strings.ReplaceAll(s.Name, "-", "_") }
 // Table lists every setting. The README is checked against it.
 func Table() []Setting {
 	return []Setting{
-		{Name: "mode", Default: "all", FlagOnly: true, Allowed: []string{"all", "plan", "publish", "finalize", "rescan", "doctor", "mirror"}, set: text(func(s *Settings) *string { return &s.Mode }),
-			Help: "What to do: `all` plans, builds, judges and promotes, in one job; `plan` only says what `all` would do, and plans for the other two; `publish` builds and judges one row of the matrix and moves no tag; `finalize` puts the rows together and promotes; `rescan` scans every image that has a tag, moves none, and says what is new since the last time; `doctor` says what is wrong with the configuration, its rights and its surroundings, with what mends it, and changes nothing; `mirror` copies what is live to the registries under `mirrors`."},
+		{Name: "mode", Default: "all", FlagOnly: true, Allowed: []string{"all", "plan", "publish", "finalize", "rescan", "doctor", "mirror", "compose"}, set: text(func(s *Settings) *string { return &s.Mode }),
+			Help: "What to do: `all` plans, builds, judges and promotes, in one job; `plan` only says what `all` would do, and plans for the other two; `publish` builds and judges one row of the matrix and moves no tag; `finalize` puts the rows together and promotes; `rescan` scans every image that has a tag, moves none, and says what is new since the last time; `doctor` says what is wrong with the configuration, its rights and its surroundings, with what mends it, and changes nothing; `mirror` copies what is live to the registries under `mirrors`; `compose` writes a Compose file of what is published."},
 		{Name: "config", Default: ".github/ghcr-publish.yml", FlagOnly: true, set: text(func(s *Settings) *string { return &s.ConfigFile }),
 			Help: "Configuration file, relative to the workspace."},
 		{Name: "registry", Default: "ghcr.io", set: text(func(s *Settings) *string { return &s.Registry }),
@@ -201,6 +202,8 @@ func Table() []Setting {
 			Help: "Where to write the plan."},
 		{Name: "report", Default: "{{temp}}/report.json", set: text(func(s *Settings) *string { return &s.Report }),
 			Help: "Where to write the report."},
+		{Name: "compose-file", Default: "{{temp}}/compose/compose.yaml", set: text(func(s *Settings) *string { return &s.ComposeFile }),
+			Help: "Where to write the Compose file, with `.env.example` beside it: in the runner's folder for temporary files, or in the workspace where no build takes it."},
 		{Name: "dry-run", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.DryRun }),
 			Help: "Build and judge, and push nothing."},
 		{Name: "json", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.JSON }),

@@ -1,0 +1,256 @@
+package service
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"go.yaml.in/yaml/v3"
+)
+
+// A Compose says what the Compose file is like that is written of what is published.
+type Compose struct {
+	At string
+	// From is a Compose file, relative to the workspace, that the images are put into; empty where the file is made from the services.
+	From string
+	// Environment is what every container gets, as a Compose file has it: ${NAME} is filled in when it is started.
+	Environment map[string]string
+	Companions  []Companion // by name
+	// HealthImage asks those services how they are whose own images have nothing to ask with; empty means DefaultHealthImage.
+	HealthImage string
+}
+
+// DefaultHealthImage has wget and nc.
+const DefaultHealthImage = "busybox:1.37"
+
+// A Companion is a server that comes along with the services.
+type Companion struct {
+	Name      string // one of Companions
+	Image     string // empty means the usual one
+	Resources Resources
+	Profiles  []string
+}
+
+// Companions are those that there are.
+var Companions = [...]string{"postgres", "redis"}
+
+// A ComposeService says what a service is like in the Compose file.
+type ComposeService struct {
+	Out bool // it is left out
+	// Publish is where the port is reached from outside: "8080" or "127.0.0.1:8080"; empty where it is not.
+	Publish     string
+	Environment map[string]string // as Compose.Environment
+	Needs       []string          // services and companions that must be well before it starts
+	Volumes     map[string]string // absolute paths, by the volume's name
+	Secrets     []string          // each a file /run/secrets/NAME
+	Profiles    []string          // that it belongs to; empty means that it always runs
+	Writable    bool              // its root file system can be written to
+}
+
+// InCompose says what a service is like in the Compose file. One that does its work and ends is part of it only if that was written down.
+func (s Service) InCompose() ComposeService {
+	if s.Compose == nil {
+		return ComposeService{Out: s.RunOnce != nil}
+	}
+	c := *s.Compose
+	if c.Publish == same {
+		c.Publish = strconv.Itoa(s.Port)
+	}
+	return c
+}
+
+func (r reader) compose(into **Compose) field {
+	return func(n *yaml.Node) {
+		c := &Compose{At: r.where(n)}
+		*into = c
+		if n.Kind == yaml.ScalarNode {
+			r.path(&c.From)(n)
+			return
+		}
+		r.mapping(n, map[string]field{
+			"from": r.path(&c.From), "environment": r.environment(&c.Environment), "companions": r.companions(&c.Companions), "health_image": r.image(&c.HealthImage),
+		})
+		if c.From != "" && (c.Environment != nil || c.Companions != nil || c.HealthImage != "") {
+			r.add(n, "write it into "+c.From, "compose is made from %s, and says with environment, companions or health_image what only that file can say", c.From)
+		}
+	}
+}
+
+func (r reader) image(into *string) field {
+	return r.parsed(func(v string) error {
+		*into = v
+		_, err := name.ParseReference(v)
+		return err
+	}, "write it as postgres:17-alpine")
+}
+
+func (r reader) companions(into *[]Companion) field {
+	return func(n *yaml.Node) {
+		all := map[string]Companion{}
+		switch n.Kind {
+		case yaml.SequenceNode:
+			for _, item := range n.Content {
+				r.companion(item, nil, all)
+			}
+		case yaml.MappingNode:
+			for key, value := range r.pairs(n) {
+				r.companion(key, value, all)
+			}
+		default:
+			r.add(n, "write it as ["+strings.Join(Companions[:], ", ")+"]", "must be a list, or a mapping")
+		}
+		*into = slices.SortedFunc(maps.Values(all), func(a, b Companion) int { return cmp.Compare(a.Name, b.Name) })
+	}
+}
+
+// companion reads one, and what is said about it, which may be nothing.
+func (r reader) companion(called, about *yaml.Node, all map[string]Companion) {
+	var c Companion
+	r.enum(&c.Name, Companions[:]...)(called)
+	if about != nil && about.Tag != "!!null" {
+		r.mapping(about, map[string]field{"image": r.image(&c.Image), "resources": r.resources(&c.Resources), "profiles": r.named(&c.Profiles, profileName, "profile")})
+	}
+	if c.Name != "" {
+		all[c.Name] = c
+	}
+}
+
+func (r reader) composeService(into **ComposeService) field {
+	return func(n *yaml.Node) {
+		c := &ComposeService{}
+		*into = c
+		if n.Kind == yaml.ScalarNode {
+			var in bool
+			r.boolean(&in)(n)
+			c.Out = !in
+			return
+		}
+		readOnly := true
+		r.mapping(n, map[string]field{
+			"publish": r.published(&c.Publish), "environment": r.environment(&c.Environment), "needs": r.texts(&c.Needs), "volumes": r.volumes(&c.Volumes),
+			"secrets": r.named(&c.Secrets, fileName, "secret"), "profiles": r.named(&c.Profiles, profileName, "profile"), "read_only": r.boolean(&readOnly),
+		})
+		c.Writable = !readOnly
+	}
+}
+
+var (
+	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+	// fileName is what secrets and volumes may be called: secrets are files.
+	fileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+	// https://docs.docker.com/reference/compose-file/profiles/
+	profileName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+)
+
+func (r reader) environment(into *map[string]string) field {
+	return func(n *yaml.Node) {
+		r.textMap(into)(n)
+		r.names(n, slices.Sorted(maps.Keys(*into)), variableName, "variable")
+	}
+}
+
+// named reads a list of names of one kind.
+func (r reader) named(into *[]string, pattern *regexp.Regexp, kind string) field {
+	return func(n *yaml.Node) {
+		r.texts(into)(n)
+		r.names(n, *into, pattern, kind)
+	}
+}
+
+func (r reader) names(n *yaml.Node, names []string, pattern *regexp.Regexp, kind string) {
+	for _, name := range names {
+		if !pattern.MatchString(name) {
+			r.add(n, "", "%q is no name of a %s", name, kind)
+		}
+	}
+}
+
+func (r reader) volumes(into *map[string]string) field {
+	return func(n *yaml.Node) {
+		r.textMap(into)(n)
+		r.names(n, slices.Sorted(maps.Keys(*into)), fileName, "volume")
+		for _, name := range slices.Sorted(maps.Keys(*into)) {
+			if at := (*into)[name]; !strings.HasPrefix(at, "/") || strings.ContainsAny(at, ":$\r\n") {
+				r.add(n, "write it as {uploads: /data/uploads}", "%q is no folder of the container", at)
+			}
+		}
+	}
+}
+
+// published reads true for the service's own port, a port of the machine, or an address with one.
+func (r reader) published(into *string) field {
+	return r.parsed(func(v string) error {
+		if *into = v; v == same {
+			return nil
+		}
+		host, port, err := net.SplitHostPort(v)
+		if err != nil {
+			host, port = "", v
+		}
+		n, err := strconv.ParseUint(port, 10, 16)
+		if host != "" && net.ParseIP(host) == nil {
+			err = errors.New("no address")
+		}
+		if err != nil || n == 0 {
+			return fmt.Errorf("%q is no port", v)
+		}
+		return nil
+	}, "write it as true, 8080 or 127.0.0.1:8080")
+}
+
+// same publishes a service under its own port.
+const same = "true"
+
+// checkCompose proves what the Compose file's services say of each other.
+func checkCompose(config *Config, problems *Problems) {
+	if config.Compose == nil {
+		return
+	}
+	names := serviceNames(config.Services)
+	needs := map[string][]string{}
+	for _, c := range config.Compose.Companions {
+		if slices.Contains(names, c.Name) {
+			problems.Add(config.Compose.At, "leave the companion out", "%s is a service, and a companion", c.Name)
+		}
+		names = append(names, c.Name)
+	}
+	for _, s := range config.Services {
+		if s.Compose == nil {
+			continue
+		}
+		needs[s.Name] = s.Compose.Needs
+		checkComposeService(s, names, *config, problems)
+	}
+	done := map[string]bool{}
+	for _, s := range config.Services {
+		if circle := findCircle(s.Name, func(name string) []string { return needs[name] }, nil, done); circle != nil {
+			problems.Add(s.At, "take one of these needs away", "services need each other to start in a circle: %s", strings.Join(circle, " → "))
+		}
+	}
+}
+
+func checkComposeService(s Service, names []string, config Config, problems *Problems) {
+	c := *s.Compose
+	if config.Compose.From != "" && !c.Out {
+		problems.Add(s.At, "write it there", "%s: compose is made from %s, which says what its services are like", s.Name, config.Compose.From)
+	}
+	if c.Publish != "" && s.Port == 0 {
+		problems.Add(s.At, "add `port: …`", "%s is to be published, and has no port", s.Name)
+	}
+	for _, need := range c.Needs {
+		other, _ := config.Service(need)
+		switch {
+		case !slices.Contains(names, need):
+			problems.Add(s.At, "name a service, or a companion of `compose`", "%s needs %q, which is neither%s", s.Name, need, suggestion(need, names))
+		case other.Name != "" && other.InCompose().Out:
+			problems.Add(s.At, "", "%s needs %s, which is left out of the Compose file", s.Name, need)
+		}
+	}
+}
