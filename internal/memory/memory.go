@@ -4,6 +4,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -53,7 +54,7 @@ type Option func(*Store)
 
 // WithWriter names who writes, such as owner/repository/RUN-ATTEMPT/ROW; by default it is this machine. Each opening of a file is a
 // writer of its own: something is added to the name.
-func WithWriter(name string) Option { return func(s *Store) { s.writer = name } }
+func WithWriter(name string) Option { return func(s *Store) { s.writer = cmp.Or(name, s.writer) } }
 
 // Open opens the memory file at path, with its directories if they are missing.
 // Times are taken from now, once per call.
@@ -108,13 +109,8 @@ func (s *Store) openBeside(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.connect(ctx)
-	if why := (*unfit)(nil); errors.As(err, &why) { // all but the history is in the other file
-		if _, err = setAside(s.path, s.now()); err == nil {
-			err = s.connect(ctx)
-		}
-	}
-	if err != nil {
+	// Where it is set aside, all but the history is in the other file.
+	if _, err := orSetAside(s.path, s.now, func() error { return s.connect(ctx) }); err != nil {
 		return err
 	}
 	if _, err := s.Apply(ctx, m); err != nil {

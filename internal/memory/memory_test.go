@@ -403,3 +403,15 @@ func TestPercent(t *testing.T) {
 		}
 	}
 }
+
+// TestWriters names who writes: this machine where nobody says.
+func TestWriters(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"": thisMachine(), "octo/cards/1-1/all": "octo/cards/1-1/all"} {
+		s := mustOpen(t, file(t), newClock().now, WithWriter(name))
+		mustPut(t, s, Entry{Key: "k", Value: json.RawMessage(`1`)})
+		if got := mustDelta(t, s).Entries[0].Writer; !strings.HasPrefix(got, want+"#") {
+			t.Errorf("the writer %q is %q", name, got)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -252,7 +253,14 @@ func TestSetAsideTakesTheLog(t *testing.T) {
 	if err := os.WriteFile(path+"-wal", []byte("a log"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	aside, err := setAside(path, begin)
+	away := func() (string, error) {
+		found, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return setAside(path, found, begin)
+	}
+	aside, err := away()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +268,7 @@ func TestSetAsideTakesTheLog(t *testing.T) {
 	if err := os.Rename(again, path); err != nil {
 		t.Fatal(err)
 	}
-	second, err := setAside(path, begin)
+	second, err := away()
 	if err != nil || second == aside {
 		t.Errorf("set aside twice in a second as %s, %v; the first would be lost", second, err)
 	}
@@ -296,5 +304,38 @@ func TestEmptyFileIsFresh(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSetAsideByManyAtOnce has several find the file damaged at the same time. None sets aside what another has begun meanwhile.
+func TestSetAsideByManyAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		path := write(t, []byte(strings.Repeat("nonsense", 1000)))
+		const many = 8
+		var working sync.WaitGroup
+		for n := range many {
+			working.Go(func() {
+				s, _, err := OpenOrSetAside(t.Context(), path, time.Now)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := s.Put(t.Context(), Entry{Key: fmt.Sprint(n), Value: []byte(`1`)}); err != nil {
+					t.Error(err)
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		working.Wait()
+		s := mustOpen(t, path, time.Now)
+		if got := keys(t, s, ""); len(got) != many {
+			t.Fatalf("of %d entries there are %q", many, got)
+		}
+		if aside, err := filepath.Glob(path + ".set-aside-*"); err != nil || len(aside) != 1 {
+			t.Fatalf("set aside was %q, %v", aside, err)
+		}
 	}
 }
