@@ -11,7 +11,7 @@ import (
 )
 
 // Delta returns what changed since a time, by whom ever; all there is for the zero time. Entries that have expired are among it, since they say that
-// older ones are no more.
+// older ones are no more; what holds a secret, which another tool alone can have written, is not.
 func (s *Store) Delta(ctx context.Context, since time.Time) (Memory, error) {
 	m, err := s.delta(ctx, since)
 	if err != nil {
@@ -41,6 +41,7 @@ func (s *Store) delta(ctx context.Context, since time.Time) (Memory, error) {
 		_, end := connection.ExecContext(context.WithoutCancel(ctx), `COMMIT`)
 		return errors.Join(err, end)
 	})
+	m.Entries = slices.DeleteFunc(m.Entries, func(r Record) bool { return r.Value == nil || r.Writer == "" && s.holdsSecret(r) })
 	return Merge(m, Memory{}), err
 }
 
@@ -59,7 +60,6 @@ func readDelta(ctx context.Context, tx *sql.Conn, from int64) (m Memory, err err
 	if err != nil {
 		return m, err
 	}
-	m.Entries = slices.DeleteFunc(m.Entries, func(r Record) bool { return r.Value == nil })
 	m.Deleted, err = read(ctx, tx, changedDeleted, from, func(rows *sql.Rows) (d Deleted, err error) {
 		return d, rows.Scan(&d.Namespace, &d.Key, &d.Writer, &d.Stamp)
 	})

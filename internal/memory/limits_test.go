@@ -136,6 +136,18 @@ func TestSecretsAreRefused(t *testing.T) {
 	}
 }
 
+// TestSecretsOfOthersStay has another tool write secrets, which nobody could refuse: they go nowhere else.
+func TestSecretsOfOthersStay(t *testing.T) {
+	t.Parallel()
+	path := file(t)
+	s := mustOpen(t, path, newClock().now, WithSecrets("hunter2-is-long"))
+	mustExec(t, path, `INSERT INTO memory_entries (key, value, metadata) VALUES ('fine', '{"command":"ls"}', NULL),
+  ('token', '{"command":"curl -H ghp_abcdefghijklmnopqrstuvwxyz012345"}', NULL), ('own', 'it is hunter2-is-long', NULL), ('beside', 'x', '{"a":"hunter2-is-long"}'), ('ghp_abcdefghijklmnopqrstuvwxyz012345', 'x', NULL)`)
+	if m := mustDelta(t, s); len(m.Entries) != 1 || m.Entries[0].Key != "fine" {
+		t.Errorf("what travels is %+v", m.Entries)
+	}
+}
+
 func TestWordsAreNoSecrets(t *testing.T) {
 	t.Parallel()
 	s := mustOpen(t, file(t), newClock().now, WithSecrets("", "main", "true"))

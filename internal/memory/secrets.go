@@ -60,6 +60,10 @@ func (s *Store) checkSecrets(c checked) error {
 	return nil
 }
 
+func (s *Store) holdsSecret(r Record) bool {
+	return s.checkSecrets(checked{Record: r, stored: stored{string(r.Value), string(r.Metadata)}}) != nil
+}
+
 // secretIn says what kind of secret a text holds, if any.
 func (s *Store) secretIn(text string) string {
 	for _, secret := range s.secrets {
