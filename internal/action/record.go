@@ -59,8 +59,8 @@ func (s *session) remember(ctx context.Context, entries []memory.Entry) (stats m
 	if err := errors.Join(err, s.endSession(ctx, store)); err != nil {
 		return stats, err
 	}
-	if refused > 0 {
-		s.log.Warning(actions.Annotation{Title: "Memory", Message: fmt.Sprintf("%d insights hold what looks like a secret, and were not kept.", refused)})
+	if len(refused) > 0 {
+		s.log.Warning(actions.Annotation{Title: "Memory", Message: fmt.Sprintf("%d insights were not kept; the first: %v", len(refused), refused[0])})
 	}
 	if _, err := store.Purge(ctx); err != nil {
 		return stats, err
@@ -68,14 +68,15 @@ func (s *session) remember(ctx context.Context, entries []memory.Entry) (stats m
 	return store.Stats(ctx)
 }
 
-// putAll writes entries, but for those that hold a secret, and tells how many those are.
-func putAll(ctx context.Context, store *memory.Store, entries []memory.Entry) (refused int, err error) {
-	if err = store.Put(ctx, entries...); !errors.Is(err, memory.ErrSecret) {
-		return 0, err
+// putAll writes entries, but for those that the memory refuses, and tells why it does.
+func putAll(ctx context.Context, store *memory.Store, entries []memory.Entry) (refused []error, err error) {
+	var why *memory.Refused
+	if err = store.Put(ctx, entries...); !errors.As(err, &why) {
+		return nil, err
 	}
 	for _, e := range entries {
-		if err = store.Put(ctx, e); errors.Is(err, memory.ErrSecret) {
-			refused++
+		if err = store.Put(ctx, e); errors.As(err, &why) {
+			refused = append(refused, err)
 		} else if err != nil {
 			return refused, err
 		}

@@ -110,5 +110,10 @@ func (t *transaction) checkFile() error {
 
 const fileSize = `SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size`
 
+// A Refused error is of an entry that is never written: it is too large, holds a secret, or is none at all.
+type Refused struct{ error }
+
+func (r *Refused) Unwrap() error { return r.error }
+
 // ErrSecret is that something is not written for it holds a secret.
 var ErrSecret = errors.New("the memory keeps no secrets")

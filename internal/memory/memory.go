@@ -208,7 +208,7 @@ func (s *Store) checkEntry(e Entry) (checked, error) {
 func (s *Store) check(r Record) (checked, error) {
 	c, err := s.checkRecord(r)
 	if err != nil {
-		return checked{}, fmt.Errorf("writing %s: %w", s.entry(r.Namespace, r.Key), err)
+		return checked{}, fmt.Errorf("writing %s: %w", s.entry(r.Namespace, r.Key), &Refused{err})
 	}
 	return c, nil
 }
