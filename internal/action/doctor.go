@@ -3,6 +3,7 @@ package action
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,8 +61,13 @@ func (s *session) examine(ctx context.Context) doctor.Facts {
 	f := s.circumstances()
 	f.Cache, f.CacheMode = s.job.caches(s.process), s.process.Getenv("ACTIONS_CACHE_MODE")
 	f.Engine, f.Kubernetes = s.noEngine, s.process.Getenv("KUBERNETES_SERVICE_HOST") != ""
+	for _, d := range s.job.Config.Services {
+		f.Lacking = append(f.Lacking, slices.DeleteFunc(d.SecretVariables(), func(name string) bool { return s.process.Getenv(name) != "" })...)
+	}
+	slices.Sort(f.Lacking)
+	f.Lacking = slices.Compact(f.Lacking)
 	var asking sync.WaitGroup
-	for _, ask := range []func(context.Context, *doctor.Facts){s.askMachine, s.askClone, s.askGitHub, s.askRegistry, s.askBuilder, s.askPrograms} {
+	for _, ask := range []func(context.Context, *doctor.Facts){s.askMachine, s.askClone, s.askGitHub, s.askRegistry, s.askSources, s.askBuilder, s.askPrograms} {
 		asking.Go(func() { ask(ctx, &f) })
 	}
 	asking.Wait()
@@ -133,6 +139,19 @@ func (s *session) askImage(ctx context.Context, name string) doctor.Image {
 	image.Public, err = s.registry.IsPublic(ctx, name, image.Tag)
 	image.Seen = doctor.Asked(err)
 	return image
+}
+
+// askSources asks for the vulnerability database, without fetching it.
+func (s *session) askSources(ctx context.Context, f *doctor.Facts) {
+	for _, at := range s.job.Config.TrivyDB {
+		ctx, cancel := context.WithTimeout(ctx, askingTime)
+		_, err := s.registry.Base(ctx, at, false, nil)
+		cancel()
+		f.Sources = append(f.Sources, doctor.Source{Answer: doctor.Asked(err), Name: at})
+		if err == nil {
+			return // it is the first that is taken
+		}
+	}
 }
 
 // askBuilder starts the builder that a run would start.

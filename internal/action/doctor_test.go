@@ -67,8 +67,9 @@ func newClinic(t *testing.T) *clinic {
 	t.Cleanup(server.Close)
 	c.host = strings.TrimPrefix(server.URL, "http://")
 	for _, service := range sample.Services {
-		c.publish(service)
+		c.publish(c.image(service) + ":main")
 	}
+	c.publish(c.host + "/aquasec/trivy-db:2")
 	c.write(workflowPath, c.example("publish.yml"))
 	if c.env, err = c.environ(dir, engine.Host()); err != nil {
 		t.Fatal(err)
@@ -99,7 +100,7 @@ func (c *clinic) environ(dir, engine string) (map[string]string, error) {
 		env[key] = value
 	}
 	maps.Copy(env, map[string]string{
-		"HOME": dir, "DOCKER_HOST": engine, "CALLS": filepath.Join(dir, "calls"), "FINDINGS": findings, "INPUT_REGISTRY": c.host, "HTTPS_PROXY": "http://127.0.0.1:1",
+		"HOME": dir, "DOCKER_HOST": engine, "CALLS": filepath.Join(dir, "calls"), "FINDINGS": findings, "INPUT_REGISTRY": c.host, "INPUT_TRIVY-DB": c.host + "/aquasec/trivy-db:2", "HTTPS_PROXY": "http://127.0.0.1:1",
 		"ACTIONS_RESULTS_URL": c.results.URL, "ACTIONS_RUNTIME_TOKEN": c.results.CacheToken("run", "job", resultstest.Permission{Scope: "refs/heads/main", Permission: 3}),
 		"ACTIONS_ID_TOKEN_REQUEST_URL": c.results.URL, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "token", "RUNNER_ENVIRONMENT": "github-hosted",
 		"GITHUB_WORKFLOW_REF": sample.Owner + "/cards/" + workflowPath + "@refs/heads/main", "GITHUB_JOB": "publish", "GITHUB_ACTION_REPOSITORY": "org/ghcr-publish",
@@ -132,17 +133,17 @@ func denied(message string) string {
 	return fmt.Sprintf(`{"errors":[{"code":"DENIED","message":%q}]}`, message)
 }
 
-func (c *clinic) publish(service string) {
+func (c *clinic) publish(image string) {
 	c.t.Helper()
-	ref, err := name.NewTag(c.image(service) + ":main")
+	ref, err := name.NewTag(image)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	image, err := random.Image(10, 1)
+	content, err := random.Image(10, 1)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if err := remote.Write(ref, image, remote.WithAuth(&authn.Basic{Username: "octocat", Password: scriptToken})); err != nil {
+	if err := remote.Write(ref, content, remote.WithAuth(&authn.Basic{Username: "octocat", Password: scriptToken})); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -438,6 +439,25 @@ func misconfigurations() map[string]misconfiguration {
 			around: func(c *clinic) { c.set("GITHUB_ACTOR", "dependabot[bot]") },
 			wrong:  (*clinic).takePermissions,
 			check:  "dependabot", state: doctor.Advice, found: "Dependabot started the run", fix: "https://github.com/Octo-Org/cards/settings/secrets/dependabot"},
+		"the vulnerability database is out of reach": {
+			around: func(c *clinic) {
+				c.set("INPUT_TRIVY-DB", "127.0.0.1:1/aquasec/trivy-db:2, "+c.host+"/aquasec/trivy-db:2")
+			},
+			wrong: func(c *clinic) { c.set("INPUT_TRIVY-DB", "127.0.0.1:1/aquasec/trivy-db:2") },
+			check: "vulnerability database", state: doctor.Problem, found: "connection refused", fix: "trivy_db: [mirror.gcr.io/aquasec/trivy-db:2"},
+		"a build's secret is not handed to the step": {
+			around: func(c *clinic) {
+				c.edit(configPath, "    context: auth\n", "    context: auth\n    secrets: {npm: env:NPM_TOKEN}\n")
+				c.set("NPM_TOKEN", "npm_0123456789")
+			},
+			wrong: func(c *clinic) { c.set("NPM_TOKEN", "") },
+			check: "secrets", state: doctor.Advice, found: "NPM_TOKEN", fix: "  NPM_TOKEN: ${{ secrets.NPM_TOKEN }}"},
+		"the job is given every right": {
+			wrong: func(c *clinic) {
+				c.takePermissions()
+				c.edit(workflowPath, "jobs:\n", "permissions: write-all\njobs:\n")
+			},
+			check: "permissions", state: doctor.Advice, found: "job publish is given every right there is", fix: "  packages: write"},
 		"the registry cannot be reached": {
 			wrong: func(c *clinic) { c.set("INPUT_REGISTRY", "127.0.0.1:1") },
 			check: "registry", state: doctor.Problem, found: "connection refused", fix: "see that `registry` is the registry's address"},

@@ -54,6 +54,12 @@ type Image struct {
 	Seen   Answer // whether Public could be found out
 }
 
+// A Source is a repository that the vulnerability database is fetched from.
+type Source struct {
+	Answer
+	Name string
+}
+
 // A Program is one that is started.
 type Program struct {
 	Name, Version string // "0.69.3"
@@ -93,7 +99,9 @@ type Facts struct {
 	Scanning   Answer // whether code scanning takes findings
 	CacheUsage Answer // how full the cache is
 
-	Images []Image
+	Images  []Image
+	Sources []Source
+	Lacking []string // variables that builds are to have secrets from, and that are not set
 
 	Cache     cache.Run
 	CacheMode string // what the workflow leaves of the cache of GitHub Actions
@@ -161,6 +169,8 @@ func looks() []look {
 		{"contents: read", false, contents},
 		{"packages: write", false, writing},
 		{"visibility", false, visibility},
+		{"vulnerability database", false, database},
+		{"secrets", false, secrets},
 		{"names", false, names},
 		{"id-token: write", false, identity},
 		{"code scanning", false, scanning},

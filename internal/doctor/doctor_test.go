@@ -234,7 +234,7 @@ func TestEveryFindingSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	refused := Asked(errors.New("refused"))
 	f := Facts{OnRunner: true, Pushes: true, Publishing: []string{"push"}, Contents: refused, Scanning: refused, CacheUsage: refused, Engine: errors.New("none"), Shallow: true, Origin: refused,
-		Mistakes: service.Problems{{Where: "x:1:1", What: "no"}}, Credential: true, Clock: refused, Builder: Builder{Answer: refused}, Programs: []Program{{Name: "git"}}, Disks: []Disk{{"/", 1}},
+		Mistakes: service.Problems{{Where: "x:1:1", What: "no"}}, Credential: true, Clock: refused, Builder: Builder{Answer: refused}, Programs: []Program{{Name: "git"}}, Disks: []Disk{{"/", 1}}, Sources: []Source{{refused, "x"}}, Lacking: []string{"A"},
 		Images:   []Image{{Name: "ghcr.io/octo/a", Write: refused, Listed: refused}, {Name: "ghcr.io/octo/b", Listed: Asked(nil)}, {Name: "docker.io/octo/c"}, {Name: "ghcr.io/octo/d", Listed: Asked(nil), Tag: "x", Seen: refused}},
 		Event:    actions.Event{Actor: "dependabot[bot]", Fork: true, ServerURL: "https://octo.ghe.com", APIURL: "https://api.octo.ghe.com"},
 		Config:   service.Config{Settings: service.Settings{Registry: "ghcr.io", Sign: "keyless"}},

@@ -104,6 +104,9 @@ func (f Facts) rightsOf(j job) []Finding {
 	if j.rights == nil {
 		return one(Advice, where, fmt.Sprintf("job %s says no `permissions`: what its token may is up to the repository's settings, and may be too little or too much", j.id), lines)
 	}
+	if j.rights.all == "write-all" {
+		return one(Advice, where, fmt.Sprintf("job %s is given every right there is, and needs few", j.id), lines)
+	}
 	for _, n := range needs {
 		switch {
 		case j.rights.has(n.scope, n.level):

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,6 +45,24 @@ func clock(f Facts) []Finding {
 		where = "behind"
 	}
 	return one(Problem, "this machine", fmt.Sprintf("This machine's clock is %s %s that of %s: tokens and certificates may be refused, and exceptions end at another time", f.Ahead.Abs().Round(time.Second), where, f.Config.Registry), "set it by NTP: timedatectl set-ntp true")
+}
+
+// database says whether what images are scanned by can be had.
+func database(f Facts) []Finding {
+	if len(f.Sources) == 0 {
+		return nil
+	}
+	state, why := Problem, []string{"it cannot be fetched"}
+	if f.Config.Gates.Vulnerabilities.OnUnavailable == service.OnUnavailableWarn {
+		state = Advice
+	}
+	for _, s := range f.Sources {
+		if s.Err == nil {
+			return fine("it can be fetched from " + s.Name)
+		}
+		why = append(why, s.Err.Error())
+	}
+	return one(state, "setting trivy_db", strings.Join(why, "; "), "trivy_db: [mirror.gcr.io/aquasec/trivy-db:2, ghcr.io/aquasecurity/trivy-db:2]     # or a mirror that this machine reaches")
 }
 
 // engine says whether images can be tried out, and builders be made, where this runs.
@@ -145,7 +162,7 @@ func (p Program) judge() []Finding {
 	for _, d := range demands {
 		allowed, err := semver.NewConstraint(d.versions)
 		if d.program == p.Name && err == nil && !allowed.Check(version) {
-			return one(Problem, p.Name, fmt.Sprintf("version %s: %s", p.Version, d.why), cmp.Or(d.fix))
+			return one(Problem, p.Name, fmt.Sprintf("version %s: %s", p.Version, d.why), d.fix)
 		}
 	}
 	return fine(p.Name + " " + p.Version)

@@ -112,6 +112,18 @@ func (f Facts) imageList() string {
 	return strings.Join(list, "\n")
 }
 
+// secrets tells those that builds are to have and that are not there.
+func secrets(f Facts) []Finding {
+	if len(f.Lacking) == 0 {
+		return nil
+	}
+	var lines strings.Builder
+	for _, name := range f.Lacking {
+		fmt.Fprintf(&lines, "\n  %s: ${{ secrets.%s }}", name, name)
+	}
+	return one(Advice, f.Workflow.where(), "builds are to have secrets from variables that are not set: "+strings.Join(f.Lacking, ", "), "env:     # of the step that uses this action"+lines.String()+"\nand the secrets themselves on "+f.repositoryPage("settings/secrets/actions"))
+}
+
 // history tells a clone that lacks what changes are found by.
 func history(f Facts) []Finding {
 	const lines = "- uses: actions/checkout@v6\n  with:\n    fetch-depth: 0"

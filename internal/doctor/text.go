@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// marks stand for states.
+// mark stands for a state.
 func (s State) mark() string {
 	switch s {
 	case Problem:
@@ -76,9 +76,9 @@ func (f Finding) Lines() []string {
 // label says what a fix is.
 func (f Finding) label() string {
 	if f.State == Unknown {
-		return "find out:"
+		return "To find out:"
 	}
-	return "mend:"
+	return "To mend it:"
 }
 
 // Summary is the whole in Markdown: what is to be done first, with all of its lines, and a table of the rest.
@@ -93,7 +93,7 @@ func (e Examination) Summary() string {
 		if f.Where != "" {
 			fmt.Fprintf(&b, "At `%s`. ", strings.ReplaceAll(f.Where, "`", "'"))
 		}
-		fmt.Fprintf(&b, "%s\n\n%s\n\n", strings.ToUpper(f.label()[:1])+f.label()[1:], fenced(f.Fix))
+		fmt.Fprintf(&b, "%s\n\n%s\n\n", f.label(), fenced(f.Fix))
 	}
 	b.WriteString("<details><summary>What is fine</summary>\n\n| check | found |\n|---|---|\n")
 	for _, f := range e.Findings {
