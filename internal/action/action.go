@@ -98,6 +98,8 @@ func execute(ctx context.Context, p Process, flags flags, log *actions.Log) (int
 		return finalizeMode(ctx, p, job, log)
 	case "rescan":
 		return rescanMode(ctx, p, job, log)
+	case "promote":
+		return promoteMode(ctx, p, job, log)
 	case "mirror":
 		return mirrorMode(ctx, p, job, log)
 	default:

@@ -33,13 +33,8 @@ func (s *session) keepJournal(p *publish.Publisher) {
 	journal, open := s.journal(), false
 	p.Begin = func(ctx context.Context, set []*publish.Result) error {
 		entry := promote.Entry{Commit: s.job.Event.SHA, Ref: s.job.Event.Ref}
-		n := 0
-		for _, r := range set {
-			n += len(r.Plan.TagSet.Tags)
-			entry.Intents = append(entry.Intents, promote.Intent{Service: r.Plan.Name, Image: r.Plan.Image, Digest: r.Candidate.Image.Ref.DigestStr(),
-				Published: r.Plan.Digest, Platforms: r.Evidence.Wanted, Tags: r.Plan.TagSet.Tags})
-		}
-		if n < 2 {
+		var n int
+		if entry.Intents, n = intents(set); n < 2 {
 			return nil
 		}
 		open = true
@@ -51,6 +46,16 @@ func (s *session) keepJournal(p *publish.Publisher) {
 		}
 		return journal.End(ctx, journal.Run)
 	}
+}
+
+// intents are what is about to become of the tags of services, and how many tags that are.
+func intents(set []*publish.Result) (all []promote.Intent, n int) {
+	for _, r := range set {
+		n += len(r.Plan.TagSet.Tags)
+		all = append(all, promote.Intent{Service: r.Plan.Name, Image: r.Plan.Image, Digest: r.Candidate.Image.Ref.DigestStr(),
+			Published: r.Plan.Digest, Platforms: r.Evidence.Wanted, Tags: r.Plan.TagSet.Tags})
+	}
+	return all, n
 }
 
 // finish completes the promotions that killed runs have left open, and tells what came of it. It fails no run: what it cannot finish

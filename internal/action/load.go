@@ -87,6 +87,7 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	if tag := j.Config.Tag; tag != "" && !tags.Valid(tag) {
 		problems.Add("tag", "use letters, digits and . _ -, at most 128", "%q is no tag", tag)
 	}
+	j.checkPromotion(&problems)
 	j.checkFiles(p, &problems)
 	j.checkCompose(ctx, p, &problems)
 	checkDocuments(root.ReadFile, j.Config.Gates.Vulnerabilities.VEX, &problems)

@@ -29,21 +29,23 @@ type Server struct {
 	token string
 	http  *http.Server
 
-	mu       sync.Mutex
-	uploads  []Upload
-	attested []Attestation
-	withheld bool                        // the right to attest
-	pending  int                         // how often an upload is pending
-	errors   []string                    // what is wrong with every upload
-	silence  *refusal                    // of whoever asks how an upload fares
-	noAlerts *refusal                    // of whoever asks for alerts
-	polls    map[string]int              // by upload: how often its status was asked for
-	refs     map[string]string           // commits by ref, without refs/
-	pulls    map[string][]map[string]any // by the commit that came by them
-	issues   []Issue
-	problems []string
-	failures []failure
-	asked    int
+	mu            sync.Mutex
+	uploads       []Upload
+	attested      []Attestation
+	withheld      bool                        // the right to attest
+	pending       int                         // how often an upload is pending
+	errors        []string                    // what is wrong with every upload
+	silence       *refusal                    // of whoever asks how an upload fares
+	noAlerts      *refusal                    // of whoever asks for alerts
+	polls         map[string]int              // by upload: how often its status was asked for
+	refs          map[string]string           // commits by ref, without refs/
+	pulls         map[string][]map[string]any // by the commit that came by them
+	issues        []Issue
+	problems      []string
+	deployments   []Deployment
+	noDeployments bool // the token may record none
+	failures      []failure
+	asked         int
 	// cached is how many bytes the cache of GitHub Actions holds, and cacheLimit how many gigabytes it may hold.
 	cached     int64
 	cacheLimit int
@@ -86,6 +88,8 @@ func Start(token string) *Server {
 		mux.HandleFunc("GET "+at, s.ofKind(kind, s.listVersions))
 		mux.HandleFunc("DELETE "+at+"/{id}", s.ofKind(kind, s.deleteVersion))
 	}
+	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/deployments", s.deploy)
+	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/deployments/{id}/statuses", s.deploymentStatus)
 	mux.HandleFunc("/", s.unknown)
 	s.http = &http.Server{Handler: s.guard(s.hold(mux)), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.http.Serve(listener) }()

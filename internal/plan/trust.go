@@ -92,6 +92,18 @@ func (p Planner) proven(ctx context.Context, s Service, image registry.Image) (*
 	return nil, err
 }
 
+// Prove looks for a signed verdict that a service's image may be used for; nil where there is none, and it is judged as if it were new.
+func (p Planner) Prove(ctx context.Context, s Service, image registry.Image) *Proof {
+	if p.Proven == nil {
+		return nil
+	}
+	proof, err := p.proven(ctx, s, image)
+	if err != nil {
+		return nil
+	}
+	return proof
+}
+
 // ErrUnsigned is why there are no proofs where this repository's runs sign nothing.
 var ErrUnsigned = errors.New("nothing is signed here")
 

@@ -22,12 +22,22 @@ type Journal struct {
 	Run   string // of whoever writes: its ID and attempt
 }
 
+// What is written are promotions that are under way, and, the oldest first, those that somebody asked for and that are done.
+type written struct {
+	Entries []Entry `json:"entries"`
+	Done    []Entry `json:"done,omitempty"`
+}
+
 // An Entry is one run's promotion.
 type Entry struct {
 	Run     string   `json:"run"`
 	Commit  string   `json:"commit"`
 	Ref     string   `json:"ref"`
 	Intents []Intent `json:"services"`
+	// To is the tag of a promotion that somebody asked for, which is remembered when it is done. Undoes is the run whose promotion
+	// it takes back.
+	To     string `json:"to,omitempty"`
+	Undoes string `json:"undoes,omitempty"`
 }
 
 // An Intent is what is to become of one service's tags.
@@ -48,16 +58,27 @@ func (j Journal) Begin(ctx context.Context, e Entry) error {
 		}
 	}
 	e.Run = j.Run
-	err := j.change(ctx, func(entries []Entry) []Entry { return append(without(entries, j.Run), e) })
+	err := j.change(ctx, func(w written) written {
+		w.Entries = append(without(w.Entries, j.Run), e)
+		return w
+	})
 	if err != nil {
 		return fmt.Errorf("writing down which tags are to move: %w", err)
 	}
 	return nil
 }
 
-// End strikes what runs have moved.
+// End strikes what runs have moved. Promotions that somebody asked for are remembered.
 func (j Journal) End(ctx context.Context, runs ...string) error {
-	err := j.change(ctx, func(entries []Entry) []Entry { return without(entries, runs...) })
+	err := j.change(ctx, func(w written) written {
+		for _, e := range w.Entries {
+			if e.To != "" && slices.Contains(runs, e.Run) {
+				w.Done = newest(append(without(w.Done, e.Run), e))
+			}
+		}
+		w.Entries = without(w.Entries, runs...)
+		return w
+	})
 	if err != nil {
 		return fmt.Errorf("writing down that the tags have moved: %w", err)
 	}
@@ -66,8 +87,8 @@ func (j Journal) End(ctx context.Context, runs ...string) error {
 
 // Left returns what other runs have begun, the oldest first. One of them may still be at it.
 func (j Journal) Left(ctx context.Context) ([]Entry, error) {
-	entries, err := j.read(ctx)
-	return without(entries, j.Run), err
+	w, err := j.read(ctx)
+	return without(w.Entries, j.Run), err
 }
 
 func without(entries []Entry, runs ...string) []Entry {
@@ -75,17 +96,17 @@ func without(entries []Entry, runs ...string) []Entry {
 }
 
 // change reads, changes and writes until the change is there.
-func (j Journal) change(ctx context.Context, change func([]Entry) []Entry) error {
+func (j Journal) change(ctx context.Context, change func(written) written) error {
 	for range attempts {
-		entries, err := j.read(ctx)
+		now, err := j.read(ctx)
 		if err != nil {
 			return err
 		}
-		changed := change(entries)
-		if len(entries)+len(changed) == 0 || reflect.DeepEqual(entries, changed) {
+		changed := change(now)
+		if len(now.Entries)+len(changed.Entries)+len(changed.Done) == 0 || reflect.DeepEqual(now, changed) {
 			return nil
 		}
-		data, err := json.Marshal(map[string]any{"entries": changed})
+		data, err := json.Marshal(changed)
 		if err != nil {
 			return err
 		}
@@ -97,16 +118,14 @@ func (j Journal) change(ctx context.Context, change func([]Entry) []Entry) error
 }
 
 // read returns the entries. What is no journal has none, and is overwritten.
-func (j Journal) read(ctx context.Context) ([]Entry, error) {
+func (j Journal) read(ctx context.Context) (written, error) {
 	data, err := j.Read(ctx)
 	if err != nil || data == nil {
-		return nil, err
+		return written{}, err
 	}
-	var read struct {
-		Entries []Entry `json:"entries"`
-	}
+	var read written
 	if json.Unmarshal(data, &read) != nil {
-		return nil, nil
+		return written{}, nil
 	}
-	return read.Entries, nil
+	return read, nil
 }

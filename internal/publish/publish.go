@@ -93,6 +93,7 @@ type Result struct {
 	Verdict   verdict.Verdict
 	Signed    sign.Record
 	Moves     []tags.Move
+	Accepted  []string // why it was refused, where somebody demanded it all the same; else nil
 	Anew      []string // why the digest that was to be used again was refused, where the service was then built; else nil
 	Err       error    // what kept the service from being judged or promoted
 	Held      string   // why an approved service was not promoted

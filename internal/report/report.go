@@ -51,6 +51,7 @@ type Report struct {
 	Outcome       string             `json:"outcome"` // published, kept, nothing-to-do, approved, refused, failed, mirrored or planned
 	ExitCode      int                `json:"exit_code"`
 	Database      *Scanned           `json:"vulnerability_database,omitempty"` // nil where nothing was scanned
+	To            string             `json:"promoted_to,omitempty"`            // tag that images were promoted to, where somebody asked for that
 	Services      []Service          `json:"services"`
 	Mirrors       []Copy             `json:"mirrors,omitempty"`
 	Notices       []string           `json:"notices"`

@@ -22,6 +22,9 @@ func (r Report) Answer() string {
 	}
 	switch r.Outcome {
 	case "published":
+		if r.To != "" {
+			return fmt.Sprintf("✅ %s points to what was asked for, of %s. That took %s.", r.To, r.names(func(s Service) bool { return len(s.Moved) > 0 }), seconds(r.Seconds))
+		}
 		return fmt.Sprintf("✅ Published %s in %s.", r.names(func(s Service) bool { return len(s.Moved) > 0 }), seconds(r.Seconds))
 	case "kept":
 		return fmt.Sprintf("✅ %s passed every gate. Every tag stays where it is; the reasons are below.", r.names(func(s Service) bool { return s.Action != string(plan.Skip) }))

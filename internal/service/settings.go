@@ -36,6 +36,11 @@ type Settings struct {
 	Push          string
 	Promote       string
 	ForceMove     bool
+	PromoteFrom   []string // what is promoted: a tag or a digest, or one for each service as NAME=VALUE
+	To            string   // tag that is promoted to
+	Rollback      bool
+	AcceptRefused bool
+	Environment   string
 	MaxParallel   int
 	FailFast      bool
 	Row           string
@@ -100,8 +105,8 @@ func (s Setting) Key() string { return strings.ReplaceAll(s.Name, "-", "_") }
 // Table lists every setting. The README is checked against it.
 func Table() []Setting {
 	return []Setting{
-		{Name: "mode", Default: "all", FlagOnly: true, Allowed: []string{"all", "plan", "publish", "finalize", "rescan", "doctor", "mirror", "compose"}, set: text(func(s *Settings) *string { return &s.Mode }),
-			Help: "What to do: `all` plans, builds, judges and promotes, in one job; `plan` only says what `all` would do, and plans for the other two; `publish` builds and judges one row of the matrix and moves no tag; `finalize` puts the rows together and promotes; `rescan` scans every image that has a tag, moves none, and says what is new since the last time; `doctor` says what is wrong with the configuration, its rights and its surroundings, with what mends it, and changes nothing; `mirror` copies what is live to the registries under `mirrors`; `compose` writes a Compose file of what is published."},
+		{Name: "mode", Default: "all", FlagOnly: true, Allowed: []string{"all", "plan", "publish", "finalize", "rescan", "doctor", "mirror", "compose", "promote"}, set: text(func(s *Settings) *string { return &s.Mode }),
+			Help: "What to do: `all` plans, builds, judges and promotes, in one job; `plan` only says what `all` would do, and plans for the other two; `publish` builds and judges one row of the matrix and moves no tag; `finalize` puts the rows together and promotes; `rescan` scans every image that has a tag, moves none, and says what is new since the last time; `doctor` says what is wrong with the configuration, its rights and its surroundings, with what mends it, and changes nothing; `mirror` copies what is live to the registries under `mirrors`; `compose` writes a Compose file of what is published; `promote` points a tag such as `production` to images that there are."},
 		{Name: "config", Default: ".github/ghcr-publish.yml", FlagOnly: true, set: text(func(s *Settings) *string { return &s.ConfigFile }),
 			Help: "Configuration file, relative to the workspace."},
 		{Name: "registry", Default: "ghcr.io", set: text(func(s *Settings) *string { return &s.Registry }),
@@ -142,6 +147,16 @@ func Table() []Setting {
 			Help: "Whether one refused service keeps the tags of the others where they are."},
 		{Name: "force-move", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.ForceMove }),
 			Help: "Move tags back too, for a deliberate rollback; the report says so. A version's tag never changes all the same, and gates apply as ever."},
+		{Name: "from", FlagOnly: true, List: true, set: list(func(s *Settings) *[]string { return &s.PromoteFrom }),
+			Help: "With `mode: promote`: the tag or the digest that is promoted, such as `staging`; or one for each service, as `backend=sha256:…`."},
+		{Name: "to", FlagOnly: true, set: text(func(s *Settings) *string { return &s.To }),
+			Help: "With `mode: promote`: the tag that is to point there, such as `production`."},
+		{Name: "rollback", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.Rollback }),
+			Help: "With `mode: promote`: take back the last promotion to that tag, for all its services, instead of promoting `from` something."},
+		{Name: "accept-refused", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.AcceptRefused }),
+			Help: "With `rollback`: go back also to an image that a gate refuses by now, as it was live before; the summary says what speaks against it. It is not signed anew."},
+		{Name: "environment", FlagOnly: true, set: text(func(s *Settings) *string { return &s.Environment }),
+			Help: "With `mode: promote`: GitHub environment of which a deployment is recorded (`permissions: deployments: write`)."},
 		{Name: "max-parallel", Default: "3", Number: true, set: positive(func(s *Settings) *int { return &s.MaxParallel }),
 			Help: "Services that are built at the same time; as many are judged meanwhile."},
 		{Name: "fail-fast", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.FailFast }),

@@ -33,6 +33,7 @@ const (
 	Commit  Kind = "commit"  // names one commit; moves when that commit is built again
 	Version Kind = "version" // names one version or git tag; never moves
 	Branch  Kind = "branch"  // follows a branch
+	Pointer Kind = "pointer" // points where somebody says, such as production
 	Release Kind = "release" // follows the highest release: latest, major and minor versions, channels of prereleases
 )
 

@@ -66,6 +66,20 @@ type Verdict struct {
 // Approved reports whether the candidate was judged and nothing spoke against it.
 func (v Verdict) Approved() bool { return v.judged && len(v.Reasons) == 0 }
 
+// Despite is the verdict on an image that was live before, where somebody demands that it be live again although it is refused today:
+// it is approved, and what speaks against it is noted. What was never judged, or is a part of an image, stays as it is.
+func (v Verdict) Despite() Verdict {
+	if !v.judged || v.part {
+		return v
+	}
+	notes := slices.Clone(v.Notes)
+	for _, reason := range v.Reasons {
+		notes = append(notes, "it is refused today, and was demanded all the same: "+reason)
+	}
+	v.Reasons, v.Notes = nil, notes
+	return v
+}
+
 // An Approval is the right to tag one digest, and to sign it and those of its platforms.
 type Approval struct {
 	candidate name.Digest

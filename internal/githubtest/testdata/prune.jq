@@ -19,6 +19,8 @@
     "/orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}": (.paths["/orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}"] | {delete}),
     "/users/{username}/packages/{package_type}/{package_name}/versions": (.paths["/users/{username}/packages/{package_type}/{package_name}/versions"] | {get}),
     "/users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}": (.paths["/users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}"] | {delete}),
+    "/repos/{owner}/{repo}/deployments": (.paths["/repos/{owner}/{repo}/deployments"] | {post}),
+    "/repos/{owner}/{repo}/deployments/{deployment_id}/statuses": (.paths["/repos/{owner}/{repo}/deployments/{deployment_id}/statuses"] | {post}),
     "/repos/{owner}/{repo}/issues": (.paths["/repos/{owner}/{repo}/issues"] | {get, post}),
     "/repos/{owner}/{repo}/issues/{issue_number}": (.paths["/repos/{owner}/{repo}/issues/{issue_number}"] | {patch})
   }

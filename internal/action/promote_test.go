@@ -1,0 +1,50 @@
+package action_test
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// digest NAME SERVICE TAG: $NAME is the digest under the tag.
+func readDigest(ts *testscript.TestScript, _ bool, args []string) {
+	at := stageOf(ts).tag(args[1], args[2])
+	if at == "" {
+		ts.Fatalf("%s has no tag %s", args[1], args[2])
+	}
+	ts.Setenv(args[0], at)
+}
+
+// is SERVICE TAG DIGEST: the tag points there.
+func checkDigest(ts *testscript.TestScript, _ bool, args []string) {
+	if at := stageOf(ts).tag(args[0], args[1]); at != args[2] {
+		ts.Fatalf("%s:%s is %q, want %q", args[0], args[1], at, args[2])
+	}
+}
+
+// same SERVICE TAG OTHER: two tags point to the same image.
+func checkSame(ts *testscript.TestScript, _ bool, args []string) {
+	if at, other := stageOf(ts).tag(args[0], args[1]), stageOf(ts).tag(args[0], args[2]); at == "" || at != other {
+		ts.Fatalf("%s:%s is %q, and %s is %q", args[0], args[1], at, args[2], other)
+	}
+}
+
+// deployments ENVIRONMENT:STATE...: GitHub lists these, in order.
+func checkDeployments(ts *testscript.TestScript, _ bool, args []string) {
+	var got []string
+	for _, d := range stageOf(ts).github.Deployments() {
+		got = append(got, d.Environment+":"+strings.Join(d.States, ","))
+		if len(d.Ref) != 40 || !strings.Contains(string(d.Payload), "sha256:") {
+			ts.Fatalf("deployment of %q: %s", d.Ref, d.Payload)
+		}
+	}
+	if !slices.Equal(got, args) {
+		ts.Fatalf("deployments %q, want %q", got, args)
+	}
+}
+
+// deployments-withheld: the token may record none.
+func withholdDeployments(ts *testscript.TestScript, _ bool, _ []string) {
+	stageOf(ts).github.WithholdDeployments()
+}

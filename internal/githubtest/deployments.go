@@ -1,0 +1,86 @@
+package githubtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// A Deployment is one that was recorded.
+type Deployment struct {
+	Ref         string
+	Environment string
+	Payload     json.RawMessage
+	States      []string // in order
+}
+
+// Deployments returns all there are, the first that was recorded first.
+func (s *Server) Deployments() []Deployment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.deployments)
+}
+
+// WithholdDeployments takes the right to record any from the token.
+func (s *Server) WithholdDeployments() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noDeployments = true
+}
+
+// deploy takes a deployment in. The real API refuses one whose commit has checks that did not pass, unless none are required.
+// https://docs.github.com/en/rest/deployments/deployments#create-a-deployment
+func (s *Server) deploy(w http.ResponseWriter, r *http.Request) {
+	var d struct {
+		Deployment
+		RequiredContexts *[]string `json:"required_contexts"`
+		AutoMerge        *bool     `json:"auto_merge"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&d); err != nil {
+		s.refuse(w, r, &refusal{http.StatusBadRequest, err.Error()})
+		return
+	}
+	if d.RequiredContexts == nil || len(*d.RequiredContexts) > 0 || d.AutoMerge == nil || *d.AutoMerge {
+		s.refuse(w, r, &refusal{http.StatusConflict, "Conflict: Commit status checks failed for " + d.Ref})
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.noDeployments {
+		writeError(w, http.StatusForbidden, "Resource not accessible by integration")
+		return
+	}
+	s.deployments = append(s.deployments, d.Deployment)
+	writeJSON(w, http.StatusCreated, s.deployment(len(s.deployments)))
+}
+
+// deploymentStatus takes the state of one in.
+// https://docs.github.com/en/rest/deployments/statuses#create-a-deployment-status
+func (s *Server) deploymentStatus(w http.ResponseWriter, r *http.Request) {
+	var status struct{ State string }
+	id, _ := strconv.Atoi(r.PathValue("id"))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if id < 1 || id > len(s.deployments) || json.NewDecoder(r.Body).Decode(&status) != nil {
+		writeError(w, http.StatusNotFound, "Not Found")
+		return
+	}
+	d := &s.deployments[id-1]
+	d.States = append(d.States, status.State)
+	now := time.Now().UTC().Format(time.RFC3339)
+	at := fmt.Sprintf("%s/repos/o/r/deployments/%d", s.URL, id)
+	writeJSON(w, http.StatusCreated, map[string]any{"id": 1, "node_id": "DS_1", "url": at + "/statuses/1", "state": status.State, "creator": nil, "description": "", "environment": d.Environment,
+		"target_url": "", "created_at": now, "updated_at": now, "deployment_url": at, "repository_url": s.URL + "/repos/o/r"})
+}
+
+// deployment is one as GitHub tells of it, with all that it must have.
+func (s *Server) deployment(id int) map[string]any {
+	d := s.deployments[id-1]
+	now := time.Now().UTC().Format(time.RFC3339)
+	at := fmt.Sprintf("%s/repos/o/r/deployments/%d", s.URL, id)
+	return map[string]any{"id": id, "node_id": "DE_1", "url": at, "sha": d.Ref, "ref": d.Ref, "task": "deploy", "payload": map[string]any{}, "environment": d.Environment, "description": nil, "creator": nil,
+		"created_at": now, "updated_at": now, "statuses_url": at + "/statuses", "repository_url": s.URL + "/repos/o/r"}
+}
