@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -67,7 +68,7 @@ func (s *session) examine(ctx context.Context) doctor.Facts {
 	slices.Sort(f.Lacking)
 	f.Lacking = slices.Compact(f.Lacking)
 	var asking sync.WaitGroup
-	for _, ask := range []func(context.Context, *doctor.Facts){s.askMachine, s.askClone, s.askGitHub, s.askRegistry, s.askSources, s.askBuilder, s.askPrograms} {
+	for _, ask := range []func(context.Context, *doctor.Facts){s.askMachine, s.askClone, s.askGitHub, s.askRegistry, s.askMirrors, s.askSources, s.askBuilder, s.askPrograms} {
 		asking.Go(func() { ask(ctx, &f) })
 	}
 	asking.Wait()
@@ -139,6 +140,20 @@ func (s *session) askImage(ctx context.Context, name string) doctor.Image {
 	image.Public, err = s.registry.IsPublic(ctx, name, image.Tag)
 	image.Seen = doctor.Asked(err)
 	return image
+}
+
+// askMirrors asks of each copy whether it can be pushed, as the registry is asked.
+func (s *session) askMirrors(ctx context.Context, f *doctor.Facts) {
+	at := s.job.Config.Mirrors
+	for i, m := range s.mirrors() {
+		for _, name := range slices.Sorted(maps.Values(m.Names)) {
+			found := doctor.Copy{Name: name, At: at[i].At}
+			if s.job.pushes() {
+				found.Write = doctor.Asked(m.Registry.Writable(ctx, name))
+			}
+			f.Mirrors = append(f.Mirrors, found)
+		}
+	}
 }
 
 // askSources asks for the vulnerability database, without fetching it.

@@ -445,6 +445,13 @@ func misconfigurations() map[string]misconfiguration {
 			},
 			wrong: func(c *clinic) { c.set("INPUT_TRIVY-DB", "127.0.0.1:1/aquasec/trivy-db:2") },
 			check: "vulnerability database", state: doctor.Problem, found: "connection refused", fix: "trivy_db: [mirror.gcr.io/aquasec/trivy-db:2"},
+		"a mirror takes nothing from whom it does not know": {
+			around: func(c *clinic) {
+				c.set("MIRROR_TOKEN", scriptToken)
+				c.edit(configPath, "services:", "mirrors: [{image: '"+c.host+"/copies/{{name}}', username: me, password: env:MIRROR_TOKEN}]\nservices:")
+			},
+			wrong: func(c *clinic) { c.edit(configPath, ", username: me, password: env:MIRROR_TOKEN", "") },
+			check: "mirrors", state: doctor.Problem, found: "/copies/prompt-card-auth cannot be pushed", fix: "password: env:MIRROR_TOKEN"},
 		"a build's secret is not handed to the step": {
 			around: func(c *clinic) {
 				c.edit(configPath, "    context: auth\n", "    context: auth\n    secrets: {npm: env:NPM_TOKEN}\n")

@@ -54,6 +54,12 @@ type Image struct {
 	Seen   Answer // whether Public could be found out
 }
 
+// A Copy is what a service's image is called at a mirror.
+type Copy struct {
+	Name, At string // At is where the mirror is defined
+	Write    Answer // whether its login may push
+}
+
 // A Source is a repository that the vulnerability database is fetched from.
 type Source struct {
 	Answer
@@ -100,6 +106,7 @@ type Facts struct {
 	CacheUsage Answer // how full the cache is
 
 	Images  []Image
+	Mirrors []Copy
 	Sources []Source
 	Lacking []string // variables that builds are to have secrets from, and that are not set
 
@@ -168,6 +175,7 @@ func looks() []look {
 		{"token", false, token},
 		{"contents: read", false, contents},
 		{"packages: write", false, writing},
+		{"mirrors", false, mirrors},
 		{"visibility", false, visibility},
 		{"vulnerability database", false, database},
 		{"secrets", false, secrets},

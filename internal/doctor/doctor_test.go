@@ -94,6 +94,7 @@ func TestNeedsFollowTheConfiguration(t *testing.T) {
 		"plan":                      {"plan", func(*Facts) {}, "packages: read"},
 		"publish":                   {"publish", func(*Facts) {}, "packages: write!, actions: read"},
 		"finalize":                  {"finalize", func(*Facts) {}, "packages: write!, security-events: write, id-token: write, attestations: write"},
+		"mirror":                    {"mirror", func(*Facts) {}, "packages: read"},
 		"rescan":                    {"rescan", func(*Facts) {}, "packages: read, security-events: write, issues: write!"},
 		"what is to come":           {"levitate", func(*Facts) {}, ""},
 		"nothing is pushed":         {"all", func(f *Facts) { f.Config.Push = "false" }, "security-events: write, actions: read"},
@@ -234,7 +235,7 @@ func TestEveryFindingSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	refused := Asked(errors.New("refused"))
 	f := Facts{OnRunner: true, Pushes: true, Publishing: []string{"push"}, Contents: refused, Scanning: refused, CacheUsage: refused, Engine: errors.New("none"), Shallow: true, Origin: refused,
-		Mistakes: service.Problems{{Where: "x:1:1", What: "no"}}, Credential: true, Clock: refused, Builder: Builder{Answer: refused}, Programs: []Program{{Name: "git"}}, Disks: []Disk{{"/", 1}}, Sources: []Source{{refused, "x"}}, Lacking: []string{"A"},
+		Mistakes: service.Problems{{Where: "x:1:1", What: "no"}}, Credential: true, Clock: refused, Builder: Builder{Answer: refused}, Programs: []Program{{Name: "git"}}, Disks: []Disk{{"/", 1}}, Sources: []Source{{refused, "x"}}, Mirrors: []Copy{{"quay.io/octo/a", "x:1:1", refused}}, Lacking: []string{"A"},
 		Images:   []Image{{Name: "ghcr.io/octo/a", Write: refused, Listed: refused}, {Name: "ghcr.io/octo/b", Listed: Asked(nil)}, {Name: "docker.io/octo/c"}, {Name: "ghcr.io/octo/d", Listed: Asked(nil), Tag: "x", Seen: refused}},
 		Event:    actions.Event{Actor: "dependabot[bot]", Fork: true, ServerURL: "https://octo.ghe.com", APIURL: "https://api.octo.ghe.com"},
 		Config:   service.Config{Settings: service.Settings{Registry: "ghcr.io", Sign: "keyless"}},

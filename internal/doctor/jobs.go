@@ -27,11 +27,11 @@ func (f Facts) needs(mode string) []need {
 			all = append(all, n)
 		}
 	}
-	known := finishes || works || mode == "plan" || mode == "rescan"
+	known := finishes || works || mode == "plan" || mode == "rescan" || mode == "mirror"
 	pushes, keyless := f.publishes() && c.RegistryToken == "", f.publishes() && f.keyless()
 	add(known && !f.Event.Public, need{"contents", "read", "the checkout", f.Event.Visibility != ""})
 	add((finishes || works) && pushes, need{"packages", "write", "the images", true})
-	add(mode == "plan" || mode == "rescan", need{"packages", "read", "what is published", false})
+	add(mode == "plan" || mode == "rescan" || mode == "mirror", need{"packages", "read", "what is published", false})
 	add((finishes || mode == "rescan") && c.CodeScanning != "off", need{"security-events", "write", "the findings", false})
 	add(finishes && keyless, need{"id-token", "write", "the signatures", c.Sign == "keyless"})
 	add(finishes && keyless && (c.Attest == "auto" || c.Attest == "github"), need{"attestations", "write", "what is attested of the images", c.Attest == "github"})

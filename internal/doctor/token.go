@@ -86,6 +86,22 @@ func writing(f Facts) []Finding {
 	return found
 }
 
+// mirrors says of each copy at another registry whether it can be pushed.
+func mirrors(f Facts) []Finding {
+	var found []Finding
+	for _, c := range f.Mirrors {
+		switch {
+		case !c.Write.Asked:
+		case c.Write.Err == nil:
+			found = append(found, fine(c.Name+" can be pushed")...)
+		default:
+			found = append(found, one(Problem, c.At, fmt.Sprintf("%s cannot be pushed: %v", c.Name, c.Write.Err),
+				"give the mirror a login that may write there, and make the repository first where that registry does not do so by itself:\nmirrors:\n  - {image: …, username: NAME, password: env:MIRROR_TOKEN}")...)
+		}
+	}
+	return found
+}
+
 func (f Facts) writingFix(image Image) string {
 	advice := registry.Advice(image.Write.Err.Error())
 	switch {
