@@ -194,7 +194,7 @@ func watchMemory(ctx context.Context, c memoryCall) error {
 		data, err := json.Marshal(viewOf(e))
 		failed = errors.Join(failed, err)
 		if c.on("json") {
-			_, err = fmt.Fprintf(c.process.Stdout, "%s\n", data)
+			_, err = fmt.Fprintf(c.process.Stdout, "%s\n", actions.HarmlessJSON(data))
 			failed = errors.Join(failed, err)
 			return
 		}

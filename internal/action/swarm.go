@@ -116,7 +116,7 @@ func (m *member) enter(ctx context.Context, a *agent.Agent, e entrance) error {
 		if holder == "" {
 			m.works = append(m.works, work)
 		} else {
-			m.log.Printf("memory: %s is at %s, too", holder, work)
+			m.log.Printf("memory: %s", agent.Line("%s is at %s, too", holder, work))
 		}
 	}
 	told, err := a.PreTask(ctx, agent.Task{ID: m.task(), Description: e.role + " " + strings.Join(e.services, ", "), Services: e.services})
@@ -143,8 +143,8 @@ func (m *member) listen(ctx context.Context, a *agent.Agent) {
 	if err != nil {
 		return // as the job itself will find
 	}
-	for _, message := range m.hear(a, messages) {
-		m.log.Printf("memory: %s", message.Line())
+	for _, line := range agent.Lines(m.hear(a, messages)) {
+		m.log.Printf("memory: %s", line)
 	}
 }
 

@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -210,7 +211,7 @@ func (l *Log) say(name string, properties githubactions.CommandProperties, messa
 // (actions/runner, ActionCommand.cs).
 func harmless(line string) string {
 	line = strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r == 0x7f {
+		if unicode.IsControl(r) && r != '\t' {
 			return -1
 		}
 		return r
@@ -219,6 +220,12 @@ func harmless(line string) string {
 		line = "│ " + trimmed
 	}
 	return strings.ReplaceAll(line, "##[", "# #[")
+}
+
+// HarmlessJSON writes JSON so that the runner takes it for text, too: what it would obey stands in strings alone, where a letter may be
+// written as an escape.
+func HarmlessJSON(data []byte) []byte {
+	return bytes.ReplaceAll(data, []byte("##["), []byte(`##\u005b`))
 }
 
 // invisible are the characters that the runner skips before a command, and those that a comparison

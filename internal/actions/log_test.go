@@ -2,6 +2,7 @@ package actions
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -43,6 +44,7 @@ func TestHarmlessKeepsWhatIsRead(t *testing.T) {
 		"see ##[error]x":         "see # #[error]x",
 		"\x1b[32mgreen\x1b[0m ü": "[32mgreen[0m ü",
 		"10%\r20%":               "10%20%",
+		"a\u009b31mb\u0085c":     "a31mbc",
 		"a\xffb":                 "a�b",
 		"":                       "",
 	} {
@@ -70,6 +72,20 @@ func FuzzOutputIsNeverACommand(f *testing.F) {
 			t.Errorf("%q is written as no UTF-8", text)
 		}
 	})
+}
+
+// TestHarmlessJSON reads back as it was, and holds no command.
+func TestHarmlessJSON(t *testing.T) {
+	t.Parallel()
+	const text = "###[set-output name=x]evil##["
+	data, err := json.Marshal(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read string
+	if got := HarmlessJSON(data); strings.Contains(string(got), "##[") || json.Unmarshal(got, &read) != nil || read != text {
+		t.Errorf("%s reads as %q", got, read)
+	}
 }
 
 func TestMask(t *testing.T) {

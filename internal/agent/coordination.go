@@ -28,7 +28,22 @@ type Message struct {
 }
 
 // Line tells a message.
-func (m Message) Line() string { return fmt.Sprintf("%s says: %s", m.From, m.Text) }
+func (m Message) Line() string { return Line("%s says: %s", m.From, m.Text) }
+
+// Lines tells the first of some messages.
+func Lines(messages []Message) []string { return few(messages, "messages", Message.Line) }
+
+// longest is how many letters of a line are told.
+const longest = 500
+
+// Line is one line, and no endless one, whatever somebody else has written that it tells.
+func Line(format string, args ...any) string {
+	line := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")
+	if letters := []rune(line); len(letters) > longest {
+		return string(letters[:longest-1]) + "…"
+	}
+	return line
+}
 
 // Age is how long ago a message was left; 0 where it does not say.
 func (m Message) Age(now time.Time) time.Duration { return since(m.At, now) }

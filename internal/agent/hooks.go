@@ -100,13 +100,25 @@ func (b Briefing) Lines() []string {
 		lines = append(lines, b.Session.Line())
 	}
 	for _, s := range b.Services {
-		lines = append(lines, s.Lines()...)
+		for _, line := range s.Lines() {
+			lines = append(lines, Line("%s", line))
+		}
 	}
-	for _, m := range b.Messages {
-		lines = append(lines, m.Line())
+	lines = append(lines, Lines(b.Messages)...)
+	return append(lines, few(b.Claims, "claims", func(c Claim) string { return Line("%s is at %s since %s", c.Agent, c.Work, c.At) })...)
+}
+
+// mostTold is how many of a kind are told to a person.
+const mostTold = 20
+
+// few tells the first of some things, and how many more there are.
+func few[T any](all []T, kind string, tell func(T) string) []string {
+	var lines []string
+	for _, one := range all[:min(len(all), mostTold)] {
+		lines = append(lines, tell(one))
 	}
-	for _, c := range b.Claims {
-		lines = append(lines, fmt.Sprintf("%s is at %s since %s", c.Agent, c.Work, c.At))
+	if more := len(all) - len(lines); more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more %s", more, kind))
 	}
 	return lines
 }

@@ -29,11 +29,11 @@ type Session struct {
 
 // Line tells of a session.
 func (s Session) Line() string {
-	line := fmt.Sprintf("last session %s, ended %s: %d tasks, %d edits, %d commands, %d agents", s.ID, s.EndedAt, s.Tasks, s.Edits, s.Commands, s.Agents)
+	run := ""
 	if s.Outcome != "" {
-		line += fmt.Sprintf("; %s commit %.7s", s.Outcome, s.Commit)
+		run = fmt.Sprintf("; %s commit %.7s", s.Outcome, s.Commit)
 	}
-	return line
+	return Line("last session %s, ended %s: %d tasks, %d edits, %d commands, %d agents%s", s.ID, s.EndedAt, s.Tasks, s.Edits, s.Commands, s.Agents, run)
 }
 
 // ErrNoSession tells that the memory knows no session, or not the one that was asked for.
@@ -281,11 +281,14 @@ func (a *Agent) unfinished(ctx context.Context) ([]json.RawMessage, error) {
 		return nil, err
 	}
 	for _, e := range tasks {
+		if !mine(e) {
+			continue
+		}
 		_, done, err := a.Store.Get(ctx, postTask, e.Key+":completed")
 		if err != nil {
 			return nil, err
 		}
-		if mine(e) && !done {
+		if !done {
 			left = append(left, e.Value)
 		}
 	}
@@ -295,23 +298,24 @@ func (a *Agent) unfinished(ctx context.Context) ([]json.RawMessage, error) {
 // Lines tells what was restored.
 func (r Restored) Lines() []string {
 	lines := []string{r.Session.Line()}
-	for _, task := range r.Unfinished {
-		var t struct {
-			ID          string `json:"taskId"`
-			Description string `json:"description"`
-		}
-		_ = json.Unmarshal(task, &t) // what is no task has neither
-		lines = append(lines, fmt.Sprintf("task %s was begun and not ended: %s", t.ID, t.Description))
+	lines = append(lines, few(r.Unfinished, "tasks", taskLine)...)
+	lines = append(lines, few(r.Edits, "edits", editLine)...)
+	return append(lines, Lines(r.Messages)...)
+}
+
+func taskLine(task json.RawMessage) string {
+	var t struct {
+		ID          string `json:"taskId"`
+		Description string `json:"description"`
 	}
-	for _, edit := range r.Edits {
-		var e struct {
-			File string `json:"file"`
-		}
-		_ = json.Unmarshal(edit, &e)
-		lines = append(lines, "edited "+e.File)
+	_ = json.Unmarshal(task, &t) // what is no task has neither
+	return Line("task %s was begun and not ended: %s", t.ID, t.Description)
+}
+
+func editLine(edit json.RawMessage) string {
+	var e struct {
+		File string `json:"file"`
 	}
-	for _, m := range r.Messages {
-		lines = append(lines, m.Line())
-	}
-	return lines
+	_ = json.Unmarshal(edit, &e) // what is no edit has none
+	return Line("edited %s", e.File)
 }

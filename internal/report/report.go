@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/learn"
@@ -344,7 +345,7 @@ func notNil[T any](s []T) []T {
 // round keeps milliseconds: more digits would be noise.
 func round(v float64) float64 { return math.Round(v*1000) / 1000 }
 
-// JSON renders a value for people and programs: indented, with a newline at the end.
+// JSON renders a value for people and programs: indented, with a newline at the end, and nothing that a runner obeys.
 func JSON(v any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -353,5 +354,5 @@ func JSON(v any) ([]byte, error) {
 	if err := encoder.Encode(v); err != nil {
 		return nil, fmt.Errorf("writing JSON: %w", err)
 	}
-	return out.Bytes(), nil
+	return actions.HarmlessJSON(out.Bytes()), nil
 }
