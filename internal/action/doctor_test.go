@@ -358,11 +358,11 @@ func misconfigurations() map[string]misconfiguration {
 				text := c.read(workflowPath)
 				c.write(workflowPath, text[:strings.Index(text, "  finalize:")])
 			},
-			check: "jobs", state: doctor.Problem, found: "no job puts them together: no tag ever moves", fix: "      with: {mode: finalize}"},
+			check: "jobs", state: doctor.Problem, found: "no job here puts them together: without that no tag ever moves", fix: "      with: {mode: finalize}"},
 		"no job makes the plan": {
 			around: func(c *clinic) { c.write(workflowPath, c.example("matrix.yml")) },
 			wrong:  func(c *clinic) { c.edit(workflowPath, "mode: plan", "mode: rescan") },
-			check:  "jobs", state: doctor.Problem, found: "job publish works on rows of a plan that no job makes", fix: "      with: {mode: plan}"},
+			check:  "jobs", state: doctor.Problem, found: "job publish works on rows of a plan that no job here makes", fix: "      with: {mode: plan}"},
 		"finalize does not wait for the rows": {
 			around: func(c *clinic) { c.write(workflowPath, c.example("matrix.yml")) },
 			wrong:  func(c *clinic) { c.edit(workflowPath, "needs: [plan, publish]", "needs: plan") },

@@ -123,6 +123,59 @@ func TestNeedsFollowTheConfiguration(t *testing.T) {
 	}
 }
 
+func TestPermissions(t *testing.T) {
+	t.Parallel()
+	const job = "jobs: {publish: {%s steps: [{uses: org/ghcr-publish@v1, with: {%s}}%s]}}"
+	for title, c := range map[string]struct {
+		rights, with, more string
+		want               State
+		fix                string
+	}{
+		"all that it needs":       {"permissions: {packages: write},", "", "", Fine, ""},
+		"too little":              {"permissions: {packages: read},", "", "", Problem, "packages: write"},
+		"nothing":                 {"permissions: {},", "", "", Problem, "packages: write"},
+		"to read all":             {"permissions: read-all,", "", "", Problem, "packages: write"},
+		"everything":              {"permissions: write-all,", "", "", Advice, "packages: write"},
+		"whatever there is":       {"", "", "", Advice, "packages: write"},
+		"to look alone":           {"permissions: {packages: read},", "mode: plan", "", Fine, ""},
+		"to look and then to do":  {"permissions: {packages: read},", "mode: plan", ", {uses: org/ghcr-publish@v1}", Problem, "packages: write"},
+		"another's token":         {"permissions: {contents: read},", "token: '${{ secrets.ROBOT }}'", "", Fine, ""},
+		"another's for images":    {"permissions: {contents: read},", "registry-token: '${{ secrets.ROBOT }}'", "", Fine, ""},
+		"its own token, by name":  {"permissions: {contents: read},", "token: '${{ secrets.GITHUB_TOKEN }}'", "", Problem, "packages: write"},
+		"its own, by the context": {"permissions: {contents: read},", "token: '${{github.token}}'", "", Problem, "packages: write"},
+	} {
+		f := Facts{OnRunner: true, Pushes: true, Event: actions.Event{Visibility: "public", Public: true}, Config: service.Config{Settings: service.Settings{Push: "auto", Sign: "off", CodeScanning: "off", Cache: "off"}},
+			Workflow: workflow(fmt.Sprintf(job, c.rights, c.with, c.more))}
+		if got := permissions(f); len(got) != 1 || got[0].State != c.want || !strings.Contains(got[0].Fix, c.fix) {
+			t.Errorf("%s: %+v, want %s", title, got, c.want)
+		}
+	}
+}
+
+func TestJobsBelongTogether(t *testing.T) {
+	t.Parallel()
+	const (
+		plan   = "  plan: {steps: [{uses: org/ghcr-publish@v1, with: {mode: plan}}]}\n"
+		rows   = "  rows: {needs: plan, strategy: {matrix: '${{ fromJSON(needs.plan.outputs.matrix) }}'}, steps: [{uses: org/ghcr-publish@v1, with: {mode: publish}}]}\n"
+		end    = "  end: {needs: [plan, rows], if: '${{ !cancelled() }}', steps: [{uses: org/ghcr-publish@v1, with: {mode: finalize}}]}\n"
+		early  = "  end: {needs: plan, if: always(), steps: [{uses: org/ghcr-publish@v1, with: {mode: finalize}}]}\n"
+		silent = "  end: {needs: [plan, rows], if: needs.plan.result == 'success', steps: [{uses: org/ghcr-publish@v1, with: {mode: finalize}}]}\n"
+		calls  = "  rest: {uses: ./.github/workflows/rest.yml}\n"
+		each   = "  each: {strategy: {matrix: {x: [1, 2]}}, steps: [{uses: org/ghcr-publish@v1}]}\n"
+		one    = "  one: {steps: [{uses: org/ghcr-publish@v1}]}\n"
+	)
+	for jobsText, want := range map[string]State{
+		plan + rows + end: Fine, plan + rows: Problem, rows + end: Problem, plan + rows + early: Problem, plan + rows + silent: Advice, plan + rows + calls: Unknown, one: Fine, each: Advice, plan: Fine,
+	} {
+		if got := jobs(Facts{Workflow: workflow("jobs:\n" + jobsText)}); len(got) != 1 || got[0].State != want {
+			t.Errorf("%s%+v, want %s", jobsText, got, want)
+		}
+	}
+	if got := jobs(Facts{Workflow: workflow("jobs:\n" + each), Config: service.Config{Settings: service.Settings{Promote: "per-service"}}}); got[0].State != Fine {
+		t.Errorf("per service %+v", got)
+	}
+}
+
 func TestQuickTellsProblemsAlone(t *testing.T) {
 	t.Parallel()
 	f := Facts{OnRunner: true, Pushes: true, Publishing: []string{"push"}, Clock: Asked(nil), Ahead: time.Hour, Disks: []Disk{{"/tmp", 250_000_000}, {"/", 1 << 40}},

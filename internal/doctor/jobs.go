@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -91,15 +92,26 @@ func permissions(f Facts) []Finding {
 	return found
 }
 
-func (f Facts) rightsOf(j job) []Finding {
-	var needs, must, may []need
+// needsOf are those of all that a job does. What a token of somebody's own may is not up to the job; its identity and its checkout are.
+func (f Facts) needsOf(j job) []need {
+	var needs []need
 	for _, mode := range j.modes {
 		for _, n := range f.needs(mode) {
-			if !slices.ContainsFunc(needs, func(other need) bool { return other.scope == n.scope }) {
+			switch i := slices.IndexFunc(needs, func(other need) bool { return other.scope == n.scope }); {
+			case j.ownToken && n.scope != "id-token" && n.scope != "contents":
+			case i < 0:
 				needs = append(needs, n)
+			case n.level == "write":
+				needs[i] = n
 			}
 		}
 	}
+	return needs
+}
+
+func (f Facts) rightsOf(j job) []Finding {
+	var must, may []need
+	needs := f.needsOf(j)
 	where, lines := f.Workflow.at(j.line), permissionLines(needs)
 	if j.rights == nil {
 		return one(Advice, where, fmt.Sprintf("job %s says no `permissions`: what its token may is up to the repository's settings, and may be too little or too much", j.id), lines)
@@ -162,40 +174,61 @@ func concurrency(f Facts) []Finding {
 
 // jobs finds out whether what jobs hand on comes to an end: rows of a matrix move no tags.
 func jobs(f Facts) []Finding {
-	w := f.Workflow
-	rows, last := w.doing("publish"), w.doing("finalize")
-	var found []Finding
-	note := func(state State, j job, what, fix string) {
-		found = append(found, one(state, w.at(j.line), what, fix)...)
-	}
-	for _, j := range w.doing("all") {
-		if !j.text.Strategy.Matrix.IsZero() && f.Config.Promote != "per-service" {
-			note(Advice, j, fmt.Sprintf("each row of the matrix of job %s is a run of its own, which moves its tags whatever becomes of the others", j.id), "mode: publish     # in that job, after one with `mode: plan`\n"+finalizing(j.uses, j.id))
-		}
-	}
-	for _, j := range rows {
-		if len(last) == 0 {
-			note(Problem, j, fmt.Sprintf("job %s publishes rows of a matrix, and no job puts them together: no tag ever moves", j.id), finalizing(j.uses, j.id))
-		}
-		if len(w.doing("plan")) == 0 {
-			note(Problem, j, fmt.Sprintf("job %s works on rows of a plan that no job makes", j.id), planning(j.uses))
-		}
-	}
-	for _, j := range last {
-		for _, row := range rows {
-			if !slices.Contains(j.text.Needs, row.id) {
-				note(Problem, j, fmt.Sprintf("job %s does not wait for job %s, whose rows it is to put together", j.id, row.id), finalizing(j.uses, row.id))
-			}
-		}
-		if !strings.Contains(j.text.If, "cancelled()") && !strings.Contains(j.text.If, "always()") && !strings.Contains(j.text.If, "failure()") {
-			note(Advice, j, fmt.Sprintf("job %s is left out where a row fails, so that nothing tells of the rest", j.id), "if: ${{ !cancelled() && needs.plan.result == 'success' }}")
-		}
-	}
-	if len(found) == 0 && len(w.jobs) > 0 {
+	found := slices.Concat(f.matrices(), f.Workflow.rows(), f.Workflow.ends())
+	if len(found) == 0 && len(f.Workflow.jobs) > 0 {
 		return fine("what one hands on another takes")
 	}
 	return found
 }
+
+// matrices finds those whose rows are runs of their own.
+func (f Facts) matrices() []Finding {
+	var found []Finding
+	for _, j := range f.Workflow.doing("all") {
+		if !j.text.Strategy.Matrix.IsZero() && f.Config.Promote != "per-service" {
+			found = append(found, one(Advice, f.Workflow.at(j.line), fmt.Sprintf("each row of the matrix of job %s is a run of its own, which moves its tags whatever becomes of the others", j.id),
+				"mode: publish     # in that job, after one with `mode: plan`\n"+finalizing(j.uses, j.id))...)
+		}
+	}
+	return found
+}
+
+// rows finds those that nobody plans, or puts together. Where other workflows are called, they may do so.
+func (w Workflow) rows() []Finding {
+	state := Problem
+	if w.calls {
+		state = Unknown
+	}
+	var found []Finding
+	for _, j := range w.doing("publish") {
+		if len(w.doing("finalize")) == 0 {
+			found = append(found, one(state, w.at(j.line), fmt.Sprintf("job %s publishes rows of a matrix, and no job here puts them together: without that no tag ever moves", j.id), finalizing(j.uses, j.id))...)
+		}
+		if len(w.doing("plan")) == 0 {
+			found = append(found, one(state, w.at(j.line), fmt.Sprintf("job %s works on rows of a plan that no job here makes", j.id), planning(j.uses))...)
+		}
+	}
+	return found
+}
+
+// ends finds jobs that are to put rows together and begin too early, or are left out where they are to tell of a failure.
+func (w Workflow) ends() []Finding {
+	var found []Finding
+	for _, j := range w.doing("finalize") {
+		for _, row := range w.doing("publish") {
+			if !slices.Contains(j.text.Needs, row.id) {
+				found = append(found, one(Problem, w.at(j.line), fmt.Sprintf("job %s does not wait for job %s, whose rows it is to put together", j.id, row.id), finalizing(j.uses, row.id))...)
+			}
+		}
+		if !despite.MatchString(j.text.If) {
+			found = append(found, one(Advice, w.at(j.line), fmt.Sprintf("job %s is left out where a row fails, so that nothing tells of the rest", j.id), "if: ${{ !cancelled() && needs.plan.result == 'success' }}")...)
+		}
+	}
+	return found
+}
+
+// despite finds conditions under which a job runs although one that it needs has failed.
+var despite = regexp.MustCompile(`(?i)\b(cancelled|always|failure)\s*\(`)
 
 func finalizing(uses, rows string) string {
 	return `finalize:

@@ -22,6 +22,7 @@ type Workflow struct {
 	lines   []string
 	text    workflowText
 	jobs    []job // those that use this action
+	calls   bool  // one of the others is another workflow
 }
 
 // A job is one that uses this action.
@@ -29,6 +30,7 @@ type job struct {
 	id, uses string   // uses is as a step writes it
 	line     int      // of its id
 	modes    []string // of its steps
+	ownToken bool     // they are given another one than the job's
 	rights   *rights  // that its token has by the file; nil where that says none
 	text     jobText
 }
@@ -45,6 +47,7 @@ type jobText struct {
 	Concurrency yaml.Node `yaml:"concurrency"`
 	Needs       words     `yaml:"needs"`
 	If          string    `yaml:"if"`
+	Calls       string    `yaml:"uses"`
 	RunsOn      yaml.Node `yaml:"runs-on"`
 	Strategy    struct {
 		Matrix yaml.Node `yaml:"matrix"`
@@ -52,7 +55,9 @@ type jobText struct {
 	Steps []struct {
 		Uses string `yaml:"uses"`
 		With struct {
-			Mode string `yaml:"mode"`
+			Mode          string `yaml:"mode"`
+			Token         string `yaml:"token"`
+			RegistryToken string `yaml:"registry-token"`
 		} `yaml:"with"`
 	} `yaml:"steps"`
 }
@@ -136,12 +141,16 @@ func (w *Workflow) parse(data []byte, action string) error {
 		if j.text.Permissions != nil {
 			j.rights = j.text.Permissions
 		}
+		w.calls = w.calls || j.text.Calls != ""
 		if j.find(action); j.uses != "" {
 			w.jobs = append(w.jobs, j)
 		}
 	}
 	return nil
 }
+
+// jobsToken is how a step names the token of its job.
+var jobsToken = regexp.MustCompile(`(?i)^\s*(\$\{\{\s*(github\.token|secrets\.GITHUB_TOKEN)\s*\}\})?\s*$`)
 
 // find looks for this action among the job's steps.
 func (j *job) find(action string) {
@@ -151,6 +160,7 @@ func (j *job) find(action string) {
 			continue
 		}
 		j.uses = step.Uses
+		j.ownToken = j.ownToken || !jobsToken.MatchString(step.With.Token) || !jobsToken.MatchString(step.With.RegistryToken)
 		j.modes = append(j.modes, cmp.Or(step.With.Mode, "all"))
 	}
 }
