@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +96,7 @@ func TestNeedsFollowTheConfiguration(t *testing.T) {
 		"plan":                      {"plan", func(*Facts) {}, "packages: read"},
 		"publish":                   {"publish", func(*Facts) {}, "packages: write!, actions: read"},
 		"finalize":                  {"finalize", func(*Facts) {}, "packages: write!, security-events: write, id-token: write, attestations: write"},
+		"promote":                   {"promote", func(*Facts) {}, "packages: write!, security-events: write, id-token: write, attestations: write"},
 		"mirror":                    {"mirror", func(*Facts) {}, "packages: read"},
 		"rescan":                    {"rescan", func(*Facts) {}, "packages: read, security-events: write, issues: write!"},
 		"what is to come":           {"levitate", func(*Facts) {}, ""},
@@ -137,6 +140,7 @@ func TestPermissions(t *testing.T) {
 		"to read all":             {"permissions: read-all,", "", "", Problem, "packages: write"},
 		"everything":              {"permissions: write-all,", "", "", Advice, "packages: write"},
 		"whatever there is":       {"", "", "", Advice, "packages: write"},
+		"to record a deployment":  {"permissions: {packages: write},", "mode: promote, environment: production", "", Advice, "deployments: write"},
 		"to look alone":           {"permissions: {packages: read},", "mode: plan", "", Fine, ""},
 		"to look and then to do":  {"permissions: {packages: read},", "mode: plan", ", {uses: org/ghcr-publish@v1}", Problem, "packages: write"},
 		"another's token":         {"permissions: {contents: read},", "token: '${{ secrets.ROBOT }}'", "", Fine, ""},
@@ -148,6 +152,30 @@ func TestPermissions(t *testing.T) {
 			Workflow: workflow(fmt.Sprintf(job, c.rights, c.with, c.more))}
 		if got := permissions(f); len(got) != 1 || got[0].State != c.want || !strings.Contains(got[0].Fix, c.fix) {
 			t.Errorf("%s: %+v, want %s", title, got, c.want)
+		}
+	}
+}
+
+// TestExamples finds nothing to say of the workflows that are shown to people.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../.github/examples/*.yml")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := Facts{OnRunner: true, Pushes: true, Publishing: []string{"push", "workflow_dispatch"}, Workflow: workflow(string(text)), Event: actions.Event{Visibility: "public", Public: true},
+			Config: service.Config{Settings: service.Settings{Push: "auto", Sign: "auto", Attest: "auto", Cache: "auto", CodeScanning: "auto", RescanIssues: true}}}
+		for _, look := range []func(Facts) []Finding{permissions, concurrency, jobs, runner} {
+			for _, found := range look(f) {
+				if found.State != Fine {
+					t.Errorf("%s: %+v", file, found)
+				}
+			}
 		}
 	}
 }

@@ -21,7 +21,7 @@ func (f Facts) needs(mode string) []need {
 	if mode == "doctor" {
 		mode = "all"
 	}
-	finishes, works := mode == "all" || mode == "finalize", mode == "all" || mode == "publish"
+	finishes, works := mode == "all" || mode == "finalize" || mode == "promote", mode == "all" || mode == "publish"
 	var all []need
 	add := func(when bool, n need) {
 		if when {
@@ -95,6 +95,9 @@ func permissions(f Facts) []Finding {
 // needsOf are those of all that a job does. What a token of somebody's own may is not up to the job; its identity and its checkout are.
 func (f Facts) needsOf(j job) []need {
 	var needs []need
+	if j.deploys {
+		needs = append(needs, need{"deployments", "write", "the deployment that is recorded", false})
+	}
 	for _, mode := range j.modes {
 		for _, n := range f.needs(mode) {
 			switch i := slices.IndexFunc(needs, func(other need) bool { return other.scope == n.scope }); {
@@ -153,7 +156,7 @@ func list(needs []need) string {
 
 // concurrency finds jobs that move tags while others of the same branch do.
 func concurrency(f Facts) []Finding {
-	moving := f.Workflow.doing("all", "finalize")
+	moving := f.Workflow.doing("all", "finalize", "promote")
 	if len(moving) == 0 {
 		return nil
 	}

@@ -31,6 +31,7 @@ type job struct {
 	line     int      // of its id
 	modes    []string // of its steps
 	ownToken bool     // they are given another one than the job's
+	deploys  bool     // they record a deployment
 	rights   *rights  // that its token has by the file; nil where that says none
 	text     jobText
 }
@@ -58,6 +59,7 @@ type jobText struct {
 			Mode          string `yaml:"mode"`
 			Token         string `yaml:"token"`
 			RegistryToken string `yaml:"registry-token"`
+			Environment   string `yaml:"environment"`
 		} `yaml:"with"`
 	} `yaml:"steps"`
 }
@@ -161,6 +163,7 @@ func (j *job) find(action string) {
 		}
 		j.uses = step.Uses
 		j.ownToken = j.ownToken || !jobsToken.MatchString(step.With.Token) || !jobsToken.MatchString(step.With.RegistryToken)
+		j.deploys = j.deploys || step.With.Environment != ""
 		j.modes = append(j.modes, cmp.Or(step.With.Mode, "all"))
 	}
 }
