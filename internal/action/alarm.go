@@ -32,8 +32,8 @@ func (s *session) alarm(ctx context.Context, found []insight.Live, last map[stri
 }
 
 func (s *session) alarmOf(ctx context.Context, api *github.Client, live insight.Live, last map[string]insight.Live) error {
-	mark := newMark(live.Service)
-	issue, open, err := api.FindIssue(ctx, mark.begin)
+	mark := github.NewMark("live of " + live.Service)
+	issue, open, err := api.FindIssue(ctx, mark.Begin())
 	if err != nil {
 		return err
 	}
@@ -42,9 +42,9 @@ func (s *session) alarmOf(ctx context.Context, api *github.Client, live insight.
 	bad := s.bad(live.Findings)
 	switch text := s.alarmText(live.Service, bad); {
 	case open:
-		return api.EditIssue(ctx, issue.Number, mark.replace(issue.Body, text), len(bad) == 0)
+		return api.EditIssue(ctx, issue.Number, mark.Replace(issue.Body, text), len(bad) == 0)
 	case len(bad) > 0 && (!known || len(s.bad(added)) > 0):
-		return api.OpenIssue(ctx, live.Service+": vulnerable images are live", mark.replace("", text))
+		return api.OpenIssue(ctx, live.Service+": vulnerable images are live", mark.Replace("", text))
 	}
 	return nil
 }
@@ -73,20 +73,4 @@ func listed(findings []string) string {
 		fmt.Fprintf(&b, "- `%s`\n", strings.Join(strings.Fields(strings.ReplaceAll(f, "`", "'")), " "))
 	}
 	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// A mark stands around what this program writes into an issue; what people write around it stays.
-type mark struct{ begin, end string }
-
-func newMark(service string) mark {
-	return mark{"<!-- ghcr-publish: live of " + service + " -->", "<!-- end of ghcr-publish: live of " + service + " -->"}
-}
-
-func (m mark) replace(body, text string) string {
-	before, rest, found := strings.Cut(body, m.begin)
-	after := ""
-	if found {
-		_, after, _ = strings.Cut(rest, m.end)
-	}
-	return before + m.begin + "\n" + text + "\n" + m.end + after
 }

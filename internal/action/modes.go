@@ -39,6 +39,7 @@ func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, erro
 	composed := s.compose(ctx, results)
 	told := s.conclude(ctx, begun, results, made.Notices)
 	told.Compose = composed
+	s.release(ctx, &told, results)
 	learnt, err := insight.Entries(s.learnt(told, results))
 	return s.record(ctx, told, learnt, err)
 }
@@ -141,6 +142,7 @@ func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int,
 	composed := s.compose(ctx, results)
 	told := s.conclude(ctx, begun, results, made.Notices)
 	told.Compose = composed
+	s.release(ctx, &told, results)
 	entries, err := insight.OfRun(s.learnt(told, results))
 	for _, row := range made.Matrix.Include {
 		if f := fragments[row.Row]; f.Attempt >= made.Attempt {

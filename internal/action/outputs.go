@@ -31,6 +31,7 @@ var Outputs = [...]Output{
 	{"report", "Path of the report, as JSON."},
 	{"compose-file", "Path of the Compose file of what is live, where one was written; `.env.example` lies beside it."},
 	{"sarif", "Folder with the findings as SARIF files, for `github/codeql-action/upload-sarif` and others."},
+	{"release-url", "Page of the release of GitHub that the run made or completed; empty where it did not."},
 	{"memory-stats", "What the memory holds, as JSON."},
 }
 

@@ -178,7 +178,7 @@ func (s *session) tell(ctx context.Context, told report.Report) error {
 		return fmt.Errorf("writing outputs: %w", err)
 	}
 	if err := writeOutputs(s.process, [][2]string{{"outcome", told.Outcome}, {"digests", digestJSON},
-		{"report", hostPath(ctx, s.process, s.job.Config.Report)}, {"memory-stats", string(stats)}}); err != nil {
+		{"report", hostPath(ctx, s.process, s.job.Config.Report)}, {"release-url", told.ReleaseURL}, {"memory-stats", string(stats)}}); err != nil {
 		return err
 	}
 	if told.Compose != nil {

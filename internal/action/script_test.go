@@ -82,7 +82,7 @@ func TestScript(t *testing.T) {
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved, "delete": deleteImage, "forge": forgeImage, "merged": mergeCommit,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploads-silent": silenceUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine, "engine-networks": limitNetworks,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
-			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "registry-clock": setClock, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "issue-note": noteIssue, "cache-token": giveCache, "cache-filled": fillCache, "no-token": searchToken,
+			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "registry-clock": setClock, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "releases": checkReleases, "issue-note": noteIssue, "cache-token": giveCache, "cache-filled": fillCache, "no-token": searchToken,
 			"ask": askServer, "comes": waitForText, "memories": checkMemories, "cache-evicts": evictFromCache, "cache-breaks": breakCache, "cache-quota": limitCache, "cache-listed": listCaches, "parcels": checkParcels,
 			"mirrors": addMirrors, "mirror-down": stopMirror, "mirrored": checkMirrored,
 			"digest": readDigest, "is": checkDigest, "same": checkSame, "deployments": checkDeployments, "deployments-withheld": withholdDeployments,
@@ -141,6 +141,27 @@ func checkIssues(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if !slices.Equal(states, args) {
 		ts.Fatalf("issues are %q, want %q", states, args)
+	}
+}
+
+// releases TAG...: the repository has these releases, of drafts followed by a question mark. Their notes are in release-N.md, their files in release-N.
+func checkReleases(ts *testscript.TestScript, _ bool, args []string) {
+	var all []string
+	for i, r := range stageOf(ts).github.Releases() {
+		if r.Draft {
+			r.Tag += "?"
+		}
+		all = append(all, r.Tag)
+		at := ts.MkAbs(filepath.Join(ts.Getenv("WORK"), fmt.Sprintf("release-%d", i+1)))
+		ts.Check(os.RemoveAll(at))
+		ts.Check(os.Mkdir(at, 0o755))
+		ts.Check(os.WriteFile(at+".md", []byte(r.Name+"\n"+r.Body), 0o644))
+		for _, a := range r.Assets {
+			ts.Check(os.WriteFile(filepath.Join(at, a.Name), a.Data, 0o644))
+		}
+	}
+	if !slices.Equal(all, args) {
+		ts.Fatalf("releases are %q, want %q", all, args)
 	}
 }
 

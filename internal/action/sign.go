@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
@@ -198,10 +199,22 @@ func (s *session) claims(ctx context.Context, r publish.Result) ([]sign.Claim, e
 			if err != nil {
 				return nil, err
 			}
+			s.keepInventory(r.Plan.Name, platform.Platform, format, list)
 			claims = append(claims, claim)
 		}
 	}
 	return claims, nil
+}
+
+// keepInventory keeps a list of what an image holds for a release.
+func (s *session) keepInventory(service, platform, format string, list []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inventories == nil {
+		s.inventories = map[string][]byte{}
+	}
+	endings := map[string]string{"spdx-json": "spdx.json", "cyclonedx": "cdx.json"}
+	s.inventories[fmt.Sprintf("%s-%s.%s", service, strings.ReplaceAll(platform, "/", "-"), endings[format])] = list
 }
 
 // buildOf is how a service was built.

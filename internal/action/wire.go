@@ -72,12 +72,13 @@ type session struct {
 	member  *member       // among those who share it
 	started time.Time     // the run, whose plan may have been made by another job
 
-	mu        sync.Mutex
-	loaded    []string       // images that this run put into the engine
-	sigstore  *sign.Instance // that certifies; nil until it is needed
-	notices   []string       // of what was let be, for a person
-	checked   []string       // what build checks have told
-	gaveToken bool           // builds got the runner's token, for the cache
+	mu          sync.Mutex
+	loaded      []string          // images that this run put into the engine
+	sigstore    *sign.Instance    // that certifies; nil until it is needed
+	notices     []string          // of what was let be, for a person
+	checked     []string          // what build checks have told
+	inventories map[string][]byte // what images hold, as it was attested, by the name of a file
+	gaveToken   bool              // builds got the runner's token, for the cache
 
 	leaving  sync.WaitGroup // of networks that are being taken away
 	remained []error        // why what was to be taken away could not be

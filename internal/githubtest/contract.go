@@ -49,7 +49,7 @@ func (c contract) request(r *http.Request) (*openapi3filter.RequestValidationInp
 		return nil, nil
 	}
 	input := &openapi3filter.RequestValidationInput{Request: r, Route: route, PathParams: parameters,
-		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}}
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, SkipSettingDefaults: true}} // what a request leaves out is for the routes to know
 	return input, openapi3filter.ValidateRequest(r.Context(), input)
 }
 

@@ -52,6 +52,11 @@ type Server struct {
 	caches     func() []Cache
 	versions   map[string]map[int][]string // of packages: their tags, by id
 	published  int                         // versions
+
+	releases  []Release
+	made      int  // releases and assets
+	immutable bool // what is published from now on
+	broken    int  // how many uploads of assets break off
 }
 
 // A failure is an answer given in place of the true one.
@@ -80,6 +85,14 @@ func Start(token string) *Server {
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/issues", s.listIssues)
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/issues", s.openIssue)
 	mux.HandleFunc("PATCH "+base+"/repos/{owner}/{repo}/issues/{number}", s.editIssue)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/releases", s.listReleases)
+	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/releases", s.createRelease)
+	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/releases/generate-notes", s.generateNotes)
+	mux.HandleFunc("PATCH "+base+"/repos/{owner}/{repo}/releases/{id}", s.editRelease)
+	mux.HandleFunc("DELETE "+base+"/repos/{owner}/{repo}/releases/{id}", s.deleteRelease)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/releases/{id}/assets", s.listAssets)
+	mux.HandleFunc("DELETE "+base+"/repos/{owner}/{repo}/releases/assets/{id}", s.deleteAsset)
+	mux.HandleFunc("POST "+base+"/uploads/releases/{id}/assets", s.uploadAsset)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/actions/cache/usage", s.cacheUsage)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/actions/cache/storage-limit", s.storageLimit)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/actions/caches", s.listCaches)

@@ -258,3 +258,13 @@ func (t *tree) followed(file string) []string {
 	}
 	return []string{file}
 }
+
+// Counts returns whether a file decides a service's image, as the checked-out commit has it.
+func (p Planner) Counts(ctx context.Context, s service.Service) (func(file string) bool, error) {
+	work, err := p.checkedOut(ctx)
+	if err != nil {
+		return nil, err
+	}
+	use, known := work.use(ctx, s)
+	return work.scope(ctx, s, use, !known).holds, nil
+}

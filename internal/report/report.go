@@ -57,8 +57,9 @@ type Report struct {
 	Mirrors       []Copy             `json:"mirrors,omitempty"`
 	Notices       []string           `json:"notices"`
 	MemoryStats   memory.Stats       `json:"memory_stats"`
-	Coordination  learn.Coordination `json:"coordination"`      // of this job, and those before that the memory knows of; no jobs where it is of a row, which hands its figures over
-	Compose       *Composition       `json:"compose,omitempty"` // nil where no Compose file was written
+	ReleaseURL    string             `json:"release_url,omitempty"` // of GitHub, where the run made or completed one
+	Coordination  learn.Coordination `json:"coordination"`          // of this job, and those before that the memory knows of; no jobs where it is of a row, which hands its figures over
+	Compose       *Composition       `json:"compose,omitempty"`     // nil where no Compose file was written
 	// Severities are those that the summary shows; the report itself lists every finding.
 	Severities []string `json:"-"`
 }

@@ -127,6 +127,9 @@ func (r Report) Summary() string {
 		r.writeNotices(&b)
 		return b.String()
 	}
+	if r.ReleaseURL != "" {
+		fmt.Fprintf(&b, "\n[The release](%s)\n", r.ReleaseURL)
+	}
 	b.WriteString("\n| service | action | verdict | live now | start | size | findings | cached |\n|---|---|---|---|---|---|---|---|\n")
 	for _, s := range r.Services {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", cell(s.Name), cell(s.Action), s.Verdict.Outcome,

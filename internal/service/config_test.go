@@ -104,7 +104,7 @@ func TestLoadFillsDefaults(t *testing.T) {
 		Sign:         "auto",
 		Attest:       "auto",
 		TrivyDB:      []string{"mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"},
-		CodeScanning: "auto", Memory: ".swarm/memory.db", PlanFile: "/tmp/run/plan.json", Report: "/tmp/run/report.json", ComposeFile: "/tmp/run/compose/compose.yaml",
+		CodeScanning: "auto", Release: "off", Memory: ".swarm/memory.db", PlanFile: "/tmp/run/plan.json", Report: "/tmp/run/report.json", ComposeFile: "/tmp/run/compose/compose.yaml",
 	}
 	if diff := cmp.Diff(want, got.Settings); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -169,7 +169,7 @@ dry_run: true
 		Split: "platform", Runners: map[string]string{"linux/amd64": "big", "linux/arm64": "small"}, Handover: "registry", Artifact: "images",
 		Builder: "mine", BuilderConfig: "buildkitd.toml", Emulation: "off", BinfmtImage: "binfmt:1", Cache: CacheOff, CacheDir: "/mnt/layers", Provenance: "min", SBOM: "scanner:1",
 		Sign: "off", SigningConfig: "c.json", TrustedRoot: "r.json", Attest: "off", AttestSBOM: []string{"spdx-json"},
-		TrivyDB: []string{"one.example/db:2", "two.example/db:2"}, CodeScanning: "off", Memory: "off",
+		TrivyDB: []string{"one.example/db:2", "two.example/db:2"}, CodeScanning: "off", Release: "off", Memory: "off",
 		PlanFile: "plan.json", Report: "report.json", ComposeFile: "deploy/compose.yaml", DryRun: true,
 	}
 	if diff := cmp.Diff(want, mustLoad(t, workspace(file+minimal)).Settings); diff != "" {

@@ -67,6 +67,7 @@ type Settings struct {
 	AttestSBOM    []string
 	TrivyDB       []string
 	CodeScanning  string
+	Release       string
 	RescanIssues  bool
 	Memory        string
 	MemoryHome    string // repository that a memory lives in besides; empty for none
@@ -209,6 +210,8 @@ func Table() []Setting {
 			Help: "Repositories of the vulnerability database, tried in order."},
 		{Name: "code-scanning", Default: "auto", Allowed: []string{"auto", "off"}, set: text(func(s *Settings) *string { return &s.CodeScanning }),
 			Help: "Whether to upload findings to GitHub code scanning where it is available."},
+		{Name: "release", Default: "off", Allowed: []string{"off", "draft", "publish"}, set: text(func(s *Settings) *string { return &s.Release }),
+			Help: "Whether a git tag that is a version becomes a release of GitHub, with its images, their digests and what is new in them: `publish` does it, `draft` leaves the last step to a person. Needs `contents: write`."},
 		{Name: "rescan-issues", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.RescanIssues }),
 			Help: "With `mode: rescan`: open an issue for a service of which something new is live that the gate for vulnerabilities refuses, keep it up to date, and close it when that is gone. Needs `issues: write`."},
 		{Name: "memory", Default: OwnMemory, set: memory,

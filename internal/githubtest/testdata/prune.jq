@@ -22,7 +22,12 @@
     "/repos/{owner}/{repo}/deployments": (.paths["/repos/{owner}/{repo}/deployments"] | {post}),
     "/repos/{owner}/{repo}/deployments/{deployment_id}/statuses": (.paths["/repos/{owner}/{repo}/deployments/{deployment_id}/statuses"] | {post}),
     "/repos/{owner}/{repo}/issues": (.paths["/repos/{owner}/{repo}/issues"] | {get, post}),
-    "/repos/{owner}/{repo}/issues/{issue_number}": (.paths["/repos/{owner}/{repo}/issues/{issue_number}"] | {patch})
+    "/repos/{owner}/{repo}/issues/{issue_number}": (.paths["/repos/{owner}/{repo}/issues/{issue_number}"] | {patch}),
+    "/repos/{owner}/{repo}/releases": (.paths["/repos/{owner}/{repo}/releases"] | {get, post}),
+    "/repos/{owner}/{repo}/releases/generate-notes": (.paths["/repos/{owner}/{repo}/releases/generate-notes"] | {post}),
+    "/repos/{owner}/{repo}/releases/{release_id}": (.paths["/repos/{owner}/{repo}/releases/{release_id}"] | {patch, delete}),
+    "/repos/{owner}/{repo}/releases/{release_id}/assets": (.paths["/repos/{owner}/{repo}/releases/{release_id}/assets"] | {get}),
+    "/repos/{owner}/{repo}/releases/assets/{asset_id}": (.paths["/repos/{owner}/{repo}/releases/assets/{asset_id}"] | {delete})
   }
 }
 | walk(if type == "object"
