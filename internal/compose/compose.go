@@ -5,6 +5,7 @@ package compose
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -79,7 +80,32 @@ func (p Project) Write(ctx context.Context) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	return finish(ctx, append([]byte(head), text...), slices.Sorted(maps.Keys(d.Secrets)))
+	f, err := finish(ctx, append([]byte(head+d.closed()), text...), slices.Sorted(maps.Keys(d.Secrets)))
+	f.Notices = p.alone(d)
+	return f, err
+}
+
+// closed is a remark on a file by which nothing is reached.
+func (d document) closed() string {
+	for _, c := range d.Services {
+		if c.Ports != nil {
+			return ""
+		}
+	}
+	return "# No port is reached from outside: `compose: {publish: true}` of a service opens its own.\n"
+}
+
+// alone tells of services that were tried out with others than the file has.
+func (p Project) alone(d document) (notices []string) {
+	for _, i := range p.Images {
+		for _, peer := range i.Service.PeerNames {
+			if _, there := d.Services[peer]; !there {
+				notices = append(notices, fmt.Sprintf("%s is tried out with %s, which is no service of the Compose file: have a companion, or have the file made from the one that has it.", i.Service.Name, peer))
+			}
+		}
+	}
+	slices.Sort(notices)
+	return notices
 }
 
 // Networks: what is published is on edge, too; companions are on data alone, which leads nowhere else.
@@ -176,7 +202,7 @@ func (p Project) dependency(name string, mine []string) (string, dependency) {
 	case image.Service.Port == 0:
 		d.Condition = "service_started"
 	case image.asked():
-		name = sidecar(name)
+		name = p.sidecar(name)
 	}
 	return name, d
 }
@@ -208,11 +234,17 @@ func (p Project) addHealth(d document, c *container, i Image) {
 	beside.User, beside.StopSignal, beside.Networks = "65534:65534", "SIGKILL", []string{app}
 	beside.dependOn(i.Service.Name, dependency{Condition: "service_started"})
 	beside.Healthcheck = p.newHealthcheck(busybox(i.Service.Name, i.Service))
-	d.add(sidecar(i.Service.Name), beside)
+	d.add(p.sidecar(i.Service.Name), beside)
 }
 
-// sidecar is what asks a service that cannot be asked in its own container.
-func sidecar(name string) string { return name + "-health" }
+// sidecar names what asks a service that cannot be asked in its own container.
+func (p Project) sidecar(name string) string {
+	name += "-health"
+	for slices.ContainsFunc(p.Images, func(i Image) bool { return i.Service.Name == name }) {
+		name += "-check"
+	}
+	return name
+}
 
 func (p Project) newHealthcheck(test []string) *healthcheck {
 	h := &healthcheck{Test: test, Interval: "5s", Timeout: "5s", Retries: 6}

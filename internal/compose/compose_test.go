@@ -21,6 +21,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/org/ghcr-publish/internal/service"
 )
@@ -82,7 +83,10 @@ func (p Project) file(t *testing.T, dir string) File {
 
 func folders(t *testing.T) []string {
 	t.Helper()
-	dirs, err := filepath.Glob("testdata/*")
+	dirs, err := filepath.Glob("testdata/*/config.yml")
+	for i := range dirs {
+		dirs[i] = filepath.Dir(dirs[i])
+	}
 	if err != nil || len(dirs) < 3 {
 		t.Fatalf("testdata has %q (%v)", dirs, err)
 	}
@@ -241,6 +245,74 @@ func TestSourcesThatAreRefused(t *testing.T) {
 		if _, err := p.Pin(t.Context(), []byte(source)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", source, err, want)
 		}
+	}
+}
+
+// withoutImages takes out of a file's services what is set in them.
+func withoutImages(t *testing.T, text []byte) any {
+	t.Helper()
+	var file map[string]any
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	services, _ := file["services"].(map[string]any)
+	for _, s := range services {
+		if definition, ok := s.(map[string]any); ok {
+			for _, key := range built {
+				delete(definition, key)
+			}
+		}
+	}
+	return file
+}
+
+// FuzzPin puts an image into whatever may be a Compose file: nothing else of it changes, and once more changes nothing at all.
+func FuzzPin(f *testing.F) {
+	source, err := os.ReadFile("testdata/source/source.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(source)
+	for _, seed := range []string{"services: {a: {build: .}}", "x: &x {build: ., pull_policy: build}\nservices:\n  a: {<<: [*x, {image: y}], command: [x]}\n  b: *x\n", "services:\n  a: &a\n    build: . # here\n    labels: [x]\n  b: {<<: *a}\n",
+		"services: {a: {image: 'ghcr.io/octo/a:${T}', environment: {A: |\n  b\n}}}", "services:\n  a.b: {image: ghcr.io/octo/a}\nvolumes:\n  v:\n# end\n", "services: {a: {image: x, <<: {<<: {build: .}}}}"} {
+		f.Add([]byte(seed))
+	}
+	p := Project{Images: []Image{{Service: service.Service{Name: "a", Image: "ghcr.io/octo/a"}, Tag: "1", Digest: sha("a")}}}
+	f.Fuzz(func(t *testing.T, source []byte) {
+		once, err := p.Pin(t.Context(), source)
+		if err != nil {
+			return
+		}
+		if diff := cmp.Diff(withoutImages(t, source), withoutImages(t, once.Compose)); diff != "" {
+			t.Errorf("more has changed (-before +after):\n%s", diff)
+		}
+		var read struct {
+			Services map[string]struct{ Image, Build any }
+		}
+		if err := yaml.Unmarshal(once.Compose, &read); err != nil {
+			t.Fatal(err)
+		}
+		if a, there := read.Services["a"]; there && (a.Image != "ghcr.io/octo/a@"+sha("a") || a.Build != nil) {
+			t.Errorf("a is %+v", a)
+		}
+		again, err := p.Pin(t.Context(), once.Compose)
+		if err != nil || !bytes.Equal(again.Compose, once.Compose) {
+			t.Errorf("once more: %v\n%s", err, cmp.Diff(string(once.Compose), string(again.Compose)))
+		}
+	})
+}
+
+// TestPeersThatAreNotThere are told of, since an image was judged with them.
+func TestPeersThatAreNotThere(t *testing.T) {
+	t.Parallel()
+	p := Project{Name: "cards", Wanted: service.Compose{Companions: []service.Companion{{Name: "redis"}}},
+		Images: []Image{{Service: service.Service{Name: "a", Image: "ghcr.io/octo/a", PeerNames: []string{"redis", "db"}}, Tag: "1", Digest: sha("a")}}}
+	f := p.file(t, "")
+	if want := []string{"a is tried out with db, which is no service of the Compose file: have a companion, or have the file made from the one that has it."}; !slices.Equal(f.Notices, want) {
+		t.Errorf("notices %q, want %q", f.Notices, want)
+	}
+	if !strings.Contains(string(f.Compose), "\n    image: redis:8-alpine\n") {
+		t.Errorf("without its digest redis is not there by its name:\n%s", f.Compose)
 	}
 }
 

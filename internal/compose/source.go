@@ -53,17 +53,20 @@ func parse(source []byte) (*yaml.Node, error) {
 	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
 		return nil, errors.New("it has more than one YAML document")
 	}
-	plain(&root)
+	plain(&root, false)
 	return &root, nil
 }
 
-// plain leaves it to the reader what << means: as a tag, it would be written out.
-func plain(n *yaml.Node) {
-	if n.Tag == "!!merge" {
+// plain has it written as it is read: << is what it means to the reader, and no tag; and nothing within braces is told from an empty text.
+func plain(n *yaml.Node, braces bool) {
+	switch {
+	case n.Tag == "!!merge":
 		n.Tag = ""
+	case n.Tag == "!!null" && n.Value == "" && braces:
+		n.Value = "null"
 	}
 	for _, child := range n.Content {
-		plain(child)
+		plain(child, braces || n.Style&yaml.FlowStyle != 0)
 	}
 }
 

@@ -40,6 +40,7 @@ func (f Finder) compose(ctx context.Context, found *service.Found) error {
 	found.Services, err = f.targets().Compose(p.name(), text)
 	for i := range found.Services {
 		p.complete(&found.Services[i])
+		found.Compose = filepath.ToSlash(p.within(p.files[0].Filename))
 	}
 	return err
 }

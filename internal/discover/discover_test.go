@@ -55,6 +55,9 @@ func TestTheFirstSourceThatGivesAnyWins(t *testing.T) {
 		if err != nil || len(found.Services) != 1 || found.Services[0].At != c.want {
 			t.Errorf("with another %q: %v, %+v; want %s", c.change, err, found.Services, c.want)
 		}
+		if composed := strings.HasPrefix(c.want, "compose.yaml"); (found.Compose == "compose.yaml") != composed || (found.Compose == "") == composed {
+			t.Errorf("with another %q they come from the Compose file %q", c.change, found.Compose)
+		}
 	}
 	found, err := clone(t, map[string]string{"main.go": ""}).Find(t.Context())
 	if err != nil || len(found.Services) > 0 {

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -82,6 +83,22 @@ func (s stack) health() map[string]string {
 	return found
 }
 
+// TestComposeReadsFiles has Compose itself read the files that show what there is, for each profile.
+func TestComposeReadsFiles(t *testing.T) {
+	w := newWorld(t)
+	files, err := filepath.Glob("../compose/testdata/*/compose.yaml")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	for _, file := range files {
+		s := w.newStack(file)
+		s.env = append(s.env, "DATABASE_URL=x", "API_KEY=x")
+		for _, profile := range []string{"", "production", "development"} {
+			s.must("--profile", profile, "config", "--quiet")
+		}
+	}
+}
+
 // withoutChecks takes the HEALTHCHECK out of a Dockerfile of the sample.
 func withoutChecks(dockerfile string) string {
 	before, rest, _ := strings.Cut(dockerfile, "HEALTHCHECK")
@@ -113,7 +130,7 @@ func TestCompose(t *testing.T) {
 	up.env = append(up.env, "FRONTEND_PORT="+port)
 	up.must("config", "--quiet")
 	up.must("up", "--detach", "--wait", "--wait-timeout", "120")
-	up.checkHealth("auth", "auth-health", "backend", "frontend")
+	up.checkHealth(map[string]string{"auth": "running", "auth-health": "running healthy", "backend": "running healthy", "frontend": "running healthy"})
 	up.checkSafe(port)
 	up.must("down", "--timeout", "1")
 
@@ -143,16 +160,10 @@ func TestCompose(t *testing.T) {
 	})
 }
 
-func (s stack) checkHealth(services ...string) {
+func (s stack) checkHealth(want map[string]string) {
 	s.t.Helper()
-	found := s.health()
-	for _, service := range services {
-		if found[service] != "running healthy" {
-			s.t.Errorf("%s is %q", service, found[service])
-		}
-	}
-	if len(found) != len(services) {
-		s.t.Errorf("containers are %v, want those of %q", found, services)
+	if found := s.health(); !maps.Equal(found, want) {
+		s.t.Errorf("containers are %v, want %v", found, want)
 	}
 }
 

@@ -77,10 +77,18 @@ func (r reader) compose(into **Compose) field {
 		r.mapping(n, map[string]field{
 			"from": r.path(&c.From), "environment": r.environment(&c.Environment), "companions": r.companions(&c.Companions), "health_image": r.image(&c.HealthImage),
 		})
-		if c.From != "" && (c.Environment != nil || c.Companions != nil || c.HealthImage != "") {
-			r.add(n, "write it into "+c.From, "compose is made from %s, and says with environment, companions or health_image what only that file can say", c.From)
+		if from := c.From; from != "" {
+			if c.From = ""; !c.bare() {
+				r.add(n, "write it into "+from, "compose is made from %s, and says with environment, companions or health_image what only that file can say", from)
+			}
+			c.From = from
 		}
 	}
+}
+
+// bare reports whether a Compose file is wanted, and nothing is said of it.
+func (c *Compose) bare() bool {
+	return c != nil && c.From == "" && c.Environment == nil && c.Companions == nil && c.HealthImage == ""
 }
 
 func (r reader) image(into *string) field {

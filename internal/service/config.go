@@ -49,14 +49,14 @@ func Load(src Sources) (Config, error) {
 		applySetting(setting, src, file, &config.Settings, &problems)
 	}
 	file.rest(&config, &problems)
+	if config.Mode == "compose" && config.Compose == nil {
+		config.Compose = &Compose{At: config.ConfigFile}
+	}
 	src.follow(&config, &problems)
 	src.ignored(&config.Gates, &problems)
 	src.services(file, &config, &problems)
 	checkRegistry(config.Settings, &problems)
 	completeServices(&config, &problems)
-	if config.Mode == "compose" && config.Compose == nil {
-		config.Compose = &Compose{}
-	}
 	checkCompose(&config, &problems)
 	src.peers(&config, &problems)
 	checkBuilders(config, &problems)
@@ -107,6 +107,9 @@ func (src Sources) discover(config *Config, problems *Problems) {
 		found, err = src.Discover(config.SecretEnv)
 	}
 	config.Services, config.From = found.Services, append(config.From, found.Files...)
+	if config.Compose.bare() {
+		config.Compose.From = found.Compose // which says how they run
+	}
 	var wrong Problems
 	switch {
 	case errors.As(err, &wrong):

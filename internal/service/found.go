@@ -11,6 +11,8 @@ type Found struct {
 	Services []Service
 	// Files say what the services are, or would if they were there; relative to the workspace.
 	Files []string
+	// Compose is the Compose file that they come from; empty where it is none.
+	Compose string
 }
 
 // prove holds a service that was found to what the list of a configuration file is held to.
