@@ -4,8 +4,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/memory"
 )
 
 // memoryIn makes a memory with its journal in a folder.
@@ -125,5 +131,66 @@ func TestMemoryOfKilledRunIsRescued(t *testing.T) {
 		if _, err := os.Stat(killed.path); err == nil {
 			t.Error("the killed run's folder is still there")
 		}
+	}
+}
+
+// TestMemoryIsFoundWhileItMoves has somebody ask while a run hides the memory and puts it back. Nobody makes another.
+func TestMemoryIsFoundWhileItMoves(t *testing.T) {
+	t.Parallel()
+	workspace, temp := t.TempDir(), t.TempDir()
+	c := memoryCall{path: filepath.Join(workspace, ".swarm", "memory.db"), event: actions.Event{Temp: temp}, process: Process{Now: time.Now}}
+	err := c.with(t.Context(), func(s *memory.Store) error {
+		return s.Put(t.Context(), memory.Entry{Key: "first", Value: []byte(`1`)})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	var looks atomic.Int64
+	var working sync.WaitGroup
+	step := func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+		for before := looks.Load(); looks.Load() < before+2; {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	working.Go(func() {
+		defer close(over)
+		for range 30 {
+			dir, err := os.MkdirTemp(temp, privatePrefix)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			h, err := hide(c.path, dir)
+			step(err)
+			step(h.putBack())
+		}
+	})
+	working.Go(func() {
+		for {
+			err := c.reading(t.Context(), func(s *memory.Store) error {
+				_, found, err := s.Get(t.Context(), "", "first")
+				if !found {
+					t.Error("it is another memory")
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			looks.Add(1)
+			select {
+			case <-over:
+				return
+			default:
+			}
+		}
+	})
+	working.Wait()
+	if left, err := filepath.Glob(c.path + ".set-aside-*"); err != nil || len(left) > 0 {
+		t.Errorf("set aside was %q, %v", left, err)
 	}
 }

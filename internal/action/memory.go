@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -314,9 +315,23 @@ func (c memoryCall) secrets() memory.Option {
 	return memory.WithSecrets(values...)
 }
 
+// open opens the memory, and makes one only where there is none: a run may be moving it.
 func (c memoryCall) open(ctx context.Context) (*memory.Store, error) {
+	for range moves {
+		path := c.now()
+		if !exists(path) {
+			break
+		}
+		store, err := memory.Open(ctx, path, c.process.Now, c.secrets(), memory.IfThere())
+		if !errors.Is(err, fs.ErrNotExist) {
+			return store, err
+		}
+	}
 	return memory.Open(ctx, c.now(), c.process.Now, c.secrets())
 }
+
+// moves is how often a run moves the memory, and one more.
+const moves = 3
 
 // with opens the memory for what do does with it.
 func (c memoryCall) with(ctx context.Context, do func(*memory.Store) error) (err error) {

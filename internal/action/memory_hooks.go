@@ -58,7 +58,11 @@ func hooked(run func(context.Context, memoryCall, *agent.Agent) error) func(cont
 }
 
 func (c memoryCall) asAgent(ctx context.Context, run func(context.Context, memoryCall, *agent.Agent) error) (err error) {
-	store, notice, err := memory.OpenOrSetAside(ctx, c.now(), c.process.Now, c.secrets())
+	notice := ""
+	store, err := c.open(ctx)
+	if err != nil {
+		store, notice, err = memory.OpenOrSetAside(ctx, c.now(), c.process.Now, c.secrets())
+	}
 	if err != nil {
 		return err
 	}

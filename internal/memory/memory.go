@@ -11,10 +11,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/mattn/go-sqlite3"
 )
 
 // An Entry is one thing remembered.
@@ -44,6 +48,7 @@ type Store struct {
 	writer  string
 	limits  Limits
 	secrets []string
+	there   bool // it must be there already
 }
 
 // mode lets later steps of a job, which run as another user, read what a container's root wrote.
@@ -55,6 +60,9 @@ type Option func(*Store)
 // WithWriter names who writes, such as owner/repository/RUN-ATTEMPT/ROW; by default it is this machine. Each opening of a file is a
 // writer of its own: something is added to the name.
 func WithWriter(name string) Option { return func(s *Store) { s.writer = cmp.Or(name, s.writer) } }
+
+// IfThere makes no file where there is none: opening it is then an fs.ErrNotExist.
+func IfThere() Option { return func(s *Store) { s.there = true } }
 
 // Open opens the memory file at path, with its directories if they are missing.
 // Times are taken from now, once per call.
@@ -71,12 +79,17 @@ func open(ctx context.Context, path string, now func() time.Time, options []Opti
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
-	}
 	s := &Store{path: path, now: now, writer: thisMachine(), limits: usualLimits()}
 	for _, option := range options {
 		option(s)
+	}
+	if s.there {
+		_, err = os.Stat(path)
+	} else {
+		err = os.MkdirAll(filepath.Dir(path), 0o755)
+	}
+	if err != nil {
+		return nil, err
 	}
 	s.writer += "#" + strings.ToLower(rand.Text()[:8])
 	if err := checkHeader(path, 2*s.limits.File); err != nil {
@@ -90,14 +103,27 @@ func open(ctx context.Context, path string, now func() time.Time, options []Opti
 }
 
 func (s *Store) connect(ctx context.Context) (err error) {
-	if s.db, err = connect(s.path); err != nil {
+	options := ""
+	if s.there && s.v3 == "" {
+		options = "&mode=rw"
+	}
+	if s.db, err = connectTo(s.path, options); err != nil {
 		return err
 	}
-	if err := s.prepare(ctx); err != nil {
+	err = s.prepare(ctx)
+	if s.there && moved(err) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
 		_ = s.db.Close()
-		return err
 	}
-	return nil
+	return err
+}
+
+// moved reports whether a file was there a moment ago and is not any more.
+func moved(err error) bool {
+	var fault sqlite3.Error
+	return errors.As(err, &fault) && (fault.Code == sqlite3.ErrCantOpen || fault.SystemErrno == syscall.ENOENT)
 }
 
 // openBeside works on a file beside one of the layout v3, from which it takes what is new, and to which Close hands it. There
@@ -139,12 +165,16 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// makeReadable lets others read a file. A run may have moved it meanwhile, who sees to that.
 func makeReadable(path string) error {
 	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() == mode {
-		return err
+	if err == nil && info.Mode().Perm() != mode {
+		err = os.Chmod(path, mode)
 	}
-	return os.Chmod(path, mode)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Put writes the entries, all or none. One that exists keeps its age and count of accesses;

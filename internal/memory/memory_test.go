@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -413,5 +414,23 @@ func TestWriters(t *testing.T) {
 		if got := mustDelta(t, s).Entries[0].Writer; !strings.HasPrefix(got, want+"#") {
 			t.Errorf("the writer %q is %q", name, got)
 		}
+	}
+}
+
+// TestIfThere makes nothing where nothing is, and works on what there is.
+func TestIfThere(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "folder", "memory.db")
+	if _, err := Open(t.Context(), path, time.Now, IfThere()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Open() = %v, want that there is none", err)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err == nil {
+		t.Error("a folder was made")
+	}
+	mustPut(t, mustOpen(t, path, time.Now), Entry{Key: "k", Value: json.RawMessage(`1`)})
+	s := mustOpen(t, path, time.Now, IfThere())
+	mustPut(t, s, Entry{Key: "k", Value: json.RawMessage(`2`)})
+	if got := string(mustGet(t, s, "", "k").Value); got != `2` {
+		t.Errorf("it is %s", got)
 	}
 }

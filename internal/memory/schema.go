@@ -93,10 +93,8 @@ func checkSizes(header []byte, size int64) error {
 	return nil
 }
 
-// connect returns a database of one connection: goroutines then queue fairly instead of
+// connectTo returns a database of one connection: goroutines then queue fairly instead of
 // contending for the file's lock.
-func connect(path string) (*sql.DB, error) { return connectTo(path, "") }
-
 func connectTo(path, options string) (*sql.DB, error) {
 	name := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_busy_timeout=50&_txlock=immediate&_synchronous=NORMAL&_stmt_cache_size=32&_cache_size=-16000" + options
 	db, err := sql.Open("sqlite3", name)
