@@ -112,6 +112,9 @@ func (c *Carrier) bring(ctx context.Context, found kept) error {
 	}
 	err = errors.Join(c.read(ctx, found, file), file.Close())
 	if err == nil {
+		for _, left := range []string{"-wal", "-shm", "-journal"} { // of another memory, into this one they would be played
+			_ = root.Remove(c.Path + left)
+		}
 		err = root.Rename(beside, c.Path)
 	}
 	if err != nil {

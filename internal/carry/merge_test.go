@@ -213,3 +213,32 @@ func TestHostileMemoryIsSetAside(t *testing.T) {
 		t.Errorf("on the way %v were left", left)
 	}
 }
+
+// TestWhatIsLeftOfAnotherMemoryIsNotPlayedIntoIt has the log of a memory be where one is brought to that is not its own.
+func TestWhatIsLeftOfAnotherMemoryIsNotPlayedIntoIt(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	first, second, other := newCarrier(t, server), newCarrier(t, server), newCarrier(t, server)
+	first.learn(t, "first")
+	first.keep(t, "1-1-a")
+	store, err := memory.Open(t.Context(), filepath.Join(other.Workspace, place), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if err := store.Put(t.Context(), memory.Entry{Namespace: "builds", Key: "other", Value: []byte(`true`)}); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(filepath.Join(other.Workspace, place+"-wal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.write(t, nil)
+	if err := os.WriteFile(filepath.Join(second.Workspace, place+"-wal"), log, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	second.fetch(t)
+	if got := second.learn(t); !slices.Equal(got, []string{"first"}) {
+		t.Errorf("it knows %q", got)
+	}
+}
