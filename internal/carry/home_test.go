@@ -286,6 +286,7 @@ func TestConflictsAreCounted(t *testing.T) {
 		}
 	}
 	write(a, `1`)
+	v.hour.Store(1) // so that it is the other's that both keep
 	write(b, `2`)
 	a.do(a.Take, a.Give)
 	b.do(b.Take, b.Give)
