@@ -97,6 +97,7 @@ func TestNeedsFollowTheConfiguration(t *testing.T) {
 		"publish":                   {"publish", func(*Facts) {}, "packages: write!, actions: read"},
 		"finalize":                  {"finalize", func(*Facts) {}, "packages: write!, security-events: write, id-token: write, attestations: write"},
 		"promote":                   {"promote", func(*Facts) {}, "packages: write!, security-events: write, id-token: write, attestations: write"},
+		"compose":                   {"compose", func(*Facts) {}, "packages: read"},
 		"mirror":                    {"mirror", func(*Facts) {}, "packages: read"},
 		"rescan":                    {"rescan", func(*Facts) {}, "packages: read, security-events: write, issues: write!"},
 		"what is to come":           {"levitate", func(*Facts) {}, ""},
@@ -178,6 +179,36 @@ func TestExamples(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestRunner(t *testing.T) {
+	t.Parallel()
+	for label, want := range map[string]State{"ubuntu-24.04": Fine, "[self-hosted, linux, arm64]": Fine, "'${{ matrix.runner }}'": Fine, "{group: large}": Fine, "Windows-2025": Problem, "macos-15": Problem, "[self-hosted, windows]": Problem} {
+		if got := runner(Facts{Workflow: workflow("jobs: {publish: {runs-on: " + label + ", steps: [{uses: org/ghcr-publish@v1}]}}")}); len(got) != 1 || got[0].State != want {
+			t.Errorf("%s: %+v, want %s", label, got, want)
+		}
+	}
+}
+
+// FuzzWorkflow reads whatever a repository has for a workflow: nothing of it may break the run that looks.
+func FuzzWorkflow(f *testing.F) {
+	files, _ := filepath.Glob("../../.github/*/*.yml")
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Add("jobs: &a {x: {steps: [{uses: org/ghcr-publish@v1, with: {mode: publish}}], needs: *a, permissions: }}\non: {push: }\npermissions: [1]")
+	f.Fuzz(func(t *testing.T, text string) {
+		facts := Facts{OnRunner: true, Pushes: true, Event: actions.Event{Name: "push"}, Workflow: workflow(text), Config: service.Config{Settings: service.Settings{Registry: "ghcr.io", Push: "auto", Sign: "auto", CodeScanning: "auto"}}}
+		for _, found := range Examine(facts) {
+			if found.Check == "" || found.Found == "" || (found.Fix == "") != (found.State == Fine) {
+				t.Errorf("%+v", found)
+			}
+		}
+	})
 }
 
 func TestJobsBelongTogether(t *testing.T) {

@@ -28,11 +28,11 @@ func (f Facts) needs(mode string) []need {
 			all = append(all, n)
 		}
 	}
-	known := finishes || works || mode == "plan" || mode == "rescan" || mode == "mirror"
+	reads := mode == "plan" || mode == "rescan" || mode == "mirror" || mode == "compose"
 	pushes, keyless := f.publishes() && c.RegistryToken == "", f.publishes() && f.keyless()
-	add(known && !f.Event.Public, need{"contents", "read", "the checkout", f.Event.Visibility != ""})
+	add((finishes || works || reads) && !f.Event.Public, need{"contents", "read", "the checkout", f.Event.Visibility != ""})
 	add((finishes || works) && pushes, need{"packages", "write", "the images", true})
-	add(mode == "plan" || mode == "rescan" || mode == "mirror", need{"packages", "read", "what is published", false})
+	add(reads, need{"packages", "read", "what is published", false})
 	add((finishes || mode == "rescan") && c.CodeScanning != "off", need{"security-events", "write", "the findings", false})
 	add(finishes && keyless, need{"id-token", "write", "the signatures", c.Sign == "keyless"})
 	add(finishes && keyless && (c.Attest == "auto" || c.Attest == "github"), need{"attestations", "write", "what is attested of the images", c.Attest == "github"})
@@ -257,14 +257,19 @@ func planning(uses string) string {
       with: {mode: plan}`
 }
 
+// foreign reports whether a label is one of runners of another system.
+func foreign(label string) bool {
+	label = strings.ToLower(label)
+	return strings.HasPrefix(label, "windows") || strings.HasPrefix(label, "macos")
+}
+
 // runner finds jobs on machines that have no containers of Linux, where this action never starts.
 // https://docs.github.com/en/actions/tutorials/create-actions/create-a-docker-container-action
 func runner(f Facts) []Finding {
 	var found []Finding
 	for _, j := range f.Workflow.jobs {
-		label := strings.ToLower(j.text.RunsOn.Value)
-		if strings.HasPrefix(label, "windows") || strings.HasPrefix(label, "macos") {
-			found = append(found, one(Problem, f.Workflow.at(j.line), fmt.Sprintf("job %s runs on %s, and actions in containers run on Linux alone", j.id, label), "runs-on: ubuntu-latest")...)
+		if i := slices.IndexFunc(j.text.RunsOn, foreign); i >= 0 {
+			found = append(found, one(Problem, f.Workflow.at(j.line), fmt.Sprintf("job %s runs on %s, and actions in containers run on Linux alone", j.id, j.text.RunsOn[i]), "runs-on: ubuntu-latest")...)
 		}
 	}
 	if len(found) == 0 && len(f.Workflow.jobs) > 0 {

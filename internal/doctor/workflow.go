@@ -49,7 +49,7 @@ type jobText struct {
 	Needs       words     `yaml:"needs"`
 	If          string    `yaml:"if"`
 	Calls       string    `yaml:"uses"`
-	RunsOn      yaml.Node `yaml:"runs-on"`
+	RunsOn      words     `yaml:"runs-on"`
 	Strategy    struct {
 		Matrix yaml.Node `yaml:"matrix"`
 	} `yaml:"strategy"`
@@ -121,7 +121,7 @@ func ReadWorkflow(ref, repository, job, action string, read func(name string) ([
 		err = w.parse(data, action)
 	}
 	if err != nil {
-		w.Unread = fmt.Sprintf("reading %s: %v", w.File, err)
+		w.Unread = fmt.Sprintf("reading %s: %s", w.File, strings.Join(strings.Fields(err.Error()), " "))
 	}
 	return w
 }
