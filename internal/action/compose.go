@@ -19,6 +19,7 @@ import (
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
+	"github.com/org/ghcr-publish/internal/verdict"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -68,6 +69,7 @@ func (j job) compose(ctx context.Context, p Process, log *actions.Log, results [
 	if err != nil {
 		return nil, nil, err
 	}
+	away := j.fromMirror(ctx, images)
 	project := compose.Project{Name: compose.Name(j.repositoryName()), Wanted: *j.Config.Compose, Images: images, StartPeriod: j.Config.Gates.Startup.Within}
 	file, err := j.composeText(ctx, &project)
 	if err != nil {
@@ -82,9 +84,9 @@ func (j job) compose(ctx context.Context, p Process, log *actions.Log, results [
 	}
 	made = &report.Composition{File: j.at(j.Config.ComposeFile), Services: []report.Composed{}}
 	for _, i := range images {
-		made.Services = append(made.Services, report.Composed{Name: i.Service.Name, Image: i.Service.Image, Tag: i.Tag, Digest: i.Digest})
+		made.Services = append(made.Services, report.Composed{Name: i.Service.Name, Image: i.Repository(), Tag: i.Tag, Digest: i.Digest})
 	}
-	return made, slices.Concat(file.Notices, kept), nil
+	return made, slices.Concat(file.Notices, away, kept), nil
 }
 
 // composeText makes the file of the one that it is to be made from, or else of the services.
@@ -177,6 +179,27 @@ func (j job) describe(ctx context.Context, images []compose.Image, read map[stri
 	return errors.Join(failed...)
 }
 
+// fromMirror has images be pulled from the mirror that was named, as far as it holds them.
+func (j job) fromMirror(ctx context.Context, images []compose.Image) (notices []string) {
+	at := slices.IndexFunc(j.Config.Mirrors, func(m service.Mirror) bool { return m.Image == j.Config.Compose.Mirror })
+	if at < 0 {
+		return nil
+	}
+	m := j.Config.Mirrors[at]
+	client := mirrorClient(m)
+	ctx, cancel := context.WithTimeoutCause(ctx, baseTime, fmt.Errorf("no answer within %s", baseTime))
+	defer cancel()
+	for n := range images {
+		name := m.Of(images[n].Service)
+		if _, err := client.Base(ctx, name+"@"+images[n].Digest, false, nil); err != nil {
+			notices = append(notices, fmt.Sprintf("%s is not what is published of %s, which the Compose file has from its own registry: %v", name, images[n].Service.Name, err))
+			continue
+		}
+		images[n].Mirrored = name
+	}
+	return notices
+}
+
 // look reads an image, unless it was read already, and what it has to ask a service with.
 func look(ctx context.Context, client *registry.Client, i *compose.Image, known registry.Image) error {
 	if len(known.Platforms) == 0 {
@@ -192,7 +215,7 @@ func look(ctx context.Context, client *registry.Client, i *compose.Image, known 
 		return fmt.Errorf("%s@%s holds no image that could be run", i.Service.Image, i.Digest)
 	}
 	platform := known.Platforms[0]
-	i.Checked, i.User = platform.Config.Healthcheck, platform.User
+	i.Checked, i.Root = platform.Config.Healthcheck, verdict.IsRoot(platform.User)
 	if i.Checked || i.Service.Port == 0 || i.Service.RunOnce != nil {
 		return nil
 	}

@@ -95,12 +95,15 @@ func mirrorHint(err error) error {
 func (s *session) mirrors() []mirror.Mirror {
 	var mirrors []mirror.Mirror
 	for _, m := range s.job.Config.Mirrors {
-		one := mirror.Mirror{Name: m.Image, Names: map[string]string{},
-			Registry: &registry.Client{Host: m.Host(), Username: m.Username, Password: m.Password, PlainHTTP: m.PlainHTTP || isLoopback(m.Host())}}
+		one := mirror.Mirror{Name: m.Image, Names: map[string]string{}, Registry: mirrorClient(m)}
 		for _, d := range s.job.Config.Services {
 			one.Names[d.Name] = m.Of(d)
 		}
 		mirrors = append(mirrors, one)
 	}
 	return mirrors
+}
+
+func mirrorClient(m service.Mirror) *registry.Client {
+	return &registry.Client{Host: m.Host(), Username: m.Username, Password: m.Password, PlainHTTP: m.PlainHTTP || isLoopback(m.Host())}
 }

@@ -19,12 +19,18 @@ import (
 // An Image is what is live of a service.
 type Image struct {
 	Service  service.Service
+	Mirrored string // repository that it is pulled from; empty for the service's own
 	Tag      string // under which it is published
 	Digest   string
 	Checked  bool     // it has a HEALTHCHECK of its own
-	User     string   // who it runs as
+	Root     bool     // who it runs as
 	Programs []string // those of Programs that it has; nobody need know where it has a HEALTHCHECK, or no port
 }
+
+// Repository is where the image is pulled from.
+func (i Image) Repository() string { return cmp.Or(i.Mirrored, i.Service.Image) }
+
+func (i Image) pinned() yaml.Node { return pinned(i.Repository(), i.Digest, i.Tag) }
 
 // A Project is what a Compose file is made of.
 type Project struct {
@@ -117,7 +123,7 @@ const (
 
 func (p Project) addService(d document, i Image) {
 	s, in := i.Service, i.Service.InCompose()
-	c := p.newContainer(pinned(s.Image, i.Digest, i.Tag), s.Resources)
+	c := p.newContainer(i.pinned(), s.Resources)
 	c.Profiles, c.Command, c.ReadOnly = in.Profiles, escaped(s.RunOnce...), !in.Writable
 	c.Environment = merged(p.Wanted.Environment, secretEnvironment(in.Secrets))
 	c.Secrets, c.Networks = in.Secrets, []string{app}
@@ -130,11 +136,11 @@ func (p Project) addService(d document, i Image) {
 		d.Volumes[name] = struct{}{}
 	}
 	if c.ReadOnly {
-		c.Tmpfs = withTmp(s.Tmpfs)
+		c.Tmpfs = escaped(withTmp(s.Tmpfs)...)
 	}
 	if s.NewPrivileges {
 		c.SecurityOpt = nil
-	} else if user := i.User; user != "" && user != "root" && user != "0" {
+	} else if !i.Root {
 		c.CapDrop = []string{"ALL"}
 	}
 	if s.RunOnce != nil {

@@ -32,12 +32,12 @@ func sha(digit string) string { return "sha256:" + strings.Repeat(digit, 64) }
 
 // known are images of the services in testdata, by the service's name; any other has a HEALTHCHECK.
 var known = map[string]Image{
-	"backend":  {Tag: "1.2.3", Digest: sha("a"), Checked: true, User: "65534"},
-	"frontend": {Tag: "1.2.3", Digest: sha("b"), Programs: []string{"wget"}, User: "app"},
-	"auth":     {Tag: "1.2.0", Digest: sha("c"), Programs: []string{"bash"}},
-	"search":   {Tag: "1.2.3", Digest: sha("d"), User: "65534"},
-	"migrate":  {Tag: "1.2.3", Digest: sha("e"), User: "node"},
-	"worker":   {Tag: "1.2.3", Digest: sha("f"), User: "node"},
+	"backend":  {Tag: "1.2.3", Digest: sha("a"), Checked: true},
+	"frontend": {Tag: "1.2.3", Digest: sha("b"), Programs: []string{"wget"}},
+	"auth":     {Tag: "1.2.0", Digest: sha("c"), Programs: []string{"bash"}, Root: true},
+	"search":   {Tag: "1.2.3", Digest: sha("d")},
+	"migrate":  {Tag: "1.2.3", Digest: sha("e"), Mirrored: "eu.example/octo/migrate"},
+	"worker":   {Tag: "1.2.3", Digest: sha("f")},
 }
 
 // project reads a configuration of testdata.

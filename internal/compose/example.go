@@ -36,6 +36,7 @@ func finish(ctx context.Context, text []byte, secrets []string) (File, error) {
 // example lists the profiles and the variables of a file, with what they are where nobody says.
 func example(model map[string]any, secrets []string) []byte {
 	var b bytes.Buffer
+	variables := template.ExtractVariables(model, template.DefaultPattern)
 	fmt.Fprintln(&b, ExampleHead)
 	if profiles := profilesOf(model); len(profiles) > 0 {
 		fmt.Fprintf(&b, "\n# What runs beside that which always does, of %s.\n", strings.Join(profiles, ", "))
@@ -50,9 +51,8 @@ func example(model map[string]any, secrets []string) []byte {
 	}
 	if len(secrets) > 0 {
 		fmt.Fprintf(&b, "\n# Folder with a file for each secret, which the container's user can read: %s.\n%s=%s\n", strings.Join(secrets, ", "), secretsVariable, usualSecrets)
+		delete(variables, secretsVariable)
 	}
-	variables := template.ExtractVariables(model, template.DefaultPattern)
-	delete(variables, secretsVariable)
 	if len(variables) > 0 {
 		fmt.Fprintf(&b, "\n# What the file is filled in with.\n")
 	}

@@ -98,7 +98,7 @@ func (p Project) pin(services *yaml.Node, image Image) (set int) {
 			definition = copied(definition.Alias)
 			services.Content[k+1] = definition
 		}
-		setImage(definition, pinned(image.Service.Image, image.Digest, image.Tag))
+		setImage(definition, image.pinned())
 		set++
 	}
 	return set
@@ -114,7 +114,7 @@ func (p Project) owner(name string, definition *yaml.Node) string {
 	}
 	if image := inherited(definition, "image"); image != nil {
 		for _, i := range p.Images {
-			if repository(image.Value) == i.Service.Image {
+			if own := repository(image.Value); own == i.Service.Image || own == i.Mirrored {
 				return i.Service.Name
 			}
 		}

@@ -25,6 +25,8 @@ type Compose struct {
 	Companions  []Companion // by name
 	// HealthImage asks those services how they are whose own images have nothing to ask with; empty means DefaultHealthImage.
 	HealthImage string
+	// Mirror is that of Mirrors, by its image, which the services' images are pulled from; empty where it is none.
+	Mirror string
 }
 
 // DefaultHealthImage has wget and nc.
@@ -75,7 +77,7 @@ func (r reader) compose(into **Compose) field {
 			return
 		}
 		r.mapping(n, map[string]field{
-			"from": r.path(&c.From), "environment": r.environment(&c.Environment), "companions": r.companions(&c.Companions), "health_image": r.image(&c.HealthImage),
+			"from": r.path(&c.From), "environment": r.environment(&c.Environment), "companions": r.companions(&c.Companions), "health_image": r.image(&c.HealthImage), "mirror": r.text(&c.Mirror),
 		})
 		if from := c.From; from != "" {
 			if c.From = ""; !c.bare() {
@@ -220,6 +222,9 @@ const same = "true"
 func checkCompose(config *Config, problems *Problems) {
 	if config.Compose == nil {
 		return
+	}
+	if m := config.Compose.Mirror; m != "" && !slices.ContainsFunc(config.Mirrors, func(other Mirror) bool { return other.Image == m }) {
+		problems.Add(config.Compose.At, "name one as it is written under `mirrors:`", "there is no mirror %q", m)
 	}
 	names := serviceNames(config.Services)
 	needs := map[string][]string{}

@@ -71,21 +71,22 @@ func TestComposeOfFoundServices(t *testing.T) {
 func TestComposeRefuses(t *testing.T) {
 	t.Parallel()
 	for file, want := range map[string]string{
-		minimal + "compose: {from: a.yaml, companions: [redis]}\n":                               ".github/ghcr-publish.yml:3:10: compose is made from a.yaml, and says with environment, companions or health_image what only that file can say; write it into a.yaml",
-		minimal + "compose: ../a.yaml\n":                                                         `"../a.yaml" leaves the workspace`,
-		minimal + "compose: {health_image: 'a b'}\n":                                             "could not parse reference: a b",
-		minimal + "compose: {environment: {'A B': 1}}\n":                                         `"A B" is no name of a variable`,
-		"compose: a.yaml\nservices: [{name: a, compose: {needs: []}}]\n":                         "a: compose is made from a.yaml, which says what its services are like; write it there",
-		"compose: {companions: [redis]}\nservices: [{name: redis}]\n":                            "redis is a service, and a companion; leave the companion out",
-		"compose: {}\nservices: [{name: a, compose: {needs: [a]}}]\n":                            "services need each other to start in a circle: a → a",
-		"compose: {}\nservices: [{name: a, port: 1, compose: {publish: 'x:80'}}]\n":              `"x:80" is no port`,
-		"compose: {}\nservices: [{name: a, port: 1, compose: {publish: 70000}}]\n":               `"70000" is no port`,
-		"compose: {}\nservices: [{name: a, compose: {volumes: {'a/b': /v}}}]\n":                  `"a/b" is no name of a volume`,
-		"compose: {}\nservices: [{name: a, compose: {volumes: {v: '/v:rw'}}}]\n":                 `"/v:rw" is no folder of the container`,
-		"compose: {}\nservices: [{name: a, compose: {secrets: ['../../etc/x']}}]\n":              `"../../etc/x" is no name of a secret`,
-		"compose: {}\nservices: [{name: a, compose: {profiles: [x]}}]\n":                         `"x" is no name of a profile`,
-		"compose: {}\nservices: [{name: a, compose: {needs: [postgres, redis]}}]\n":              `a needs "postgres", which is neither`,
-		"compose: {}\nservices: [{name: a, compose: {needs: [b]}}, {name: b, compose: false}]\n": "a needs b, which is left out of the Compose file",
+		minimal + "compose: {from: a.yaml, companions: [redis]}\n":                                ".github/ghcr-publish.yml:3:10: compose is made from a.yaml, and says with environment, companions or health_image what only that file can say; write it into a.yaml",
+		minimal + "compose: ../a.yaml\n":                                                          `"../a.yaml" leaves the workspace`,
+		minimal + "mirrors: [{image: 'q.io/a/{{name}}'}]\ncompose: {mirror: 'q.io/b/{{name}}'}\n": `there is no mirror "q.io/b/{{name}}"; name one as it is written under ` + "`mirrors:`",
+		minimal + "compose: {health_image: 'a b'}\n":                                              "could not parse reference: a b",
+		minimal + "compose: {environment: {'A B': 1}}\n":                                          `"A B" is no name of a variable`,
+		"compose: a.yaml\nservices: [{name: a, compose: {needs: []}}]\n":                          "a: compose is made from a.yaml, which says what its services are like; write it there",
+		"compose: {companions: [redis]}\nservices: [{name: redis}]\n":                             "redis is a service, and a companion; leave the companion out",
+		"compose: {}\nservices: [{name: a, compose: {needs: [a]}}]\n":                             "services need each other to start in a circle: a → a",
+		"compose: {}\nservices: [{name: a, port: 1, compose: {publish: 'x:80'}}]\n":               `"x:80" is no port`,
+		"compose: {}\nservices: [{name: a, port: 1, compose: {publish: 70000}}]\n":                `"70000" is no port`,
+		"compose: {}\nservices: [{name: a, compose: {volumes: {'a/b': /v}}}]\n":                   `"a/b" is no name of a volume`,
+		"compose: {}\nservices: [{name: a, compose: {volumes: {v: '/v:rw'}}}]\n":                  `"/v:rw" is no folder of the container`,
+		"compose: {}\nservices: [{name: a, compose: {secrets: ['../../etc/x']}}]\n":               `"../../etc/x" is no name of a secret`,
+		"compose: {}\nservices: [{name: a, compose: {profiles: [x]}}]\n":                          `"x" is no name of a profile`,
+		"compose: {}\nservices: [{name: a, compose: {needs: [postgres, redis]}}]\n":               `a needs "postgres", which is neither`,
+		"compose: {}\nservices: [{name: a, compose: {needs: [b]}}, {name: b, compose: false}]\n":  "a needs b, which is left out of the Compose file",
 	} {
 		_, err := Load(workspace(file))
 		if got := strings.Join(texts(t, err), "\n"); !strings.Contains(got, want) {

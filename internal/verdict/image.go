@@ -27,9 +27,14 @@ func (v *Verdict) judgeUnpacked(p Probe, gate service.SizeGate) {
 }
 
 func (v *Verdict) judgeUser(p Platform, gates service.Gates) {
-	user, _, _ := strings.Cut(p.User, ":")
-	id, err := strconv.Atoi(user) // as the engine reads it: 00 is root too
-	if gates.NonRoot && (user == "" || user == "root" || err == nil && id == 0) {
+	if gates.NonRoot && IsRoot(p.User) {
 		v.refuse("%s runs as root; add a USER to the Dockerfile", p.Platform)
 	}
+}
+
+// IsRoot reports whether an image's USER is root.
+func IsRoot(user string) bool {
+	user, _, _ = strings.Cut(user, ":")
+	id, err := strconv.Atoi(user) // as the engine reads it: 00 is root too
+	return user == "" || user == "root" || err == nil && id == 0
 }
