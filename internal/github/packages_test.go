@@ -1,13 +1,16 @@
 package github
 
 import (
+	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-github/v62/github"
 	"github.com/org/ghcr-publish/internal/githubtest"
 )
 
@@ -61,6 +64,120 @@ func TestDeleteTaggedRefused(t *testing.T) {
 	}
 	if got := server.Versions("orgs", "octo", "memory"); !slices.Equal(got, []int{id}) {
 		t.Errorf("there are %v", got)
+	}
+}
+
+// TestPackage has packages with a name of several parts, whoever owns them.
+func TestPackage(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"orgs", "users"} {
+		c, server := startAPI(t)
+		first, second := server.Publish(kind, "octo", "mono/app", "v1"), server.Publish(kind, "octo", "mono/app")
+		p, err := c.Package(t.Context(), "octo", "mono/app")
+		if err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		found, err := p.Versions(t.Context(), false)
+		if err != nil || len(found) != 2 || found[1].ID != int64(first) || !slices.Equal(found[1].Tags, []string{"v1"}) || found[0].Tags == nil || !found[0].Created.Equal(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)) {
+			t.Errorf("%s: there are %v, %v", kind, found, err)
+		}
+		if v, there, err := p.Version(t.Context(), int64(second)); err != nil || !there || v.Digest != found[0].Digest {
+			t.Errorf("%s: found %v, %v, %v", kind, v, there, err)
+		}
+		for range 2 { // what is gone is no error
+			if err := p.Delete(t.Context(), int64(second)); err != nil {
+				t.Errorf("%s: deleting: %v", kind, err)
+			}
+		}
+		if _, there, err := p.Version(t.Context(), int64(second)); err != nil || there {
+			t.Errorf("%s: after that: %v, %v", kind, there, err)
+		}
+		gone, err := p.Versions(t.Context(), true)
+		if err != nil || len(gone) != 1 || gone[0].ID != int64(second) {
+			t.Errorf("%s: deleted are %v, %v", kind, gone, err)
+		}
+		if err := p.Restore(t.Context(), int64(second)); err != nil {
+			t.Errorf("%s: restoring: %v", kind, err)
+		}
+		if got := server.Versions(kind, "octo", "mono/app"); !slices.Equal(got, []int{first, second}) {
+			t.Errorf("%s: in the end there are %v", kind, got)
+		}
+	}
+}
+
+func TestPackageRefuses(t *testing.T) {
+	t.Parallel()
+	c, server := startAPI(t)
+	last, other := server.Publish("orgs", "octo", "app", "v1"), server.Publish("orgs", "octo", "app")
+	p, err := c.Package(t.Context(), "octo", "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Delete(t.Context(), int64(last)); !errors.Is(err, ErrUndeletable) || !strings.Contains(err.Error(), "last tagged version") {
+		t.Errorf("the last with a tag: %v", err)
+	}
+	if _, err := c.Package(t.Context(), "octo", "another"); !errors.Is(err, ErrNoPackage) {
+		t.Errorf("another: %v", err)
+	}
+	server.Fail(1, http.StatusForbidden, nil, `{"message":"Resource not accessible by integration"}`)
+	if err := p.Delete(t.Context(), int64(other)); err == nil || !strings.Contains(err.Error(), "role Admin") {
+		t.Errorf("without the right: %v", err)
+	}
+	later := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)
+	server.Fail(1, http.StatusForbidden, http.Header{"X-Ratelimit-Limit": {"1000"}, "X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {later}}, `{"message":"API rate limit exceeded"}`)
+	if err := p.Delete(t.Context(), int64(other)); !errors.Is(err, ErrSpent) {
+		t.Errorf("without a budget: %v", err)
+	}
+	if _, _, err := p.Version(t.Context(), int64(other)); !errors.Is(err, ErrSpent) {
+		t.Errorf("after that: %v", err)
+	}
+}
+
+// TestPackageLeavesBudget to other jobs.
+func TestPackageLeavesBudget(t *testing.T) {
+	t.Parallel()
+	p := &Package{left: reserve}
+	if err := p.afford(); err != nil {
+		t.Error(err)
+	}
+	p.note(&github.Response{Rate: github.Rate{Limit: 1000, Remaining: reserve - 1}})
+	if err := p.afford(); !errors.Is(err, ErrSpent) {
+		t.Errorf("with %d requests left: %v", p.left, err)
+	}
+}
+
+func TestPackageOf(t *testing.T) {
+	t.Parallel()
+	if owner, name := PackageOf("ghcr.io/octo/mono/app"); owner != "octo" || name != "mono/app" {
+		t.Errorf("%s, %s", owner, name)
+	}
+}
+
+func TestRefs(t *testing.T) {
+	t.Parallel()
+	c, server := startAPI(t)
+	server.SetBranches("main", "feature/one")
+	server.SetPulls(githubtest.Pull{Number: 7, Branch: "one", Open: true}, githubtest.Pull{Number: 8, Branch: "two"})
+	branches, err := c.Branches(t.Context())
+	if diff := cmp.Diff([]string{"main", "feature/one"}, branches); diff != "" || err != nil {
+		t.Errorf("branches: %v\n%s", err, diff)
+	}
+	open, err := c.OpenPulls(t.Context())
+	if diff := cmp.Diff([]int{7}, open); diff != "" || err != nil {
+		t.Errorf("open: %v\n%s", err, diff)
+	}
+	left, err := c.LeftBranches(t.Context())
+	if diff := cmp.Diff([]string{"two"}, left); diff != "" || err != nil {
+		t.Errorf("left: %v\n%s", err, diff)
+	}
+	for want, ask := range map[string]func() error{
+		"`contents: read`":      func() error { _, err := c.Branches(t.Context()); return err },
+		"`pull-requests: read`": func() error { _, err := c.OpenPulls(t.Context()); return err },
+	} {
+		server.Fail(1, http.StatusForbidden, nil, `{"message":"Resource not accessible by integration"}`)
+		if err := ask(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
 

@@ -46,7 +46,7 @@ func (c *Client) ScanningEnabled(ctx context.Context) error {
 		_, err = c.api.Do(ctx, request, nil)
 	}
 	var refused *github.ErrorResponse
-	if isMissing(err) && errors.As(err, &refused) && strings.Contains(refused.Message, "no analysis found") {
+	if Status(err) == http.StatusNotFound && errors.As(err, &refused) && strings.Contains(refused.Message, "no analysis found") {
 		return nil // enabled, and nothing was uploaded yet
 	}
 	return explain("asking code scanning", err)

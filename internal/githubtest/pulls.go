@@ -2,7 +2,6 @@ package githubtest
 
 import (
 	_ "embed"
-	"encoding/json"
 	"net/http"
 )
 
@@ -15,10 +14,7 @@ var pull []byte
 func (s *Server) Merge(commit string, number int, merged bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var p map[string]any
-	if err := json.Unmarshal(pull, &p); err != nil {
-		panic("githubtest: reading testdata/pull.json: " + err.Error())
-	}
+	p := sample(pull)
 	p["number"], p["state"] = number, "closed"
 	if !merged {
 		p["state"], p["merged_at"] = "open", nil

@@ -50,8 +50,9 @@ type Server struct {
 	cached     int64
 	cacheLimit int
 	caches     func() []Cache
-	versions   map[string]map[int][]string // of packages: their tags, by id
-	published  int                         // versions
+	packages   packages
+	branches   []string
+	numbered   []Pull
 
 	releases  []Release
 	made      int  // releases and assets
@@ -73,7 +74,7 @@ func Start(token string) *Server {
 	if err != nil {
 		panic(fmt.Sprintf("githubtest: listening on a loopback port: %v", err))
 	}
-	s := &Server{URL: "http://" + listener.Addr().String() + base, token: token, polls: map[string]int{}, refs: map[string]string{}, versions: map[string]map[int][]string{}, pulls: map[string][]map[string]any{}}
+	s := &Server{URL: "http://" + listener.Addr().String() + base, token: token, polls: map[string]int{}, refs: map[string]string{}, packages: packages{stores: map[string]*store{}, clock: longAgo}, pulls: map[string][]map[string]any{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/code-scanning/sarifs", s.upload)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/code-scanning/sarifs/{id}", s.status)
@@ -96,10 +97,14 @@ func Start(token string) *Server {
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/actions/cache/usage", s.cacheUsage)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/actions/cache/storage-limit", s.storageLimit)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/actions/caches", s.listCaches)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/branches", s.listBranches)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/pulls", s.listPulls)
 	for _, kind := range []string{"orgs", "users"} {
 		at := base + "/" + kind + "/{owner}/packages/container/{name}/versions"
 		mux.HandleFunc("GET "+at, s.ofKind(kind, s.listVersions))
+		mux.HandleFunc("GET "+at+"/{id}", s.ofKind(kind, s.getVersion))
 		mux.HandleFunc("DELETE "+at+"/{id}", s.ofKind(kind, s.deleteVersion))
+		mux.HandleFunc("POST "+at+"/{id}/restore", s.ofKind(kind, s.restoreVersion))
 	}
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/deployments", s.deploy)
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/deployments/{id}/statuses", s.deploymentStatus)
