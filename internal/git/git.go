@@ -334,6 +334,22 @@ func (r Repo) Known(ctx context.Context) ([]string, error) {
 	return slices.Compact(files), err // a file that is being merged comes more than once
 }
 
+// Mentions lists the files of the work tree that git keeps and that mention a text of a pattern (POSIX, extended), by that text.
+func (r Repo) Mentions(ctx context.Context, pattern string) (map[string]string, error) {
+	out, err := r.git(ctx, "grep", "-I", "--only-matching", "--full-name", "-z", "--extended-regexp", "-e", pattern, "--", ":/")
+	var failed *run.Error
+	if errors.As(err, &failed) && failed.Code == 1 {
+		return nil, nil // which means that there is none
+	}
+	found := map[string]string{}
+	for line := range strings.Lines(out) {
+		if file, text, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "\x00"); ok {
+			found[text] = file
+		}
+	}
+	return found, err
+}
+
 // Short is enough of a commit's id to tell it from others, for people.
 func Short(id string) string { return id[:min(7, len(id))] }
 

@@ -623,3 +623,26 @@ func TestVersion(t *testing.T) {
 		t.Errorf("Version() = %q, %v", got, err)
 	}
 }
+
+func TestMentions(t *testing.T) {
+	t.Parallel()
+	c := newClone(t)
+	digest := "sha256:" + strings.Repeat("0123456789abcdef", 4)
+	for name, text := range map[string]string{"deploy/a b.yaml": "image: x@" + digest + "\n", "none": "sha256:01\n", "ignored": strings.Replace(digest, "0", "1", 1)} {
+		path := filepath.Join(c.Dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := c.Mentions(t.Context(), "sha256:[0-9a-f]{64}"); err != nil || len(got) > 0 {
+		t.Errorf("before anything is known to git: %v, %v", got, err)
+	}
+	c.do("add", "deploy", "none")
+	got, err := c.Mentions(t.Context(), "sha256:[0-9a-f]{64}")
+	if diff := cmp.Diff(map[string]string{digest: "deploy/a b.yaml"}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if _, err := c.Mentions(t.Context(), "["); err == nil {
+		t.Error("a pattern that is none is taken")
+	}
+}

@@ -16,8 +16,11 @@ const JournalTag = "ghcr-publish-journal"
 // not one that lists what refers to an image.
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
 func IsUserTag(tag string) bool {
-	return tag != JournalTag && !strings.HasPrefix(tag, memoryTag) && !cache.IsTag(tag) && !referring.MatchString(tag)
+	return !IsOwnTag(tag) && !cache.IsTag(tag) && !referring.MatchString(tag)
 }
+
+// IsOwnTag reports whether runs tell one another something under a tag: what is about to move, or what they remember.
+func IsOwnTag(tag string) bool { return tag == JournalTag || strings.HasPrefix(tag, memoryTag) }
 
 var referring = regexp.MustCompile(`^[a-z0-9]+-[0-9a-f]{32,}(\.[a-z]+)?$`)
 
