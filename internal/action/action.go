@@ -102,6 +102,8 @@ func execute(ctx context.Context, p Process, flags flags, log *actions.Log) (int
 		return promoteMode(ctx, p, job, log)
 	case "mirror":
 		return mirrorMode(ctx, p, job, log)
+	case "clean":
+		return cleanMode(ctx, p, job, log)
 	default:
 		return allMode(ctx, p, job, log)
 	}

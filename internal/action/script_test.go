@@ -86,6 +86,7 @@ func TestScript(t *testing.T) {
 			"ask": askServer, "comes": waitForText, "memories": checkMemories, "cache-evicts": evictFromCache, "cache-breaks": breakCache, "cache-quota": limitCache, "cache-listed": listCaches, "parcels": checkParcels,
 			"mirrors": addMirrors, "mirror-down": stopMirror, "mirrored": checkMirrored,
 			"digest": readDigest, "is": checkDigest, "same": checkSame, "deployments": checkDeployments, "deployments-withheld": withholdDeployments,
+			"packages": useGitHubsRegistry, "branches": setBranches, "pulls": setPulls, "released": addRelease, "versions": checkVersions, "popular": makePopular, "whole": checkWhole, "listing-lags": makeListingLag, "lose": loseManifest,
 		},
 	})
 }
@@ -102,6 +103,17 @@ type stage struct {
 	clock    atomic.Int64         // how far the registry's is ahead
 	sigstore *sigstoretest.Server // once a script wants one
 	copies   map[string]*copyOf   // in other registries, by the name of the mirror
+	// manifests are what the registry keeps, and githubs is how GitHub's own deals with them, once a script wants that.
+	manifests http.Handler
+	githubs   atomic.Pointer[http.Handler]
+	owners    string // orgs or users, then
+}
+
+func (s *stage) handler() http.Handler {
+	if githubs := s.githubs.Load(); githubs != nil {
+		return *githubs
+	}
+	return s.manifests
 }
 
 // refusing makes a registry refuse what registry-refuses names.
@@ -265,7 +277,8 @@ type stageKey struct{}
 
 func setup(env *testscript.Env) error {
 	s := &stage{engine: enginetest.Start(), github: githubtest.Start(scriptToken), results: resultstest.Start(), seen: map[string]string{}, copies: map[string]*copyOf{}}
-	s.registry = httptest.NewServer(s.refusing(registry.New(registry.Logger(log.New(io.Discard, "", 0)))))
+	s.manifests = registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	s.registry = httptest.NewServer(s.refusing(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handler().ServeHTTP(w, r) })))
 	env.Values[stageKey{}] = s
 	env.Defer(s.registry.Close)
 	env.Defer(s.engine.Close)

@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"run", "actions", "results", "registry", "github", "engine", "memory"},
 	{"git", "buildx", "trivy"},
 	{"compose", "discover", "plan", "scan", "probe", "sign", "insight", "carry", "mirror"},
-	{"publish", "promote", "agent", "release"},
+	{"publish", "promote", "agent", "clean", "release"},
 	{"report", "doctor", "mcp"},
 	{"action"},
 }

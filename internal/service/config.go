@@ -34,7 +34,7 @@ type Sources struct {
 // Load reads and proves a whole configuration. The error is a Problems that lists every mistake.
 func Load(src Sources) (Config, error) {
 	var problems Problems
-	config := Config{Tags: DefaultTags, Gates: DefaultGates()}
+	config := Config{Tags: DefaultTags, Gates: DefaultGates(), Clean: DefaultClean()}
 
 	// The file's own name is a setting too, so it is settled before the file is read.
 	given := src.given("config")

@@ -93,7 +93,7 @@ func resolve(n *yaml.Node) {
 }
 
 func (d *document) readTop(node *yaml.Node, problems *Problems) {
-	known := []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders", "mirrors", "compose"}
+	known := []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders", "mirrors", "compose", "clean"}
 	for _, s := range Table() {
 		if !s.FlagOnly {
 			known = append(known, s.Key())
@@ -172,6 +172,9 @@ func (d *document) rest(config *Config, problems *Problems) {
 	}
 	if node := d.keys["gates"]; node != nil {
 		r.gates(node, &config.Gates)
+	}
+	if node := d.keys["clean"]; node != nil {
+		r.clean(node, &config.Clean)
 	}
 	if node := d.keys["builders"]; node != nil {
 		r.builders(&config.Builders)(node)

@@ -85,7 +85,7 @@ func TestSchemaHasTheSettings(t *testing.T) {
 	schema := readSchema(t)
 	properties := schema["properties"].(map[string]any)
 	want := map[string]any{}
-	for _, own := range []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders", "mirrors", "compose"} {
+	for _, own := range []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders", "mirrors", "compose", "clean"} {
 		want[own] = properties[own]
 	}
 	for _, s := range Table() {
@@ -165,6 +165,9 @@ func TestSchemaHasTheKeysThatAreRead(t *testing.T) {
 		minimal + "gates: {size: {HERE}}\n":                            "$defs gates properties size properties",
 		minimal + "gates: {image: {HERE}}\n":                           "$defs gates properties image properties",
 		minimal + "gates: {regression: {HERE}}\n":                      "$defs gates properties regression properties",
+		minimal + "clean: {HERE}\n":                                    "$defs clean properties",
+		minimal + "clean: {untagged: {HERE}}\n":                        "$defs clean properties untagged properties",
+		minimal + "clean: {tags: [{HERE}]}\n":                          "$defs tag_limits properties",
 		minimal + "builders: [{HERE}]\n":                               "$defs builder properties",
 		minimal + "mirrors: [{HERE}]\n":                                "$defs mirror properties",
 		minimal + "compose: {HERE}\n":                                  "$defs compose_keys properties",
@@ -224,6 +227,7 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 	right = append(right, minimal+"compose: {}\n", minimal+"compose: deploy/compose.yaml\n", minimal+"compose: {from: compose.yaml}\n",
 		minimal+"compose: {environment: {A: 1}, companions: [postgres, redis], health_image: 'busybox:1'}\n", minimal+"compose: {companions: {postgres: {image: 'postgres:18', profiles: [development], resources: {limits: {memory: 1G}}}, redis: }}\n",
 		"compose: {companions: [redis]}\nservices: [{name: a, port: 80, compose: {publish: true, needs: [redis, b], volumes: {v: /v}, secrets: [s], environment: {A: '${A}'}, profiles: [production], read_only: false}}, {name: b, port: 1, compose: {publish: '127.0.0.1:8080'}}, {name: c, compose: false}]\n")
+	right = append(right, minimal+"clean: {protect: latest, tags: [{match: sha-*, newest: 20}, {match: [nightly-*, edge-*], younger: 30d}], closed: keep, untagged: {newest: 0, younger: 12h}, grace: 1h30m, most: 50, share: 25%}\n")
 	for _, file := range []string{"../../.github/ghcr-publish.yml", "../../testdata/monorepo/.github/ghcr-publish.yml"} {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -240,6 +244,7 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		"services: [{name: a, port: 80, run_once: [b]}]\n", "services: [{name: a, run_once: [b], smoke: [[c]]}]\n",
 		"services: [{name: a, resources: {limits: {cpus: 0}}}]\n", "services: [{name: a, resources: {limits: {pids: 0}}}]\n", "services: [{name: a, resources: {reservations: {pids: 9}}}]\n", minimal + "gates: {size: {max: -1}}\n", minimal + "gates: {regression: {startup: some}}\n",
 		"services: [{name: a, expect: {files: [{path: a}]}}]\n", "services: [{name: a, expect: {files: [{mode: \"0999\", path: /a}]}}]\n", "services: [{name: a, expect: {files: [{}]}}]\n", "services: [{name: a, tmpfs: [tmp]}]\n", "services: [{name: a, peers: db}]\n",
+		minimal + "clean: {tags: [{match: sha-*}]}\n", minimal + "clean: {tags: [{newest: 3}]}\n", minimal + "clean: {grace: 3}\n", minimal + "clean: {closed: true}\n", minimal + "clean: {most: 0}\n", minimal + "clean: {untagged: {newest: -1}}\n", minimal + "clean: {share: all}\n",
 		"services: [{name: a, network: bridge}]\n", "services: [{name: a, cache: s3}]\n", minimal + "cache: true\n", minimal + "builders: []\n", minimal + "mirrors: []\n", minimal + "mirrors: [{image: octo/a}]\n", minimal + "mirrors: [{image: q.io/a, username: me}]\n", minimal + "mirrors: [{image: q.io/a, username: me, password: hunter2}]\n", minimal + "builders: [{key: hunter2}]\n", minimal + "builders: [{driver: podman}]\n", minimal + "builders: [{platforms: []}]\n", "services: [{name: a, secrets: {npm: hunter2}}]\n", "services: [{name: a, ssh: default}]\n", "services: [{name: a, ulimits: {nofile: many}}]\n", minimal + "defaults: {name: x}\n"}
 	wrong = append(wrong, minimal+"compose: [a]\n", minimal+"compose: {file: a}\n", minimal+"compose: {from: a.yaml, companions: [redis]}\n", minimal+"compose: {companions: [mysql]}\n", minimal+"compose: {environment: {A=: 1}}\n",
 		"services: [{name: a, port: 80, compose: {publish: 0}}]\n", "services: [{name: a, port: 80, compose: {publish: false}}]\n", "services: [{name: a, compose: {volumes: {v: v}}}]\n", "services: [{name: a, compose: {secrets: [a/b]}}]\n",

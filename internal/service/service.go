@@ -128,6 +128,7 @@ type Config struct {
 	Options             Options // those of every service that does not set them itself
 	Gates               Gates
 	Compose             *Compose // nil where no Compose file is wanted
+	Clean               Clean
 }
 
 // Service finds a service by its name.

@@ -75,6 +75,9 @@ type Settings struct {
 	Report        string
 	ComposeFile   string
 	DryRun        bool
+	Confirm       bool
+	Restore       []int64 // versions of packages, by their ids
+	InUse         string
 	JSON          bool
 	// SecretEnv names the environment variables that secrets were taken from.
 	SecretEnv []string
@@ -106,8 +109,8 @@ func (s Setting) Key() string { return strings.ReplaceAll(s.Name, "-", "_") }
 // Table lists every setting. The README is checked against it.
 func Table() []Setting {
 	return []Setting{
-		{Name: "mode", Default: "all", FlagOnly: true, Allowed: []string{"all", "plan", "publish", "finalize", "rescan", "doctor", "mirror", "compose", "promote"}, set: text(func(s *Settings) *string { return &s.Mode }),
-			Help: "What to do: `all` plans, builds, judges and promotes, in one job; `plan` only says what `all` would do, and plans for the other two; `publish` builds and judges one row of the matrix and moves no tag; `finalize` puts the rows together and promotes; `rescan` scans every image that has a tag, moves none, and says what is new since the last time; `doctor` says what is wrong with the configuration, its rights and its surroundings, with what mends it, and changes nothing; `mirror` copies what is live to the registries under `mirrors`; `compose` writes a Compose file of what is published; `promote` points a tag such as `production` to images that there are."},
+		{Name: "mode", Default: "all", FlagOnly: true, Allowed: []string{"all", "plan", "publish", "finalize", "rescan", "clean", "doctor", "mirror", "compose", "promote"}, set: text(func(s *Settings) *string { return &s.Mode }),
+			Help: "What to do: `all` plans, builds, judges and promotes, in one job; `plan` only says what `all` would do, and plans for the other two; `publish` builds and judges one row of the matrix and moves no tag; `finalize` puts the rows together and promotes; `rescan` scans every image that has a tag, moves none, and says what is new since the last time; `clean` says which versions of the images' packages nobody needs, and deletes them once `confirm` is set; `doctor` says what is wrong with the configuration, its rights and its surroundings, with what mends it, and changes nothing; `mirror` copies what is live to the registries under `mirrors`; `compose` writes a Compose file of what is published; `promote` points a tag such as `production` to images that there are."},
 		{Name: "config", Default: ".github/ghcr-publish.yml", FlagOnly: true, set: text(func(s *Settings) *string { return &s.ConfigFile }),
 			Help: "Configuration file, relative to the workspace."},
 		{Name: "registry", Default: "ghcr.io", set: text(func(s *Settings) *string { return &s.Registry }),
@@ -224,6 +227,12 @@ func Table() []Setting {
 			Help: "Where to write the Compose file, with `.env.example` beside it: in the runner's folder for temporary files, or in the workspace where no build takes it."},
 		{Name: "dry-run", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.DryRun }),
 			Help: "Build and judge, and push nothing."},
+		{Name: "confirm", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.Confirm }),
+			Help: "With `mode: clean`: delete what is to go; without it the run only says what that is."},
+		{Name: "restore", FlagOnly: true, List: true, set: ids,
+			Help: "With `mode: clean`: ids of versions to bring back instead, as a report of the last thirty days has them."},
+		{Name: "in-use", FlagOnly: true, set: text(func(s *Settings) *string { return &s.InUse }),
+			Help: "With `mode: clean`: any text with the digests that are in use, such as what a cluster says it runs. They stay, with all that they need."},
 		{Name: "json", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.JSON }),
 			Help: "Print the plan or the report as JSON to standard output; the log goes to standard error."},
 	}
@@ -347,6 +356,19 @@ func inventories(s *Settings, v string) error {
 		if format != "spdx-json" && format != "cyclonedx" {
 			return fmt.Errorf("%q is neither spdx-json nor cyclonedx", format)
 		}
+	}
+	return nil
+}
+
+// ids reads the ids of versions of packages.
+func ids(s *Settings, v string) error {
+	s.Restore = nil
+	for _, item := range splitList(v) {
+		id, err := strconv.ParseInt(item, 10, 64)
+		if err != nil || id < 1 {
+			return fmt.Errorf("%q is no id of a version", item)
+		}
+		s.Restore = append(s.Restore, id)
 	}
 	return nil
 }

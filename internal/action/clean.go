@@ -1,0 +1,285 @@
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/clean"
+	"github.com/org/ghcr-publish/internal/github"
+	"github.com/org/ghcr-publish/internal/insight"
+	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/tags"
+	"golang.org/x/time/rate"
+)
+
+// cleanMode says which versions of the images' packages nobody needs and, where that is confirmed, deletes them. With ids to restore
+// it brings those back instead.
+func cleanMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
+	begun := p.Now()
+	api, err := j.packagesAPI()
+	if err != nil {
+		return 0, err
+	}
+	if len(j.Config.Restore) > 0 {
+		return report.ExitDone, restore(ctx, api, j, log)
+	}
+	seen := insight.TagsSeen(j.recall(ctx, p, "tags")["tags"])
+	s, err := open(ctx, p, j, log, begun)
+	if err != nil {
+		return 0, err
+	}
+	c := &cleaner{session: s, api: api, budget: j.Config.Clean.Most}
+	told := report.Cleaning{Program: "ghcr-publish " + p.Version, RunURL: runURL(j.Event), StartedAt: begun.UTC().Truncate(time.Second), Packages: []report.Cleaned{}, Notices: []string{}}
+	found, err := c.clean(ctx, seen, &told)
+	if err != nil {
+		return 0, errors.Join(err, notices(s.Close()))
+	}
+	told.Settle(c.confirmed())
+	told.Seconds = p.Now().Sub(begun).Round(time.Millisecond).Seconds()
+	return s.recordCleaning(ctx, told, found)
+}
+
+// packagesAPI speaks to GitHub, which alone lists and deletes versions.
+func (j job) packagesAPI() (*github.Client, error) {
+	var problems service.Problems
+	if j.Config.Token == "" {
+		problems.Add("token", "give the input token, or GITHUB_TOKEN", "without a token for GitHub's API nothing can be cleaned up")
+	}
+	if j.Event.Repository == "" {
+		problems.Add("repository", "set GITHUB_REPOSITORY to owner/name", "it is not known whose branches and pull requests count")
+	}
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return github.New(j.Event.APIURL, j.Event.Repository, j.Config.Token)
+}
+
+// A cleaner cleans up the packages of one run.
+type cleaner struct {
+	*session
+	api    *github.Client
+	budget int // versions that may still be deleted
+}
+
+// confirmed reports whether anything is deleted.
+func (c *cleaner) confirmed() bool { return c.job.Config.Confirm && !c.job.Config.DryRun }
+
+// A surveyed package is one that could be read.
+type surveyed struct {
+	service service.Service
+	from    *github.Package
+	clean.Package
+}
+
+// clean surveys all packages first, so that whatever they are compared with is newer than what is listed of them. It returns when the tags were first
+// seen, by image.
+func (c *cleaner) clean(ctx context.Context, seen map[string]map[string]insight.Sighting, told *report.Cleaning) (map[string][]insight.Sighting, error) {
+	var all []surveyed
+	for _, s := range c.job.Config.Considered() {
+		one, err := c.look(ctx, s)
+		switch {
+		case errors.Is(err, errUnpublished):
+			told.Notices = append(told.Notices, fmt.Sprintf("%s: nothing is published yet.", s.Name))
+		case err != nil:
+			c.log.Error(actions.Annotation{Title: s.Name + " is left alone", Message: err.Error()})
+			told.Packages = append(told.Packages, report.Cleaned{Service: s.Name, Plan: clean.Plan{Image: s.Image, Gone: []clean.Item{}, Kept: []clean.Item{}, Idle: []clean.Idle{}, Broken: []string{}}, Error: c.log.Redact(err.Error())})
+		default:
+			one.Seen = seen[s.Image]
+			all = append(all, one)
+		}
+	}
+	rules, err := c.rules(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string][]insight.Sighting{}
+	for _, one := range all {
+		plan, problem := c.one(ctx, rules, one)
+		found[one.Image] = plan.Sightings()
+		told.Packages = append(told.Packages, report.Cleaned{Service: one.service.Name, Plan: plan, Error: problem})
+	}
+	return found, nil
+}
+
+// errUnpublished tells that there is no package, since nothing was ever pushed.
+var errUnpublished = errors.New("nothing is published")
+
+func (c *cleaner) look(ctx context.Context, s service.Service) (surveyed, error) {
+	owner, name := github.PackageOf(s.Image)
+	from, err := c.api.Package(ctx, owner, name)
+	if err != nil {
+		if tags, none := c.registry.Tagged(ctx, s.Image); none == nil && len(tags) == 0 && errors.Is(err, github.ErrNoPackage) {
+			return surveyed{}, errUnpublished
+		}
+		return surveyed{}, err
+	}
+	found, err := c.survey(from, s.Image).Of(ctx, s.Image, nil)
+	return surveyed{s, from, found}, err
+}
+
+func (c *cleaner) survey(from *github.Package, image string) clean.Survey {
+	return clean.Survey{
+		List: func(ctx context.Context) ([]github.Version, error) { return from.Versions(ctx, false) },
+		Look: from.Version,
+		Tags: func(ctx context.Context) (map[string]string, error) { return c.registry.Tagged(ctx, image) },
+		Manifest: func(ctx context.Context, digest string) ([]byte, bool, error) {
+			return c.registry.Manifest(ctx, image, digest)
+		},
+	}
+}
+
+// rules are what holds for all packages.
+func (c *cleaner) rules(ctx context.Context) (clean.Rules, error) {
+	j := c.job
+	refs := clean.Refs{Rules: j.Rules, Event: tags.Event{DefaultBranch: j.Event.DefaultBranch, ShortSHA: j.Event.ShortSHA, Now: c.process.Now()}}
+	var err error
+	if refs.Branches, err = c.api.Branches(ctx); err != nil {
+		return clean.Rules{}, err
+	}
+	if !slices.Contains(refs.Branches, j.Event.DefaultBranch) {
+		return clean.Rules{}, fmt.Errorf("GitHub lists the branches %q of %s, and not its default branch %q", refs.Branches, j.Event.Repository, j.Event.DefaultBranch)
+	}
+	if refs.Open, err = c.api.OpenPulls(ctx); err != nil {
+		return clean.Rules{}, err
+	}
+	if refs.Left, err = c.api.LeftBranches(ctx); err != nil {
+		return clean.Rules{}, err
+	}
+	used, err := c.inUse(ctx)
+	return clean.Rules{Keep: j.Config.Clean, Now: c.process.Now(), Tags: refs.Tags(), InUse: used}, err
+}
+
+// inUse says of the digests that files of the repository, releases and the setting name which of these does.
+func (c *cleaner) inUse(ctx context.Context) (map[string]string, error) {
+	used := map[string]string{}
+	files, err := c.job.Repo.Mentions(ctx, digests.String())
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(used, files)
+	releases, err := c.api.Releases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	texts := map[string]string{"the setting in-use": c.job.Config.InUse}
+	for _, r := range releases {
+		texts["release "+r.Tag] = r.Body
+	}
+	for where, text := range texts {
+		for _, digest := range digests.FindAllString(text, -1) {
+			used[digest] = where
+		}
+	}
+	return used, nil
+}
+
+// one decides on a package, says what that came to and, where it is confirmed, does it. It returns what went wrong as well.
+func (c *cleaner) one(ctx context.Context, rules clean.Rules, s surveyed) (plan clean.Plan, problem string) {
+	rules.Platforms, rules.IsVersion = layerSets(s.service), func(tag string) bool { return c.job.Rules.Published(s.service.Name)(tag) != nil }
+	plan = rules.Plan(s.Package)
+	defer c.log.Group(fmt.Sprintf("Clean up %s: %d of %d versions go", s.service.Name, len(plan.Gone), len(plan.Gone)+len(plan.Kept)))()
+	for _, item := range plan.Gone {
+		c.log.Printf("goes: %d: %s: %s", item.ID, named(item), item.Why)
+	}
+	if plan.Refused != "" {
+		c.log.Printf("nothing is deleted: %s", plan.Refused)
+		return plan, ""
+	}
+	if !c.confirmed() || len(plan.Gone) == 0 {
+		return plan, ""
+	}
+	executor := clean.Executor{Look: s.from.Version, Delete: s.from.Delete, Restore: s.from.Restore, Pace: rate.NewLimiter(mostDeletions, 20).Wait, Tell: c.log.Printf,
+		Survey: func(ctx context.Context, known map[string]clean.Manifest) (clean.Package, error) {
+			return c.survey(s.from, s.Image).Of(ctx, s.Image, known)
+		}}
+	var err error
+	if c.budget, err = executor.Run(ctx, rules, s.Package, &plan, c.budget); err != nil {
+		return plan, c.log.Redact(err.Error())
+	}
+	return plan, ""
+}
+
+// mostDeletions is how many versions are deleted in a second: GitHub counts five points for each and one for the look before it, of
+// 900 in a minute.
+// https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits
+const mostDeletions rate.Limit = 2
+
+func named(item clean.Item) string {
+	if len(item.Tags) == 0 {
+		return item.Digest
+	}
+	return strings.Join(item.Tags, ", ")
+}
+
+// layerSets are the sets of platforms that the layers of a service are kept for: all, and each where it has a row of its own.
+func layerSets(s service.Service) [][]string {
+	sets := [][]string{s.Platforms}
+	for _, p := range s.Platforms {
+		sets = append(sets, []string{p})
+	}
+	return sets
+}
+
+// recordCleaning keeps what was seen, and tells of the run.
+func (s *session) recordCleaning(ctx context.Context, told report.Cleaning, found map[string][]insight.Sighting) (int, error) {
+	told.Notices = append(append(told.Notices, s.notices...), s.Close()...)
+	entries, err := insight.OfTags(found)
+	if err == nil {
+		told.MemoryStats, err = s.remember(ctx, entries)
+	}
+	told.Notices = append(told.Notices, s.lost("kept", err)...)
+	if err == nil {
+		told.Notices = append(told.Notices, s.lost("shared", s.shareMemory(ctx))...)
+		told.Notices = append(told.Notices, s.lost("kept for later runs", s.keepMemory(ctx))...)
+	}
+	told = actions.Redacted(told, s.log.Redact)
+	s.log.Printf("%s", told.Answer())
+	if err := errors.Join(writeJSON(s.job.Config.Report, told), actions.AppendSummary(s.process.Getenv("GITHUB_STEP_SUMMARY"), told.Summary())); err != nil {
+		return 0, err
+	}
+	deleted := strings.Trim(fmt.Sprint(told.Deleted()), "[]")
+	if err := writeOutputs(s.process, [][2]string{{"outcome", told.Outcome}, {"deleted", deleted}, {"report", hostPath(ctx, s.process, s.job.Config.Report)}}); err != nil {
+		return 0, err
+	}
+	return told.ExitCode, printJSON(s.process, s.job, told)
+}
+
+// restore brings versions back, of whichever package they are.
+func restore(ctx context.Context, api *github.Client, j job, log *actions.Log) error {
+	wanted := slices.Clone(j.Config.Restore)
+	for _, s := range j.Config.Considered() {
+		owner, name := github.PackageOf(s.Image)
+		from, err := api.Package(ctx, owner, name)
+		if errors.Is(err, github.ErrNoPackage) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		deleted, err := from.Versions(ctx, true)
+		if err != nil {
+			return err
+		}
+		for _, v := range deleted {
+			if !slices.Contains(wanted, v.ID) {
+				continue
+			}
+			if err := from.Restore(ctx, v.ID); err != nil {
+				return err
+			}
+			wanted = slices.DeleteFunc(wanted, func(id int64) bool { return id == v.ID })
+			log.Printf("restored %d, %s of %s", v.ID, v.Digest, s.Image)
+		}
+	}
+	if len(wanted) > 0 {
+		return fmt.Errorf("restoring versions: %d are among none that were deleted of these services in the last thirty days", wanted)
+	}
+	return nil
+}
