@@ -57,6 +57,11 @@ func (s *session) crowded(ctx context.Context) string {
 		s.log.Printf("%v", err)
 		return ""
 	}
+	return crowding(used, limit)
+}
+
+// crowding tells a cache that is full, or nearly; empty for another.
+func crowding(used, limit int64) string {
 	if share := float64(used) / float64(limit); share > full {
 		return fmt.Sprintf("the cache of GitHub Actions is full to %.0f%% of %s", 100*share, units.BytesSize(float64(limit)))
 	}

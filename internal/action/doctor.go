@@ -104,8 +104,10 @@ func (s *session) askGitHub(ctx context.Context, f *doctor.Facts) {
 		f.Scanning = doctor.Asked(api.ScanningEnabled(ctx))
 	}
 	if f.Cache.Grants[service.CacheActions].Read {
-		_, _, err := api.CacheUsage(ctx)
-		f.CacheUsage, f.Cache.Crowded = doctor.Asked(err), s.crowded(ctx)
+		used, limit, err := api.CacheUsage(ctx)
+		if f.CacheUsage = doctor.Asked(err); err == nil {
+			f.Cache.Crowded = crowding(used, limit)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/service"
 )
 
@@ -267,6 +269,33 @@ func TestClock(t *testing.T) {
 	}
 	if got := clock(Facts{Clock: Asked(errors.New("no answer"))}); got[0].State != Unknown {
 		t.Errorf("without an answer %+v", got)
+	}
+}
+
+// TestWhatCannotBeAsked tells a right that is lacking from an answer that did not come.
+func TestWhatCannotBeAsked(t *testing.T) {
+	t.Parallel()
+	silent := errors.New("no answer")
+	for title, c := range map[string]struct {
+		got  []Finding
+		want State
+		fix  string
+	}{
+		"scanning is there":      {scanning(Facts{Scanning: Asked(nil)}), Fine, ""},
+		"scanning is off":        {scanning(Facts{Scanning: Asked(fmt.Errorf("%w: it is off", github.ErrUnavailable))}), Advice, "settings/security_analysis"},
+		"scanning is not for us": {scanning(Facts{Scanning: Asked(fmt.Errorf("%w: the token lacks `security-events: write`", github.ErrUnavailable))}), Advice, "security-events: write"},
+		"scanning is silent":     {scanning(Facts{Scanning: Asked(silent)}), Unknown, "security/code-scanning"},
+		"the cache tells":        {space(Facts{CacheUsage: Asked(nil)}), Fine, ""},
+		"the cache does not":     {space(Facts{CacheUsage: Asked(errors.New("the token lacks `actions: read`"))}), Advice, "actions: read"},
+		"the cache is silent":    {space(Facts{CacheUsage: Asked(silent)}), Unknown, "actions/caches"},
+		"the API is silent":      {contents(Facts{Contents: Asked(silent)}), Unknown, "githubstatus.com"},
+		"the registry is away":   {reach(Facts{Clock: Asked(&net.OpError{Op: "dial", Err: silent}), Pushes: true}), Problem, "HTTPS_PROXY"},
+		"and nothing is pushed":  {reach(Facts{Clock: Asked(&net.OpError{Op: "dial", Err: silent})}), Unknown, "HTTPS_PROXY"},
+		"only its clock is":      {reach(Facts{Clock: Asked(silent), Config: service.Config{Settings: service.Settings{Registry: "ghcr.io"}}}), Fine, ""},
+	} {
+		if len(c.got) != 1 || c.got[0].State != c.want || !strings.Contains(c.got[0].Fix, c.fix) {
+			t.Errorf("%s: %+v, want %s", title, c.got, c.want)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ const (
 	mostAstray = 5 * time.Minute
 )
 
+// disk tells places that are nearly full.
 func disk(f Facts) []Finding {
 	var found []Finding
 	for _, d := range f.Disks {
@@ -31,6 +32,7 @@ func disk(f Facts) []Finding {
 	return found
 }
 
+// clock compares this machine's with the registry's.
 func clock(f Facts) []Finding {
 	switch {
 	case !f.Clock.Asked || f.away():
@@ -82,6 +84,7 @@ func engine(f Facts) []Finding {
 	}
 }
 
+// builder says whether the one that builds is up.
 func builder(f Facts) []Finding {
 	b := f.Builder
 	switch {
@@ -142,6 +145,7 @@ var demands = [...]demand{
 	{"trivy", "< 0.69.4 || > 0.69.6", "releases 0.69.4 to 0.69.6 were malicious", "replace it at once by 0.69.3, and the secrets that its jobs had (CVE-2026-33634)"},
 }
 
+// programs compares versions with what is demanded of them.
 func programs(f Facts) []Finding {
 	var found []Finding
 	for _, p := range f.Programs {

@@ -12,6 +12,7 @@ import (
 	"github.com/org/ghcr-publish/internal/registry"
 )
 
+// token says whether there is one. An input that is empty is taken for none.
 func token(f Facts) []Finding {
 	switch {
 	case f.Config.Token != "":
@@ -196,6 +197,8 @@ func scanning(f Facts) []Finding {
 		return nil
 	case f.Scanning.Err == nil:
 		return fine("it is enabled")
+	case !errors.Is(f.Scanning.Err, github.ErrUnavailable):
+		return one(Unknown, f.Event.APIURL, f.Scanning.Err.Error(), "open "+f.repositoryPage("security/code-scanning"))
 	case strings.Contains(f.Scanning.Err.Error(), "security-events"):
 		return one(Advice, f.Workflow.where(), f.Scanning.Err.Error(), "permissions:\n  security-events: write")
 	default:
@@ -228,6 +231,8 @@ func space(f Facts) []Finding {
 		return nil
 	case f.CacheUsage.Err == nil:
 		return fine("the token may ask how full the cache is")
+	case !strings.Contains(f.CacheUsage.Err.Error(), "actions: read"):
+		return one(Unknown, f.Event.APIURL, f.CacheUsage.Err.Error(), "open "+f.repositoryPage("actions/caches"))
 	default:
 		return one(Advice, f.Workflow.where(), f.CacheUsage.Err.Error(), "permissions:\n  actions: read")
 	}
