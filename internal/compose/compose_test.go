@@ -373,7 +373,9 @@ func TestAsking(t *testing.T) {
 		for i := range argv {
 			argv[i] = strings.ReplaceAll(argv[i], "$$", "$") // as Compose does
 		}
-		return exec.CommandContext(t.Context(), argv[0], argv[1:]...).Run()
+		c := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
+		c.Env = []string{"PATH=" + os.Getenv("PATH")} // and no proxy
+		return c.Run()
 	}
 	there := slices.DeleteFunc(slices.Clone(Programs[:]), func(program string) bool { _, err := exec.LookPath(program); return err != nil })
 	if len(there) == 0 {
