@@ -140,24 +140,30 @@ func moveAll(from, to, name, as string) error {
 // move renames a file, or copies it where the two places are on different file systems.
 func move(from, to string) error {
 	err := os.Rename(from, to)
-	if !errors.Is(err, syscall.EXDEV) {
-		return err
+	if errors.Is(err, syscall.EXDEV) {
+		return moveByCopy(from, to)
 	}
+	return err
+}
+
+func moveByCopy(from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
 	beside := filepath.Join(filepath.Dir(to), ".new-"+filepath.Base(to))
-	out, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	_ = os.Remove(beside) // which may be a link to something else
+	out, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(out, in)
-	if err = errors.Join(err, out.Close()); err != nil {
-		return err
+	if err = errors.Join(err, out.Close()); err == nil {
+		err = os.Rename(beside, to)
 	}
-	if err := os.Rename(beside, to); err != nil {
+	if err != nil {
+		_ = os.Remove(beside)
 		return err
 	}
 	return os.Remove(from)

@@ -134,6 +134,29 @@ func TestMemoryOfKilledRunIsRescued(t *testing.T) {
 	}
 }
 
+// TestMemoryIsCopiedNowhereElse has a link be where a copy is begun, as a commit may have put it there.
+func TestMemoryIsCopiedNowhereElse(t *testing.T) {
+	t.Parallel()
+	path := memoryIn(t, t.TempDir())
+	to, victim := t.TempDir(), filepath.Join(t.TempDir(), "victim")
+	for _, err := range []error{os.WriteFile(victim, []byte("precious"), 0o644), os.Symlink(victim, filepath.Join(to, ".new-memory.db"))} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := moveByCopy(path, filepath.Join(to, "memory.db")); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{victim: "precious", filepath.Join(to, "memory.db"): "memory"} {
+		if got, err := os.ReadFile(file); err != nil || string(got) != want {
+			t.Errorf("%s holds %q, %v", file, got, err)
+		}
+	}
+	if exists(path) || exists(filepath.Join(to, ".new-memory.db")) {
+		t.Error("something is left")
+	}
+}
+
 // TestMemoryIsFoundWhileItMoves has somebody ask while a run hides the memory and puts it back. Nobody makes another.
 func TestMemoryIsFoundWhileItMoves(t *testing.T) {
 	t.Parallel()
