@@ -80,11 +80,7 @@ func (h hidden) putBack() error {
 // rescue puts back the memory that a killed run had set aside, if its workspace is still there. Only
 // folders of one's own are trusted.
 func rescue(dir string) {
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return
-	}
-	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != os.Getuid() {
+	if !isOwn(dir) {
 		return
 	}
 	home, err := os.ReadFile(filepath.Join(dir, homeFile))
@@ -96,6 +92,15 @@ func rescue(dir string) {
 	}
 }
 
+func isOwn(dir string) bool {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return false
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(owner.Uid) == os.Getuid()
+}
+
 // whereNow is where the memory of a path is: there, or out of the workspace while a run of one's own builds images.
 func whereNow(path, temp string) string {
 	if _, err := os.Lstat(path); err == nil {
@@ -105,7 +110,7 @@ func whereNow(path, temp string) string {
 	for _, file := range homes {
 		aside := filepath.Join(filepath.Dir(file), asideFolder, filepath.Base(path))
 		home, err := os.ReadFile(file)
-		if _, gone := os.Lstat(aside); err == nil && gone == nil && string(home) == path {
+		if err == nil && string(home) == path && exists(aside) && isOwn(filepath.Dir(file)) {
 			return aside
 		}
 	}

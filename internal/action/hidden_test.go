@@ -134,6 +134,33 @@ func TestMemoryOfKilledRunIsRescued(t *testing.T) {
 	}
 }
 
+// TestMemoryOfOthersIsNotFound has somebody else say that he has the memory. Only root can put that to the test.
+func TestMemoryOfOthersIsNotFound(t *testing.T) {
+	t.Parallel()
+	temp := t.TempDir()
+	path := memoryIn(t, t.TempDir())
+	dir := filepath.Join(temp, privatePrefix+"1")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h, err := hide(path, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := whereNow(path, temp); got != h.file() {
+		t.Errorf("it is at %s, want %s", got, h.file())
+	}
+	if os.Getuid() != 0 {
+		return
+	}
+	if err := os.Chown(dir, 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	if got := whereNow(path, temp); got != path {
+		t.Errorf("it is at %s, which is somebody else's", got)
+	}
+}
+
 // TestMemoryIsCopiedNowhereElse has a link be where a copy is begun, as a commit may have put it there.
 func TestMemoryIsCopiedNowhereElse(t *testing.T) {
 	t.Parallel()
