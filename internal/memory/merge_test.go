@@ -322,3 +322,20 @@ func TestApplyRefusesSumsOfText(t *testing.T) {
 		t.Errorf("it is %s now", got)
 	}
 }
+
+// TestTimesToComeAreNotBelieved has another tool write milliseconds where seconds belong. What is written over it counts for others.
+func TestTimesToComeAreNotBelieved(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	path := file(t)
+	s, other := mustOpen(t, path, c.now), mustOpen(t, file(t), c.now)
+	mustExec(t, path, fmt.Sprintf(`INSERT INTO memory_entries (key, value, updated_at) VALUES ('k', 'theirs', %d)`, begin.UnixMilli()))
+	for _, value := range []string{`"theirs"`, `"ours"`} {
+		mustApply(t, other, mustDelta(t, s))
+		if got := string(mustGet(t, other, "", "k").Value); got != value {
+			t.Errorf("it is %s, want %s", got, value)
+		}
+		c.pass(time.Second)
+		mustPut(t, s, Entry{Key: "k", Value: []byte(`"ours"`)})
+	}
+}

@@ -127,19 +127,24 @@ func (t *transaction) lookup(namespace, key string) (row, error) {
 	r.noted = stamp.Valid && digest.Int64 == r.digest(namespace, key, r.UpdatedAt, r.ExpiresAt)
 	r.broken = stamp.Valid && !r.noted && t.seen && second.Int64 == r.UpdatedAt
 	if !r.noted && !r.broken {
-		r.Stamp, r.Writer = foreignStamp(r.UpdatedAt, max(stamp.Int64, died.Int64)), ""
+		r.Stamp, r.Writer = t.foreignStamp(r.UpdatedAt, max(stamp.Int64, died.Int64)), ""
 	}
 	r.CreatedAt, r.UpdatedAt = r.CreatedAt*1000, r.UpdatedAt*1000
 	r.Value, r.Metadata = decode(r.text), decodeMetadata(metadata)
 	return r, nil
 }
 
-// foreignStamp is that of what another tool wrote at a second, over what has the stamp before.
-func foreignStamp(second, before int64) int64 {
-	if before == 0 {
-		return second * 1000
+// foreignStamp is that of what another tool wrote at a second, over what has the stamp before. A time to come, such as milliseconds where
+// seconds belong, is not believed: others would refuse it, and all that is written over it.
+func (t *transaction) foreignStamp(second, before int64) int64 {
+	stamp := t.now.UnixMilli()
+	if second <= t.now.Add(ahead).Unix() {
+		stamp = second * 1000
 	}
-	return max(second*1000, before+1)
+	if before == 0 {
+		return stamp
+	}
+	return max(stamp, before+1)
 }
 
 // stampAfter is the hybrid clock: the time, yet never behind what was seen.
