@@ -122,13 +122,27 @@ func exportMemory(ctx context.Context, c memoryCall) error {
 			_, err := c.process.Stdout.Write(data)
 			return err
 		}
-		if err := writeFile(c.in(c.process.Dir, c.arg(0)), data); err != nil {
+		path := c.in(c.process.Dir, c.arg(0))
+		if sameFile(path, c.now()) {
+			return fmt.Errorf("exporting the swarm memory to %s: it is the memory itself", c.arg(0))
+		}
+		if err := writeFile(path, data); err != nil {
 			return err
 		}
 		return c.print(map[string]any{"file": c.arg(0), "entries": len(whole.Entries)}, func(log *actions.Log) {
 			log.Printf("exported %d entries to %s", len(whole.Entries), c.arg(0))
 		})
 	})
+}
+
+// sameFile tells whether two paths are of one file.
+func sameFile(one, other string) bool {
+	a, err := os.Stat(one)
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat(other)
+	return err == nil && os.SameFile(a, b)
 }
 
 func (c memoryCall) exportAs(ctx context.Context, layout memory.Layout) error {

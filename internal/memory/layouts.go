@@ -146,7 +146,7 @@ func readCopy(ctx context.Context, db *sql.DB, now func() time.Time) (Memory, er
 }
 
 // Export writes all entries that have not expired into the file at path, beside what it holds: nothing of another's is removed or overwritten that is
-// newer. What was deleted here and has been exported before is deleted there. A file that has another layout is left as it is.
+// newer. What was deleted here and has been exported before is deleted there, but for JSON, which knows of no deletions. A file that has another layout is left as it is.
 func (s *Store) Export(ctx context.Context, path string, layout Layout) error {
 	err := s.export(ctx, path, layout)
 	if err != nil {
@@ -257,6 +257,9 @@ func idOf(namespace, key string) string {
 
 // writeBeside writes a file whole or not at all.
 func writeBeside(path string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return err
