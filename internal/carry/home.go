@@ -115,7 +115,19 @@ type haul struct {
 	mu     sync.Mutex
 	memory memory.Memory   // as it comes, not merged yet
 	names  map[string]bool // of what is in it; true of what it has from a whole that holds it
-	unread error           // of what could not be read
+	unread []error         // of what could not be read
+}
+
+// err tells of what could not be read: of many it is the same, mostly.
+func (h *haul) err() error {
+	switch len(h.unread) {
+	case 0:
+		return nil
+	case 1:
+		return h.unread[0]
+	default:
+		return fmt.Errorf("%w; nor could %d more be read", h.unread[0], len(h.unread)-1)
+	}
 }
 
 // pull reads what is there but for what was taken before. What cannot be read at all is passed over.
@@ -155,7 +167,7 @@ func (h *Home) read(ctx context.Context, name string, all *haul) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	if err != nil {
-		all.unread = errors.Join(all.unread, err)
+		all.unread = append(all.unread, err)
 	}
 	if !there {
 		return

@@ -444,6 +444,14 @@ func TestHomeOutOfReach(t *testing.T) {
 	if got := b.knows(); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("it knows %q", got)
 	}
+	for n := range 30 {
+		if err := v.client.KeepMemory(t.Context(), v.repository(), fmt.Sprintf("delta-1767323000000-someone-2%d", n), fmt.Append(nil, "nonsense ", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Take(t.Context(), b.store); err == nil || !strings.HasSuffix(err.Error(), "; nor could 29 more be read") || len(err.Error()) > 300 {
+		t.Errorf("much nonsense was read: %v", err)
+	}
 	get := http.MethodGet
 	v.fails.Store(&get)
 	if err := b.Take(t.Context(), b.store); err == nil {

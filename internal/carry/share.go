@@ -20,12 +20,12 @@ func (h *Home) Take(ctx context.Context, store *memory.Store) error {
 		_, err = store.Apply(ctx, found.memory)
 	}
 	if err != nil {
-		return errors.Join(found.unread, err)
+		return errors.Join(found.err(), err)
 	}
 	h.conflicts.Add(int64(memory.Conflicts(h.news(changed), found.memory, h.Since)))
 	h.see(found.names)
 	h.meet(found.memory)
-	return found.unread
+	return found.err()
 }
 
 // Conflicts are how many entries this memory and others have written otherwise, since h.Since and before they knew of one another.
