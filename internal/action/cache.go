@@ -74,7 +74,7 @@ func (j job) untrusted(things string) string {
 	switch {
 	case j.Event.Fork || strings.HasPrefix(j.Event.Name, "pull_request"):
 		return "a pull request keeps no " + things + ", so that none gets into the images of a branch"
-	case !strings.HasPrefix(j.Event.Ref, "refs/heads/"):
+	case !strings.HasPrefix(j.Event.Ref, "refs/heads/") || j.Event.Name == mergeQueue:
 		return "only a branch keeps " + things
 	case j.Event.Name != "local" && !j.pushes():
 		return "a run that pushes nothing keeps no " + things

@@ -204,7 +204,7 @@ func (j job) memoryHome(p Process) *carry.Home {
 		return nil
 	}
 	home := &carry.Home{Registry: j.registryClient(), Repository: j.Config.MemoryHome, Now: p.Now, Since: p.Now(),
-		ReadOnly: j.Event.Fork || strings.HasPrefix(j.Event.Name, "pull_request") || !j.pushes()}
+		ReadOnly: j.Event.Fork || strings.HasPrefix(j.Event.Name, "pull_request") || j.Event.Name == mergeQueue || !j.pushes()}
 	if api, err := github.New(j.Event.APIURL, j.Event.Repository, j.Config.Token); err == nil && j.Config.Registry == "ghcr.io" {
 		home.Forget = func(ctx context.Context, names []string) error {
 			return forgetPackages(ctx, api, home.Repository, names)

@@ -327,6 +327,9 @@ func isLoopback(host string) bool {
 // queue, whose commit may never land, and whatever GitHub adds.
 var publishing = []string{"push", "release", "schedule", "workflow_dispatch", "repository_dispatch", "workflow_run"}
 
+// mergeQueue is the event of a branch that is made to try a commit out, and may never be another's.
+const mergeQueue = "merge_group"
+
 // pushes reports whether the run publishes.
 func (j job) pushes() bool {
 	switch {
