@@ -50,8 +50,10 @@ func hide(path, dir string) (hidden, error) {
 	if err := os.WriteFile(filepath.Join(dir, homeFile), []byte(path), 0o600); err != nil {
 		return hidden{}, fmt.Errorf("setting the memory aside: %w", err)
 	}
-	if err := moveAll(filepath.Dir(path), h.aside, filepath.Base(path), filepath.Base(path)); err != nil {
-		return hidden{}, errors.Join(fmt.Errorf("setting the memory aside: %w", err), h.putBack())
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+		if err := moveAll(filepath.Dir(path), h.aside, filepath.Base(path), filepath.Base(path)); err != nil {
+			return hidden{}, errors.Join(fmt.Errorf("setting the memory aside: %w", err), h.putBack())
+		}
 	}
 	_ = syscall.Rmdir(filepath.Dir(path)) // an empty folder would be part of a context too
 	return h, nil

@@ -134,6 +134,27 @@ func TestMemoryOfKilledRunIsRescued(t *testing.T) {
 	}
 }
 
+// TestWhatIsNoMemoryStays has files be there whose names begin with the memory's, and no memory; or a folder in its place.
+func TestWhatIsNoMemoryStays(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"memory.db", "folder"} {
+		dir := t.TempDir()
+		mine := filepath.Join(dir, name+".backup")
+		for _, err := range []error{os.WriteFile(mine, []byte("precious"), 0o644), os.Mkdir(filepath.Join(dir, "folder"), 0o755)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		h, err := hide(filepath.Join(dir, name), t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !exists(mine) || h.putBack() != nil {
+			t.Errorf("%s is gone", mine)
+		}
+	}
+}
+
 // TestMemoryOfOthersIsNotFound has somebody else say that he has the memory. Only root can put that to the test.
 func TestMemoryOfOthersIsNotFound(t *testing.T) {
 	t.Parallel()
