@@ -552,6 +552,13 @@ func TestLoadRefusesEmptySwitches(t *testing.T) {
 		src.Flags = map[string]string{name: ""}
 		mustLoad(t, src)
 	}
+	for value, want := range map[string]string{"": "off", ".": "", "..": "", "folder/": "", "a/..": "", "/": "", "off": "off", "a/memory.db": "a/memory.db"} {
+		src := workspace(minimal)
+		src.Flags = map[string]string{"memory": value}
+		if config, err := Load(src); (err == nil) != (want != "") || err == nil && config.Memory != want {
+			t.Errorf("the memory %q is %q, %v; want %q", value, config.Memory, err, want)
+		}
+	}
 	src := workspace(minimal)
 	src.Input = inputs(map[string]string{"platforms": ","})
 	if _, err := Load(src); err == nil {

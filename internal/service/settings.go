@@ -1,10 +1,12 @@
 package service
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -329,7 +331,9 @@ func runners(s *Settings, v string) error {
 func memory(s *Settings, v string) error {
 	home, elsewhere := strings.CutPrefix(v, "oci://")
 	if !elsewhere {
-		s.Memory = v
+		if s.Memory = cmp.Or(v, "off"); strings.HasSuffix(v, "/") || slices.Contains([]string{".", ".."}, path.Base(s.Memory)) {
+			return fmt.Errorf("%q names no file", v)
+		}
 		return nil
 	}
 	if _, err := name.NewRepository(home, name.StrictValidation); err != nil {
