@@ -99,6 +99,7 @@ func TestNeedsFollowTheConfiguration(t *testing.T) {
 		"publish":                   {"publish", func(*Facts) {}, "packages: write!, actions: read"},
 		"finalize":                  {"finalize", func(*Facts) {}, "packages: write!, security-events: write, id-token: write, attestations: write"},
 		"promote":                   {"promote", func(*Facts) {}, "packages: write!, security-events: write, id-token: write, attestations: write"},
+		"clean":                     {"clean", func(*Facts) {}, "packages: write!, pull-requests: read"},
 		"compose":                   {"compose", func(*Facts) {}, "packages: read"},
 		"mirror":                    {"mirror", func(*Facts) {}, "packages: read"},
 		"rescan":                    {"rescan", func(*Facts) {}, "packages: read, security-events: write, issues: write!"},

@@ -30,8 +30,10 @@ func (f Facts) needs(mode string) []need {
 	}
 	reads := mode == "plan" || mode == "rescan" || mode == "mirror" || mode == "compose"
 	pushes, keyless := f.publishes() && c.RegistryToken == "", f.publishes() && f.keyless()
-	add((finishes || works || reads) && !f.Event.Public, need{"contents", "read", "the checkout", f.Event.Visibility != ""})
+	add((finishes || works || reads || mode == "clean") && !f.Event.Public, need{"contents", "read", "the checkout", f.Event.Visibility != ""})
 	add((finishes || works) && pushes, need{"packages", "write", "the images", true})
+	add(mode == "clean", need{"packages", "write", "what is to go", true})
+	add(mode == "clean", need{"pull-requests", "read", "which are open", false})
 	add(reads, need{"packages", "read", "what is published", false})
 	add((finishes || mode == "rescan") && c.CodeScanning != "off", need{"security-events", "write", "the findings", false})
 	add(finishes && keyless, need{"id-token", "write", "the signatures", c.Sign == "keyless"})
