@@ -156,7 +156,8 @@ func (c *cleaner) rules(ctx context.Context) (clean.Rules, error) {
 	return clean.Rules{Keep: j.Config.Clean, Now: c.process.Now(), Tags: refs.Tags(), InUse: used}, err
 }
 
-// inUse says of the digests that files of the repository, releases and the setting name which of these does.
+// inUse says of the digests that files of the repository, releases, promotions that can be taken back, and the setting name which of
+// these does.
 func (c *cleaner) inUse(ctx context.Context) (map[string]string, error) {
 	used := map[string]string{}
 	files, err := c.job.Repo.Mentions(ctx, digests.String())
@@ -168,7 +169,11 @@ func (c *cleaner) inUse(ctx context.Context) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	texts := map[string]string{"the setting in-use": c.job.Config.InUse}
+	journal, err := c.journal().Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	texts := map[string]string{"the setting in-use": c.job.Config.InUse, "a promotion that can be taken back": string(journal)}
 	for _, r := range releases {
 		texts["release "+r.Tag] = r.Body
 	}

@@ -89,3 +89,12 @@ func loseManifest(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("losing %s: %d", args[1], kept.Code)
 	}
 }
+
+// there SERVICE DIGEST: the registry has it. With ! it has not.
+func checkThere(ts *testscript.TestScript, neg bool, args []string) {
+	ref, err := name.NewDigest(stageOf(ts).repository(args[0]) + "@" + args[1])
+	ts.Check(err)
+	if _, err := remote.Head(ref); (err != nil) != neg {
+		ts.Fatalf("%s: %v", args[1], err)
+	}
+}
