@@ -465,3 +465,23 @@ func TestWhatOthersWroteIsToldInShort(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingIsAnything has others leave values of every kind where hooks read objects.
+func TestNothingIsAnything(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{`null`, `[]`, `"text"`, `1`, `{"startedAt":1,"endedAt":null}`, `[null]`} {
+		d := newDesk(t)
+		for namespace, key := range map[string]string{"sessions": "session:1", "session-states": "session-state:1", "hooks:pre-task": "task:t", "session-events": "session-start:1",
+			"coordination": "message:ann:x", "hooks:agent-spawned": "agent:x", "builds": "b", "cache": "b", "scans": "b", "validations": "b", "live": "b"} {
+			d.do(d.store.Put(t.Context(), memory.Entry{Namespace: namespace, Key: key, Value: []byte(value)}))
+		}
+		d.do(d.store.Put(t.Context(), memory.Entry{Namespace: "coordination", Key: "claim:1:w", Value: []byte(value)}))
+		ann := d.agent("ann", "1")
+		told := must[agent.Briefing](t)(ann.PreTask(t.Context(), agent.Task{ID: "t", Description: "b"}))
+		told.Lines()
+		must[string](t)(ann.Claim(t.Context(), "w"))
+		must[time.Duration](t)(ann.PostTask(t.Context(), "t"))
+		must[agent.Session](t)(ann.SessionEnd(t.Context(), true))
+		must[agent.Restored](t)(ann.SessionRestore(t.Context(), "1")).Lines()
+	}
+}

@@ -129,6 +129,9 @@ func (a *Agent) SessionEnd(ctx context.Context, exportMetrics bool) (Session, er
 	} else if found {
 		_ = json.Unmarshal(e.Value, &value) // what is no object is replaced
 	}
+	if value == nil { // null is one, to the library
+		value = object{}
+	}
 	d := a.draft("session-end")
 	s.EndedAt = iso(d.at)
 	maps.Copy(value, object{"sessionId": s.ID, "totalTasks": s.Tasks, "totalEdits": s.Edits, "totalCommands": s.Commands, "uniqueAgents": s.Agents,
