@@ -39,7 +39,7 @@ func mirrorMode(ctx context.Context, p Process, j job, log *actions.Log) (int, e
 	}
 	told := s.conclude(ctx, begun, nil, nil)
 	told.SettleMirrors(!j.pushes())
-	return told.ExitCode, s.tell(ctx, told)
+	return s.record(ctx, told, nil, nil)
 }
 
 // allLive lists the tags of the services that are considered.
@@ -87,7 +87,7 @@ func (s *session) copyTo(ctx context.Context, images []mirror.Image, look bool) 
 // mirrorHint adds what to do about a refusal.
 func mirrorHint(err error) error {
 	if err != nil && (strings.Contains(err.Error(), "UNAUTHORIZED") || strings.Contains(err.Error(), "DENIED") || strings.Contains(err.Error(), "401 Unauthorized")) {
-		return fmt.Errorf("%w\ngive it a `username` and a `password` under `mirrors:` that may write there, and make the repository first where that registry does not do so by itself", err)
+		return fmt.Errorf("%w\ngive it a `username` and a `password` under `mirrors:` that may write there, by a variable that this job has, and make the repository first where that registry does not do so by itself", err)
 	}
 	return err
 }

@@ -49,7 +49,7 @@ func promoteMode(ctx context.Context, p Process, j job, log *actions.Log) (int, 
 	s.deployed(ctx, results)
 	told := s.conclude(ctx, begun, results, nil)
 	told.To = j.Config.To
-	return told.ExitCode, s.tell(ctx, told)
+	return s.record(ctx, told, nil, nil)
 }
 
 // checkPromotion finds what does not belong together in what is asked of mode promote.

@@ -181,27 +181,32 @@ func (c *copying) lacking(ctx context.Context, live registry.Live) (belongings, 
 	if err != nil {
 		return set, err
 	}
-	for _, m := range set.manifests {
-		at := ""
-		if err := persist(ctx, func() (err error) { at, err = c.to.At(ctx, m.Ref.DigestStr()); return err }); err != nil {
-			return set, err
-		}
-		if at != "" {
+	at := make([]string, len(set.manifests))
+	group, asking := errgroup.WithContext(ctx)
+	group.SetLimit(c.Parallel)
+	for i, m := range set.manifests {
+		group.Go(func() error {
+			return persist(asking, func() (err error) { at[i], err = c.to.At(asking, m.Ref.DigestStr()); return err })
+		})
+	}
+	err = group.Wait()
+	for i, m := range set.manifests {
+		if at[i] != "" {
 			c.result.Present++
 			continue
 		}
 		c.result.Missing++
 		set.missing = append(set.missing, m)
 	}
-	return set, nil
+	return set, err
 }
 
 // bring copies what the mirror lacks of an image: parts before the wholes that list them, and what refers to it last.
 func (c *copying) bring(ctx context.Context, set belongings) error {
+	if err := c.blobs(ctx, set.missing); err != nil {
+		return err
+	}
 	for _, m := range set.missing {
-		if err := c.blobs(ctx, m); err != nil {
-			return err
-		}
 		if err := persist(ctx, func() error { return c.to.Put(ctx, m, m.Ref.DigestStr()) }); err != nil {
 			return err
 		}
@@ -228,15 +233,17 @@ func (c *copying) bring(ctx context.Context, set belongings) error {
 	return nil
 }
 
-// blobs copies what a manifest is made of, several at the same time.
-func (c *copying) blobs(ctx context.Context, m registry.Stored) error {
+// blobs copies what manifests are made of, several at the same time.
+func (c *copying) blobs(ctx context.Context, of []registry.Stored) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, blob := range m.Blobs {
-		group.Go(func() error {
-			c.turns <- struct{}{}
-			defer func() { <-c.turns }()
-			return persist(ctx, func() error { return c.to.Upload(ctx, c.From, m.Ref.Repository, blob) })
-		})
+	for _, m := range of {
+		for _, blob := range m.Blobs {
+			group.Go(func() error {
+				c.turns <- struct{}{}
+				defer func() { <-c.turns }()
+				return persist(ctx, func() error { return c.to.Upload(ctx, c.From, m.Ref.Repository, blob) })
+			})
+		}
 	}
 	return group.Wait()
 }

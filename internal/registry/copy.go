@@ -168,7 +168,8 @@ func (c *Client) Writer(ctx context.Context, image string) (*Writer, error) {
 	if err := c.again(func() error { w.carrier, err = c.authorized(ctx, repo); return err }); err != nil {
 		return nil, fmt.Errorf("logging in to %s: %w", c.Host, err)
 	}
-	w.pusher, err = remote.NewPusher(c.writing(ctx, repo)...)
+	// Many blobs are sent here, so that none waits for long before it is sent again.
+	w.pusher, err = remote.NewPusher(append(c.writing(ctx, repo), remote.WithRetryBackoff(remote.Backoff{Duration: firstPause, Factor: 1.5, Jitter: 0.1, Steps: 8}))...)
 	return w, err
 }
 

@@ -156,6 +156,11 @@ func (src Sources) follow(config *Config, problems *Problems) {
 	}
 	for i := range config.Mirrors {
 		m := &config.Mirrors[i]
+		src.withhold(m.Password, config)
+		if name, ok := strings.CutPrefix(m.Password, "env:"); ok {
+			m.Password = src.Getenv(name) // jobs that copy nothing, and those of forks, have none
+			continue
+		}
 		src.followOne(m.At, &m.Password, config, problems)
 	}
 }
@@ -164,11 +169,16 @@ func (src Sources) followOne(at string, text *string, config *Config, problems *
 	if !namesSecret(*text) {
 		return
 	}
-	if name, ok := strings.CutPrefix(*text, "env:"); ok && !slices.Contains(config.SecretEnv, name) {
-		config.SecretEnv = append(config.SecretEnv, name)
-	}
+	src.withhold(*text, config)
 	var err error
 	if *text, err = secretValue(*text, src.Getenv); err != nil {
 		problems.Add(at, secretsFix, "%v", err)
+	}
+}
+
+// withhold keeps the variable that a secret is taken from away from children.
+func (Sources) withhold(text string, config *Config) {
+	if name, ok := strings.CutPrefix(text, "env:"); ok && !slices.Contains(config.SecretEnv, name) {
+		config.SecretEnv = append(config.SecretEnv, name)
 	}
 }
