@@ -420,3 +420,28 @@ func TestGivesUpWithTheRun(t *testing.T) {
 }
 
 func moved(m tags.Move) bool { return m.Kept == "" }
+
+// TestUploadsThatBreakOff are begun anew as often as it takes, from a registry that serves only so many at the same time.
+func TestUploadsThatBreakOff(t *testing.T) {
+	t.Parallel()
+	from, to := build(t), build(t)
+	img, err := random.Image(100, 1)
+	must(t, err)
+	must(t, remote.Write(from.tag("main"), img))
+	var mu sync.Mutex
+	parts := 0
+	to.before = func(w http.ResponseWriter, r *http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if r.Method == http.MethodPatch {
+			parts++
+		}
+		if refused := r.Method == http.MethodPatch && parts%5 != 0; refused {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		}
+		return false
+	}
+	must(t, from.copier().Copy(t.Context(), mirrorAt(to), from.all("main"))[0].Err)
+	wantSame(t, from, to, digestOf(t, img))
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -231,6 +232,31 @@ type sized struct {
 
 func (s sized) Size() (int64, error)                { return s.desc.Size, nil }
 func (s sized) MediaType() (types.MediaType, error) { return s.desc.MediaType, nil }
+
+// Compressed is asked for once more often than it is read.
+func (s sized) Compressed() (io.ReadCloser, error) { return &late{open: s.Layer.Compressed}, nil }
+
+// A late reader opens what it reads when somebody does.
+type late struct {
+	open   func() (io.ReadCloser, error)
+	opened io.ReadCloser
+}
+
+func (l *late) Read(p []byte) (n int, err error) {
+	if l.opened == nil {
+		if l.opened, err = l.open(); err != nil {
+			return 0, err
+		}
+	}
+	return l.opened.Read(p)
+}
+
+func (l *late) Close() error {
+	if l.opened == nil {
+		return nil
+	}
+	return l.opened.Close()
+}
 
 // Put writes a manifest as it is, by its digest or under a tag that nobody pulls by, and reads back that it is there.
 func (w *Writer) Put(ctx context.Context, m Stored, reference string) error {

@@ -50,6 +50,9 @@ func (p patient) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if isUpload(request) { // which begins anew as a whole, and is too large to be kept for another time
+		return proving{p.base, patience}.RoundTrip(request)
+	}
 	one := &attempt{request: request}
 	client := &retryablehttp.Client{
 		HTTPClient: &http.Client{Transport: proving{p.base, patience}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
@@ -67,6 +70,7 @@ func rewound(request *http.Request) (*http.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sending a body again: %w", err)
 	}
+	_ = request.Body.Close() // which nobody reads then
 	request = request.Clone(request.Context())
 	request.Body = body
 	return request, nil
@@ -88,8 +92,6 @@ func (a *attempt) again(ctx context.Context, answer *http.Response, err error) (
 	switch {
 	case ctx.Err() != nil:
 		return false, context.Cause(ctx)
-	case isUpload(a.request):
-		return false, nil // which begins anew as a whole
 	case err != nil && (isNobodyThere(err) || strings.Contains(err.Error(), http.ErrSchemeMismatch.Error())):
 		return false, nil
 	case err != nil:
