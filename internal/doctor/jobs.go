@@ -30,7 +30,9 @@ func (f Facts) needs(mode string) []need {
 	}
 	reads := mode == "plan" || mode == "rescan" || mode == "mirror" || mode == "compose"
 	pushes, keyless := f.publishes() && c.RegistryToken == "", f.publishes() && f.keyless()
-	add((finishes || works || reads || mode == "clean") && !f.Event.Public, need{"contents", "read", "the checkout", f.Event.Visibility != ""})
+	releases := (mode == "all" || mode == "finalize") && f.publishes() && (c.Release == "draft" || c.Release == "publish")
+	add(releases, need{"contents", "write", "the release", true})
+	add((finishes || works || reads || mode == "clean") && !releases && !f.Event.Public, need{"contents", "read", "the checkout", f.Event.Visibility != ""})
 	add((finishes || works) && pushes, need{"packages", "write", "the images", true})
 	add(mode == "clean", need{"packages", "write", "what is to go", true})
 	add(mode == "clean", need{"pull-requests", "read", "which are open", false})
