@@ -63,7 +63,7 @@ func (c *Carrier) all(ctx context.Context, path string) (memory.Memory, error) {
 	return whole, errors.Join(err, store.Close())
 }
 
-// ErrUnlisted tells that nobody knows what was kept beside the newest memory.
+// ErrUnlisted tells that nobody knows what was kept beside the newest memory, or not of all.
 var ErrUnlisted = errors.New("what other jobs kept beside it was not looked for")
 
 // beside finds what other jobs kept that the newest memory cannot know of.
@@ -76,7 +76,8 @@ func (c *Carrier) beside(ctx context.Context, newest kept) ([]kept, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUnlisted, err)
 	}
 	var others []kept
-	for _, entry := range near(listed, newest.Key) {
+	all := near(listed, newest.Key)
+	for _, entry := range all[:min(len(all), mostBeside)] {
 		for _, compression := range []string{byZstd, byGzip} {
 			if entry.Version != version(c.Path, compression) {
 				continue
@@ -89,6 +90,9 @@ func (c *Carrier) beside(ctx context.Context, newest kept) ([]kept, error) {
 				others = append(others, kept{hit, compression})
 			}
 		}
+	}
+	if left := len(all) - mostBeside; left > 0 {
+		return others, fmt.Errorf("%w: the oldest %d of %d", ErrUnlisted, left, len(all))
 	}
 	return others, nil
 }
@@ -108,10 +112,9 @@ func near(listed []github.Cache, newest string) []github.Cache {
 		return nil
 	}
 	last := listed[i]
-	others := slices.DeleteFunc(slices.Clone(listed), func(c github.Cache) bool {
+	return slices.DeleteFunc(slices.Clone(listed), func(c github.Cache) bool {
 		return c.Key == newest || c.Ref != last.Ref || runOf(c.Key) != runOf(newest) && last.CreatedAt.Sub(c.CreatedAt) > together
 	})
-	return others[:min(len(others), mostBeside)]
 }
 
 // runOf is the run that a key names.

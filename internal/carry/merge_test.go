@@ -187,12 +187,28 @@ func TestNear(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", newest, diff)
 		}
 	}
-	var many []github.Cache
-	for n := range 100 {
-		many = append(many, at(fmt.Sprintf("1-1-%d", n), "main", -n))
-	}
-	if got := near(many, Prefix+"1-1-0"); len(got) != mostBeside || got[0].Key != Prefix+"1-1-1" {
-		t.Errorf("of many there are %d", len(got))
+}
+
+// TestMoreJobsThanAreLookedFor says that not all was.
+func TestMoreJobsThanAreLookedFor(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	first := newCarrier(t, server)
+	first.learn(t, "first")
+	first.keep(t, "1-1-0")
+	for jobs, want := range map[int]string{mostBeside: "", mostBeside + 3: "not looked for: the oldest 3 of 35"} {
+		next := newCarrier(t, server)
+		next.List = func(context.Context, string) ([]github.Cache, error) {
+			var all []github.Cache
+			for n := range jobs + 1 {
+				all = append(all, github.Cache{Key: fmt.Sprintf("%s1-1-%d", Prefix, n), Version: version(place, byZstd)})
+			}
+			return all, nil
+		}
+		keys, err := next.Fetch(t.Context())
+		if len(keys) != 1 || errors.Is(err, ErrUnlisted) != (want != "") || err != nil && !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("beside %d jobs there are %q, %v", jobs, keys, err)
+		}
 	}
 }
 
