@@ -133,7 +133,7 @@ func (d *doing) String() string {
 		return text
 	}
 	if step, since, ok := d.progress.Current(); ok {
-		text += fmt.Sprintf(", at %s since %s", cmp.Or(shortened(step), "a step"), seconds(time.Since(since)))
+		text += fmt.Sprintf(", at %s since %s", cmp.Or(briefly(step), "a step"), seconds(time.Since(since)))
 		if e := d.steps[step]; e.Known() && e.Seconds >= 1 {
 			text += " of about " + learn.Text(e.Seconds)
 		}
@@ -152,16 +152,6 @@ func coarse(left float64) string {
 
 // seconds is a time to the second.
 func seconds(d time.Duration) string { return max(d.Round(time.Second), time.Second).String() }
-
-// longestStep is how much of a step's name is told.
-const longestStep = 80
-
-func shortened(step string) string {
-	if letters := []rune(step); len(letters) > longestStep {
-		return string(letters[:longestStep]) + "…"
-	}
-	return step
-}
 
 // tell tells again and again what is going on, until it is stopped.
 func (l *live) tell(print func(format string, args ...any)) (stop func()) {

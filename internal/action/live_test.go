@@ -41,7 +41,7 @@ func TestLive(t *testing.T) {
 		l.enter("api", publish.Over)
 		time.Sleep(time.Minute)
 		stop()
-		step := ", at [linux/arm64 2/3] RUN " + strings.Repeat("x", 58) + "… since "
+		step := ", at [linux/arm64 2/3] RUN " + strings.Repeat("x", 57) + "… since "
 		want := []string{
 			"… api: building for 10s, about 35s left" + step + "10s of about 20s; web: building for 15s, longer than nearly all before (8s to 15s)",
 			"… api: building for 25s, about 20s left" + step + "25s of about 20s; web: judging for 10s, longer than nearly all before (8s to 15s)",

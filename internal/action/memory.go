@@ -390,7 +390,7 @@ func table(log *actions.Log, head []string, rows [][]string) {
 	log.Printf("%s", b.String())
 }
 
-// briefly cuts a text to what fits into a column.
+// briefly cuts a text to what fits into a column, or is told of many.
 func briefly(text string) string {
 	const most = 80
 	if runes := []rune(text); len(runes) > most {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -18,7 +19,7 @@ type Watcher struct {
 
 // Watch visits the entries that are there, and then each that is written, the older first, until the context ends.
 func (w Watcher) Watch(ctx context.Context, visit func(memory.Entry)) error {
-	seen := map[string]string{}
+	seen := map[string][sha256.Size]byte{}
 	tick := time.NewTicker(w.Every)
 	defer tick.Stop()
 	for {
@@ -30,7 +31,7 @@ func (w Watcher) Watch(ctx context.Context, visit func(memory.Entry)) error {
 			return err
 		}
 		for _, e := range slices.Backward(entries) {
-			if version := e.UpdatedAt.String() + string(e.Value); seen[e.Key] != version {
+			if version := sha256.Sum256([]byte(e.UpdatedAt.String() + string(e.Value))); seen[e.Key] != version {
 				seen[e.Key] = version
 				visit(e)
 			}
