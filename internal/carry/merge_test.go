@@ -125,18 +125,21 @@ func TestJobsThatNobodyFinalizes(t *testing.T) {
 	base.keep(t, "1-1-a")
 	const jobs = 16
 	want := []string{"before"}
-	var working sync.WaitGroup
+	var begun []func()
 	for n := range jobs {
 		job := newCarrier(t, server)
 		want = append(want, fmt.Sprintf("job-%02d", n))
-		working.Go(func() {
-			job.fetch(t)
+		job.fetch(t) // before any of them is done, so that none knows of another
+		begun = append(begun, func() {
 			job.learn(t, fmt.Sprintf("job-%02d", n))
-			// Each knows of those that were done before it, which it is not to know here.
 			if err := job.save(t.Context(), fmt.Sprintf("%s2-1-%d", Prefix, n)); err != nil {
 				t.Error(err)
 			}
 		})
+	}
+	var working sync.WaitGroup
+	for _, job := range begun {
+		working.Go(job)
 	}
 	working.Wait()
 	next := newCarrier(t, server)
