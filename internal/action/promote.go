@@ -44,6 +44,7 @@ func promoteMode(ctx context.Context, p Process, j job, log *actions.Log) (int, 
 	publisher.Begin, publisher.End = s.writeDown(entry)
 	publisher.Decide(ctx, results)
 	tellAccepted(results)
+	s.takenBack(ctx, services, entry)
 	s.finish(ctx, results)
 	s.mirror(ctx, results)
 	s.deployed(ctx, results)
@@ -158,8 +159,12 @@ func (s *session) promotion(ctx context.Context) ([]plan.Service, promote.Entry,
 	_ = group.Wait()
 	var services []plan.Service
 	for _, f := range found {
-		if f != nil {
-			services = append(services, *f)
+		if f == nil {
+			continue
+		}
+		services = append(services, *f)
+		if f.Action == plan.Skip && entry.Undoes != "" { // it is taken back all the same
+			entry.Intents = append(entry.Intents, promote.Intent{Service: f.Name, Image: f.Image, Digest: f.Digest, Published: f.Digest})
 		}
 	}
 	return services, entry, errors.Join(failed...)
@@ -279,10 +284,26 @@ func (s *session) tellPromotion(services []plan.Service) {
 func (s *session) writeDown(entry promote.Entry) (begin func(context.Context, []*publish.Result) error, end func(context.Context) error) {
 	journal := s.journal()
 	begin = func(ctx context.Context, set []*publish.Result) error {
-		entry.Intents, _ = intents(set)
+		moving, _ := intents(set)
+		entry.Intents = append(entry.Intents, moving...)
 		return hint(journal.Begin(ctx, entry))
 	}
 	return begin, func(ctx context.Context) error { return journal.End(ctx, journal.Run) }
+}
+
+// takenBack has the journal say that a promotion is taken back of which nothing had moved: otherwise the next run would finish it.
+func (s *session) takenBack(ctx context.Context, services []plan.Service, entry promote.Entry) {
+	if entry.Undoes == "" || !s.job.pushes() || len(plan.Plan{Services: services}.Work()) > 0 {
+		return
+	}
+	journal := s.journal()
+	err := journal.Begin(ctx, entry)
+	if err == nil {
+		err = journal.End(ctx, journal.Run)
+	}
+	if err != nil {
+		s.note(fmt.Sprintf("That run %s is taken back is not written down: %v", entry.Undoes, err))
+	}
 }
 
 // accept takes what is refused of a rollback for approved, and reports whether anything was.

@@ -153,7 +153,9 @@ func (w *world) wantMirrored(t *testing.T, service string, hosts []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, collect(t, repo)); diff != "" {
+		// A registry that lists by itself what refers to an image lists BuildKit's attestations, too, which are there as parts of the index.
+		got := slices.DeleteFunc(collect(t, repo), func(line string) bool { return strings.HasPrefix(line, "referrer ") && !slices.Contains(want, line) })
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-registry +mirror):\n%s", repo, diff)
 		}
 	}
