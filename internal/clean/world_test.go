@@ -132,12 +132,19 @@ func (w *world) note(plan clean.Plan) {
 	}
 }
 
-// race publishes an image that shares one of another that goes, once.
+// race publishes an image that shares one of another that goes, or releases one that goes.
 func (w *world) race(plan clean.Plan) {
 	if w.random.IntN(3) > 0 {
 		return
 	}
 	item := plan.Gone[w.random.IntN(len(plan.Gone))]
+	if w.random.IntN(2) == 0 {
+		if slices.Contains(w.loose, item.Digest) && w.there(item.Digest) {
+			w.versions++
+			w.tag(item.Digest, fmt.Sprintf("1.%d.0", w.versions))
+		}
+		return
+	}
 	old, err := remote.Image(w.repo.Digest(item.Digest), w.options()...)
 	if err != nil {
 		return // an index, or it is gone already: then nobody can use it any more
