@@ -200,12 +200,12 @@ func (c *cleaner) one(ctx context.Context, rules clean.Rules, s surveyed) (plan 
 	if !c.confirmed() || len(plan.Gone) == 0 {
 		return plan, ""
 	}
-	executor := clean.Executor{Look: s.from.Version, Delete: s.from.Delete, Restore: s.from.Restore, Pace: rate.NewLimiter(mostDeletions, 20).Wait, Tell: c.log.Printf,
+	executor := clean.Executor{Rules: rules, Package: s.Package, Look: s.from.Version, Delete: s.from.Delete, Restore: s.from.Restore, Pace: rate.NewLimiter(mostDeletions, 20).Wait, Tell: c.log.Printf,
 		Survey: func(ctx context.Context, known map[string]clean.Manifest) (clean.Package, error) {
 			return c.survey(s.from, s.Image).Of(ctx, s.Image, known)
 		}}
 	var err error
-	if c.budget, err = executor.Run(ctx, rules, s.Package, &plan, c.budget); err != nil {
+	if c.budget, err = executor.Run(ctx, &plan, c.budget); err != nil {
 		return plan, c.log.Redact(err.Error())
 	}
 	return plan, ""

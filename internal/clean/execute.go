@@ -11,6 +11,8 @@ import (
 
 // An Executor deletes what a plan says, one version at a time.
 type Executor struct {
+	Rules   Rules   // that the plan was made by,
+	Package Package // and of which
 	Look    func(ctx context.Context, id int64) (v github.Version, found bool, err error)
 	Delete  func(ctx context.Context, id int64) error
 	Restore func(ctx context.Context, id int64) error
@@ -32,7 +34,7 @@ const (
 // Run deletes what goes, as far as budget allows, and returns what is left of that. Whatever stays keeps all that it needs, so one may stop
 // anywhere. It ends early where GitHub's own budget is spent, or says no to everything. Where a publish has come between, what it
 // needs is restored.
-func (e Executor) Run(ctx context.Context, rules Rules, p Package, plan *Plan, budget int) (left int, err error) {
+func (e Executor) Run(ctx context.Context, plan *Plan, budget int) (left int, err error) {
 	state := map[string]string{} // outcomes by digest
 	for i := range plan.Gone {
 		item := &plan.Gone[i]
@@ -40,7 +42,7 @@ func (e Executor) Run(ctx context.Context, rules Rules, p Package, plan *Plan, b
 		case err != nil:
 			item.Outcome, item.Note = Stayed, "the run ended before: "+err.Error()
 		case budget == 0:
-			item.Outcome, item.Note = Stayed, fmt.Sprintf("a later run deletes it: `most` allows %d", rules.Keep.Most)
+			item.Outcome, item.Note = Stayed, fmt.Sprintf("a later run deletes it: `most` allows %d", e.Rules.Keep.Most)
 		default:
 			err = e.one(ctx, item, state)
 		}
@@ -48,7 +50,7 @@ func (e Executor) Run(ctx context.Context, rules Rules, p Package, plan *Plan, b
 			budget--
 		}
 	}
-	return budget, errors.Join(err, e.mend(ctx, rules, p, plan))
+	return budget, errors.Join(err, e.mend(ctx, plan))
 }
 
 // one deletes a version, if it is still what it was when that was decided. The error ends the run.
@@ -96,7 +98,7 @@ func within(some, others []string) bool {
 
 // mend restores what was deleted and is needed by what came meanwhile: the same rules decide on what there is now, and on what was
 // deleted as if it were still there.
-func (e Executor) mend(ctx context.Context, rules Rules, before Package, plan *Plan) error {
+func (e Executor) mend(ctx context.Context, plan *Plan) error {
 	gone := map[string]*Item{}
 	for i := range plan.Gone {
 		if item := &plan.Gone[i]; item.Outcome == Deleted {
@@ -107,19 +109,19 @@ func (e Executor) mend(ctx context.Context, rules Rules, before Package, plan *P
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx) // what is broken must not stay so
-	now, err := e.Survey(ctx, before.Manifests)
+	now, err := e.Survey(ctx, e.Package.Manifests)
 	if err != nil {
 		return fmt.Errorf("looking whether something has come meanwhile that needs what was deleted: %w", err)
 	}
 	now.Versions = slices.DeleteFunc(now.Versions, func(v github.Version) bool { return gone[v.Digest] != nil })
 	for digest, item := range gone {
 		now.Versions = append(now.Versions, item.Version)
-		now.Manifests[digest] = before.Manifests[digest]
+		now.Manifests[digest] = e.Package.Manifests[digest]
 		delete(now.Missing, digest)
 	}
-	now.Seen = before.Seen
+	now.Seen = e.Package.Seen
 	needed := map[string]string{}
-	for _, kept := range rules.Plan(now).Kept {
+	for _, kept := range e.Rules.Plan(now).Kept {
 		needed[kept.Digest] = kept.Why
 	}
 	var failed []error

@@ -68,7 +68,9 @@ func (r *robot) run(ctx context.Context, budget int) (Plan, int, error) {
 	}
 	rules := rulesWith(nil)
 	plan := rules.Plan(p)
-	left, err := r.executor().Run(ctx, rules, p, &plan, budget)
+	executor := r.executor()
+	executor.Rules, executor.Package = rules, p
+	left, err := executor.Run(ctx, &plan, budget)
 	return plan, left, err
 }
 

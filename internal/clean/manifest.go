@@ -6,7 +6,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/org/ghcr-publish/internal/registry"
@@ -103,18 +102,4 @@ func (m *Manifest) prove() error {
 		}
 	}
 	return nil
-}
-
-// fallback is a tag that lists what refers to a digest, as registries have it that list that in no other way; cosign's older tags
-// end with what they hold.
-// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
-var fallback = regexp.MustCompile(`^(sha256-[0-9a-f]{64}|sha512-[0-9a-f]{128})(\.[A-Za-z0-9-]+)?$`)
-
-// refersTo is the digest that a tag lists what refers to; empty for all other tags.
-func refersTo(tag string) string {
-	found := fallback.FindStringSubmatch(tag)
-	if found == nil {
-		return ""
-	}
-	return strings.Replace(found[1], "-", ":", 1)
 }

@@ -1,7 +1,6 @@
 package clean
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -44,19 +43,6 @@ func TestReadManifest(t *testing.T) {
 		`{` + ociIndex + `,"manifests":[{` + ociImage + `,"digest":"../x"}]}`, `{` + config(ociConfig) + `,"subject":{"digest":"sha256:x"}}`} {
 		if got, err := ReadManifest([]byte(text)); err == nil {
 			t.Errorf("%s gives %v", text, got)
-		}
-	}
-}
-
-func TestRefersTo(t *testing.T) {
-	t.Parallel()
-	long := strings.Repeat("0123456789abcdef", 8)
-	for tag, want := range map[string]string{
-		"sha256-" + long[:64]: "sha256:" + long[:64], "sha256-" + long[:64] + ".sig": "sha256:" + long[:64], "sha512-" + long: "sha512:" + long,
-		"sha256-" + long[:40]: "", "sha-" + long[:40]: "", "main": "", "x-sha256-" + long[:64]: "", "sha256-" + long[:64] + "-x": "",
-	} {
-		if got := refersTo(tag); got != want {
-			t.Errorf("%s: %q, want %q", tag, got, want)
 		}
 	}
 }

@@ -72,14 +72,14 @@ func (p Package) referrers() map[string][]string {
 	}
 	for _, v := range p.Versions {
 		for _, tag := range v.Tags {
-			if subject := refersTo(tag); subject != "" {
+			if subject := registry.SubjectOf(tag); subject != "" {
 				to[subject] = append(to[subject], v.Digest)
 			}
 		}
 	}
 	for digest, names := range p.Unlisted {
 		for _, tag := range names {
-			if subject := refersTo(tag); subject != "" {
+			if subject := registry.SubjectOf(tag); subject != "" {
 				to[subject] = append(to[subject], digest)
 			}
 		}
@@ -110,7 +110,7 @@ func (d *decision) needs(digest string) []string {
 		needs = append(needs, m.Subject)
 	}
 	for _, tag := range d.listed[digest].Tags {
-		if subject := refersTo(tag); subject != "" {
+		if subject := registry.SubjectOf(tag); subject != "" {
 			needs = append(needs, subject)
 		}
 	}
@@ -170,7 +170,7 @@ func (d *decision) judgeTags() {
 	limited := make([][]ranked, len(d.Keep.Tags))
 	for _, v := range d.Versions {
 		for _, tag := range v.Tags {
-			if refersTo(tag) != "" || d.judged(tag) {
+			if registry.SubjectOf(tag) != "" || d.judged(tag) {
 				continue
 			}
 			rule := slices.IndexFunc(d.Keep.Tags, func(l service.TagLimits) bool { return service.Matches(l.Match, tag) })
@@ -390,7 +390,7 @@ func (d *decision) plan() Plan {
 func (d *decision) whyGone(v github.Version) string {
 	var reasons []string
 	for _, tag := range v.Tags {
-		if subject := refersTo(tag); d.Missing[subject] {
+		if subject := registry.SubjectOf(tag); d.Missing[subject] {
 			reasons = append(reasons, short(subject)+", of which it tells, is gone")
 		} else if subject != "" {
 			reasons = append(reasons, short(subject)+", of which it tells, goes")

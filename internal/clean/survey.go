@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/org/ghcr-publish/internal/github"
+	"github.com/org/ghcr-publish/internal/registry"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -126,7 +127,7 @@ func (p *Package) unread() (digests []string) {
 	}
 	for _, v := range p.Versions {
 		for _, tag := range v.Tags {
-			want(refersTo(tag))
+			want(registry.SubjectOf(tag))
 		}
 	}
 	return digests

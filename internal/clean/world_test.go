@@ -58,7 +58,7 @@ func (w *world) cleanWith(d disturbance) {
 	p.Seen = w.seen
 	rules := w.cleanRules()
 	plan := rules.Plan(p)
-	executor := clean.Executor{Look: w.client.Version, Delete: w.client.Delete, Restore: w.client.Restore, Tell: func(string, ...any) {},
+	executor := clean.Executor{Rules: rules, Package: p, Look: w.client.Version, Delete: w.client.Delete, Restore: w.client.Restore, Tell: func(string, ...any) {},
 		Pace: func(context.Context) error {
 			if d.race {
 				w.race(plan)
@@ -69,7 +69,7 @@ func (w *world) cleanWith(d disturbance) {
 			return survey.Of(ctx, w.repo.Name(), known)
 		}}
 	allowed := w.allowed()
-	left, err := executor.Run(ctx, rules, p, &plan, d.budget)
+	left, err := executor.Run(ctx, &plan, d.budget)
 	w.must(err)
 	w.cleanings++
 	w.note(plan)

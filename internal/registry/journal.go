@@ -14,15 +14,24 @@ const JournalTag = "ghcr-publish-journal"
 
 // IsUserTag reports whether a tag is one that people pull by: not the journal's, not one of a memory's or of a build's cached layers, and
 // not one that lists what refers to an image.
-// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
 func IsUserTag(tag string) bool {
-	return !IsOwnTag(tag) && !cache.IsTag(tag) && !referring.MatchString(tag)
+	return !IsOwnTag(tag) && !cache.IsTag(tag) && SubjectOf(tag) == ""
 }
 
 // IsOwnTag reports whether runs tell one another something under a tag: what is about to move, or what they remember.
 func IsOwnTag(tag string) bool { return tag == JournalTag || strings.HasPrefix(tag, memoryTag) }
 
-var referring = regexp.MustCompile(`^[a-z0-9]+-[0-9a-f]{32,}(\.[a-z]+)?$`)
+// SubjectOf is the digest that a tag lists what refers to; empty for all other tags. Older tags of cosign's end with what they hold.
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
+func SubjectOf(tag string) string {
+	found := referring.FindStringSubmatch(tag)
+	if found == nil {
+		return ""
+	}
+	return strings.Replace(found[1], "-", ":", 1)
+}
+
+var referring = regexp.MustCompile(`^(sha256-[0-9a-f]{64}|sha512-[0-9a-f]{128})(\.[A-Za-z0-9-]+)?$`)
 
 const journalType = "application/vnd.ghcr-publish.journal.v1+json"
 

@@ -68,3 +68,21 @@ func TestManifestAndTagged(t *testing.T) {
 		t.Error("tags that are refused are left out")
 	}
 }
+
+func TestSubjectOf(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("0123456789abcdef", 8)
+	for tag, want := range map[string]string{
+		"sha256-" + long[:64]: "sha256:" + long[:64], "sha256-" + long[:64] + ".sig": "sha256:" + long[:64], "sha512-" + long: "sha512:" + long,
+		"sha256-" + long[:40]: "", "sha-" + long[:40]: "", "main": "", "x-sha256-" + long[:64]: "", "sha256-" + long[:64] + "-x": "",
+	} {
+		if got := SubjectOf(tag); got != want || IsUserTag(tag) != (want == "") {
+			t.Errorf("%s: %q, want %q; people pull by it: %v", tag, got, want, IsUserTag(tag))
+		}
+	}
+	for _, tag := range []string{JournalTag, MemoryTag("x")} {
+		if IsUserTag(tag) || !IsOwnTag(tag) {
+			t.Errorf("%s is taken for one that people pull by", tag)
+		}
+	}
+}
