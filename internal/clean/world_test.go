@@ -120,13 +120,12 @@ func (w *world) note(plan clean.Plan) {
 		w.seen[s.Tag] = s
 	}
 	for _, item := range plan.Gone {
-		switch item.Outcome {
-		case clean.Deleted:
-			w.deleted++
-			maps.DeleteFunc(w.at, func(_, digest string) bool { return digest == item.Digest })
-		case clean.Restored:
-			w.deleted++
-			maps.DeleteFunc(w.at, func(_, digest string) bool { return digest == item.Digest })
+		if item.Outcome != clean.Deleted && item.Outcome != clean.Restored {
+			continue
+		}
+		w.deleted++
+		maps.DeleteFunc(w.at, func(tag, digest string) bool { return digest == item.Digest && slices.Contains(item.Tags, tag) })
+		if item.Outcome == clean.Restored {
 			w.pushed[item.Digest] = w.now
 		}
 	}
