@@ -174,7 +174,9 @@ func (d *decision) judgeTags() {
 				continue
 			}
 			rule := slices.IndexFunc(d.Keep.Tags, func(l service.TagLimits) bool { return service.Matches(l.Match, tag) })
-			if rule < 0 {
+			if ended := d.ended(v); rule < 0 && ended != "" && names(tag, d.Manifests[v.Digest].Revision) {
+				d.over[tag] = "it tells the commit of " + ended
+			} else if rule < 0 {
 				d.stay[tag] = "no rule lets it go"
 			} else if t, ok := d.countable(tag, v); ok {
 				limited[rule] = append(limited[rule], t)
@@ -207,6 +209,15 @@ func (d *decision) judged(tag string) bool {
 		return false
 	}
 	return true
+}
+
+// ended is the tag of a version that followed what there is no more, which the version was built for; empty where it has none.
+func (d *decision) ended(v github.Version) string {
+	i := slices.IndexFunc(v.Tags, func(tag string) bool { return d.Keep.Closed && d.Tags.Over(tag) != "" })
+	if i < 0 {
+		return ""
+	}
+	return v.Tags[i]
 }
 
 // countable tells since when a tag has been where it is, if limits are to count it. One of which nobody knows that stays.
