@@ -148,6 +148,9 @@ func (w *world) race(plan clean.Plan) {
 	if err != nil {
 		return // an index, or it is gone already: then nobody can use it any more
 	}
+	if manifest, err := old.Manifest(); err != nil || manifest.Subject != nil {
+		return // a signature, which nobody runs
+	}
 	index := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex),
 		mutate.IndexAddendum{Add: old, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}},
 		mutate.IndexAddendum{Add: w.image("arm64"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}})
