@@ -137,7 +137,11 @@ func moveAll(from, to, name, as string) error {
 		if err := os.MkdirAll(to, 0o755); err != nil {
 			return err
 		}
-		if err := move(filepath.Join(from, file), filepath.Join(to, as+strings.TrimPrefix(file, name))); err != nil {
+		err := move(filepath.Join(from, file), filepath.Join(to, as+strings.TrimPrefix(file, name)))
+		if errors.Is(err, fs.ErrNotExist) && file != name {
+			continue // who had the memory open has closed it, and what stood beside it is gone
+		}
+		if err != nil {
 			return err
 		}
 	}
