@@ -49,8 +49,7 @@ func (c *Client) Attested(ctx context.Context, digest, predicateType string) ([]
 		Attestations []struct{ Bundle json.RawMessage }
 	}
 	_, err = c.api.Do(ctx, request, &list)
-	var refused *github.ErrorResponse
-	if errors.As(err, &refused) && (refused.Response.StatusCode == http.StatusNotFound || refused.Response.StatusCode == http.StatusForbidden) {
+	if status := Status(err); status == http.StatusNotFound || status == http.StatusForbidden {
 		return nil, nil // there are none, or none to be seen
 	}
 	if err != nil {

@@ -63,8 +63,7 @@ func (c *Client) Caches(ctx context.Context, prefix string) ([]Cache, error) {
 
 // lacking says of a refusal what right the token lacks.
 func lacking(err error) error {
-	var refused *github.ErrorResponse
-	if errors.As(err, &refused) && refused.Response.StatusCode == http.StatusForbidden {
+	if Status(err) == http.StatusForbidden {
 		return errors.New("the token lacks `actions: read`")
 	}
 	return err

@@ -2,7 +2,6 @@ package github
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -41,11 +40,10 @@ func (c *Client) RecordDeployment(ctx context.Context, d Deployment) error {
 }
 
 func explainDeployment(what string, err error) error {
-	var refused *github.ErrorResponse
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &refused) && refused.Response.StatusCode == http.StatusForbidden:
+	case Status(err) == http.StatusForbidden:
 		return fmt.Errorf("%s: the token lacks `deployments: write`", what)
 	default:
 		return fmt.Errorf("%s: %w", what, err)

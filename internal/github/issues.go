@@ -2,7 +2,6 @@ package github
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -59,13 +58,12 @@ func (c *Client) EditIssue(ctx context.Context, number int, body string, closed 
 }
 
 func explainIssue(what string, err error) error {
-	var refused *github.ErrorResponse
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &refused) && refused.Response.StatusCode == http.StatusForbidden:
+	case Status(err) == http.StatusForbidden:
 		return fmt.Errorf("%s: the token lacks `issues: write`", what)
-	case errors.As(err, &refused) && refused.Response.StatusCode == http.StatusGone:
+	case Status(err) == http.StatusGone:
 		return fmt.Errorf("%s: the repository has no issues", what)
 	default:
 		return fmt.Errorf("%s: %w", what, err)

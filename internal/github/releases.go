@@ -99,8 +99,7 @@ func (c *Client) DeleteAsset(ctx context.Context, id int64) error {
 }
 
 func gone(err error, what string) error {
-	var refused *github.ErrorResponse
-	if err == nil || errors.As(err, &refused) && refused.Response.StatusCode == http.StatusNotFound {
+	if err == nil || Status(err) == http.StatusNotFound {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", what, err)
