@@ -215,8 +215,7 @@ func (j job) memoryHome(p Process) *carry.Home {
 
 // forgetPackages deletes parts of a memory from GitHub's registry, which takes that by GitHub's API alone.
 func forgetPackages(ctx context.Context, api *github.Client, repository string, names []string) error {
-	_, path, _ := strings.Cut(repository, "/")
-	owner, name, _ := strings.Cut(path, "/")
+	owner, name := github.PackageOf(repository)
 	tags := make([]string, len(names))
 	for i, name := range names {
 		tags[i] = registry.MemoryTag(name)

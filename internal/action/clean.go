@@ -236,14 +236,8 @@ func layerSets(s service.Service) [][]string {
 func (s *session) recordCleaning(ctx context.Context, told report.Cleaning, found map[string][]insight.Sighting) (int, error) {
 	told.Notices = append(append(told.Notices, s.notices...), s.Close()...)
 	entries, err := insight.OfTags(found)
-	if err == nil {
-		told.MemoryStats, err = s.remember(ctx, entries)
-	}
-	told.Notices = append(told.Notices, s.lost("kept", err)...)
-	if err == nil {
-		told.Notices = append(told.Notices, s.lost("shared", s.shareMemory(ctx))...)
-		told.Notices = append(told.Notices, s.lost("kept for later runs", s.keepMemory(ctx))...)
-	}
+	stats, lost := s.keepLearnt(ctx, entries, err)
+	told.MemoryStats, told.Notices = stats, append(told.Notices, lost...)
 	told = actions.Redacted(told, s.log.Redact)
 	s.log.Printf("%s", told.Answer())
 	if err := errors.Join(writeJSON(s.job.Config.Report, told), actions.AppendSummary(s.process.Getenv("GITHUB_STEP_SUMMARY"), told.Summary())); err != nil {

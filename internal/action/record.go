@@ -21,19 +21,27 @@ import (
 	"github.com/org/ghcr-publish/internal/report"
 )
 
-// record keeps what the run learnt and tells of the run. Losing insights costs time, never safety.
+// record keeps what the run learnt and tells of the run.
 func (s *session) record(ctx context.Context, told report.Report, learnt []memory.Entry, err error) (int, error) {
-	if err == nil {
-		told.MemoryStats, err = s.remember(ctx, learnt)
-	}
-	told.Notices = append(told.Notices, s.lost("kept", err)...)
-	if err == nil {
-		told.Notices = append(told.Notices, s.lost("shared", s.shareMemory(ctx))...)
-		told.Notices = append(told.Notices, s.lost("kept for later runs", s.keepMemory(ctx))...)
-	}
+	stats, notices := s.keepLearnt(ctx, learnt, err)
+	told.MemoryStats, told.Notices = stats, append(told.Notices, notices...)
 	s.figures.Conflicts = s.job.memory.conflicts()
 	told.Coordination = learn.Coordinate(append(s.before, s.figures))
 	return told.ExitCode, s.tell(ctx, told)
+}
+
+// keepLearnt keeps what the run learnt for itself and for later runs, unless that could not be put together, and tells what of it was lost. Losing insights
+// costs time, never safety.
+func (s *session) keepLearnt(ctx context.Context, learnt []memory.Entry, err error) (stats memory.Stats, notices []string) {
+	if err == nil {
+		stats, err = s.remember(ctx, learnt)
+	}
+	notices = s.lost("kept", err)
+	if err == nil {
+		notices = append(notices, s.lost("shared", s.shareMemory(ctx))...)
+		notices = append(notices, s.lost("kept for later runs", s.keepMemory(ctx))...)
+	}
+	return stats, notices
 }
 
 // lost says that the memory was not kept, or whatever was to be done with it.

@@ -57,12 +57,12 @@ func wantedRelease(tag string, results []publish.Result) (release.Release, bool)
 	want := release.Release{Tag: tag}
 	var of []string
 	for _, r := range results {
-		v := versionOf(r)
-		if v == "" {
+		made, ok := versionTag(r)
+		if !ok {
 			continue
 		}
-		version, err := semver.NewVersion(v)
-		at := strings.LastIndex(tag, v)
+		version, err := semver.NewVersion(made.Release)
+		at := strings.LastIndex(tag, made.Release)
 		if err != nil || at < 0 {
 			return want, false
 		}
@@ -74,13 +74,13 @@ func wantedRelease(tag string, results []publish.Result) (release.Release, bool)
 	return want, want.Version != nil
 }
 
-// versionOf is the version that a service is released as; empty where it is not.
-func versionOf(r publish.Result) string {
+// versionTag is the tag that a service is released under; false where it is not.
+func versionTag(r publish.Result) (tags.Tag, bool) {
 	i := slices.IndexFunc(r.Plan.TagSet.Tags, func(t tags.Tag) bool { return t.Kind == tags.Version && t.Release != "" })
 	if i < 0 {
-		return ""
+		return tags.Tag{}, false
 	}
-	return r.Plan.TagSet.Tags[i].Release
+	return r.Plan.TagSet.Tags[i], true
 }
 
 func (s *session) makeRelease(ctx context.Context, want release.Release, told report.Report, results []publish.Result) (github.Release, []string, error) {
@@ -114,14 +114,13 @@ func (s *session) makeRelease(ctx context.Context, want release.Release, told re
 // released are the images of a release, as the registry has them now.
 func (s *session) released(ctx context.Context, results []publish.Result, since string) (images []report.Released, notices []string, err error) {
 	for _, r := range results {
-		i := slices.IndexFunc(r.Plan.TagSet.Tags, func(t tags.Tag) bool { return t.Kind == tags.Version && t.Release != "" })
-		if i < 0 {
+		tag, ok := versionTag(r)
+		if !ok {
 			continue
 		}
-		name := r.Plan.TagSet.Tags[i].Name
-		image, found, err := s.registry.Resolve(ctx, r.Plan.Image, name)
+		image, found, err := s.registry.Resolve(ctx, r.Plan.Image, tag.Name)
 		if err == nil && !found {
-			err = fmt.Errorf("%s:%s is not published", r.Plan.Image, name)
+			err = fmt.Errorf("%s:%s is not published", r.Plan.Image, tag.Name)
 		}
 		if err != nil {
 			return nil, notices, err
@@ -129,7 +128,7 @@ func (s *session) released(ctx context.Context, results []publish.Result, since 
 		if image, err = s.registry.Read(ctx, image.Ref); err != nil {
 			return nil, notices, err
 		}
-		one := report.Released{Service: r.Plan.Name, Image: r.Plan.Image, Tag: name, Digest: image.Ref.DigestStr(), Port: r.Plan.Definition.Port, Since: since}
+		one := report.Released{Service: r.Plan.Name, Image: r.Plan.Image, Tag: tag.Name, Digest: image.Ref.DigestStr(), Port: r.Plan.Definition.Port, Since: since}
 		for _, p := range image.Platforms {
 			one.Platforms = append(one.Platforms, report.Platform{Platform: p.Platform, CompressedBytes: p.Compressed})
 		}

@@ -156,19 +156,16 @@ func find(ctx context.Context, host Host, all []github.Release, want Release) (g
 func of(all []github.Release, tag string) []github.Release {
 	found := slices.DeleteFunc(slices.Clone(all), func(r github.Release) bool { return r.Tag != tag })
 	slices.SortFunc(found, func(a, b github.Release) int {
-		if a.Draft != b.Draft {
-			return cmp.Compare(asInt(a.Draft), asInt(b.Draft))
+		switch {
+		case a.Draft == b.Draft:
+			return cmp.Compare(a.ID, b.ID)
+		case b.Draft:
+			return -1
+		default:
+			return 1
 		}
-		return cmp.Compare(a.ID, b.ID)
 	})
 	return found
-}
-
-func asInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // attach gives a release its files, and takes for whole what GitHub says is. A published release that is immutable takes none.
