@@ -345,7 +345,7 @@ func (c memoryCall) with(ctx context.Context, do func(*memory.Store) error) (err
 
 // reading is with, for what changes nothing: where there is no memory yet it makes none, and reads an empty one.
 func (c memoryCall) reading(ctx context.Context, do func(*memory.Store) error) error {
-	if exists(c.now()) {
+	if c.isThere() {
 		return c.with(ctx, do)
 	}
 	empty, err := os.MkdirTemp(tempDir(c.event), "ghcr-publish-memory-")
@@ -355,6 +355,16 @@ func (c memoryCall) reading(ctx context.Context, do func(*memory.Store) error) e
 	defer os.RemoveAll(empty)
 	c.path = filepath.Join(empty, "memory.db")
 	return c.with(ctx, do)
+}
+
+// isThere looks several times: a run may move the memory between the question where it is and the look there.
+func (c memoryCall) isThere() bool {
+	for range 3 {
+		if exists(c.now()) {
+			return true
+		}
+	}
+	return false
 }
 
 // print writes v as JSON where that was asked for, and else what tell tells a person.
