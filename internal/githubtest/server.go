@@ -46,6 +46,7 @@ type Server struct {
 	noDeployments bool // the token may record none
 	failures      []failure
 	asked         int
+	watch         func(*http.Request) // of every request
 	// cached is how many bytes the cache of GitHub Actions holds, and cacheLimit how many gigabytes it may hold.
 	cached     int64
 	cacheLimit int
@@ -148,6 +149,13 @@ func (s *Server) Fail(n int, status int, header http.Header, body string) {
 	}
 }
 
+// Watch has every request be shown before it is answered, which waits for that.
+func (s *Server) Watch(seen func(*http.Request)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watch = seen
+}
+
 // Requests returns how many requests there were.
 func (s *Server) Requests() int {
 	s.mu.Lock()
@@ -160,7 +168,11 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.asked++
+		watch := s.watch
 		s.mu.Unlock()
+		if watch != nil {
+			watch(r)
+		}
 		if f, ok := s.nextFailure(); ok {
 			f.write(w)
 			return
