@@ -50,14 +50,37 @@ import (
 )
 
 // The scripts run the program as a process of its own, with real git, a real registry protocol, a
-// Docker Engine and a GitHub API that speak theirs, and this test binary in the place of buildx and Trivy.
+// Docker Engine and a GitHub API that speak theirs, and toolstest in the place of buildx and Trivy.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(withTools{m}, map[string]func(){
 		"ghcr-publish":      program,
 		"ghcr-publish-post": program,
-		"buildx":            fakeBuildx,
-		"trivy":             fakeTrivy,
 	})
+}
+
+// withTools has tests find toolstest on their PATH. It is a program of its own since it is started thousands of times: this test
+// binary takes ten times as long to start.
+type withTools struct{ *testing.M }
+
+func (m withTools) Run() int {
+	dir, err := os.MkdirTemp("", "toolstest")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		err = makeTools(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.M.Run()
+}
+
+func makeTools(dir string) error {
+	build := exec.Command("go", "build", "-o", filepath.Join(dir, "trivy"), "github.com/org/ghcr-publish/internal/toolstest")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building toolstest: %w\n%s", err, out)
+	}
+	return errors.Join(os.Symlink("trivy", filepath.Join(dir, "buildx")), os.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH")))
 }
 
 func program() {

@@ -1,4 +1,5 @@
-package action_test
+// Command toolstest stands for buildx and for Trivy, by the name that it is called by, in tests of what starts them.
+package main
 
 import (
 	"archive/tar"
@@ -24,6 +25,15 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
+
+func main() {
+	note()
+	if filepath.Base(os.Args[0]) == "trivy" {
+		trivy()
+	} else {
+		buildx()
+	}
+}
 
 // note appends the command line to the file that CALLS names. ROBOT_TOKEN is a secret that no child may see,
 // and NPM_TOKEN one that it says it has.
@@ -62,12 +72,11 @@ func option(name string) []string {
 	return values
 }
 
-// fakeBuildx stands for buildx: a build pushes a true image index by digest, made of the files that
+// buildx stands for buildx: a build pushes a true image index by digest, made of the files that
 // the real one would read, so that equal inputs give equal digests. The Dockerfile's words steer it:
 // FAIL fails, BIG makes a large layer, ROOT runs as root, FULL has no room for a cache, GONE has layers that cannot be read.
 // Without a cache it gives what no build before did. PROGRESS is a file with the progress that it tells of.
-func fakeBuildx() {
-	note()
+func buildx() {
 	if slices.Contains(os.Args, "broken") {
 		fmt.Fprintln(os.Stderr, "ERROR: no space left on device")
 		os.Exit(1)
@@ -279,13 +288,12 @@ func digestOf(image string) string {
 	return strings.ReplaceAll(digest, ":", "-")
 }
 
-// fakeTrivy stands for Trivy. FINDINGS is a folder; a file in it named by platform (linux-arm64)
+// trivy stands for Trivy. FINDINGS is a folder; a file in it named by platform (linux-arm64)
 // holds "ID SEVERITY" lines, which every image of that platform then has ("ID SEVERITY SCANNER" where that scanner is asked
 // for, with a secret told as Trivy tells it), and one named by digest (sha256-…) those that
 // one image has. A file named "down" makes the database unreachable, one named "made" says of when it is, and "trivy-version" which Trivy
 // this is.
-func fakeTrivy() {
-	note()
+func trivy() {
 	for _, name := range []string{"trivy.yaml", ".trivyignore"} {
 		if _, err := os.Stat(name); err == nil {
 			check(fmt.Errorf("trivy runs beside %s", name))
