@@ -21,7 +21,7 @@ const module = "github.com/org/ghcr-publish/internal/"
 // import each other.
 var floors = [][]string{
 	{"service", "dockerfile"},
-	{"verdict", "tags", "cache", "learn"}, // rules, pure
+	{"verdict", "tags", "cache", "learn", "traffic"}, // rules, pure
 	{"run", "actions", "results", "registry", "github", "engine", "memory"},
 	{"git", "buildx", "trivy"},
 	{"compose", "discover", "plan", "scan", "probe", "sign", "insight", "carry", "mirror"},

@@ -57,6 +57,9 @@ func (p Project) Others() []string {
 	if slices.ContainsFunc(p.Images, Image.asked) {
 		others = append(others, p.healthImage())
 	}
+	if slices.ContainsFunc(p.Images, Image.switched) {
+		others = append(others, p.proxyImage())
+	}
 	return others
 }
 
@@ -80,7 +83,11 @@ func (p Project) Write(ctx context.Context) (File, error) {
 		p.addCompanion(d, c)
 	}
 	for _, i := range p.Images {
-		p.addService(d, i)
+		if !i.switched() {
+			p.addService(d, i)
+		} else if err := p.addColours(d, i); err != nil {
+			return File{}, err
+		}
 	}
 	text, err := encode(d)
 	if err != nil {
@@ -202,6 +209,7 @@ func (p Project) dependency(name string, mine []string) (string, dependency) {
 	}
 	image := p.Images[at]
 	switch {
+	case image.switched(): // its proxy knows
 	case image.Service.RunOnce != nil:
 		d.Condition = "service_completed_successfully"
 	case image.Checked:

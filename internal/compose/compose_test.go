@@ -53,7 +53,7 @@ func project(t *testing.T, dir string) Project {
 		t.Fatal(err)
 	}
 	p := Project{Name: "cards", Wanted: *config.Compose, StartPeriod: 30 * time.Second,
-		Pins: map[string]string{"postgres:17-alpine": sha("1"), "redis:8-alpine": sha("2"), "busybox:1.37": sha("3")}}
+		Pins: map[string]string{"postgres:17-alpine": sha("1"), "redis:8-alpine": sha("2"), "busybox:1.37": sha("3"), "caddy:2-alpine": sha("4"), "nginx:1.28-alpine": sha("5")}}
 	for _, s := range config.Services {
 		if i := known[s.Name]; !s.InCompose().Out {
 			i.Service = s

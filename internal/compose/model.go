@@ -29,7 +29,9 @@ type container struct {
 	Image       yaml.Node             `yaml:"image"`
 	Profiles    []string              `yaml:"profiles,omitempty,flow"`
 	User        string                `yaml:"user,omitempty"`
+	Entrypoint  []string              `yaml:"entrypoint,omitempty,flow"`
 	Command     []string              `yaml:"command,omitempty,flow"`
+	Labels      map[string]string     `yaml:"labels,omitempty"`
 	Environment map[string]string     `yaml:"environment,omitempty"`
 	Secrets     []string              `yaml:"secrets,omitempty,flow"`
 	Networks    []string              `yaml:"networks,flow"`

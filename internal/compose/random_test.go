@@ -25,7 +25,8 @@ func (d dice) some(of ...string) []string {
 func (d dice) one(in int) bool { return d.IntN(in) == 0 }
 
 func (d dice) project() Project {
-	p := Project{Name: "p", Pins: map[string]string{"busybox:1.37": sha("0")}}
+	p := Project{Name: "p", Pins: map[string]string{"busybox:1.37": sha("0"), "caddy:2-alpine": sha("2"), "nginx:1.28-alpine": sha("3")}}
+	p.Wanted.Proxy.Kind = d.pick("", "caddy", "nginx")
 	for _, name := range d.some(service.Companions[:]...) {
 		p.Wanted.Companions = append(p.Wanted.Companions, service.Companion{Name: name, Profiles: d.some("production", "development")})
 		p.Pins[CompanionImage(service.Companion{Name: name})] = sha("1")
@@ -42,7 +43,7 @@ func (d dice) project() Project {
 			s.RunOnce = []string{"x"}
 		} else if d.one(2) {
 			s.Port, s.HealthEndpoint = 80+n, "/health"
-			s.Compose.Publish = d.pick("", "true", "127.0.0.1:8080")
+			s.Compose.Publish, s.Compose.Switch = d.pick("", "true", "127.0.0.1:8080"), d.one(3)
 		}
 		if d.one(3) {
 			s.Compose.Volumes = map[string]string{"v": "/v"}
@@ -88,8 +89,12 @@ func TestRandomProjects(t *testing.T) {
 func (p Project) checkClosed(t *testing.T, s types.ServiceConfig) {
 	t.Helper()
 	_, onData := s.Networks[data]
-	at := slices.IndexFunc(p.Images, func(i Image) bool { return i.Service.Name == s.Name })
+	at := slices.IndexFunc(p.Images, func(i Image) bool { return i.Service.Name == s.Name || isColour(i, s.Name) })
 	switch {
+	case at >= 0 && p.Images[at].switched() && !isColour(p.Images[at], s.Name): // a proxy
+		if (len(s.Ports) > 0) != (p.Images[at].Service.InCompose().Publish != "") || onData || !s.ReadOnly {
+			t.Errorf("%s is on %v with ports %v, read only %t", s.Name, s.Networks, s.Ports, s.ReadOnly)
+		}
 	case slices.Contains(service.Companions[:], s.Name):
 		if !onData || len(s.Networks) != 1 || len(s.Ports) > 0 {
 			t.Errorf("%s is on %v with ports %v", s.Name, s.Networks, s.Ports)
@@ -100,7 +105,7 @@ func (p Project) checkClosed(t *testing.T, s types.ServiceConfig) {
 		}
 	default:
 		in := p.Images[at].Service.InCompose()
-		if (len(s.Ports) > 0) != (in.Publish != "") || s.ReadOnly == in.Writable {
+		if (len(s.Ports) > 0) != (in.Publish != "" && !in.Switch) || s.ReadOnly == in.Writable {
 			t.Errorf("%s has ports %v, read only %t", s.Name, s.Ports, s.ReadOnly)
 		}
 		if h := s.HealthCheck; h != nil && (p.Images[at].Checked || !slices.Contains(p.Images[at].Programs, h.Test[1])) {
@@ -110,6 +115,11 @@ func (p Project) checkClosed(t *testing.T, s types.ServiceConfig) {
 			t.Errorf("%s is on %v, and has a companion: %t", s.Name, s.Networks, has)
 		}
 	}
+}
+
+func isColour(i Image, name string) bool {
+	colours := service.Colours(i.Service.Name)
+	return i.switched() && slices.Contains(colours[:], name)
 }
 
 // isMet reports whether a container can come to be what another one waits for. One that is not there is not waited for.

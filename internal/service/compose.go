@@ -25,12 +25,23 @@ type Compose struct {
 	Companions  []Companion // by name
 	// HealthImage asks those services how they are whose own images have nothing to ask with; empty means DefaultHealthImage.
 	HealthImage string
+	// Proxy stands before the services that are switched.
+	Proxy Proxy
 	// Mirror is that of Mirrors, by its image, which the services' images are pulled from; empty where it is none.
 	Mirror string
 }
 
 // DefaultHealthImage has wget and nc.
 const DefaultHealthImage = "busybox:1.37"
+
+// A Proxy shares requests out among the colours of a service.
+type Proxy struct {
+	Kind  string // one of Proxies; empty means the first
+	Image string // empty means the usual one
+}
+
+// Proxies are those that there are.
+var Proxies = [...]string{"caddy", "nginx"}
 
 // A Companion is a server that comes along with the services.
 type Companion struct {
@@ -54,6 +65,8 @@ type ComposeService struct {
 	Secrets     []string          // each a file /run/secrets/NAME
 	Profiles    []string          // that it belongs to; empty means that it always runs
 	Writable    bool              // its root file system can be written to
+	Switch      bool              // it is there in two colours, behind a proxy that is told which of them gets requests
+	Sticky      bool              // and who was sent to one of them stays there
 }
 
 // InCompose says what a service is like in the Compose file. One that does its work and ends is part of it only if that was written down.
@@ -77,11 +90,11 @@ func (r reader) compose(into **Compose) field {
 			return
 		}
 		r.mapping(n, map[string]field{
-			"from": r.path(&c.From), "environment": r.environment(&c.Environment), "companions": r.companions(&c.Companions), "health_image": r.image(&c.HealthImage), "mirror": r.text(&c.Mirror),
+			"from": r.path(&c.From), "environment": r.environment(&c.Environment), "companions": r.companions(&c.Companions), "health_image": r.image(&c.HealthImage), "mirror": r.text(&c.Mirror), "proxy": r.proxy(&c.Proxy),
 		})
 		if from := c.From; from != "" {
 			if c.From = ""; !c.bare() {
-				r.add(n, "write it into "+from, "compose is made from %s, and says with environment, companions or health_image what only that file can say", from)
+				r.add(n, "write it into "+from, "compose is made from %s, and says with environment, companions, health_image or proxy what only that file can say", from)
 			}
 			c.From = from
 		}
@@ -90,7 +103,30 @@ func (r reader) compose(into **Compose) field {
 
 // bare reports whether a Compose file is wanted, and nothing is said of it.
 func (c *Compose) bare() bool {
-	return c != nil && c.From == "" && c.Environment == nil && c.Companions == nil && c.HealthImage == ""
+	return c != nil && c.From == "" && c.Environment == nil && c.Companions == nil && c.HealthImage == "" && c.Proxy == Proxy{}
+}
+
+// proxy reads a kind, or a kind and what it is started from.
+func (r reader) proxy(into *Proxy) field {
+	return func(n *yaml.Node) {
+		if n.Kind == yaml.ScalarNode {
+			r.enum(&into.Kind, Proxies[:]...)(n)
+			return
+		}
+		r.mapping(n, map[string]field{"kind": r.enum(&into.Kind, Proxies[:]...), "image": r.image(&into.Image)})
+	}
+}
+
+// switched reads true, or what is said of how a service is switched.
+func (r reader) switched(c *ComposeService) field {
+	return func(n *yaml.Node) {
+		if n.Kind == yaml.ScalarNode {
+			r.boolean(&c.Switch)(n)
+			return
+		}
+		c.Switch = true
+		r.mapping(n, map[string]field{"sticky": r.boolean(&c.Sticky)})
+	}
 }
 
 func (r reader) image(into *string) field {
@@ -145,7 +181,7 @@ func (r reader) composeService(into **ComposeService) field {
 		readOnly := true
 		r.mapping(n, map[string]field{
 			"publish": r.published(&c.Publish), "environment": r.environment(&c.Environment), "needs": r.texts(&c.Needs), "volumes": r.volumes(&c.Volumes),
-			"secrets": r.named(&c.Secrets, fileName, "secret"), "profiles": r.named(&c.Profiles, profileName, "profile"), "read_only": r.boolean(&readOnly),
+			"secrets": r.named(&c.Secrets, fileName, "secret"), "profiles": r.named(&c.Profiles, profileName, "profile"), "read_only": r.boolean(&readOnly), "switch": r.switched(c),
 		})
 		c.Writable = !readOnly
 	}
@@ -257,6 +293,9 @@ func checkComposeService(s Service, names []string, config Config, problems *Pro
 	if c.Publish != "" && s.Port == 0 {
 		problems.Add(s.At, "add `port: …`", "%s is to be published, and has no port", s.Name)
 	}
+	if c.Switch {
+		checkSwitched(s, names, problems)
+	}
 	for _, need := range c.Needs {
 		other, _ := config.Service(need)
 		switch {
@@ -267,3 +306,30 @@ func checkComposeService(s Service, names []string, config Config, problems *Pro
 		}
 	}
 }
+
+// checkSwitched proves that a service can be there in two colours.
+func checkSwitched(s Service, names []string, problems *Problems) {
+	if s.Port == 0 {
+		problems.Add(s.At, "add `port: …`", "%s is to be switched, and has no port", s.Name)
+	}
+	if s.RunOnce != nil {
+		problems.Add(s.At, "", "%s is to be switched, and does its work and ends", s.Name)
+	}
+	if !switchedName.MatchString(s.Name) {
+		problems.Add(s.At, "give it a name of at most 57 lower-case letters, digits and - between them", "%s is to be switched, and proxies do not look up such a name", s.Name)
+	}
+	if strings.ContainsAny(s.HealthEndpoint, "{}") {
+		problems.Add(s.At, "write them as %7B and %7D", "%s is to be switched, and its health_endpoint has braces", s.Name)
+	}
+	for _, colour := range Colours(s.Name) {
+		if slices.Contains(names, colour) {
+			problems.Add(s.At, "give that one another name", "%s is to be switched, and %s is a service of its own", s.Name, colour)
+		}
+	}
+}
+
+// switchedName is one that is a part of a domain name, with its colour too.
+var switchedName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,55}[a-z0-9])?$`)
+
+// Colours are what a service that is switched is called, each time that it is there.
+func Colours(name string) [2]string { return [2]string{name + "-blue", name + "-green"} }
