@@ -89,7 +89,7 @@ func (c *cleaner) clean(ctx context.Context, seen map[string]map[string]insight.
 			told.Notices = append(told.Notices, fmt.Sprintf("%s: nothing is published yet.", s.Name))
 		case err != nil:
 			c.log.Error(actions.Annotation{Title: s.Name + " is left alone", Message: err.Error()})
-			told.Packages = append(told.Packages, report.Cleaned{Service: s.Name, Plan: clean.Plan{Image: s.Image, Gone: []clean.Item{}, Kept: []clean.Item{}, Idle: []clean.Idle{}, Broken: []string{}}, Error: c.log.Redact(err.Error())})
+			told.Packages = append(told.Packages, report.Cleaned{Service: s.Name, Plan: clean.Plan{Image: s.Image, Gone: []clean.Item{}, Kept: []clean.Item{}, Restored: []clean.Item{}, Idle: []clean.Idle{}, Broken: []string{}}, Error: c.log.Redact(err.Error())})
 		default:
 			one.Seen = seen[s.Image]
 			all = append(all, one)
@@ -120,7 +120,7 @@ func (c *cleaner) look(ctx context.Context, s service.Service) (surveyed, error)
 		}
 		return surveyed{}, err
 	}
-	found, err := c.survey(from, s.Image).Of(ctx, s.Image, nil)
+	found, err := c.survey(from, s.Image).Of(ctx, s.Image, clean.Known{})
 	return surveyed{s, from, found}, err
 }
 
@@ -132,6 +132,7 @@ func (c *cleaner) survey(from *github.Package, image string) clean.Survey {
 		Manifest: func(ctx context.Context, digest string) ([]byte, bool, error) {
 			return c.registry.Manifest(ctx, image, digest)
 		},
+		Journal: func(ctx context.Context) ([]byte, error) { return c.registry.ReadCleaning(ctx, image) },
 	}
 }
 
@@ -193,22 +194,35 @@ func (c *cleaner) one(ctx context.Context, rules clean.Rules, s surveyed) (plan 
 	for _, item := range plan.Gone {
 		c.log.Printf("goes: %d: %s: %s", item.ID, named(item), item.Why)
 	}
+	for _, item := range plan.Restored {
+		c.log.Printf("comes back: %d: %s: %s", item.ID, named(item), item.Why)
+	}
 	if plan.Refused != "" {
 		c.log.Printf("nothing is deleted: %s", plan.Refused)
+	}
+	if !c.confirmed() {
 		return plan, ""
 	}
-	if !c.confirmed() || len(plan.Gone) == 0 {
-		return plan, ""
-	}
-	executor := clean.Executor{Rules: rules, Package: s.Package, Look: s.from.Version, Delete: s.from.Delete, Restore: s.from.Restore, Pace: rate.NewLimiter(mostDeletions, 20).Wait, Tell: c.log.Printf,
-		Survey: func(ctx context.Context, known map[string]clean.Manifest) (clean.Package, error) {
-			return c.survey(s.from, s.Image).Of(ctx, s.Image, known)
-		}}
 	var err error
-	if c.budget, err = executor.Run(ctx, &plan, c.budget); err != nil {
+	if c.budget, err = c.executor(rules, s).Run(ctx, &plan, c.budget); err != nil {
 		return plan, c.log.Redact(err.Error())
 	}
 	return plan, ""
+}
+
+func (c *cleaner) executor(rules clean.Rules, s surveyed) clean.Executor {
+	return clean.Executor{
+		Rules: rules, Package: s.Package, Look: s.from.Version, Delete: s.from.Delete, Restore: s.from.Restore, Pace: rate.NewLimiter(mostDeletions, 20).Wait, Tell: c.log.Printf,
+		Relist: func(ctx context.Context, digest, tag string) error {
+			return c.registry.Relist(ctx, s.Image, digest, tag)
+		},
+		Write: func(ctx context.Context, data []byte) (string, error) {
+			return c.registry.WriteCleaning(ctx, s.Image, data)
+		},
+		Survey: func(ctx context.Context, known clean.Known) (clean.Package, error) {
+			return c.survey(s.from, s.Image).Of(ctx, s.Image, known)
+		},
+	}
 }
 
 // mostDeletions is how many versions are deleted in a second: GitHub counts five points for each and one for the look before it, of

@@ -18,6 +18,11 @@ type Package struct {
 	Missing map[string]bool
 	// Unlisted are tags of the registry whose digests GitHub does not list yet, by digest.
 	Unlisted map[string][]string
+	// Lost are versions that earlier runs have deleted, or restored without the tags that list what refers to something. They stay no
+	// longer by themselves; what needs one of them that stays has it restored.
+	Lost []Record
+	// Journal is the digest of what says so; empty where nothing does.
+	Journal string
 	// Seen says when earlier runs first saw a tag where it is, by tag.
 	Seen map[string]insight.Sighting
 }
@@ -28,6 +33,8 @@ type Plan struct {
 	// Gone are the versions to delete, in that order; one comes after all that need it.
 	Gone []Item `json:"gone"`
 	Kept []Item `json:"kept"`
+	// Restored are versions to bring back, which an earlier run deleted; what others need comes first.
+	Restored []Item `json:"restored"`
 	// Idle are tags that nothing keeps, and that stay because their version does: GitHub deletes no tag by itself.
 	Idle []Idle `json:"idle_tags"`
 	// Broken says what is missing of images that stay.

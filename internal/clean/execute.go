@@ -4,22 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/org/ghcr-publish/internal/github"
+	"github.com/org/ghcr-publish/internal/registry"
 )
 
-// An Executor deletes what a plan says, one version at a time.
+// An Executor deletes what a plan says, one version at a time, and finishes what an earlier run has begun.
 type Executor struct {
 	Rules   Rules   // that the plan was made by,
 	Package Package // and of which
 	Look    func(ctx context.Context, id int64) (v github.Version, found bool, err error)
 	Delete  func(ctx context.Context, id int64) error
 	Restore func(ctx context.Context, id int64) error
+	// Relist points a tag that lists what refers to something to a digest again, or adds what that lists.
+	Relist func(ctx context.Context, digest, tag string) error
+	// Write puts the journal into the registry in place of an earlier one, and returns its digest.
+	Write func(context.Context, []byte) (digest string, err error)
 	// Pace waits before each deletion, as long as it takes not to ask too much of GitHub.
 	Pace func(context.Context) error
 	// Survey looks at the package once more, at the end.
-	Survey func(ctx context.Context, known map[string]Manifest) (Package, error)
+	Survey func(context.Context, Known) (Package, error)
 	Tell   func(format string, args ...any)
 }
 
@@ -31,10 +37,47 @@ const (
 	Restored = "restored" // something that came meanwhile needs it
 )
 
-// Run deletes what goes, as far as budget allows, and returns what is left of that. Whatever stays keeps all that it needs, so one may stop
-// anywhere. It ends early where GitHub's own budget is spent, or says no to everything. Where a publish has come between, what it
-// needs is restored.
+// Run restores what an earlier run has deleted and something needs, deletes what goes, as far as budget allows, and returns what is left
+// of that. Whatever stays keeps all that it needs, so one may stop anywhere: the next run finds in the journal what this one was about to do.
+// It ends early where GitHub's own budget is spent, or says no to everything. Where a publish has come between, what it needs is restored.
 func (e Executor) Run(ctx context.Context, plan *Plan, budget int) (left int, err error) {
+	if err := e.restore(ctx, plan.Restored); err != nil {
+		return budget, err
+	}
+	if plan.Refused != "" {
+		return budget, nil
+	}
+	if len(plan.Gone)+len(plan.Restored) == 0 {
+		return budget, e.forget(ctx, e.Package, e.Package.Journal)
+	}
+	if budget == 0 && len(plan.Restored) == 0 {
+		return e.delete(ctx, plan, budget)
+	}
+	journal := e.Package.Journal
+	if len(plan.Gone) > 0 && budget > 0 {
+		if journal, err = e.begin(ctx, *plan); err != nil {
+			return budget, err
+		}
+	}
+	left, err = e.delete(ctx, plan, budget)
+	now, failed := e.mend(ctx, plan)
+	if err = errors.Join(err, failed); err != nil || left == 0 {
+		return left, err
+	}
+	return left, e.forget(ctx, now, journal)
+}
+
+// begin writes down what is about to be deleted.
+func (e Executor) begin(ctx context.Context, plan Plan) (journal string, err error) {
+	data, err := e.records(plan)
+	if err != nil {
+		return "", err
+	}
+	return e.Write(ctx, data)
+}
+
+// delete deletes what goes, as far as budget allows.
+func (e Executor) delete(ctx context.Context, plan *Plan, budget int) (left int, err error) {
 	state := map[string]string{} // outcomes by digest
 	for i := range plan.Gone {
 		item := &plan.Gone[i]
@@ -50,7 +93,19 @@ func (e Executor) Run(ctx context.Context, plan *Plan, budget int) (left int, er
 			budget--
 		}
 	}
-	return budget, errors.Join(err, e.mend(ctx, plan))
+	return budget, err
+}
+
+// forget deletes a journal of which all is done. Another run's stays.
+func (e Executor) forget(ctx context.Context, p Package, journal string) error {
+	i := slices.IndexFunc(p.Versions, func(v github.Version) bool { return v.Digest == journal })
+	if i < 0 {
+		return nil // the next run finds it listed
+	}
+	if err := e.Delete(context.WithoutCancel(ctx), p.Versions[i].ID); err != nil && !errors.Is(err, github.ErrUndeletable) {
+		return err
+	}
+	return nil
 }
 
 // one deletes a version, if it is still what it was when that was decided. The error ends the run.
@@ -96,47 +151,66 @@ func within(some, others []string) bool {
 	return !slices.ContainsFunc(some, func(s string) bool { return !slices.Contains(others, s) })
 }
 
-// mend restores what was deleted and is needed by what came meanwhile: the same rules decide on what there is now, and on what was
-// deleted as if it were still there.
-func (e Executor) mend(ctx context.Context, plan *Plan) error {
-	gone := map[string]*Item{}
-	for i := range plan.Gone {
-		if item := &plan.Gone[i]; item.Outcome == Deleted {
-			gone[item.Digest] = item
-		}
-	}
-	if len(gone) == 0 {
-		return nil
-	}
+// mend restores what was deleted and is needed by what came meanwhile, as the next run would: the same rules decide on what there is now.
+func (e Executor) mend(ctx context.Context, plan *Plan) (now Package, err error) {
 	ctx = context.WithoutCancel(ctx) // what is broken must not stay so
-	now, err := e.Survey(ctx, e.Package.Manifests)
+	now, err = e.Survey(ctx, e.known(*plan))
 	if err != nil {
-		return fmt.Errorf("looking whether something has come meanwhile that needs what was deleted: %w", err)
-	}
-	now.Versions = slices.DeleteFunc(now.Versions, func(v github.Version) bool { return gone[v.Digest] != nil })
-	for digest, item := range gone {
-		now.Versions = append(now.Versions, item.Version)
-		now.Manifests[digest] = e.Package.Manifests[digest]
-		delete(now.Missing, digest)
+		return now, fmt.Errorf("looking whether something has come meanwhile that needs what was deleted: %w", err)
 	}
 	now.Seen = e.Package.Seen
-	needed := map[string]string{}
-	for _, kept := range e.Rules.Plan(now).Kept {
-		needed[kept.Digest] = kept.Why
+	needed := e.Rules.Plan(now).Restored
+	if err := e.restore(ctx, needed); err != nil {
+		return now, err
 	}
-	var failed []error
-	for i := len(plan.Gone) - 1; i >= 0; i-- { // what others need comes first
-		item := &plan.Gone[i]
-		why, kept := needed[item.Digest]
-		if !kept || item.Outcome != Deleted {
+	for _, item := range needed {
+		i := slices.IndexFunc(plan.Gone, func(g Item) bool { return g.ID == item.ID })
+		if i < 0 {
+			plan.Restored = append(plan.Restored, item)
 			continue
 		}
-		if err := e.Restore(ctx, item.ID); err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		item.Outcome, item.Note = Restored, why
-		e.Tell("restored %d: %s: %s", item.ID, item.Digest, why)
+		plan.Gone[i].Outcome, plan.Gone[i].Note = Restored, item.Why
 	}
-	return errors.Join(failed...)
+	return now, nil
+}
+
+// known is what a run knows without looking again, once it has deleted what it could.
+func (e Executor) known(plan Plan) Known {
+	known := Known{maps.Clone(e.Package.Manifests), map[int64]bool{}}
+	for _, r := range e.Package.Lost {
+		delete(known.Manifests, r.Digest)
+	}
+	for _, item := range plan.Gone {
+		if item.Outcome == Deleted || item.Outcome == Absent {
+			delete(known.Manifests, item.Digest)
+			known.Deleted[item.ID] = true
+		}
+	}
+	return known
+}
+
+// restore brings versions back, with those of their tags that list what refers to something.
+func (e Executor) restore(ctx context.Context, items []Item) error {
+	for i := range items {
+		item := &items[i]
+		if err := e.restoreOne(ctx, *item); err != nil {
+			return err
+		}
+		item.Outcome = Restored
+		e.Tell("restored %d: %s: %s", item.ID, item.Digest, item.Why)
+	}
+	return nil
+}
+
+func (e Executor) restoreOne(ctx context.Context, item Item) error {
+	_, there, err := e.Look(ctx, item.ID)
+	if err == nil && !there {
+		err = e.Restore(ctx, item.ID)
+	}
+	for _, tag := range item.Tags {
+		if err == nil && registry.SubjectOf(tag) != "" {
+			err = e.Relist(ctx, item.Digest, tag)
+		}
+	}
+	return err
 }

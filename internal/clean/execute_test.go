@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/github"
+	"github.com/org/ghcr-publish/internal/registry"
 )
 
 // A robot is GitHub, as far as an executor knows it.
@@ -19,13 +21,14 @@ type robot struct {
 	deleted  []int64
 	restored []int64
 	after    Package // what there is in the end
+	journal  []byte
 }
 
 func (r *robot) executor() Executor {
 	return Executor{
 		Look: func(_ context.Context, id int64) (github.Version, bool, error) {
 			v, found := r.looked[id]
-			return v, found, nil
+			return v, found && !slices.Contains(r.deleted, id), nil
 		},
 		Delete: func(_ context.Context, id int64) error {
 			if err := r.refuses[id]; err != nil {
@@ -38,9 +41,18 @@ func (r *robot) executor() Executor {
 			r.restored = append(r.restored, id)
 			return r.refuses[-id]
 		},
-		Pace:   func(ctx context.Context) error { return ctx.Err() },
-		Survey: func(context.Context, map[string]Manifest) (Package, error) { return r.after, r.refuses[0] },
-		Tell:   func(string, ...any) {},
+		Pace: func(ctx context.Context) error { return ctx.Err() },
+		Write: func(_ context.Context, data []byte) (string, error) {
+			r.journal = data
+			return digestOf("j"), nil
+		},
+		Survey: func(ctx context.Context, _ Known) (Package, error) {
+			now := r.after
+			now.Manifests = maps.Clone(now.Manifests)
+			err := Survey{Journal: func(context.Context) ([]byte, error) { return r.journal, nil }}.addLost(ctx, &now, map[string]string{registry.CleaningTag: digestOf("j")})
+			return now, errors.Join(r.refuses[0], err)
+		},
+		Tell: func(string, ...any) {},
 	}
 }
 

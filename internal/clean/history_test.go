@@ -276,22 +276,37 @@ func (w *world) attestation() v1.Image {
 	return img
 }
 
+// nest makes an index of indexes.
+func (w *world) nest(index v1.ImageIndex, revision string) v1.ImageIndex {
+	outer := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{Add: index}, mutate.IndexAddendum{Add: w.build(revision, "")})
+	return mutate.Annotations(outer, map[string]string{registry.RevisionKey: revision}).(v1.ImageIndex)
+}
+
 // push pushes an index by its digest.
 func (w *world) push(index v1.ImageIndex) string {
 	digest, err := index.Digest()
 	w.must(err)
 	w.must(remote.WriteIndex(w.repo.Digest(digest.String()), index, w.options()...))
+	w.listParts(digest.String(), index)
+	w.loose = append(w.loose, digest.String())
+	return digest.String()
+}
+
+// listParts notes all that an index lists.
+func (w *world) listParts(at string, index v1.ImageIndex) {
 	manifest, err := index.IndexManifest()
 	w.must(err)
-	at := digest.String()
 	w.came(at)
 	w.parts[at] = nil
 	for _, m := range manifest.Manifests {
 		w.came(m.Digest.String())
 		w.parts[at] = append(w.parts[at], m.Digest.String())
+		if m.MediaType.IsIndex() {
+			inner, err := index.ImageIndex(m.Digest)
+			w.must(err)
+			w.listParts(m.Digest.String(), inner)
+		}
 	}
-	w.loose = append(w.loose, at)
-	return at
 }
 
 // came notes when a digest was first pushed; one that is pushed again has its old times.
@@ -313,7 +328,11 @@ func (w *world) tag(digest, tag string) {
 // publishTo publishes a new image, under a tag and the commit's.
 func (w *world) publishTo(branch, tag string) {
 	revision := w.commit()
-	digest := w.push(w.build(revision, tag))
+	index := w.build(revision, tag)
+	if w.random.IntN(6) == 0 {
+		index = w.nest(index, revision)
+	}
+	digest := w.push(index)
 	w.revision[digest] = revision
 	w.tag(digest, tag)
 	w.tag(digest, "sha-"+revision[:7])
@@ -347,12 +366,19 @@ func (w *world) there(digest string) bool {
 	return err == nil
 }
 
-// sign attaches a signature to an image, and lists it under the tag that is made of its digest.
+// sign attaches a signature to an image, to a part of one, or to what tells of one, and lists it under the tag that is made of its
+// digest.
 func (w *world) sign() {
 	subject := w.loose[w.random.IntN(len(w.loose))]
-	if !w.there(subject) {
-		return
+	if beside := slices.Concat(w.parts[subject], w.says[subject]); w.random.IntN(2) == 0 && len(beside) > 0 {
+		subject = beside[w.random.IntN(len(beside))]
 	}
+	if w.there(subject) {
+		w.attach(subject)
+	}
+}
+
+func (w *world) attach(subject string) {
 	desc, err := remote.Head(w.repo.Digest(subject), w.options()...)
 	w.must(err)
 	signature := mutate.Subject(w.attestation(), *desc).(v1.Image)

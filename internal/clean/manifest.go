@@ -15,12 +15,13 @@ import (
 type Manifest struct {
 	// Image is set for what can be pulled and run: one platform's image, or an index of some. All else is said of images, or kept
 	// beside them: attestations, signatures, layers of builds, what runs tell one another.
-	Image    bool
-	Children []string         // digests of the manifests that it lists
-	Subject  string           // digest of what it refers to; empty for none
-	Sizes    map[string]int64 // bytes of the blobs that it names, by digest
+	Image    bool             `json:"image,omitempty"`
+	Children []string         `json:"children,omitempty"` // digests of the manifests that it lists
+	Subject  string           `json:"subject,omitempty"`  // digest of what it refers to; empty for none
+	Sizes    map[string]int64 `json:"-"`                  // bytes of the blobs that it names, by digest
 	// Revision and Version are what its annotations say: the commit it was made of, and the tag it was made for.
-	Revision, Version string
+	Revision string `json:"revision,omitempty"`
+	Version  string `json:"version,omitempty"`
 }
 
 // A descriptor is as in the OCI image specification.

@@ -35,6 +35,11 @@ func (r Rules) Plan(p Package) Plan {
 	for _, v := range p.Versions {
 		d.listed[v.Digest] = v
 	}
+	for _, r := range p.Lost {
+		if _, there := d.listed[r.Digest]; !there {
+			d.listed[r.Digest] = r.Version
+		}
+	}
 	d.judgeTags()
 	for _, v := range p.Versions {
 		if why := d.stays(v); why != "" {
@@ -53,7 +58,7 @@ func (r Rules) Plan(p Package) Plan {
 type decision struct {
 	Rules
 	Package
-	listed    map[string]github.Version // by digest
+	listed    map[string]github.Version // by digest, with those that are lost
 	kept      map[string]string         // why digests stay
 	stay      map[string]string         // why tags keep their versions
 	over      map[string]string         // why tags do not, but for those that stay as long as what they tell of
@@ -70,19 +75,21 @@ func (p Package) referrers() map[string][]string {
 			to[m.Subject] = append(to[m.Subject], digest)
 		}
 	}
-	for _, v := range p.Versions {
-		for _, tag := range v.Tags {
-			if subject := registry.SubjectOf(tag); subject != "" {
-				to[subject] = append(to[subject], v.Digest)
-			}
-		}
-	}
-	for digest, names := range p.Unlisted {
+	tagged := func(digest string, names []string) {
 		for _, tag := range names {
 			if subject := registry.SubjectOf(tag); subject != "" {
 				to[subject] = append(to[subject], digest)
 			}
 		}
+	}
+	for _, v := range p.Versions {
+		tagged(v.Digest, v.Tags)
+	}
+	for _, r := range p.Lost {
+		tagged(r.Digest, r.Tags)
+	}
+	for digest, names := range p.Unlisted {
+		tagged(digest, names)
 	}
 	return to
 }
@@ -379,7 +386,7 @@ func rank(first bool) int {
 
 // plan puts the decision into order.
 func (d *decision) plan() Plan {
-	p := Plan{Image: d.Image, Gone: []Item{}, Kept: []Item{}, Idle: d.idle, Broken: d.broken(), sightings: d.sightings}
+	p := Plan{Image: d.Image, Gone: []Item{}, Kept: []Item{}, Restored: d.restored(), Idle: d.idle, Broken: d.broken(), sightings: d.sightings}
 	going := map[string]github.Version{}
 	for _, v := range d.Versions {
 		if why := d.kept[v.Digest]; why != "" {
@@ -396,6 +403,17 @@ func (d *decision) plan() Plan {
 	p.Bytes = d.bytes(going)
 	p.Refused = d.tooMany(p)
 	return p
+}
+
+// restored are those of the lost that something needs, what others need first.
+func (d *decision) restored() []Item {
+	lost := []Item{}
+	for _, r := range slices.Backward(d.Lost) {
+		if why := d.kept[r.Digest]; why != "" {
+			lost = append(lost, Item{Version: r.Version, Why: why})
+		}
+	}
+	return lost
 }
 
 func (d *decision) whyGone(v github.Version) string {

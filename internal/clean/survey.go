@@ -21,14 +21,21 @@ type Survey struct {
 	Tags func(context.Context) (map[string]string, error)
 	// Manifest reads a manifest by its digest; false where the registry has none.
 	Manifest func(ctx context.Context, digest string) (data []byte, found bool, err error)
+	// Journal reads what an earlier run wrote down before it deleted anything; it is asked where the registry has its tag.
+	Journal func(context.Context) ([]byte, error)
+}
+
+// Known is what need not be asked again.
+type Known struct {
+	Manifests map[string]Manifest
+	Deleted   map[int64]bool // versions that lists may still have
 }
 
 // parallel is how many manifests are read at once: more is refused by registries as too many.
 const parallel = 3
 
-// Of surveys the package of an image. What cannot be read is an error: nobody knows then what it needs. Known are manifests that need
-// not be read again.
-func (s Survey) Of(ctx context.Context, image string, known map[string]Manifest) (Package, error) {
+// Of surveys the package of an image. What cannot be read is an error: nobody knows then what it needs.
+func (s Survey) Of(ctx context.Context, image string, known Known) (Package, error) {
 	versions, err := s.List(ctx)
 	if err != nil {
 		return Package{}, err
@@ -37,6 +44,7 @@ func (s Survey) Of(ctx context.Context, image string, known map[string]Manifest)
 	if err != nil {
 		return Package{}, err
 	}
+	versions = slices.DeleteFunc(versions, func(v github.Version) bool { return known.Deleted[v.ID] })
 	p := Package{Image: image, Versions: versions, Manifests: map[string]Manifest{}, Missing: map[string]bool{}, Unlisted: map[string][]string{}}
 	p.addTags(tags)
 	wanted := slices.Collect(maps.Keys(p.Unlisted))
@@ -44,12 +52,15 @@ func (s Survey) Of(ctx context.Context, image string, known map[string]Manifest)
 		wanted = append(wanted, v.Digest)
 	}
 	for len(wanted) > 0 {
-		if err := s.read(ctx, &p, wanted, known); err != nil {
+		if err := s.read(ctx, &p, wanted, known.Manifests); err != nil {
 			return Package{}, err
 		}
 		wanted = p.unread()
 	}
-	return p, s.proveListed(ctx, &p)
+	if err := s.proveListed(ctx, &p); err != nil {
+		return Package{}, err
+	}
+	return p, s.addLost(ctx, &p, tags)
 }
 
 // addTags adds what the registry says of tags to what GitHub says.

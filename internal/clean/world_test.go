@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -46,33 +48,25 @@ func (w *world) settle() {
 		w.now = w.now.Add(20 * day)
 		w.cleanWith(disturbance{budget: 1000})
 	}
+	for _, v := range w.listed() {
+		if _, ours := w.pushed[v.Digest]; !ours {
+			w.t.Fatalf("history %d: %s with the tags %q is left of the program's own", w.seed, v.Digest, v.Tags)
+		}
+	}
 }
 
 func (w *world) cleanWith(d disturbance) {
 	w.t.Helper()
-	ctx := w.t.Context()
 	before := w.roots()
-	survey := w.survey()
-	p, err := survey.Of(ctx, w.repo.Name(), nil)
-	w.must(err)
-	p.Seen = w.seen
-	rules := w.cleanRules()
-	plan := rules.Plan(p)
-	executor := clean.Executor{Rules: rules, Package: p, Look: w.client.Version, Delete: w.client.Delete, Restore: w.client.Restore, Tell: func(string, ...any) {},
-		Pace: func(context.Context) error {
-			if d.race {
-				w.race(plan)
-			}
-			return nil
-		},
-		Survey: func(ctx context.Context, known map[string]clean.Manifest) (clean.Package, error) {
-			return survey.Of(ctx, w.repo.Name(), known)
-		}}
 	allowed := w.allowed()
-	left, err := executor.Run(ctx, &plan, d.budget)
+	pace := func(plan clean.Plan) {
+		if d.race {
+			w.race(plan)
+		}
+	}
+	left, err := w.run(&lifetime{most: -1}, d.budget, pace)
 	w.must(err)
 	w.cleanings++
-	w.note(plan)
 	for digest, why := range before {
 		w.whole(digest, why)
 	}
@@ -90,6 +84,75 @@ func (w *world) cleanWith(d disturbance) {
 	}
 }
 
+// run runs the program once, as long as it lives.
+func (w *world) run(life *lifetime, budget int, pace func(clean.Plan)) (left int, err error) {
+	ctx := w.t.Context()
+	survey := w.survey()
+	p, err := survey.Of(ctx, w.repo.Name(), clean.Known{})
+	if err != nil {
+		return budget, err
+	}
+	p.Seen = w.seen
+	rules := w.cleanRules()
+	plan := rules.Plan(p)
+	c := &registry.Client{Host: host, Transport: mortal{direct{w.handler}, life}}
+	executor := clean.Executor{Rules: rules, Package: p, Look: survey.Look, Tell: func(string, ...any) {},
+		Delete: func(ctx context.Context, id int64) error {
+			return life.change(func() error { return w.client.Delete(ctx, id) })
+		},
+		Restore: func(ctx context.Context, id int64) error {
+			return life.change(func() error { return w.client.Restore(ctx, id) })
+		},
+		Relist: func(ctx context.Context, digest, tag string) error { return c.Relist(ctx, w.repo.Name(), digest, tag) },
+		Write: func(ctx context.Context, data []byte) (string, error) {
+			return c.WriteCleaning(ctx, w.repo.Name(), data)
+		},
+		Pace: func(context.Context) error {
+			pace(plan)
+			return nil
+		},
+		Survey: func(ctx context.Context, known clean.Known) (clean.Package, error) {
+			return survey.Of(ctx, w.repo.Name(), known)
+		}}
+	left, err = executor.Run(ctx, &plan, budget)
+	w.note(plan)
+	return left, err
+}
+
+// A lifetime is how many changes a program has made, and after how many it is killed, right before the next; none kill it if that is
+// negative.
+type lifetime struct {
+	made, most int
+}
+
+// errKilled is like what is said where nobody is there, which nothing asks again.
+var errKilled = &net.OpError{Op: "dial", Err: errors.New("the program is dead")}
+
+func (l *lifetime) change(do func() error) error {
+	if l.most >= 0 && l.made >= l.most {
+		return errKilled
+	}
+	l.made++
+	return do()
+}
+
+// mortal carries requests as long as a program lives.
+type mortal struct {
+	direct
+	life *lifetime
+}
+
+func (m mortal) RoundTrip(r *http.Request) (answer *http.Response, err error) {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return m.direct.RoundTrip(r)
+	}
+	err = m.life.change(func() (err error) {
+		answer, err = m.direct.RoundTrip(r)
+		return err
+	})
+	return answer, err
+}
+
 func (w *world) survey() clean.Survey {
 	c := &registry.Client{Host: host, Transport: direct{w.handler}}
 	return clean.Survey{
@@ -99,6 +162,7 @@ func (w *world) survey() clean.Survey {
 		Manifest: func(ctx context.Context, digest string) ([]byte, bool, error) {
 			return c.Manifest(ctx, w.repo.Name(), digest)
 		},
+		Journal: func(ctx context.Context) ([]byte, error) { return c.ReadCleaning(ctx, w.repo.Name()) },
 	}
 }
 
@@ -124,7 +188,20 @@ func (w *world) note(plan clean.Plan) {
 			continue
 		}
 		w.deleted++
-		maps.DeleteFunc(w.at, func(tag, digest string) bool { return digest == item.Digest && slices.Contains(item.Tags, tag) })
+		if item.Outcome == clean.Restored {
+			w.pushed[item.Digest] = w.now
+		}
+		maps.DeleteFunc(w.at, func(tag, digest string) bool {
+			back := item.Outcome == clean.Restored && registry.SubjectOf(tag) != ""
+			return digest == item.Digest && slices.Contains(item.Tags, tag) && !back
+		})
+		if item.Outcome == clean.Deleted {
+			for subject, says := range w.says {
+				w.says[subject] = slices.DeleteFunc(says, func(d string) bool { return d == item.Digest })
+			}
+		}
+	}
+	for _, item := range plan.Restored {
 		if item.Outcome == clean.Restored {
 			w.pushed[item.Digest] = w.now
 		}
@@ -144,21 +221,27 @@ func (w *world) race(plan clean.Plan) {
 		}
 		return
 	}
-	old, err := remote.Image(w.repo.Digest(item.Digest), w.options()...)
+	w.share(item.Digest)
+}
+
+// share publishes an image that shares one of another. What is an index, a signature that nobody runs, or gone already nobody can share.
+func (w *world) share(digest string) (done bool) {
+	old, err := remote.Image(w.repo.Digest(digest), w.options()...)
 	if err != nil {
-		return // an index, or it is gone already: then nobody can use it any more
+		return false
 	}
 	if manifest, err := old.Manifest(); err != nil || manifest.Subject != nil {
-		return // a signature, which nobody runs
+		return false
 	}
 	index := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex),
 		mutate.IndexAddendum{Add: old, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}},
 		mutate.IndexAddendum{Add: w.image("arm64"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}})
 	revision := w.commit()
-	digest := w.push(mutate.Annotations(index, map[string]string{registry.RevisionKey: revision}).(v1.ImageIndex))
-	w.revision[digest] = revision
-	w.tag(digest, "main")
-	w.tag(digest, "latest")
+	published := w.push(mutate.Annotations(index, map[string]string{registry.RevisionKey: revision}).(v1.ImageIndex))
+	w.revision[published] = revision
+	w.tag(published, "main")
+	w.tag(published, "latest")
+	return true
 }
 
 // roots are the digests that must stay by themselves, with the reason.
@@ -238,11 +321,21 @@ func (w *world) whole(digest, why string) {
 		}
 	}
 	if slices.Contains(w.loose, digest) {
-		index, err := remote.Index(w.repo.Digest(digest), w.options()...)
-		w.must(err)
-		manifest, err := index.IndexManifest()
-		w.must(err)
-		for _, child := range manifest.Manifests {
+		w.pullAll(digest)
+	}
+}
+
+// pullAll pulls all that an index lists.
+func (w *world) pullAll(digest string) {
+	w.t.Helper()
+	index, err := remote.Index(w.repo.Digest(digest), w.options()...)
+	w.must(err)
+	manifest, err := index.IndexManifest()
+	w.must(err)
+	for _, child := range manifest.Manifests {
+		if child.MediaType.IsIndex() {
+			w.pullAll(child.Digest.String())
+		} else {
 			w.pull(child.Digest)
 		}
 	}
@@ -265,7 +358,7 @@ func (w *world) pull(digest v1.Hash) {
 	}
 }
 
-// closure is a digest with all that belongs to it, but for what was there never, or went before with what it told of.
+// closure is a digest with all that belongs to it, and what it tells of, but for what was there never, or went before with what it told of.
 func (w *world) closure(digest string) []string {
 	all, todo := map[string]bool{}, []string{digest}
 	for len(todo) > 0 {
@@ -279,6 +372,11 @@ func (w *world) closure(digest string) []string {
 		todo = append(todo, w.says[d]...)
 		if listing := w.at[strings.Replace(d, ":", "-", 1)]; listing != "" {
 			todo = append(todo, listing)
+		}
+		for subject, says := range w.says {
+			if slices.Contains(says, d) {
+				todo = append(todo, subject)
+			}
 		}
 	}
 	return slices.Collect(maps.Keys(all))
@@ -304,11 +402,6 @@ func (w *world) allowed() map[string]bool {
 	}
 	for digest := range w.roots() {
 		add(digest)
-		for subject, says := range w.says {
-			if slices.Contains(says, digest) || slices.ContainsFunc(w.parts[digest], func(part string) bool { return slices.Contains(says, part) }) {
-				add(subject)
-			}
-		}
 	}
 	for digest := range w.popular {
 		add(digest)
@@ -349,11 +442,16 @@ func (w *world) between(tag string) (earliest, latest time.Time) {
 // lean demands that nothing is left that is not allowed.
 func (w *world) lean(allowed map[string]bool) {
 	w.t.Helper()
-	versions, err := w.client.Versions(w.t.Context(), false)
-	w.must(err)
-	for _, v := range versions {
-		if !allowed[v.Digest] {
+	for _, v := range w.listed() {
+		if _, ours := w.pushed[v.Digest]; ours && !allowed[v.Digest] {
 			w.t.Fatalf("history %d: %s with the tags %q is left, of %s", w.seed, v.Digest, v.Tags, w.pushed[v.Digest])
 		}
 	}
+}
+
+func (w *world) listed() []github.Version {
+	w.t.Helper()
+	versions, err := w.client.Versions(w.t.Context(), false)
+	w.must(err)
+	return versions
 }

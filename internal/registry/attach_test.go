@@ -201,3 +201,50 @@ func TestAttachedIsNothingOfAnotherForm(t *testing.T) {
 		t.Errorf("of another media type there is %q, %v", got, err)
 	}
 }
+
+// TestRelist has a tag list again what refers to an image, beside what has come meanwhile.
+func TestRelist(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	ref := s.push(attested(t, nil), "main")
+	c, files := s.client(), attachments()
+	must(t, c.Attach(t.Context(), approve(t, ref), ref, files[:1]))
+	first, err := remote.Head(fallback(ref))
+	must(t, err)
+	must(t, remote.Delete(fallback(ref)))
+	relist := func() error { return c.Relist(t.Context(), s.image(), first.Digest.String(), fallback(ref).TagStr()) }
+	must(t, relist())
+	s.wantAttached(ref, "one", `"one"`)
+	if again, err := remote.Head(fallback(ref)); err != nil || again.Digest != first.Digest {
+		t.Errorf("the tag lists anew: %v, %v", again, err)
+	}
+	must(t, remote.Delete(fallback(ref)))
+	must(t, c.Attach(t.Context(), approve(t, ref), ref, files[1:]))
+	must(t, relist())
+	must(t, relist())
+	s.wantAttached(ref, "one", `"one"`)
+	s.wantAttached(ref, "two", `"two"`)
+	if err := c.Relist(t.Context(), s.image(), first.Digest.String(), "main"); err == nil {
+		t.Error("a tag is moved that people pull by")
+	}
+}
+
+// TestCleaning keeps what a run is about to delete, the last that was written.
+func TestCleaning(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := s.client()
+	if data, err := c.ReadCleaning(t.Context(), s.image()); data != nil || err != nil {
+		t.Errorf("of none: %q, %v", data, err)
+	}
+	for _, text := range []string{`{"a":1}`, `{"a":2}`} {
+		digest, err := c.WriteCleaning(t.Context(), s.image(), []byte(text))
+		must(t, err)
+		if data, err := c.ReadCleaning(t.Context(), s.image()); string(data) != text || err != nil {
+			t.Errorf("got %q, %v", data, err)
+		}
+		if at, err := c.at(t.Context(), s.image(), CleaningTag); at != digest || err != nil {
+			t.Errorf("it is %s, %v, not %s", at, err, digest)
+		}
+	}
+}

@@ -80,7 +80,7 @@ func TestSubjectOf(t *testing.T) {
 			t.Errorf("%s: %q, want %q; people pull by it: %v", tag, got, want, IsUserTag(tag))
 		}
 	}
-	for _, tag := range []string{JournalTag, MemoryTag("x")} {
+	for _, tag := range []string{JournalTag, CleaningTag, MemoryTag("x")} {
 		if IsUserTag(tag) || !IsOwnTag(tag) {
 			t.Errorf("%s is taken for one that people pull by", tag)
 		}

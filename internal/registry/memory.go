@@ -20,7 +20,10 @@ func MemoryTag(name string) string { return memoryTag + name }
 
 // KeepMemory stores what a run remembers under a name of letters, digits and dashes that nothing else has.
 func (c *Client) KeepMemory(ctx context.Context, repository, name string, data []byte) error {
-	return c.again(func() error { return c.keepAs(ctx, repository, memoryTag+name, memoryType, data) })
+	return c.again(func() error {
+		_, err := c.keepAs(ctx, repository, memoryTag+name, memoryType, data)
+		return err
+	})
 }
 
 // Memories lists the names of what runs remember; none where there is no such repository yet.
@@ -64,23 +67,23 @@ func (c *Client) ForgetMemory(ctx context.Context, repository, named string) err
 	})
 }
 
-// keepAs stores a file as an artifact with a tag, which must be none that people pull by.
-func (c *Client) keepAs(ctx context.Context, image, tag, mediaType string, data []byte) error {
+// keepAs stores a file as an artifact with a tag, which must be none that people pull by, and returns its digest.
+func (c *Client) keepAs(ctx context.Context, image, tag, mediaType string, data []byte) (digest string, err error) {
 	ref, err := c.Keep(ctx, image, mediaType, data)
 	if err != nil {
-		return err
+		return "", err
 	}
 	options := c.options(ctx, ref.Repository)
 	desc, err := remote.Get(ref, options...)
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", ref, err)
+		return "", fmt.Errorf("reading %s: %w", ref, err)
 	}
 	to, err := name.NewTag(image+":"+tag, c.nameOptions()...)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := remote.Tag(to, desc, options...); err != nil {
-		return fmt.Errorf("writing %s: %w", to, err)
+		return "", fmt.Errorf("writing %s: %w", to, err)
 	}
-	return nil
+	return ref.DigestStr(), nil
 }

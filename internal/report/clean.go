@@ -40,7 +40,7 @@ func (c *Cleaning) Settle(confirmed bool) {
 		c.Outcome, c.ExitCode = "failed", ExitFault
 	case slices.ContainsFunc(c.Packages, func(p Cleaned) bool { return p.Refused != "" }):
 		c.Outcome, c.ExitCode = "refused", ExitRefused
-	case c.count(func(clean.Item) bool { return true }) == 0:
+	case c.count(func(clean.Item) bool { return true })+c.restored() == 0:
 	case confirmed:
 		c.Outcome = "cleaned"
 	default:
@@ -72,6 +72,21 @@ func (c Cleaning) count(which func(clean.Item) bool) (n int) {
 	return n
 }
 
+// restored counts what an earlier run deleted and something needs.
+func (c Cleaning) restored() (n int) {
+	for _, p := range c.Packages {
+		n += len(p.Restored)
+	}
+	return n
+}
+
+func (c Cleaning) back(verb string) string {
+	if c.restored() == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" %d %s back, which an earlier run deleted and something needs.", c.restored(), verb)
+}
+
 func (c Cleaning) bytes() (sum int64) {
 	for _, p := range c.Packages {
 		sum += p.Bytes
@@ -91,9 +106,9 @@ func (c Cleaning) Answer() string {
 	going, size := c.count(func(clean.Item) bool { return true }), units.HumanSize(float64(c.bytes()))
 	switch c.Outcome {
 	case "planned":
-		return fmt.Sprintf("🧹 %d of %d versions would go, up to %s. Nothing was deleted: `confirm: true` does it.", going, c.versions(), size)
+		return fmt.Sprintf("🧹 %d of %d versions would go, up to %s.%s Nothing was deleted: `confirm: true` does it.", going, c.versions(), size, c.back("would come"))
 	case "cleaned":
-		return fmt.Sprintf("✅ Deleted %d of the %d versions that nobody needs, of %d in all.", len(c.Deleted()), going, c.versions())
+		return fmt.Sprintf("✅ Deleted %d of the %d versions that nobody needs, of %d in all.%s", len(c.Deleted()), going, c.versions(), c.back("come"))
 	case "refused":
 		return fmt.Sprintf("❌ Refused: %s. Nothing of it was deleted.", c.names(func(p Cleaned) bool { return p.Refused != "" }))
 	case "failed":
@@ -142,6 +157,7 @@ func (p Cleaned) write(b *strings.Builder) {
 	if len(p.Idle) > 0 {
 		fmt.Fprintf(b, "- Tags that are over and stay all the same, as another tag keeps their image: %s\n", cell(p.idle()))
 	}
+	writeItems(b, "comes back", p.Restored)
 	writeItems(b, "goes", p.Gone)
 	tagged := slices.DeleteFunc(slices.Clone(p.Kept), func(i clean.Item) bool { return len(i.Tags) == 0 })
 	writeItems(b, "stays", tagged)

@@ -31,6 +31,7 @@ func TestCleaningOutcomes(t *testing.T) {
 	}{
 		"planned": {nil, false, "planned", 0, "🧹 2 of 4 versions would go, up to 25MB. Nothing was deleted: `confirm: true` does it."},
 		"cleaned": {nil, true, "cleaned", 0, "✅ Deleted 1 of the 2 versions that nobody needs, of 4 in all."},
+		"mended":  {func(c *Cleaning) { c.Packages[0].Gone, c.Packages[0].Restored = nil, c.Packages[0].Gone }, true, "cleaned", 0, "✅ Deleted 0 of the 0 versions that nobody needs, of 2 in all. 2 come back, which an earlier run deleted and something needs."},
 		"nothing": {func(c *Cleaning) { c.Packages[0].Gone = nil }, true, "nothing-to-do", 0, "✅ Nothing to clean up: all 2 versions stay."},
 		"refused": {func(c *Cleaning) { c.Packages[0].Refused = "too many" }, true, "refused", 3, "❌ Refused: backend. Nothing of it was deleted."},
 		"failed":  {func(c *Cleaning) { c.Packages[0].Refused, c.Packages[0].Error = "too many", "it is dark" }, true, "failed", 1, "❌ Failed: backend. Deleted: 1 of the 2 versions that nobody needs."},

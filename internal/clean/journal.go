@@ -1,0 +1,85 @@
+package clean
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/github"
+	"github.com/org/ghcr-publish/internal/registry"
+)
+
+// A Record is a version that a run is about to delete, and what nobody can read of it any more once that is done. Runs write them down
+// in the registry before they delete anything, so that the next run can mend what a killed one has left.
+type Record struct {
+	github.Version
+	Manifest Manifest  `json:"manifest"`
+	Since    time.Time `json:"since"` // when it was written down
+}
+
+// journal is how records are written.
+type journal struct {
+	Records []Record `json:"records"`
+}
+
+// restorable is how long GitHub keeps what was deleted.
+// https://docs.github.com/en/packages/learn-github-packages/deleting-and-restoring-a-package
+const restorable = 30 * 24 * time.Hour
+
+// records are what a plan is about to delete, and what runs before have deleted and may be needed again.
+func (e Executor) records(plan Plan) ([]byte, error) {
+	var j journal
+	for _, r := range e.Package.Lost {
+		if e.Rules.Now.Sub(r.Since) < restorable {
+			j.Records = append(j.Records, r)
+		}
+	}
+	for _, item := range plan.Gone {
+		j.Records = append(j.Records, Record{Version: item.Version, Manifest: e.Package.Manifests[item.Digest], Since: e.Rules.Now})
+	}
+	data, err := json.Marshal(j)
+	if err != nil {
+		return nil, fmt.Errorf("writing down what is to be deleted: %w", err)
+	}
+	return data, nil
+}
+
+// addLost adds what is not there any more of what runs have written down: versions, and tags that list what refers to one. What is no
+// journal tells of none.
+func (s Survey) addLost(ctx context.Context, p *Package, tags map[string]string) error {
+	p.Journal = tags[registry.CleaningTag]
+	if p.Journal == "" {
+		return nil
+	}
+	data, err := s.Journal(ctx)
+	if err != nil {
+		return fmt.Errorf("reading what an earlier run was about to delete: %w", err)
+	}
+	var j journal
+	if json.Unmarshal(data, &j) != nil {
+		return nil
+	}
+	for _, r := range j.Records {
+		if _, there := p.Manifests[r.Digest]; !there {
+			p.Lost, p.Manifests[r.Digest] = append(p.Lost, r), r.Manifest
+			delete(p.Missing, r.Digest)
+		} else if p.untagged(r, tags) {
+			p.Lost = append(p.Lost, r)
+		}
+	}
+	return nil
+}
+
+// untagged gives a version that was restored, and not yet its tags, those that list what refers to something. False tells that it has them.
+func (p *Package) untagged(r Record, tags map[string]string) (any bool) {
+	i := slices.IndexFunc(p.Versions, func(v github.Version) bool { return v.Digest == r.Digest })
+	for _, tag := range r.Tags {
+		if i >= 0 && registry.SubjectOf(tag) != "" && tags[tag] == "" {
+			p.Versions[i].Tags = append(p.Versions[i].Tags, tag)
+			any = true
+		}
+	}
+	return any
+}
