@@ -88,6 +88,7 @@ func postgresFolder(image string) string {
 
 // redis keeps what it was told over restarts, and forgets of what may expire before it runs out of memory.
 func redis(c *container, _ string, memory int64) {
+	c.CapAdd = append(c.CapAdd, "SETPCAP") // without which newer images cannot give up what they may
 	c.Command = []string{"redis-server", "--maxmemory", fmt.Sprintf("%dmb", max(memory*3/4>>20, 1)), "--maxmemory-policy", "volatile-lru", "--appendonly", "yes"}
 	c.Volumes, c.Tmpfs = []string{"/data"}, []string{"/tmp"}
 	c.Healthcheck = &healthcheck{Test: []string{"CMD-SHELL", "redis-cli ping | grep -q PONG"}, Interval: "5s", Timeout: "5s", Retries: 6}
