@@ -349,6 +349,10 @@ func (c *Container) State(ctx context.Context) (State, error) {
 	if s == nil {
 		return State{}, errors.New("inspecting a container: the engine tells no state")
 	}
+	return newState(s), nil
+}
+
+func newState(s *container.State) State {
 	state := State{Running: s.Running, ExitCode: s.ExitCode, OOMKilled: s.OOMKilled}
 	if s.Health != nil && s.Health.Status != container.NoHealthcheck {
 		state.Health = string(s.Health.Status)
@@ -356,7 +360,7 @@ func (c *Container) State(ctx context.Context) (State, error) {
 			state.HealthSaid = s.Health.Log[n-1].Output
 		}
 	}
-	return state, nil
+	return state
 }
 
 // A Usage is what a container has used so far. PeakMemory is the kernel's own peak where it tells

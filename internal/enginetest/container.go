@@ -12,6 +12,33 @@ import (
 	"github.com/moby/moby/api/types/network"
 )
 
+// serviceLabel is what Compose names a service by.
+const serviceLabel = "com.docker.compose.service"
+
+// Deployed returns the images of the services of Compose projects.
+func (s *Server) Deployed() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	images := map[string]string{}
+	for _, c := range s.containers {
+		if name := c.config.Labels[serviceLabel]; name != "" {
+			images[name] = c.config.Image
+		}
+	}
+	return images
+}
+
+// End ends the container of a service of a Compose project by itself.
+func (s *Server) End(service string, exitCode int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.containers {
+		if c.config.Labels[serviceLabel] == service {
+			c.end(exitCode)
+		}
+	}
+}
+
 func (s *Server) create(r *http.Request) (answer, error) {
 	var request container.CreateRequest
 	if err := read(r, &request); err != nil {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/moby/moby/api/types/common"
 	"github.com/moby/moby/api/types/system"
+	"github.com/moby/moby/api/types/volume"
 )
 
 // apiVersion is that of Docker 20.10, the oldest engine still met. A client that asks for a newer one is refused.
@@ -61,7 +62,9 @@ type Server struct {
 	images     map[string]storedImage // by reference
 	containers map[string]*instance   // by id
 	networks   map[string]*bridge     // by id
-	exhausted  bool                   // no address is left for another network
+	volumes    map[string]volume.Volume
+	ahead      time.Duration // of its machine's clock
+	exhausted  bool          // no address is left for another network
 	execs      map[string]*execution
 	pulled     []string
 	requests   []string
@@ -81,6 +84,7 @@ func Start() *Server {
 		images:     map[string]storedImage{},
 		containers: map[string]*instance{},
 		networks:   map[string]*bridge{},
+		volumes:    map[string]volume.Volume{},
 		execs:      map[string]*execution{},
 	}
 	s.http = &http.Server{Handler: s.versioned(s.routes()), ReadHeaderTimeout: 10 * time.Second}
@@ -125,13 +129,15 @@ func (s *Server) Stored() []string {
 }
 
 // Running returns the images of the containers that were not removed, sorted. A container that
-// has ended counts: it must be removed too.
+// has ended counts: it must be removed too. One of a Compose project is there to stay, and does not.
 func (s *Server) Running() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var images []string
 	for _, c := range s.containers {
-		images = append(images, c.config.Image)
+		if c.config.Labels[serviceLabel] == "" {
+			images = append(images, c.config.Image)
+		}
 	}
 	slices.Sort(images)
 	return images
@@ -197,6 +203,10 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("POST /networks/{id}/connect", s.json(s.connect))
 	mux.HandleFunc("POST /networks/{id}/disconnect", s.json(s.disconnect))
 	mux.HandleFunc("DELETE /networks/{id}", s.json(s.removeNetwork))
+	mux.HandleFunc("GET /info", s.json(s.info))
+	mux.HandleFunc("POST /volumes/create", s.json(s.createVolume))
+	mux.HandleFunc("GET /volumes", s.json(s.listVolumes))
+	mux.HandleFunc("DELETE /volumes/{name}", s.json(s.removeVolume))
 	mux.HandleFunc("/", s.unknown)
 	return mux
 }

@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+)
+
+// The labels that Compose gives to its containers.
+// https://github.com/docker/compose/blob/v2.40.3/pkg/api/labels.go
+const (
+	projectLabel = "com.docker.compose.project"
+	serviceLabel = "com.docker.compose.service"
+	oneOffLabel  = "com.docker.compose.oneoff"
+)
+
+// An Instance is a container of a service of a Compose project.
+type Instance struct {
+	ID      string
+	Service string
+	Image   string // as it was asked for: REPOSITORY@sha256:…
+	Status  string // "created", "running", "restarting", "exited", …
+	State
+	Restarts int       // how often it ended and was started again by the engine
+	Since    time.Time // when it was started last, by the engine's clock
+	Stays    bool      // it is started again when it ends
+}
+
+// Project lists the containers of a Compose project, by service. Those of `compose run` are none of it.
+func (e *Engine) Project(ctx context.Context, name string) ([]Instance, error) {
+	filters := client.Filters{}.Add("label", projectLabel+"="+name)
+	listed, err := e.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filters})
+	if err != nil {
+		return nil, fmt.Errorf("listing the containers of %s: %w", name, err)
+	}
+	var found []Instance
+	for _, c := range listed.Items {
+		if c.Labels[oneOffLabel] == "True" {
+			continue
+		}
+		got, err := e.api.ContainerInspect(ctx, c.ID, client.ContainerInspectOptions{})
+		if errdefs.IsNotFound(err) {
+			continue // it was replaced meanwhile
+		}
+		if err != nil {
+			return nil, fmt.Errorf("inspecting a container of %s: %w", name, err)
+		}
+		found = append(found, newInstance(got.Container))
+	}
+	slices.SortFunc(found, func(a, b Instance) int { return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.ID, b.ID)) })
+	return found, nil
+}
+
+func newInstance(c container.InspectResponse) Instance {
+	i := Instance{ID: c.ID, Restarts: c.RestartCount}
+	if c.Config != nil {
+		i.Service, i.Image = c.Config.Labels[serviceLabel], c.Config.Image
+	}
+	if c.HostConfig != nil {
+		i.Stays = !c.HostConfig.RestartPolicy.IsNone()
+	}
+	if c.State != nil {
+		i.Status, i.State = string(c.State.Status), newState(c.State)
+		i.Since, _ = time.Parse(time.RFC3339Nano, c.State.StartedAt) // zero where it never was
+	}
+	return i
+}
+
+// Said returns the last lines of a container's log.
+func (e *Engine) Said(ctx context.Context, id string, lines int) ([]string, error) {
+	return (&Container{engine: e, ID: id}).Logs(ctx, lines)
+}
