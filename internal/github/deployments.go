@@ -19,24 +19,66 @@ type Deployment struct {
 }
 
 // RecordDeployment has GitHub list a deployment, with how it ended. Those of the environment before it are inactive then.
-// https://docs.github.com/en/rest/deployments/deployments#create-a-deployment
-// https://docs.github.com/en/rest/deployments/statuses#create-a-deployment-status
 func (c *Client) RecordDeployment(ctx context.Context, d Deployment) error {
+	id, err := c.createDeployment(ctx, d)
+	if err != nil {
+		return err
+	}
+	return c.EndDeployment(ctx, id, d)
+}
+
+// BeginDeployment has GitHub list a deployment that goes on, until EndDeployment says how it ended.
+func (c *Client) BeginDeployment(ctx context.Context, d Deployment) (id int64, err error) {
+	if id, err = c.createDeployment(ctx, d); err != nil {
+		return 0, err
+	}
+	return id, explainDeployment("recording that the deployment to "+d.Environment+" has begun", c.setDeployment(ctx, id, d, "in_progress"))
+}
+
+// EndDeployment has GitHub list how a deployment ended.
+func (c *Client) EndDeployment(ctx context.Context, id int64, d Deployment) error {
+	return explainDeployment("recording how the deployment to "+d.Environment+" ended", c.setDeployment(ctx, id, d, d.state()))
+}
+
+// JudgeDeployment has GitHub list how the newest deployment to an environment is by now, unless it does already. It reports whether there is one.
+// https://docs.github.com/en/rest/deployments/deployments#list-deployments
+// https://docs.github.com/en/rest/deployments/statuses#list-deployment-statuses
+func (c *Client) JudgeDeployment(ctx context.Context, d Deployment) (found bool, err error) {
+	what := "recording how the deployment to " + d.Environment + " is"
+	newest, _, err := c.api.Repositories.ListDeployments(ctx, c.owner, c.repo, &github.DeploymentsListOptions{Environment: d.Environment, ListOptions: github.ListOptions{PerPage: 1}})
+	if err != nil || len(newest) == 0 {
+		return false, explainDeployment(what, err)
+	}
+	id := newest[0].GetID()
+	states, _, err := c.api.Repositories.ListDeploymentStatuses(ctx, c.owner, c.repo, id, &github.ListOptions{PerPage: 1})
+	if err != nil || len(states) > 0 && states[0].GetState() == d.state() {
+		return true, explainDeployment(what, err)
+	}
+	return true, explainDeployment(what, c.setDeployment(ctx, id, d, d.state()))
+}
+
+func (d Deployment) state() string {
+	if d.Failed {
+		return "failure"
+	}
+	return "success"
+}
+
+// https://docs.github.com/en/rest/deployments/deployments#create-a-deployment
+func (c *Client) createDeployment(ctx context.Context, d Deployment) (id int64, err error) {
 	made, _, err := c.api.Repositories.CreateDeployment(ctx, c.owner, c.repo, &github.DeploymentRequest{Ref: &d.Commit, Environment: &d.Environment, Description: &d.Description,
 		Payload: d.Payload, AutoMerge: github.Bool(false), RequiredContexts: &[]string{}}) // what it is made of was judged already
-	if err != nil {
-		return explainDeployment("recording a deployment to "+d.Environment, err)
-	}
-	state := "success"
-	if d.Failed {
-		state = "failure"
-	}
+	return made.GetID(), explainDeployment("recording a deployment to "+d.Environment, err)
+}
+
+// https://docs.github.com/en/rest/deployments/statuses#create-a-deployment-status
+func (c *Client) setDeployment(ctx context.Context, id int64, d Deployment, state string) error {
 	status := &github.DeploymentStatusRequest{State: &state, Environment: &d.Environment, Description: &d.Description, AutoInactive: github.Bool(true)}
 	if d.LogURL != "" {
 		status.LogURL = &d.LogURL
 	}
-	_, _, err = c.api.Repositories.CreateDeploymentStatus(ctx, c.owner, c.repo, made.GetID(), status)
-	return explainDeployment("recording how the deployment to "+d.Environment+" ended", err)
+	_, _, err := c.api.Repositories.CreateDeploymentStatus(ctx, c.owner, c.repo, id, status)
+	return err
 }
 
 func explainDeployment(what string, err error) error {

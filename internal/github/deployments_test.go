@@ -41,3 +41,52 @@ func TestRecordDeployment(t *testing.T) {
 		t.Errorf("of no commit: %v", err)
 	}
 }
+
+// TestDeploymentGoesOn records one that begins, ends, and is looked at later on.
+func TestDeploymentGoesOn(t *testing.T) {
+	t.Parallel()
+	s := githubtest.Start("token")
+	defer s.Close()
+	c, err := New(s.URL, "octo/cards", "token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := Deployment{Commit: strings.Repeat("a", 40), Environment: "production", Payload: map[string]string{}}
+	if found, err := c.JudgeDeployment(t.Context(), d); found || err != nil {
+		t.Errorf("before there is any: %v, %v", found, err)
+	}
+	for _, failed := range []bool{true, false} {
+		id, err := c.BeginDeployment(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Failed = failed
+		if err := c.EndDeployment(t.Context(), id, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, failed := range []bool{false, true, true, false} {
+		d.Failed = failed
+		if found, err := c.JudgeDeployment(t.Context(), d); !found || err != nil {
+			t.Errorf("judging: %v, %v", found, err)
+		}
+	}
+	var states []string
+	for _, d := range s.Deployments() {
+		states = append(states, strings.Join(d.States, " "))
+	}
+	if diff := cmp.Diff([]string{"in_progress failure", "in_progress success failure success"}, states); diff != "" {
+		t.Errorf("states (-want +got):\n%s", diff)
+	}
+	if problems := s.Problems(); problems != nil {
+		t.Error(problems)
+	}
+	s.WithholdDeployments()
+	for _, err := range []error{second(c.BeginDeployment(t.Context(), d)), second(c.JudgeDeployment(t.Context(), d))} {
+		if err == nil || !strings.Contains(err.Error(), "the token lacks `deployments: write`") {
+			t.Errorf("without the right: %v", err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

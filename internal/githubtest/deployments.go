@@ -70,10 +70,49 @@ func (s *Server) deploymentStatus(w http.ResponseWriter, r *http.Request) {
 	}
 	d := &s.deployments[id-1]
 	d.States = append(d.States, status.State)
+	writeJSON(w, http.StatusCreated, s.deploymentState(id, status.State))
+}
+
+// listDeployments lists those of an environment, the newest first.
+// https://docs.github.com/en/rest/deployments/deployments#list-deployments
+func (s *Server) listDeployments(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.noDeployments {
+		writeError(w, http.StatusForbidden, "Resource not accessible by integration")
+		return
+	}
+	found := []any{}
+	for i, d := range slices.Backward(s.deployments) {
+		if d.Environment == r.URL.Query().Get("environment") {
+			found = append(found, s.deployment(i+1))
+		}
+	}
+	writeJSON(w, http.StatusOK, found)
+}
+
+// deploymentStates lists how a deployment went, the last first.
+func (s *Server) deploymentStates(w http.ResponseWriter, r *http.Request) {
+	id, _ := strconv.Atoi(r.PathValue("id"))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if id < 1 || id > len(s.deployments) {
+		writeError(w, http.StatusNotFound, "Not Found")
+		return
+	}
+	found := []any{}
+	for _, state := range slices.Backward(s.deployments[id-1].States) {
+		found = append(found, s.deploymentState(id, state))
+	}
+	writeJSON(w, http.StatusOK, found)
+}
+
+// deploymentState is one as GitHub tells of it.
+func (s *Server) deploymentState(id int, state string) map[string]any {
 	now := time.Now().UTC().Format(time.RFC3339)
 	at := fmt.Sprintf("%s/repos/o/r/deployments/%d", s.URL, id)
-	writeJSON(w, http.StatusCreated, map[string]any{"id": 1, "node_id": "DS_1", "url": at + "/statuses/1", "state": status.State, "creator": nil, "description": "", "environment": d.Environment,
-		"target_url": "", "created_at": now, "updated_at": now, "deployment_url": at, "repository_url": s.URL + "/repos/o/r"})
+	return map[string]any{"id": 1, "node_id": "DS_1", "url": at + "/statuses/1", "state": state, "creator": nil, "description": "", "environment": s.deployments[id-1].Environment,
+		"target_url": "", "created_at": now, "updated_at": now, "deployment_url": at, "repository_url": s.URL + "/repos/o/r"}
 }
 
 // deployment is one as GitHub tells of it, with all that it must have.

@@ -108,7 +108,9 @@ func Start(token string) *Server {
 		mux.HandleFunc("POST "+at+"/{id}/restore", s.ofKind(kind, s.restoreVersion))
 	}
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/deployments", s.deploy)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/deployments", s.listDeployments)
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/deployments/{id}/statuses", s.deploymentStatus)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/deployments/{id}/statuses", s.deploymentStates)
 	mux.HandleFunc("/", s.unknown)
 	s.http = &http.Server{Handler: s.guard(s.hold(mux)), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.http.Serve(listener) }()
