@@ -1,4 +1,4 @@
-# The image of the action: the program, buildx, Trivy, git and what these need, and nothing else.
+# The image of the action: the program, buildx, Trivy, Docker Compose, git, ssh and what these need, and nothing else.
 # All of it is compiled or unpacked on the builder's own platform; nothing runs under emulation.
 
 FROM --platform=$BUILDPLATFORM golang:1.26.8-bookworm AS go
@@ -38,7 +38,17 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
     GOEXPERIMENT=jsonv2 go build -trimpath -ldflags "-s -w -X github.com/aquasecurity/trivy/pkg/version/app.ver=${TRIVY_VERSION#v}" \
       -o /out/trivy ./cmd/trivy
 
-# git and the libraries that it and its HTTPS transport name, out of the target's packages. A workspace
+# Docker Compose, likewise.
+FROM go AS compose
+ARG COMPOSE_VERSION=v2.40.3
+ARG COMPOSE_SUM=h1:XeYkQu1svDtyfZPv5nTwFryQ25ZJMkIlc4pz9HalMPI=
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    go mod download -json "github.com/docker/compose/v2@$COMPOSE_VERSION" >/tmp/compose.json && \
+    grep -qF "\"Sum\": \"$COMPOSE_SUM\"" /tmp/compose.json && \
+    cd "/go/pkg/mod/github.com/docker/compose/v2@$COMPOSE_VERSION" && \
+    go build -trimpath -ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$COMPOSE_VERSION" -o /out/docker-compose ./cmd
+
+# git, ssh and the libraries that they and git's HTTPS transport name, out of the target's packages. A workspace
 # belongs to the runner's user and not to root; the program tells git that it is safe, but buildx lets
 # no such word through to the git that it asks for the provenance.
 FROM go AS git
@@ -46,10 +56,10 @@ WORKDIR /packages
 RUN dpkg --add-architecture "$TARGETARCH" && apt-get update && \
     touch /empty && \
     apt-get -o Dir::State::status=/empty -o Dir::Cache::archives=/packages -o APT::Architecture="$TARGETARCH" -o APT::Architectures="$TARGETARCH" \
-      install -y --download-only --no-install-recommends git && \
+      install -y --download-only --no-install-recommends git openssh-client && \
     for package in *.deb; do dpkg-deb -x "$package" /root-of-target; done
 COPY internal/image/closure.sh /
-RUN sh /closure.sh /root-of-target /out usr/bin/git usr/lib/git-core/git-remote-http && \
+RUN sh /closure.sh /root-of-target /out usr/bin/git usr/bin/ssh usr/lib/git-core/git-remote-http && \
     ln -s ../../bin/git /out/usr/lib/git-core/git && ln -s git-remote-http /out/usr/lib/git-core/git-remote-https && \
     mkdir -p /out/usr/share/git-core/templates /out/etc/ssl/certs /out/usr/local/bin && \
     cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ && \
@@ -64,6 +74,7 @@ LABEL org.opencontainers.image.title=ghcr-publish \
       org.opencontainers.image.source=https://github.com/org/ghcr-publish
 COPY --from=git /out/ /
 COPY --from=trivy /out/trivy /usr/local/bin/
+COPY --from=compose /out/docker-compose /usr/local/bin/
 COPY --from=build /out/buildx /out/ghcr-publish /usr/local/bin/
 ENV PATH=/usr/local/bin:/usr/bin
 ENTRYPOINT ["/usr/local/bin/ghcr-publish"]

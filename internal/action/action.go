@@ -88,6 +88,9 @@ func execute(ctx context.Context, p Process, flags flags, log *actions.Log) (int
 	if job.Config.Mode == "compose" {
 		return composeMode(ctx, p, job, log) // which has nothing to do with the memory
 	}
+	if job.Config.Mode == "deploy" {
+		return deployMode(ctx, p, job, log) // neither
+	}
 	job.memory = fetchMemory(ctx, p, job, log)
 	switch job.Config.Mode {
 	case "plan":
@@ -112,10 +115,10 @@ func execute(ctx context.Context, p Process, flags flags, log *actions.Log) (int
 // explain prints an error once, for a person, and finds its exit code.
 func explain(err error, log *actions.Log) int {
 	code := report.ExitFault
-	var coded interface{ ExitCode() int }
+	var mistakes service.Problems
 	title := "ghcr-publish"
-	if errors.As(err, &coded) {
-		code = coded.ExitCode()
+	if errors.As(err, &mistakes) { // and not whatever has an exit code: a program that failed has its own
+		code = mistakes.ExitCode()
 		title = "Configuration"
 	}
 	for line := range strings.SplitSeq(hint(err).Error(), "\n") {

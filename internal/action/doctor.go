@@ -10,6 +10,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/buildx"
+	"github.com/org/ghcr-publish/internal/deploy"
 	"github.com/org/ghcr-publish/internal/doctor"
 	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/plan"
@@ -190,10 +191,15 @@ func wantedBy(services []service.Service) []string {
 }
 
 func (s *session) askPrograms(ctx context.Context, f *doctor.Facts) {
-	for _, program := range []struct {
+	type program struct {
 		name    string
 		version func(context.Context) (string, error)
-	}{{"git", s.job.Repo.Version}, {"buildx", s.buildxVersion}, {"trivy", s.trivy().Version}} {
+	}
+	all := []program{{"git", s.job.Repo.Version}, {"buildx", s.buildxVersion}, {"trivy", s.trivy().Version}}
+	if s.job.Config.Deploy.At != "" {
+		all = append(all, program{"docker compose", s.composeVersion})
+	}
+	for _, program := range all {
 		version, err := program.version(ctx)
 		f.Programs = append(f.Programs, doctor.Program{Name: program.name, Version: version, Err: err})
 	}
@@ -205,4 +211,9 @@ func (s *session) buildxVersion(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return (&buildx.Client{Run: s.process.Run, Argv: argv, Env: s.environ()}).Version(ctx)
+}
+
+func (s *session) composeVersion(ctx context.Context) (string, error) {
+	_, version, err := deploy.Find(ctx, s.process.Run, s.environ())
+	return version, err
 }

@@ -72,6 +72,7 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	}
 	log.Mask(j.Config.Token)
 	log.Mask(j.Config.RegistryToken)
+	log.Mask(j.Config.SSHKey)
 	j.checkSigning(p, log, &problems)
 	var wrong service.Problems
 	if errors.As(err, &wrong) {
@@ -88,6 +89,7 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 		problems.Add("tag", "use letters, digits and . _ -, at most 128", "%q is no tag", tag)
 	}
 	j.checkPromotion(&problems)
+	j.checkDeployment(p, &problems)
 	j.checkFiles(p, &problems)
 	j.checkCompose(ctx, p, &problems)
 	checkDocuments(root.ReadFile, j.Config.Gates.Vulnerabilities.VEX, &problems)

@@ -26,7 +26,7 @@ var Outputs = [...]Output{
 	{"bake-file", "Path of a file that gives `docker buildx bake` tags, labels and annotations, as docker/metadata-action's output of that name does: target `docker-metadata-action`, or with several services `docker-metadata-action-NAME` for each."},
 	{"plan-ref", "Where `handover` is by the registry: what `plan-ref` is to be in the other jobs."},
 	{"fragment", "The same for a row: one of what `fragments` is to hold in the job that finalizes."},
-	{"outcome", "`published`, `kept` (passed, and every tag stays where it is), `nothing-to-do`, `approved` (passed, and moved no tag: a row of the matrix, or a run that pushes nothing), `refused`, `failed`, `mirrored`, or `planned` (`mirror` in a run that pushes nothing, `clean` without `confirm`), `cleaned`."},
+	{"outcome", "`published`, `kept` (passed, and every tag stays where it is), `nothing-to-do`, `approved` (passed, and moved no tag: a row of the matrix, or a run that pushes nothing), `refused`, `failed`, `mirrored`, or `planned` (`mirror` in a run that pushes nothing, `clean` without `confirm`, `deploy` in a run that pushes nothing), `cleaned`, `deployed`, `rolled-back`, `healthy`, `unwell` or `deploying` (`deploy` with `status`)."},
 	{"digests", "Digest of each service's image index, by name, as JSON."},
 	{"report", "Path of the report, as JSON."},
 	{"compose-file", "Path of the Compose file of what is live, where one was written; `.env.example` lies beside it."},

@@ -57,7 +57,7 @@ func promoteMode(ctx context.Context, p Process, j job, log *actions.Log) (int, 
 func (j job) checkPromotion(problems *service.Problems) {
 	c := j.Config
 	if c.Mode != "promote" {
-		for setting, given := range map[string]bool{"from": c.PromoteFrom != nil, "to": c.To != "", "rollback": c.Rollback, "accept-refused": c.AcceptRefused} {
+		for setting, given := range map[string]bool{"from": c.PromoteFrom != nil, "to": c.To != "", "rollback": c.Rollback && c.Mode != "deploy", "accept-refused": c.AcceptRefused} {
 			if given {
 				problems.Add(setting, "give `mode: promote` with it, or leave it out", "mode %s promotes nothing", c.Mode)
 			}

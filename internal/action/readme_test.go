@@ -23,7 +23,7 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keep(t, file, string(data), replaceParts(t, file, string(data), map[string]string{"settings": settingsTable(), "outputs": outputsTable(), "compose": composeTable(t)}))
+	keep(t, file, string(data), replaceParts(t, file, string(data), map[string]string{"settings": settingsTable(), "outputs": outputsTable(), "compose": keysTable(t, [2]string{"compose_keys", "compose"}, [2]string{"compose_service_keys", "services: … compose"}), "deploy": keysTable(t, [2]string{"deploy", "deploy"})}))
 }
 
 func settingsTable() string {
@@ -43,8 +43,8 @@ func settingsTable() string {
 	return b.String()
 }
 
-// composeTable lists the keys that say what the Compose file is like, as the schema describes them.
-func composeTable(t *testing.T) string {
+// keysTable lists keys of the configuration as the schema describes them, by the name of their definition there and by what they are of.
+func keysTable(t *testing.T, groups ...[2]string) string {
 	t.Helper()
 	data, err := os.ReadFile("../service/schema.json")
 	if err != nil {
@@ -60,7 +60,7 @@ func composeTable(t *testing.T) string {
 	}
 	var b strings.Builder
 	b.WriteString("| key | what it says |\n|---|---|\n")
-	for _, group := range [...][2]string{{"compose_keys", "compose"}, {"compose_service_keys", "services: … compose"}} {
+	for _, group := range groups {
 		keys := schema.Defs[group[0]].Properties
 		for _, key := range slices.Sorted(maps.Keys(keys)) {
 			fmt.Fprintf(&b, "| `%s: %s` | %s |\n", group[1], key, keys[key].Description)

@@ -55,6 +55,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(withTools{m}, map[string]func(){
 		"ghcr-publish":      program,
 		"ghcr-publish-post": program,
+		"docker-compose":    fakeCompose,
 	})
 }
 
@@ -109,6 +110,7 @@ func TestScript(t *testing.T) {
 			"ask": askServer, "comes": waitForText, "memories": checkMemories, "cache-evicts": evictFromCache, "cache-breaks": breakCache, "cache-quota": limitCache, "cache-listed": listCaches, "parcels": checkParcels,
 			"mirrors": addMirrors, "mirror-down": stopMirror, "mirrored": checkMirrored,
 			"digest": readDigest, "is": checkDigest, "same": checkSame, "deployments": checkDeployments, "deployments-withheld": withholdDeployments,
+			"deployed": checkDeployed, "deployed-none": checkNoneDeployed, "ends": endDeployed, "passes": passTime, "remembers": checkVolumes, "forget": forgetVolumes,
 			"packages": useGitHubsRegistry, "branches": setBranches, "pulls": setPulls, "released": addRelease, "versions": checkVersions, "popular": makePopular, "whole": checkWhole, "listing-lags": makeListingLag, "lose": loseManifest, "there": checkThere,
 		},
 	})
@@ -476,7 +478,8 @@ func mergeCommit(ts *testscript.TestScript, _ bool, args []string) {
 	stageOf(ts).github.Merge(sha, number, true)
 }
 
-// engine SERVICE[:TAG] BEHAVIOUR sets how containers of a service behave, or those of what a tag points to, or of another image.
+// engine SERVICE[:TAG] BEHAVIOUR sets how containers of a service behave, or those of what a tag points to, or of another image. With SERVICE@TAG
+// those do that are made of the index itself.
 func setEngine(ts *testscript.TestScript, _ bool, args []string) {
 	behaviour, known := map[string]enginetest.Behaviour{
 		"silent":  {Silent: true, Stdout: "I will not answer\n"},
@@ -495,13 +498,17 @@ func setEngine(ts *testscript.TestScript, _ bool, args []string) {
 	if !known {
 		ts.Fatalf("no behaviour %q", args[1])
 	}
-	service, tag, tagged := strings.Cut(args[0], ":")
+	service, whole, byIndex := strings.Cut(args[0], "@")
+	service, tag, tagged := strings.Cut(service, ":")
 	image := strings.ToLower(sample.Owner) + "/" + sample.Images[service]
 	if sample.Images[service] == "" {
 		image = service // which is somebody else's
 	}
 	if tagged {
 		image += "@" + indexOf(ts, service, tag).Manifests[0].Digest.String()
+	}
+	if byIndex {
+		image += "@" + stageOf(ts).tag(service, whole)
 	}
 	stageOf(ts).engine.Behave(image, behaviour)
 }

@@ -48,6 +48,18 @@ func Name(repository string) string {
 	return cmp.Or(loader.NormalizeProjectName(repository), "project")
 }
 
+// NameIn is the project's name that a Compose file says; empty where it says none, or one that is filled in.
+func NameIn(source []byte) string {
+	root, err := parse(source)
+	if err != nil {
+		return ""
+	}
+	if n := lookup(root, "name"); n != nil && loader.NormalizeProjectName(n.Value) == n.Value {
+		return n.Value
+	}
+	return ""
+}
+
 // Others lists the images of the file that are not the services'.
 func (p Project) Others() []string {
 	var others []string

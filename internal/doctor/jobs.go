@@ -28,7 +28,7 @@ func (f Facts) needs(mode string) []need {
 			all = append(all, n)
 		}
 	}
-	reads := mode == "plan" || mode == "rescan" || mode == "mirror" || mode == "compose"
+	reads := mode == "plan" || mode == "rescan" || mode == "mirror" || mode == "compose" || mode == "deploy"
 	pushes, keyless := f.publishes() && c.RegistryToken == "", f.publishes() && f.keyless()
 	releases := (mode == "all" || mode == "finalize") && f.publishes() && (c.Release == "draft" || c.Release == "publish")
 	add(releases, need{"contents", "write", "the release", true})

@@ -33,8 +33,8 @@ const imageBuilder = "ghcr-publish-image"
 
 var builtImage = sync.OnceValue(buildImage)
 
-// buildImage builds the action's image as its Dockerfile says. Only Trivy, whose compilation takes ten
-// minutes, comes from the laboratory, which builds it from the same module.
+// buildImage builds the action's image as its Dockerfile says. Only Trivy and Docker Compose, whose compilation takes many
+// minutes, come from the laboratory, which builds them from the same modules.
 func buildImage() error {
 	ctx := context.Background()
 	root, err := filepath.Abs("../..")
@@ -50,12 +50,18 @@ func buildImage() error {
 	if err != nil {
 		return err
 	}
-	trivy, err := trivyContext()
-	if err != nil {
+	if _, err := parts.Compose(ctx); err != nil {
 		return err
 	}
-	defer os.RemoveAll(trivy)
-	args := []string{"build", "--builder", imageBuilder, "--build-context", "trivy=" + trivy, "--provenance=false", "--load", "--tag", actionImage}
+	args := []string{"build", "--builder", imageBuilder, "--provenance=false", "--load", "--tag", actionImage}
+	for stage, program := range map[string]string{"trivy": "trivy", "compose": "docker-compose"} {
+		dir, err := stageContext(program)
+		defer os.RemoveAll(dir)
+		if err != nil {
+			return err
+		}
+		args = append(args, "--build-context", stage+"="+dir)
+	}
 	if golang != "" {
 		args = append(args, "--build-context", golang)
 	}
@@ -72,20 +78,20 @@ func runBuildx(ctx context.Context, args ...string) ([]byte, error) {
 	return run.OS(ctx, run.Command{Argv: append([]string{"buildx"}, args...), Env: parts.Environ(os.Environ())})
 }
 
-// trivyContext makes a folder that stands for the Dockerfile's stage of that name.
-func trivyContext() (string, error) {
+// stageContext makes a folder that stands for the Dockerfile's stage of a program.
+func stageContext(program string) (string, error) {
 	dir, err := os.MkdirTemp("", "ghcr-publish-e2e-")
 	if err != nil {
 		return "", err
 	}
-	data, err := os.ReadFile(filepath.Join(parts.Bin, "trivy"))
+	data, err := os.ReadFile(filepath.Join(parts.Bin, program))
 	if err != nil {
 		return dir, err
 	}
 	if err := os.Mkdir(filepath.Join(dir, "out"), 0o755); err != nil {
 		return dir, err
 	}
-	return dir, os.WriteFile(filepath.Join(dir, "out", "trivy"), data, 0o755)
+	return dir, os.WriteFile(filepath.Join(dir, "out", program), data, 0o755)
 }
 
 // A job is one job of a workflow on GitHub's runner: its folders, belonging to the runner's user, and

@@ -17,6 +17,7 @@ weigh() {
 weigh ghcr-publish usr/local/bin/ghcr-publish
 weigh buildx usr/local/bin/buildx
 weigh trivy usr/local/bin/trivy
-weigh 'git and libs' usr/bin usr/lib lib
+weigh compose usr/local/bin/docker-compose
+weigh 'git, ssh, libs' usr/bin usr/lib lib
 weigh certificates etc
 weigh all .

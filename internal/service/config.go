@@ -34,7 +34,7 @@ type Sources struct {
 // Load reads and proves a whole configuration. The error is a Problems that lists every mistake.
 func Load(src Sources) (Config, error) {
 	var problems Problems
-	config := Config{Tags: DefaultTags, Gates: DefaultGates(), Clean: DefaultClean()}
+	config := Config{Tags: DefaultTags, Gates: DefaultGates(), Clean: DefaultClean(), Deploy: DefaultDeploy()}
 
 	// The file's own name is a setting too, so it is settled before the file is read.
 	given := src.given("config")
@@ -49,7 +49,7 @@ func Load(src Sources) (Config, error) {
 		applySetting(setting, src, file, &config.Settings, &problems)
 	}
 	file.rest(&config, &problems)
-	if config.Mode == "compose" && config.Compose == nil {
+	if (config.Mode == "compose" || config.Mode == "deploy") && config.Compose == nil {
 		config.Compose = &Compose{At: config.ConfigFile}
 	}
 	src.follow(&config, &problems)

@@ -307,7 +307,7 @@ func TestLoadReadsTheExample(t *testing.T) {
 			Regression:      DefaultGates().Regression,
 			NonRoot:         true,
 		},
-		Clean: DefaultClean(),
+		Clean: DefaultClean(), Deploy: DefaultDeploy(),
 	}
 	got := mustLoad(t, workspace(example))
 	got.Settings = Settings{}
@@ -610,7 +610,7 @@ func TestTableIsSound(t *testing.T) {
 func TestSettingsRefuse(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ name, value, want string }{
-		{"mode", "pln", `"pln" is none of all, plan, publish, finalize, rescan, clean, doctor, mirror, compose, promote (did you mean "plan"?)`},
+		{"mode", "pln", `"pln" is none of all, plan, publish, finalize, rescan, clean, doctor, mirror, compose, promote, deploy (did you mean "plan"?)`},
 		{"push", "maybe", `"maybe" is none of auto, true, false`},
 		{"plain-http", "yes", `"yes" is neither true nor false`},
 		{"max-parallel", "0", `"0" is not a whole number of 1 or more`},

@@ -93,7 +93,7 @@ func resolve(n *yaml.Node) {
 }
 
 func (d *document) readTop(node *yaml.Node, problems *Problems) {
-	known := []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders", "mirrors", "compose", "clean"}
+	known := []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders", "mirrors", "compose", "deploy", "clean"}
 	for _, s := range Table() {
 		if !s.FlagOnly {
 			known = append(known, s.Key())
@@ -184,6 +184,9 @@ func (d *document) rest(config *Config, problems *Problems) {
 	}
 	if node := d.keys["compose"]; node != nil {
 		r.compose(&config.Compose)(node)
+	}
+	if node := d.keys["deploy"]; node != nil {
+		r.deploy(node, &config.Deploy)
 	}
 	if node := d.keys["defaults"]; node != nil {
 		var args map[string]string

@@ -85,7 +85,7 @@ func TestSchemaHasTheSettings(t *testing.T) {
 	schema := readSchema(t)
 	properties := schema["properties"].(map[string]any)
 	want := map[string]any{}
-	for _, own := range []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders", "mirrors", "compose", "clean"} {
+	for _, own := range []string{"services", "defaults", "tags", "flavor", "labels", "annotations", "gates", "builders", "mirrors", "compose", "deploy", "clean"} {
 		want[own] = properties[own]
 	}
 	for _, s := range Table() {
@@ -170,6 +170,7 @@ func TestSchemaHasTheKeysThatAreRead(t *testing.T) {
 		minimal + "clean: {tags: [{HERE}]}\n":                          "$defs tag_limits properties",
 		minimal + "builders: [{HERE}]\n":                               "$defs builder properties",
 		minimal + "mirrors: [{HERE}]\n":                                "$defs mirror properties",
+		minimal + "deploy: {HERE}\n":                                   "$defs deploy properties",
 		minimal + "compose: {HERE}\n":                                  "$defs compose_keys properties",
 		minimal + "compose: {companions: {postgres: {HERE}}}\n":        "$defs companion properties",
 		"services: [{name: a, compose: {HERE}}]\n":                     "$defs compose_service_keys properties",
@@ -230,6 +231,7 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 	right = append(right, minimal+"compose: {proxy: caddy}\n", minimal+"compose: {proxy: {kind: nginx, image: 'nginx:1'}}\n",
 		"services: [{name: a, port: 80, compose: {switch: true}}, {name: b, port: 80, compose: {switch: {sticky: true}}}]\n")
 	right = append(right, minimal+"clean: {protect: latest, tags: [{match: sha-*, newest: 20}, {match: [nightly-*, edge-*], younger: 30d}], closed: keep, untagged: {newest: 0, younger: 12h}, grace: 1h30m, most: 50, share: 25%}\n")
+	right = append(right, minimal+"deploy: {environment: production, wait: 90s, profiles: [production, blue], project: cards_2}\n", minimal+"deploy: {}\n")
 	for _, file := range []string{"../../.github/ghcr-publish.yml", "../../testdata/monorepo/.github/ghcr-publish.yml"} {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -250,6 +252,7 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		"services: [{name: a, network: bridge}]\n", "services: [{name: a, cache: s3}]\n", minimal + "cache: true\n", minimal + "builders: []\n", minimal + "mirrors: []\n", minimal + "mirrors: [{image: octo/a}]\n", minimal + "mirrors: [{image: q.io/a, username: me}]\n", minimal + "mirrors: [{image: q.io/a, username: me, password: hunter2}]\n", minimal + "builders: [{key: hunter2}]\n", minimal + "builders: [{driver: podman}]\n", minimal + "builders: [{platforms: []}]\n", "services: [{name: a, secrets: {npm: hunter2}}]\n", "services: [{name: a, ssh: default}]\n", "services: [{name: a, ulimits: {nofile: many}}]\n", minimal + "defaults: {name: x}\n"}
 	wrong = append(wrong, minimal+"compose: [a]\n", minimal+"compose: {file: a}\n", minimal+"compose: {from: a.yaml, companions: [redis]}\n", minimal+"compose: {companions: [mysql]}\n", minimal+"compose: {environment: {A=: 1}}\n",
 		"services: [{name: a, port: 80, compose: {publish: 0}}]\n", "services: [{name: a, port: 80, compose: {publish: false}}]\n", "services: [{name: a, compose: {volumes: {v: v}}}]\n", "services: [{name: a, compose: {secrets: [a/b]}}]\n",
+		minimal+"deploy: production\n", minimal+"deploy: {wait: soon}\n", minimal+"deploy: {profiles: production}\n", minimal+"deploy: {project: Cards}\n", minimal+"deploy: {host: h}\n",
 		"services: [{name: a, compose: {profiles: [-]}}]\n", "services: [{name: a, compose: maybe}]\n",
 		minimal+"compose: {proxy: haproxy}\n", minimal+"compose: {proxy: {name: caddy}}\n", minimal+"compose: {from: a.yaml, proxy: caddy}\n", "services: [{name: a, port: 80, compose: {switch: blue}}]\n")
 	for ok, files := range map[bool][]string{true: right, false: wrong} {

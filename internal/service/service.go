@@ -129,6 +129,7 @@ type Config struct {
 	Gates               Gates
 	Compose             *Compose // nil where no Compose file is wanted
 	Clean               Clean
+	Deploy              Deploy
 }
 
 // Service finds a service by its name.

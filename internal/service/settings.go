@@ -43,6 +43,9 @@ type Settings struct {
 	Rollback      bool
 	AcceptRefused bool
 	Environment   string
+	Status        bool
+	SSHKey        string
+	SSHKnownHosts string
 	MaxParallel   int
 	FailFast      bool
 	Row           string
@@ -111,8 +114,8 @@ func (s Setting) Key() string { return strings.ReplaceAll(s.Name, "-", "_") }
 // Table lists every setting. The README is checked against it.
 func Table() []Setting {
 	return []Setting{
-		{Name: "mode", Default: "all", FlagOnly: true, Allowed: []string{"all", "plan", "publish", "finalize", "rescan", "clean", "doctor", "mirror", "compose", "promote"}, set: text(func(s *Settings) *string { return &s.Mode }),
-			Help: "What to do: `all` plans, builds, judges and promotes, in one job; `plan` only says what `all` would do, and plans for the other two; `publish` builds and judges one row of the matrix and moves no tag; `finalize` puts the rows together and promotes; `rescan` scans every image that has a tag, moves none, and says what is new since the last time; `clean` says which versions of the images' packages nobody needs, and deletes them once `confirm` is set; `doctor` says what is wrong with the configuration, its rights and its surroundings, with what mends it, and changes nothing; `mirror` copies what is live to the registries under `mirrors`; `compose` writes a Compose file of what is published; `promote` points a tag such as `production` to images that there are."},
+		{Name: "mode", Default: "all", FlagOnly: true, Allowed: []string{"all", "plan", "publish", "finalize", "rescan", "clean", "doctor", "mirror", "compose", "promote", "deploy"}, set: text(func(s *Settings) *string { return &s.Mode }),
+			Help: "What to do: `all` plans, builds, judges and promotes, in one job; `plan` only says what `all` would do, and plans for the other two; `publish` builds and judges one row of the matrix and moves no tag; `finalize` puts the rows together and promotes; `rescan` scans every image that has a tag, moves none, and says what is new since the last time; `clean` says which versions of the images' packages nobody needs, and deletes them once `confirm` is set; `doctor` says what is wrong with the configuration, its rights and its surroundings, with what mends it, and changes nothing; `mirror` copies what is live to the registries under `mirrors`; `compose` writes a Compose file of what is published; `promote` points a tag such as `production` to images that there are; `deploy` brings what is live up on the Docker host that `DOCKER_HOST` names, or looks how it is there."},
 		{Name: "config", Default: ".github/ghcr-publish.yml", FlagOnly: true, set: text(func(s *Settings) *string { return &s.ConfigFile }),
 			Help: "Configuration file, relative to the workspace."},
 		{Name: "registry", Default: "ghcr.io", set: text(func(s *Settings) *string { return &s.Registry }),
@@ -158,11 +161,17 @@ func Table() []Setting {
 		{Name: "to", FlagOnly: true, set: text(func(s *Settings) *string { return &s.To }),
 			Help: "With `mode: promote`: the tag that is to point there, such as `production`."},
 		{Name: "rollback", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.Rollback }),
-			Help: "With `mode: promote`: take back the last promotion to that tag, for all its services, instead of promoting `from` something."},
+			Help: "With `mode: promote`: take back the last promotion to that tag, for all its services, instead of promoting `from` something. With `mode: deploy`: go back to what ran on the host before."},
 		{Name: "accept-refused", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.AcceptRefused }),
 			Help: "With `rollback`: go back also to an image that a gate refuses by now, as it was live before; the summary says what speaks against it. It is not signed anew."},
 		{Name: "environment", FlagOnly: true, set: text(func(s *Settings) *string { return &s.Environment }),
-			Help: "With `mode: promote`: GitHub environment of which a deployment is recorded (`permissions: deployments: write`)."},
+			Help: "With `mode: promote` and `mode: deploy`: GitHub environment of which a deployment is recorded (`permissions: deployments: write`)."},
+		{Name: "status", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.Status }),
+			Help: "With `mode: deploy`: look how what is deployed is, and change nothing; exit code 3 where a service is not well."},
+		{Name: "ssh-key", FlagOnly: true, Secret: true, set: text(func(s *Settings) *string { return &s.SSHKey }),
+			Help: "With `mode: deploy` to an `ssh://` host: private key to log in with; by default what the machine's ssh has."},
+		{Name: "ssh-known-hosts", FlagOnly: true, set: text(func(s *Settings) *string { return &s.SSHKnownHosts }),
+			Help: "With `mode: deploy` to an `ssh://` host: the host's public keys, as `ssh-keyscan HOST` prints them; no other host is spoken to."},
 		{Name: "max-parallel", Default: "3", Number: true, set: positive(func(s *Settings) *int { return &s.MaxParallel }),
 			Help: "Services that are built at the same time; as many are judged meanwhile."},
 		{Name: "fail-fast", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.FailFast }),

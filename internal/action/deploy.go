@@ -1,0 +1,431 @@
+package action
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/compose"
+	"github.com/org/ghcr-publish/internal/deploy"
+	"github.com/org/ghcr-publish/internal/engine"
+	"github.com/org/ghcr-publish/internal/github"
+	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/service"
+)
+
+// A deployment is one run of mode deploy.
+type deployment struct {
+	job     job
+	process Process
+	log     *actions.Log
+	private *privateDir
+	env     []string // of Compose
+	host    deploy.Host
+	told    report.Deployment
+	done    []func() error // what ends with it, the last first
+	id      int64          // that GitHub has for it; 0 for none
+}
+
+// deployMode brings what is live up on a Docker host, goes back to what ran there before, or looks how it is.
+func deployMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
+	d := &deployment{job: j, process: p, log: log, told: report.Deployment{SchemaVersion: 1, Program: "ghcr-publish " + p.Version, RunURL: runURL(j.Event), StartedAt: p.Now().UTC().Truncate(time.Second),
+		Environment: cmp.Or(j.Config.Environment, j.Config.Deploy.Environment), Services: []report.Deployed{}, Troubles: []deploy.Trouble{}, Notices: []string{}}}
+	err := d.open(ctx)
+	if err == nil {
+		err = d.do(ctx)
+	}
+	if err = errors.Join(err, d.close()); err != nil {
+		return 0, hint(err)
+	}
+	return d.tell(ctx)
+}
+
+func (d *deployment) do(ctx context.Context) error {
+	switch c := d.job.Config; {
+	case c.Status:
+		return d.status(ctx)
+	case c.Rollback:
+		return d.rollBack(ctx)
+	default:
+		return d.deploy(ctx)
+	}
+}
+
+// open reaches the host.
+func (d *deployment) open(ctx context.Context) (err error) {
+	if d.private, err = newPrivateDir(tempDir(d.job.Event)); err != nil {
+		return err
+	}
+	d.done = append(d.done, d.private.Close)
+	c, getenv := d.job.Config, d.process.Getenv
+	if err := d.private.login(c.Registry, c.Username, d.job.registryToken(), getenv("HOME")); err != nil {
+		return err
+	}
+	address := cmp.Or(getenv("DOCKER_HOST"), "unix:///var/run/docker.sock")
+	d.told.Host, d.told.Project = address, d.job.project()
+	d.env = d.private.environ(d.job.Environ, d.job.Workspace)
+	switch {
+	case strings.HasPrefix(address, "ssh://"):
+		if getenv, err = d.tunnel(ctx, address); err != nil {
+			return err
+		}
+	case getenv("DOCKER_CERT_PATH") != "":
+		d.env = append(d.env, "DOCKER_TLS_VERIFY=1") // without which Compose would not use them
+	}
+	e, err := engine.Open(getenv)
+	if err == nil {
+		_, err = e.Platform(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("reaching the Docker host %s: %w", address, err)
+	}
+	d.host = deploy.Host{Engine: e, Project: d.told.Project, By: cmp.Or(d.told.RunURL, d.job.Config.Username), Wait: c.Deploy.Wait, Every: lookEvery, Tell: d.log.Printf}
+	return nil
+}
+
+// lookEvery is the pause between two looks at the containers of a host.
+const lookEvery = 500 * time.Millisecond
+
+// tunnel leads a socket to a host that is reached by ssh, and returns an environment that names it.
+func (d *deployment) tunnel(ctx context.Context, address string) (func(string) string, error) {
+	ssh, err := deploy.ParseSSH(address)
+	if err != nil {
+		return nil, err
+	}
+	ssh.Key, ssh.KnownHosts = d.job.Config.SSHKey, d.job.Config.SSHKnownHosts
+	socket, done, err := ssh.Reach(ctx, d.process.Run, d.job.Environ, d.private.path)
+	if err != nil {
+		return nil, err
+	}
+	d.done = append(d.done, func() error { done(); return nil })
+	d.env = append(d.env, "DOCKER_HOST=unix://"+socket)
+	return func(name string) string { return map[string]string{"DOCKER_HOST": "unix://" + socket}[name] }, nil
+}
+
+func (d *deployment) close() error {
+	var failed []error
+	for _, done := range slices.Backward(d.done) {
+		failed = append(failed, done())
+	}
+	return errors.Join(failed...)
+}
+
+// compose finds the program.
+func (d *deployment) compose(ctx context.Context) error {
+	argv, version, err := deploy.Find(ctx, d.process.Run, d.env)
+	if err != nil {
+		return err
+	}
+	d.log.Printf("Docker Compose %s deploys %s to %s", version, d.told.Project, d.told.Host)
+	c := d.job.Config
+	folder := filepath.Dir(d.job.at(c.ComposeFile))
+	if c.Compose.From != "" {
+		folder = filepath.Dir(filepath.Join(d.job.Workspace, c.Compose.From))
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	d.host.Program = deploy.Program{Run: d.process.Run, Argv: argv, Env: d.env, Folder: folder, Private: d.private.path, Project: d.told.Project, Profiles: c.Deploy.Profiles, Tell: d.log.Printf}
+	return nil
+}
+
+// deploy writes the Compose file of what is live and brings it up.
+func (d *deployment) deploy(ctx context.Context) error {
+	if err := d.compose(ctx); err != nil {
+		return err
+	}
+	made, notices, err := d.job.compose(ctx, d.process, d.log, nil)
+	if err != nil {
+		return err
+	}
+	for _, n := range notices {
+		d.note(n)
+	}
+	d.log.Printf("%s", made.Answer())
+	text, err := os.ReadFile(made.File)
+	if err != nil {
+		return err
+	}
+	v := deploy.Version{File: string(text), Commit: d.job.Event.SHA, By: d.host.By}
+	if v.Images, err = d.host.Program.Images(ctx, v); err != nil {
+		var problems service.Problems
+		problems.Add("the Compose file", "give it what it asks for, in the environment of this step", "%v", err)
+		return problems
+	}
+	return d.locked(ctx, "deployed", func(deploy.History) (deploy.Version, error) { return v, nil })
+}
+
+// rollBack brings up what ran before.
+func (d *deployment) rollBack(ctx context.Context) error {
+	if err := d.compose(ctx); err != nil {
+		return err
+	}
+	return d.locked(ctx, "rolled-back", func(past deploy.History) (deploy.Version, error) {
+		v, err := past.Previous()
+		if err != nil {
+			var problems service.Problems
+			problems.Add("rollback", "deploy what is to run", "%v", err)
+			return v, problems
+		}
+		d.log.Printf("going back to %s, by %s", v, cmp.Or(v.By, "somebody"))
+		return v, nil
+	})
+}
+
+// locked brings a version up that is chosen once nobody else does so.
+func (d *deployment) locked(ctx context.Context, good string, choose func(deploy.History) (deploy.Version, error)) (err error) {
+	if !d.job.pushes() {
+		return d.plan(ctx, choose)
+	}
+	lock, err := d.host.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	past, err := d.host.Read(ctx)
+	if err != nil {
+		return err
+	}
+	if past.Interrupted = past.Interrupted || lock.Interrupted; past.Interrupted {
+		d.note("The deployment before this one was killed; what runs may be some of it.")
+	}
+	v, err := choose(past)
+	if err != nil {
+		return err
+	}
+	if err := d.changes(ctx, v); err != nil {
+		return err
+	}
+	record := d.record(v)
+	d.begin(ctx, record)
+	result := d.host.Deploy(ctx, v, past)
+	result.Err = hint(result.Err)
+	d.told.Settle(result, good)
+	d.told.Error = d.log.Redact(d.told.Error)
+	record.Failed = !result.Good()
+	d.end(ctx, record)
+	return nil
+}
+
+// plan only says what would change.
+func (d *deployment) plan(ctx context.Context, choose func(deploy.History) (deploy.Version, error)) error {
+	past, err := d.host.Read(ctx)
+	if err != nil {
+		return err
+	}
+	v, err := choose(past)
+	d.told.Outcome = "planned"
+	return errors.Join(err, d.changes(ctx, v))
+}
+
+// changes says what of each service runs now, and what is to run.
+func (d *deployment) changes(ctx context.Context, v deploy.Version) error {
+	running, err := d.host.Engine.Project(ctx, d.host.Project)
+	if err != nil {
+		return err
+	}
+	defer d.log.Group(fmt.Sprintf("Deployment of %s: %d services", d.host.Project, len(v.Images)))()
+	for _, c := range deploy.Changes(running, v) {
+		d.told.Services = append(d.told.Services, report.Deployed{Service: c.Service, Image: c.To, Before: c.From})
+		switch {
+		case c.From == c.To:
+			d.log.Printf("%s: stays at %s", c.Service, c.To)
+		case c.To == "":
+			d.log.Printf("%s: goes, it runs %s", c.Service, c.From)
+		default:
+			d.log.Printf("%s: %s, in place of %s", c.Service, c.To, cmp.Or(c.From, "nothing"))
+		}
+	}
+	return nil
+}
+
+// status looks how what was deployed is, and how far it is from what is published.
+func (d *deployment) status(ctx context.Context) error {
+	s, err := d.host.Status(ctx)
+	if err != nil {
+		return err
+	}
+	d.told.SettleStatus(s)
+	if s.Busy != "" {
+		d.note("A deployment is under way, by " + s.Busy + ".")
+	} else if s.Interrupted {
+		d.note("A deployment was killed; what runs may be some of it.")
+	}
+	d.drift(ctx)
+	for _, i := range d.told.Services {
+		d.log.Printf("%s: %s since %s, %d restarts, %s", i.Service, i.State, i.Since.UTC().Format(time.RFC3339), i.Restarts, i.Image)
+	}
+	if s.Busy == "" {
+		d.judge(ctx)
+	}
+	return nil
+}
+
+// drift tells what is published under the tags of services where that is not what they run.
+func (d *deployment) drift(ctx context.Context) {
+	live, err := d.job.planner().Live(ctx, d.job.Config.Services)
+	if err != nil {
+		d.note(fmt.Sprintf("Whether anything newer is published is not known: %v", err))
+	}
+	for _, l := range live {
+		at := slices.IndexFunc(d.told.Services, func(s report.Deployed) bool { return s.Service == l.Service.Name })
+		if at < 0 || l.Digest == "" || strings.HasSuffix(d.told.Services[at].Image, "@"+l.Digest) {
+			continue
+		}
+		d.told.Services[at].Published = l.Digest
+		d.note(fmt.Sprintf("%s runs another image than %s, which is %s.", l.Service.Name, l.Tag, shortDigest(l.Digest)))
+	}
+}
+
+// record is a deployment as GitHub is told of it.
+func (d *deployment) record(v deploy.Version) github.Deployment {
+	r := github.Deployment{Commit: cmp.Or(v.Commit, d.job.Event.SHA), Environment: d.told.Environment, Description: "Deployed " + d.host.Project, LogURL: d.told.RunURL,
+		Payload: map[string]any{"project": d.host.Project, "images": v.Images}}
+	if d.job.Config.Rollback {
+		r.Description = "Rolled back " + d.host.Project
+	}
+	return r
+}
+
+// begin has GitHub list a deployment that goes on. That it cannot be recorded fails nothing.
+func (d *deployment) begin(ctx context.Context, r github.Deployment) {
+	if api := d.api(); api != nil {
+		var err error
+		d.id, err = api.BeginDeployment(ctx, r)
+		d.unrecorded(err)
+	}
+}
+
+func (d *deployment) end(ctx context.Context, r github.Deployment) {
+	if d.id == 0 {
+		return
+	}
+	ctx, done := lastWords(ctx)
+	defer done()
+	d.unrecorded(d.api().EndDeployment(ctx, d.id, r))
+}
+
+// judge has GitHub list how the newest deployment is by now.
+func (d *deployment) judge(ctx context.Context) {
+	api := d.api()
+	if api == nil {
+		return
+	}
+	r := github.Deployment{Environment: d.told.Environment, Description: "Not well: " + d.host.Project, LogURL: d.told.RunURL, Failed: len(d.told.Troubles) > 0}
+	if !r.Failed {
+		r.Description = "All of " + d.host.Project + " is well"
+	}
+	found, err := api.JudgeDeployment(ctx, r)
+	if err == nil && !found {
+		d.note("GitHub knows of no deployment to " + r.Environment + ".")
+	}
+	d.unrecorded(err)
+}
+
+// api speaks to GitHub; nil where nothing is to be recorded there, or cannot be.
+func (d *deployment) api() *github.Client {
+	if d.told.Environment == "" {
+		return nil
+	}
+	api, err := github.New(d.job.Event.APIURL, d.job.Event.Repository, d.job.Config.Token)
+	d.unrecorded(err)
+	return api
+}
+
+func (d *deployment) unrecorded(err error) {
+	if err != nil {
+		d.note(fmt.Sprintf("GitHub was not told of the deployment: %v.", err))
+	}
+}
+
+func (d *deployment) note(notice string) {
+	if notice = d.log.Redact(notice); !slices.Contains(d.told.Notices, notice) {
+		d.told.Notices = append(d.told.Notices, notice)
+		d.log.Warning(actions.Annotation{Title: "Deployment", Message: notice})
+	}
+}
+
+// tell says how it ended.
+func (d *deployment) tell(ctx context.Context) (int, error) {
+	d.told.Seconds = d.process.Now().Sub(d.told.StartedAt).Round(time.Millisecond).Seconds()
+	for _, t := range d.told.Troubles {
+		d.tellTrouble(t)
+	}
+	if d.told.Error != "" {
+		d.log.Error(actions.Annotation{Title: "Deployment", Message: d.told.Error})
+	}
+	told := actions.Redacted(d.told, d.log.Redact)
+	d.log.Printf("%s", told.Answer())
+	if err := errors.Join(writeJSON(d.job.Config.Report, told), actions.AppendSummary(d.process.Getenv("GITHUB_STEP_SUMMARY"), told.Summary())); err != nil {
+		return 0, err
+	}
+	outputs := [][2]string{{"outcome", told.Outcome}, {"report", hostPath(ctx, d.process, d.job.Config.Report)}}
+	if !d.job.Config.Status && !d.job.Config.Rollback {
+		outputs = append(outputs, [2]string{"compose-file", hostPath(ctx, d.process, d.job.at(d.job.Config.ComposeFile))})
+	}
+	if err := writeOutputs(d.process, outputs); err != nil {
+		return 0, err
+	}
+	return told.ExitCode, printJSON(d.process, d.job, told)
+}
+
+func (d *deployment) tellTrouble(t deploy.Trouble) {
+	message := t.Service + " " + t.What
+	if t.Health != "" {
+		message += "; its health check says: " + t.Health
+	}
+	d.log.Error(actions.Annotation{Title: t.Service + " is not well", Message: message})
+	if len(t.Log) == 0 {
+		return
+	}
+	defer d.log.Group("Log of " + t.Service)()
+	for _, line := range t.Log {
+		d.log.Printf("%s", line)
+	}
+}
+
+// project is what Compose calls what is deployed.
+func (j job) project() string {
+	name := j.Config.Deploy.Project
+	if from := j.Config.Compose.From; name == "" && from != "" {
+		source, _ := j.readFile(from) // that it cannot be read is a mistake that is told of
+		name = compose.NameIn(source)
+	}
+	return cmp.Or(name, compose.Name(j.repositoryName()))
+}
+
+// checkDeployment finds what does not belong together in what is asked of mode deploy, and a host that cannot be one.
+func (j job) checkDeployment(p Process, problems *service.Problems) {
+	c, host := j.Config, p.Getenv("DOCKER_HOST")
+	if c.Mode != "deploy" {
+		for setting, given := range map[string]bool{"status": c.Status, "ssh-key": c.SSHKey != "", "ssh-known-hosts": c.SSHKnownHosts != ""} {
+			if given {
+				problems.Add(setting, "give `mode: deploy` with it, or leave it out", "mode %s deploys nothing", c.Mode)
+			}
+		}
+		return
+	}
+	if c.Status && c.Rollback {
+		problems.Add("status", "keep one of the two", "status changes nothing, and rollback does")
+	}
+	scheme, _, _ := strings.Cut(host, "://")
+	switch scheme {
+	case "", "unix", "tcp":
+		if c.SSHKey != "" || c.SSHKnownHosts != "" {
+			problems.Add("ssh-key", "set DOCKER_HOST to ssh://USER@HOST, or leave ssh-key and ssh-known-hosts out", "the Docker host %q is not reached by ssh", host)
+		}
+	case "ssh":
+		if _, err := deploy.ParseSSH(host); err != nil {
+			problems.Add("DOCKER_HOST", "write it as ssh://USER@HOST or ssh://USER@HOST:PORT", "%v", err)
+		}
+	default:
+		problems.Add("DOCKER_HOST", "write it as unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://USER@HOST", "%q is no address of a Docker Engine", host)
+	}
+}

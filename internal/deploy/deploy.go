@@ -1,0 +1,204 @@
+// Package deploy brings a Compose project up on a Docker host, waits until all of it is well, and goes back by itself to what ran
+// before where that fails. What ran before is written down on the host, so whoever comes next can go back to it, from any machine.
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/engine"
+)
+
+// A Host is where a project runs.
+type Host struct {
+	Engine  *engine.Engine
+	Program Program
+	Project string        // in the letters that Compose allows
+	By      string        // who deploys, for others to know
+	Wait    time.Duration // how long it may take from when it is started until all of it is well
+	Every   time.Duration // between two looks at the containers
+	Tell    func(format string, args ...any)
+}
+
+// A Version is what a project is made of.
+type Version struct {
+	Number int               // of those that were well, which are written down on the host; 0 of one that is not
+	File   string            // a Compose file's text, in which nothing is filled in
+	Over   string            // a second one over it; empty for none
+	Images map[string]string // of its services, as REPOSITORY@sha256:…
+	Commit string            // that it was made at
+	By     string            // who deployed it
+}
+
+func (v Version) is(other Version) bool {
+	return v.File == other.File && v.Over == other.Over && maps.Equal(v.Images, other.Images)
+}
+
+// What became of what a deployment that failed had begun.
+const (
+	Untouched = ""           // nothing had begun, or there is nothing else to go back to
+	Restored  = "restored"   // what ran before runs again, and is well
+	Removed   = "removed"    // nothing ran before, and nothing does now; volumes are kept
+	Stranded  = "unrestored" // going back failed too
+)
+
+// A Result is what became of a deployment.
+type Result struct {
+	Troubles []Trouble // services that are not well, for which it was refused
+	Err      error     // another reason for which it failed
+	After    string    // what became of what it had begun
+	Back     Version   // what was gone back to
+	Astray   error     // why going back failed
+}
+
+// Good reports whether all of it is well.
+func (r Result) Good() bool { return r.Err == nil && len(r.Troubles) == 0 }
+
+// Deploy brings a version up, in place of what runs. Its history is that of the host, which is locked.
+func (h Host) Deploy(ctx context.Context, v Version, past History) (r Result) {
+	before, err := h.Engine.Project(ctx, h.Project)
+	if err != nil {
+		r.Err = err
+		return r
+	}
+	back, found := past.behind(v, before)
+	if r.Err = h.Program.Pull(ctx, v); r.Err != nil && !past.Interrupted {
+		return r // and nothing was touched
+	}
+	if r.Err == nil {
+		r.Troubles, r.Err = h.start(ctx, v, before)
+	}
+	if r.Good() {
+		if err := h.write(ctx, v, past); err != nil {
+			r.Err = fmt.Errorf("all of it is well, but the host does not remember so: %w", err)
+		}
+		return r
+	}
+	h.goBack(ctx, v, back, found, &r)
+	return r
+}
+
+// start brings a version up and waits until all of it is well. Services that were not well are what it failed for where there are any.
+func (h Host) start(ctx context.Context, v Version, before []engine.Instance) ([]Trouble, error) {
+	begun := time.Now()
+	starting, cancel := context.WithTimeoutCause(ctx, h.Wait, errLate)
+	defer cancel()
+	w := newWatch(h, v, before)
+	err := h.Program.Up(starting, v)
+	if err == nil {
+		err = w.untilWell(starting)
+	}
+	if err == nil {
+		h.Tell("all of it is well after %s", time.Since(begun).Round(100*time.Millisecond))
+		return nil, nil
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("deploying %s: %w", h.Project, context.Cause(ctx))
+	}
+	last, done := aside(ctx, settling)
+	defer done()
+	troubles, unknown := w.troubles(last, errors.Is(context.Cause(starting), errLate))
+	if len(troubles) > 0 {
+		return troubles, nil
+	}
+	return nil, errors.Join(err, unknown)
+}
+
+// settling is for what is asked once the outcome is known.
+const settling = 20 * time.Second
+
+// aside is a context that outlives the run's own.
+func aside(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), most)
+}
+
+// goBack has run what ran before. It does so also where the run itself has been cancelled.
+func (h Host) goBack(ctx context.Context, failed, back Version, found bool, r *Result) {
+	ctx, cancel := aside(ctx, 2*h.Wait)
+	defer cancel()
+	switch {
+	case found && back.is(failed):
+		return
+	case !found:
+		h.Tell("nothing ran before: taking it down, but for its volumes")
+		if r.After, r.Astray = Removed, h.Program.Down(ctx, failed); r.Astray != nil {
+			r.After = Stranded
+		}
+		return
+	}
+	r.Back = back
+	h.Tell("going back to %s", back)
+	before, err := h.Engine.Project(ctx, h.Project)
+	if err == nil {
+		err = h.Program.Pull(ctx, back)
+	}
+	var troubles []Trouble
+	if err == nil {
+		troubles, err = h.start(ctx, back, before)
+	}
+	if err == nil && len(troubles) > 0 {
+		err = Unwell(troubles)
+	}
+	if r.After, r.Astray = Restored, err; err != nil {
+		r.After = Stranded
+	}
+}
+
+func (v Version) String() string {
+	if v.Number == 0 {
+		return "the images that ran before"
+	}
+	return fmt.Sprintf("deployment %d", v.Number)
+}
+
+// adopted is what runs and nobody wrote down: a file with the images of the containers that are well. There is none where none is.
+func adopted(v Version, before []engine.Instance) (Version, bool) {
+	images, services := map[string]string{}, map[string]any{}
+	for _, i := range before {
+		if _, known := v.Images[i.Service]; known && judge(i) == "" {
+			images[i.Service] = i.Image
+			services[i.Service] = map[string]string{"image": i.Image}
+		}
+	}
+	over, err := json.Marshal(map[string]any{"services": services}) // which is YAML as well
+	return Version{File: v.File, Over: string(over), Images: images}, err == nil && len(images) > 0
+}
+
+// Unwell tells of services that are not well.
+type Unwell []Trouble
+
+func (u Unwell) Error() string {
+	var said []string
+	for _, t := range u {
+		said = append(said, t.Service+" "+t.What)
+	}
+	return strings.Join(said, "; ")
+}
+
+// Changes lists services whose image is another in a version than in what runs, sorted, and those that are in one of the two alone.
+func Changes(running []engine.Instance, v Version) []Change {
+	now := map[string]string{}
+	for _, i := range running {
+		now[i.Service] = i.Image
+	}
+	var all []Change
+	for _, service := range slices.Sorted(maps.Keys(union(now, v.Images))) {
+		all = append(all, Change{service, now[service], v.Images[service]})
+	}
+	return all
+}
+
+// A Change is what a service runs, and what it is to run; empty for nothing.
+type Change struct{ Service, From, To string }
+
+func union(a, b map[string]string) map[string]string {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
+}

@@ -1,0 +1,315 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/ghcr-publish/internal/engine"
+	"github.com/org/ghcr-publish/internal/enginetest"
+	"github.com/org/ghcr-publish/internal/run"
+)
+
+// A ground is a host to deploy to, whose Compose does what up says.
+type ground struct {
+	Host
+	server *enginetest.Server
+	mu     sync.Mutex
+	calls  []string
+	up     func() error
+	told   []string
+}
+
+func newGround(t *testing.T) *ground {
+	t.Helper()
+	g := &ground{server: enginetest.Start(), up: func() error { return nil }}
+	t.Cleanup(g.server.Close)
+	e, err := engine.Open(func(name string) string { return map[string]string{"DOCKER_HOST": g.server.Host()}[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell := func(format string, args ...any) { g.told = append(g.told, fmt.Sprintf(format, args...)) }
+	g.Host = Host{Engine: e, Project: "cards", By: "somebody", Wait: time.Second, Every: time.Millisecond, Tell: tell,
+		Program: Program{Run: g.run, Argv: []string{"compose"}, Folder: "/", Private: t.TempDir(), Project: "cards", Profiles: []string{"production"}, Tell: tell}}
+	return g
+}
+
+func (g *ground) run(_ context.Context, c run.Command) ([]byte, error) {
+	verbs := []string{"pull", "up", "down", "config"}
+	at := slices.IndexFunc(c.Argv, func(arg string) bool { return slices.Contains(verbs, arg) })
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.calls = append(g.calls, c.Argv[at])
+	if c.Argv[at] == "up" {
+		return nil, g.up()
+	}
+	return nil, nil
+}
+
+func version(number int) Version {
+	return Version{File: fmt.Sprintf("services: {} # %d", number), Images: map[string]string{}, Commit: fmt.Sprint(number)}
+}
+
+// deploy deploys under the lock.
+func (g *ground) deploy(t *testing.T, v Version) Result {
+	t.Helper()
+	lock, err := g.Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	past, err := g.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	past.Interrupted = past.Interrupted || lock.Interrupted
+	r := g.Deploy(t.Context(), v, past)
+	if err := lock.Release(); err != nil {
+		t.Error(err)
+	}
+	return r
+}
+
+func (g *ground) commits(t *testing.T) (all []string) {
+	t.Helper()
+	past, err := g.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range past.Versions {
+		all = append(all, v.Commit)
+	}
+	return all
+}
+
+// TestHistory keeps the last ten, none twice in a row, and forgets what is gone back from.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	g := newGround(t)
+	for n := 1; n <= 12; n++ {
+		for range 2 {
+			if r := g.deploy(t, version(n)); !r.Good() {
+				t.Fatal(r.Err)
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{"3", "4", "5", "6", "7", "8", "9", "10", "11", "12"}, g.commits(t)); diff != "" {
+		t.Errorf("remembered (-want +got):\n%s", diff)
+	}
+	for want := 11; want >= 3; want-- {
+		past, err := g.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := past.Previous()
+		if err != nil || v.Commit != fmt.Sprint(want) || v.File != version(want).File {
+			t.Fatalf("%+v, %v; want that of %d", v, err, want)
+		}
+		if r := g.deploy(t, v); !r.Good() {
+			t.Fatal(r.Err)
+		}
+	}
+	past, err := g.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err := past.Previous(); err == nil {
+		t.Errorf("there is still %+v", v)
+	}
+	past.Interrupted = true
+	if v, err := past.Previous(); err != nil || v.Commit != "3" {
+		t.Errorf("after a killed one: %+v, %v", v, err)
+	}
+}
+
+// TestGoingBack says what becomes of what ran before.
+func TestGoingBack(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("port is in use")
+	for title, c := range map[string]struct {
+		before   []Version
+		version  Version
+		fails    int // of the times that it is started
+		want     string
+		calls    string
+		remember string
+	}{
+		"the first":                    {nil, version(1), 1, Removed, "pull up down", ""},
+		"one after another":            {[]Version{version(1)}, version(2), 1, Restored, "pull up pull up", "1"},
+		"the same again":               {[]Version{version(1)}, version(1), 1, Untouched, "pull up", "1"},
+		"where going back fails, too":  {[]Version{version(1)}, version(2), 2, Stranded, "pull up pull up", "1"},
+		"what is well is written down": {[]Version{version(1)}, version(2), 0, Untouched, "pull up", "1 2"},
+	} {
+		g := newGround(t)
+		for _, v := range c.before {
+			if r := g.deploy(t, v); !r.Good() {
+				t.Fatal(r.Err)
+			}
+		}
+		g.calls, g.up = nil, func() error {
+			if c.fails--; c.fails >= 0 {
+				return broken
+			}
+			return nil
+		}
+		failing := c.fails > 0
+		r := g.deploy(t, c.version)
+		if r.After != c.want || strings.Join(g.calls, " ") != c.calls || strings.Join(g.commits(t), " ") != c.remember || errors.Is(r.Err, broken) != failing || (r.Astray != nil) != (c.want == Stranded) {
+			t.Errorf("%s: %+v by %q, and %q is remembered", title, r, g.calls, g.commits(t))
+		}
+	}
+}
+
+// TestOneAtATime has many want the lock at the same moment: never have two of them it, and all get it.
+func TestOneAtATime(t *testing.T) {
+	t.Parallel()
+	g := newGround(t)
+	g.Wait, g.Tell = time.Minute, func(string, ...any) {}
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	holding, most, had := 0, 0, 0
+	for range 8 {
+		all.Go(func() {
+			lock, err := g.Lock(t.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			holding++
+			most, had = max(most, holding), had+1
+			mu.Unlock()
+			_, _ = g.Engine.Clock(t.Context()) // which takes a moment
+			mu.Lock()
+			holding--
+			mu.Unlock()
+			if err := lock.Release(); err != nil || lock.Interrupted {
+				t.Error(err, lock.Interrupted)
+			}
+		})
+	}
+	all.Wait()
+	if most != 1 || had != 8 {
+		t.Errorf("%d held it at once, and %d of 8 had it", most, had)
+	}
+	if left := g.server.Volumes(); len(left) > 0 {
+		t.Errorf("%q are left", left)
+	}
+}
+
+// TestLockOfTheDead is in nobody's way once its time is over, and before that is.
+func TestLockOfTheDead(t *testing.T) {
+	t.Parallel()
+	g := newGround(t)
+	dead, err := g.Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.stop()
+	g.Wait = 20 * time.Millisecond
+	g.server.Pass(lease - 10*time.Second)
+	if _, err := g.Lock(t.Context()); err == nil || !strings.Contains(err.Error(), "another deployment of cards goes on there, by somebody") {
+		t.Errorf("while it holds: %v", err)
+	}
+	g.server.Pass(11 * time.Second)
+	lock, err := g.Lock(t.Context())
+	if err != nil || !lock.Interrupted {
+		t.Fatalf("once it is over: %+v, %v", lock, err)
+	}
+	if err := lock.Release(); err != nil {
+		t.Error(err)
+	}
+	if left := g.server.Volumes(); len(left) > 0 {
+		t.Errorf("%q are left", left)
+	}
+}
+
+// TestCancelled goes back although the run itself is over.
+func TestCancelled(t *testing.T) {
+	t.Parallel()
+	g := newGround(t)
+	if r := g.deploy(t, version(1)); !r.Good() {
+		t.Fatal(r.Err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopped := errors.New("somebody stopped it")
+	g.up = func() error {
+		if ctx.Err() == nil {
+			cancel(stopped)
+			return stopped
+		}
+		return nil
+	}
+	past, err := g.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := g.Deploy(ctx, version(2), past); !errors.Is(r.Err, stopped) || r.After != Restored {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	for want, i := range map[string]engine.Instance{
+		"":                       {Status: "running", State: engine.State{Running: true}},
+		"is starting":            {Status: "running", State: engine.State{Running: true, Health: "starting"}},
+		"is unhealthy":           {Status: "running", State: engine.State{Running: true, Health: "unhealthy"}},
+		"ended with exit code 0": {Status: "exited", Stays: true},
+		"ended with exit code 7": {Status: "exited", State: engine.State{ExitCode: 7}},
+		"ran out of memory":      {Status: "exited", State: engine.State{ExitCode: 137, OOMKilled: true}},
+		"is created":             {Status: "created"},
+		"ended with exit code 3, and is started again": {Status: "restarting", State: engine.State{ExitCode: 3, Running: true}},
+	} {
+		if got := judge(i); got != want {
+			t.Errorf("%+v %q, want %q", i, got, want)
+		}
+	}
+	if got := judge(engine.Instance{Status: "exited"}); got != "" {
+		t.Errorf("one that has done its work %q", got)
+	}
+}
+
+// TestLost tells containers that will not be well from those that may be.
+func TestLost(t *testing.T) {
+	t.Parallel()
+	sick, ended := engine.State{Running: true, Health: "unhealthy"}, engine.State{ExitCode: 1}
+	w := newWatch(Host{}, version(1), []engine.Instance{{ID: "old", Restarts: 7}})
+	for title, c := range map[string]struct {
+		engine.Instance
+		want bool
+	}{
+		"a new one that is unhealthy":       {engine.Instance{ID: "new", State: sick, Status: "running"}, true},
+		"an old one that is unhealthy":      {engine.Instance{ID: "old", State: sick, Status: "running", Restarts: 7}, false},
+		"one that has failed for good":      {engine.Instance{ID: "new", State: ended, Status: "exited"}, true},
+		"one that has done its work":        {engine.Instance{ID: "new", Status: "exited"}, false},
+		"one that is started again":         {engine.Instance{ID: "new", State: ended, Status: "exited", Stays: true}, false},
+		"one that does nothing else":        {engine.Instance{ID: "new", State: ended, Status: "restarting", Stays: true, Restarts: mostEnds}, true},
+		"an old one that did so long ago":   {engine.Instance{ID: "old", State: ended, Status: "restarting", Restarts: 8}, false},
+		"an old one that does nothing else": {engine.Instance{ID: "old", State: ended, Status: "restarting", Restarts: 7 + mostEnds}, true},
+		"one that is only created":          {engine.Instance{ID: "new", Status: "created"}, false},
+	} {
+		if got := w.isLost(c.Instance); got != c.want {
+			t.Errorf("%s: %v", title, got)
+		}
+	}
+}
+
+// TestLate tells of what is not there in time.
+func TestLate(t *testing.T) {
+	t.Parallel()
+	g := newGround(t)
+	g.Wait = 20 * time.Millisecond
+	v := version(1)
+	v.Images["backend"] = "a@sha256:0"
+	r := g.deploy(t, v)
+	if len(r.Troubles) != 1 || r.Troubles[0].What != "was not started after 20ms" || r.After != Removed {
+		t.Errorf("%+v", r)
+	}
+}

@@ -1,0 +1,126 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/org/ghcr-publish/internal/engine"
+)
+
+// The labels of what is written down on the host.
+const (
+	projectKey = "ghcr-publish.project"
+	kindKey    = "ghcr-publish.kind" // a deployment, or a lock
+	numberKey  = "ghcr-publish.number"
+	fileKey    = "ghcr-publish.file"
+	overKey    = "ghcr-publish.over"
+	imagesKey  = "ghcr-publish.images"
+	commitKey  = "ghcr-publish.commit"
+	byKey      = "ghcr-publish.by"
+	untilKey   = "ghcr-publish.until"
+)
+
+// kept is how many versions the host remembers.
+const kept = 10
+
+// A History is what a host remembers of a project: the versions that were well, the newest last.
+type History struct {
+	Versions    []Version
+	Interrupted bool // a deployment was killed, and what runs may be some of it
+}
+
+// Last is the version that was well last.
+func (p History) Last() (Version, bool) {
+	if len(p.Versions) == 0 {
+		return Version{}, false
+	}
+	return p.Versions[len(p.Versions)-1], true
+}
+
+// Previous is the version that a rollback goes back to: the one before the last, or the last itself where a deployment after it
+// was killed.
+func (p History) Previous() (Version, error) {
+	n := len(p.Versions) - 2
+	if p.Interrupted {
+		n++
+	}
+	if n < 0 {
+		return Version{}, errors.New("the host remembers no earlier deployment that was well")
+	}
+	return p.Versions[n], nil
+}
+
+// behind is what runs again where a version fails.
+func (p History) behind(v Version, before []engine.Instance) (Version, bool) {
+	if last, found := p.Last(); found {
+		return last, true
+	}
+	return adopted(v, before)
+}
+
+// Read returns what the host remembers.
+func (h Host) Read(ctx context.Context) (History, error) {
+	notes, err := h.Engine.Notes(ctx, map[string]string{projectKey: h.Project, kindKey: "deployment"})
+	if err != nil {
+		return History{}, err
+	}
+	_, left, err := h.locks(ctx, "")
+	if err != nil {
+		return History{}, err
+	}
+	past := History{Interrupted: len(left) > 0}
+	for _, n := range notes {
+		v := Version{File: n.Labels[fileKey], Over: n.Labels[overKey], Commit: n.Labels[commitKey], By: n.Labels[byKey]}
+		number, err := strconv.Atoi(n.Labels[numberKey])
+		if err = errors.Join(err, json.Unmarshal([]byte(n.Labels[imagesKey]), &v.Images)); err != nil {
+			return History{}, fmt.Errorf("reading the volume %s on the Docker host, which is to tell of a deployment: %w", n.Name, err)
+		}
+		v.Number = number
+		past.Versions = append(past.Versions, v)
+	}
+	slices.SortFunc(past.Versions, func(a, b Version) int { return a.Number - b.Number })
+	return past, nil
+}
+
+// write has the host remember that a version is well: as the newest, or, if it was written down before, in place of those after it.
+func (h Host) write(ctx context.Context, v Version, past History) error {
+	ctx, cancel := aside(ctx, settling)
+	defer cancel()
+	if v.Number > 0 {
+		return h.forget(ctx, past, func(old Version) bool { return old.Number > v.Number })
+	}
+	last, _ := past.Last()
+	if v.is(last) {
+		return nil
+	}
+	images, err := json.Marshal(v.Images)
+	if err != nil {
+		return err
+	}
+	note := engine.Note{Name: h.note(last.Number + 1), Labels: map[string]string{projectKey: h.Project, kindKey: "deployment", numberKey: strconv.Itoa(last.Number + 1),
+		fileKey: v.File, overKey: v.Over, imagesKey: string(images), commitKey: v.Commit, byKey: v.By}}
+	maps.DeleteFunc(note.Labels, func(_, value string) bool { return value == "" })
+	if err := h.Engine.WriteNote(ctx, note); err != nil {
+		return err
+	}
+	return h.forget(ctx, past, func(old Version) bool { return old.Number <= last.Number+1-kept })
+}
+
+func (h Host) note(number int) string {
+	return fmt.Sprintf("ghcr-publish.%s.deployment.%06d", h.Project, number)
+}
+
+func (h Host) forget(ctx context.Context, past History, which func(Version) bool) error {
+	var failed []error
+	for _, v := range past.Versions {
+		if which(v) {
+			failed = append(failed, h.Engine.RemoveNote(ctx, h.note(v.Number)))
+		}
+	}
+	return errors.Join(failed...)
+}

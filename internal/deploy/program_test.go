@@ -1,0 +1,75 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/ghcr-publish/internal/run"
+)
+
+// TestFind takes the first that is not too old.
+func TestFind(t *testing.T) {
+	t.Parallel()
+	for title, c := range map[string]struct {
+		versions map[string]string // by program; those that are not there have none
+		want     string
+	}{
+		"the program":              {map[string]string{"docker-compose": "2.40.3\n", "docker": "2.1.0"}, "docker-compose 2.40.3"},
+		"the plugin":               {map[string]string{"docker": "v2.1.0"}, "docker compose 2.1.0"},
+		"the plugin of an old one": {map[string]string{"docker-compose": "1.29.2", "docker": "5.0.0"}, "docker compose 5.0.0"},
+		"docker without it":        {map[string]string{"docker": ""}, ""},
+		"an old one alone":         {map[string]string{"docker-compose": "1.29.2"}, ""},
+		"none":                     {nil, ""},
+	} {
+		bin := t.TempDir()
+		for name := range c.versions {
+			if err := os.WriteFile(filepath.Join(bin, name), nil, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		argv, version, err := Find(t.Context(), func(_ context.Context, c2 run.Command) ([]byte, error) {
+			if said := c.versions[filepath.Base(c2.Argv[0])]; said != "" {
+				return []byte(said), nil
+			}
+			return nil, errors.New("unknown command compose")
+		}, []string{"PATH=" + bin})
+		got := strings.TrimSpace(strings.TrimPrefix(strings.Join(argv, " "), bin+"/") + " " + version)
+		if got != c.want || (err == nil) != (c.want != "") || err != nil && !strings.Contains(err.Error(), "https://docs.docker.com/compose/install") {
+			t.Errorf("%s: %q, %v; want %q", title, got, err, c.want)
+		}
+	}
+}
+
+// TestLines tells each line of whatever comes in pieces, and none that is too long.
+func TestLines(t *testing.T) {
+	t.Parallel()
+	var got []string
+	l := &lines{tell: func(line string) { got = append(got, line) }}
+	for _, piece := range []string{"a\nb", "c\r\n\n  ", "d\xff\n", strings.Repeat("x", 2*longest) + "\n", "end"} {
+		if n, err := l.Write([]byte(piece)); n != len(piece) || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	}
+	l.end()
+	if diff := cmp.Diff([]string{"a", "bc", "d�", strings.Repeat("x", longest) + "…", "end"}, got); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+}
+
+// TestSaid keeps the end of what a program said, and says why one was stopped.
+func TestSaid(t *testing.T) {
+	t.Parallel()
+	if got := said(&run.Error{Code: 1, Stderr: "a\nb\r\nc\nd\r\n"}).Error(); got != "b\nc\nd" {
+		t.Errorf("%q", got)
+	}
+	stopped := errors.New("stopped")
+	if got := said(&run.Error{Argv: []string{"x"}, Code: -1, Stderr: "a", Err: stopped}); !errors.Is(got, stopped) {
+		t.Errorf("%v", got)
+	}
+}

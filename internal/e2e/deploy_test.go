@@ -1,0 +1,263 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/deploy"
+	"github.com/org/ghcr-publish/internal/engine"
+	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/run"
+	"github.com/org/ghcr-publish/internal/sample"
+)
+
+// A site is where a world is deployed.
+type site struct {
+	*world
+	engine *engine.Engine
+}
+
+// newSite has the sample of a world be deployed under a name of its own, and everything of that be taken away in the end.
+func newSite(t *testing.T, w *world) site {
+	t.Helper()
+	s := site{world: w}
+	program, err := parts.Compose(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.engine, err = engine.Open(os.Getenv); err != nil {
+		t.Fatal(err)
+	}
+	s.commit("deploy", map[string]string{".github/ghcr-publish.yml": s.read(".github/ghcr-publish.yml") + "deploy: {environment: production, wait: 90s, project: " + s.owner + "}\n"})
+	t.Cleanup(func() {
+		ctx := context.Background()
+		_, _ = run.OS(ctx, run.Command{Argv: []string{program, "--project-name", s.owner, "down", "--volumes", "--timeout", "1", "--rmi", "all"}, Env: os.Environ()})
+		for _, kind := range []string{"deployment", "lock"} {
+			notes, err := s.engine.Notes(ctx, map[string]string{"ghcr-publish.project": s.owner, "ghcr-publish.kind": kind})
+			for _, n := range notes {
+				_ = s.engine.RemoveNote(ctx, n.Name)
+			}
+			if err != nil || kind == "lock" && len(notes) > 0 {
+				t.Errorf("locks %v are left: %v", notes, err)
+			}
+		}
+	})
+	return s
+}
+
+// running are the images of the project's containers, by service.
+func (s site) running() map[string]string {
+	s.t.Helper()
+	all, err := s.engine.Project(s.t.Context(), s.owner)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	images := map[string]string{}
+	for _, i := range all {
+		images[i.Service] = i.Image
+	}
+	return images
+}
+
+// release publishes a change, and returns the images that are live then.
+func (s site) release(message string, files map[string]string) map[string]string {
+	s.t.Helper()
+	s.commit(message, files)
+	s.mode = "all"
+	images := map[string]string{}
+	for _, one := range s.mustPublish(report.ExitDone).Services {
+		images[one.Name] = one.Image + "@" + one.Digest
+	}
+	return images
+}
+
+// deploy runs mode deploy, and demands an exit code.
+func (s site) deploy(want int, more ...string) report.Deployment {
+	s.t.Helper()
+	s.mode = "deploy"
+	begun := time.Now()
+	o := s.run(sample.Job{}, more...)
+	s.t.Logf("deploy %q took %s", more, time.Since(begun).Round(100*time.Millisecond))
+	if o.code != want {
+		s.t.Fatalf("deploy %q: exit code %d, want %d\n%s", more, o.code, want, o.log)
+	}
+	if strings.Contains(o.log, s.token) && strings.Count(o.log, s.token) > strings.Count(o.log, "::add-mask::") {
+		s.t.Errorf("the log has the token:\n%s", o.log)
+	}
+	data, err := os.ReadFile(s.reportFile())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var told report.Deployment
+	if err := json.Unmarshal(data, &told); err != nil {
+		s.t.Fatal(err)
+	}
+	return told
+}
+
+func (s site) check(want map[string]string) {
+	s.t.Helper()
+	if got := s.running(); !maps.Equal(got, want) {
+		s.t.Errorf("the host runs %v, want %v", got, want)
+	}
+}
+
+// TestDeploy brings the sample up on the engine, updates it, has a broken update go back by itself, and goes back by hand.
+func TestDeploy(t *testing.T) {
+	s := newSite(t, newWorld(t))
+	first := s.release("first", nil)
+	if told := s.deploy(report.ExitDone); told.Outcome != "deployed" || len(told.Services) != len(first) {
+		t.Errorf("the first: %+v", told)
+	}
+	s.check(first)
+	second := s.release("second", map[string]string{"backend/www/new.html": "new\n"})
+	if maps.Equal(first, second) {
+		t.Fatal("nothing changed")
+	}
+	s.deploy(report.ExitDone)
+	s.check(second)
+	if told := s.deploy(report.ExitDone, "--status"); told.Outcome != "healthy" || len(told.Services) != len(second) {
+		t.Errorf("how it is: %+v", told)
+	}
+
+	// The image answers, and so is published; its own check says that it is not well.
+	broken := strings.NewReplacer("' 200 '", "' 299 '", "--retries=15", "--retries=2").Replace(s.read("backend/Dockerfile"))
+	third := s.release("third", map[string]string{"backend/Dockerfile": broken})
+	told := s.deploy(report.ExitRefused)
+	if told.Outcome != "refused" || told.After != deploy.Restored || len(told.Troubles) != 1 || told.Troubles[0].Service != "backend" || told.Troubles[0].What != "is unhealthy" {
+		t.Errorf("the broken one: %+v", told)
+	}
+	s.check(second)
+	if told := s.deploy(report.ExitDone, "--status"); told.Outcome != "healthy" || !strings.Contains(fmt.Sprint(told.Notices), "backend runs another image than main") {
+		t.Errorf("how it is, %s being published: %+v", third["backend"], told)
+	}
+	s.deploy(report.ExitDone, "--rollback")
+	s.check(first)
+	s.deploy(report.ExitConfig, "--rollback")
+	s.check(first)
+
+	// A container that somebody stops is found, and started again by the next deployment.
+	if _, err := run.OS(t.Context(), run.Command{Argv: []string{"docker", "stop", "--time", "1", s.owner + "-auth-1"}, Env: os.Environ()}); err != nil {
+		t.Fatal(err)
+	}
+	if told := s.deploy(report.ExitRefused, "--status"); told.Outcome != "unwell" || len(told.Troubles) != 1 || told.Troubles[0].Service != "auth" {
+		t.Errorf("stopped: %+v", told)
+	}
+	states := []string{}
+	for _, d := range s.api.Deployments() {
+		states = append(states, d.Environment+" "+strings.Join(d.States, " "))
+	}
+	if want := "[production in_progress success production in_progress success production in_progress failure success production in_progress success failure]"; fmt.Sprint(states) != want {
+		t.Errorf("GitHub was told %v, want %s", states, want)
+	}
+	if problems := s.api.Problems(); len(problems) > 0 {
+		t.Errorf("the GitHub API refused %q", problems)
+	}
+}
+
+// TestDeployByImage deploys as the runner would have the action do it, with what the action's image brings.
+func TestDeployByImage(t *testing.T) {
+	j := newJob(t)
+	s := newSite(t, j.world)
+	j.handOver()
+	if o := j.step("", "INPUT_PLATFORMS=linux/amd64"); o.code != report.ExitDone {
+		t.Fatalf("exit code %d\n%s", o.code, o.log)
+	}
+	for _, status := range []string{"false", "true"} {
+		if o := j.step("", "INPUT_MODE=deploy", "INPUT_STATUS="+status); o.code != report.ExitDone || !strings.Contains(o.log, "✅") {
+			t.Fatalf("status %s: exit code %d\n%s", status, o.code, o.log)
+		}
+	}
+	if got := s.running(); len(got) != len(sample.Services) {
+		t.Errorf("the host runs %v", got)
+	}
+	if _, err := run.OS(t.Context(), run.Command{Argv: []string{"docker", "run", "--rm", "--entrypoint", "/usr/bin/ssh", actionImage, "-V"}, Env: os.Environ()}); err != nil {
+		t.Error(err)
+	}
+}
+
+// sshHost runs OpenSSH's server on a loopback port. It returns the address of the machine's engine through it, a key that it lets in, and its own.
+func sshHost(t *testing.T) (address, key, known string) {
+	t.Helper()
+	sshd, err := parts.SSHD(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, port := t.TempDir(), freePort(t)
+	file := func(name string) string { return filepath.Join(dir, name) }
+	for _, name := range []string{"host", "key"} {
+		if _, err := run.OS(t.Context(), run.Command{Argv: []string{"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file(name)}, Env: os.Environ()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := fmt.Sprintf("ListenAddress 127.0.0.1\nPort %s\nHostKey %s\nAuthorizedKeysFile %s\nPidFile none\nUsePAM no\nPasswordAuthentication no\nStrictModes no\n", port, file("host"), file("key.pub"))
+	if err := os.WriteFile(file("config"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := run.OS(ctx, run.Command{Argv: []string{sshd, "-D", "-e", "-f", file("config")}, Env: os.Environ()})
+		ended <- err
+	}()
+	t.Cleanup(func() { stop(); <-ended })
+	for listening := false; !listening; {
+		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if listening = err == nil; listening {
+			conn.Close()
+			continue
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatal(err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	public, err := os.ReadFile(file("host.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := os.ReadFile(file("key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "ssh://root@127.0.0.1:" + port, string(private), "[127.0.0.1]:" + port + " " + string(public)
+}
+
+// TestDeployBySSH reaches the engine by ssh, and no host that is not known.
+func TestDeployBySSH(t *testing.T) {
+	s := newSite(t, newWorld(t))
+	live := s.release("first", nil)
+	address, key, known := sshHost(t)
+	_, other, another := sshHost(t)
+	with := func(key, known string) []string {
+		return []string{"DOCKER_HOST=" + address, "INPUT_SSH-KEY=" + key, "INPUT_SSH-KNOWN-HOSTS=" + known}
+	}
+	s.mode = "deploy"
+	host, _, _ := strings.Cut(known, " ")
+	_, foreign, _ := strings.Cut(another, " ")
+	for want, env := range map[string][]string{"give `ssh-key` a private key": with(other, known), "give `ssh-known-hosts` what `ssh-keyscan 127.0.0.1` prints": with(key, host+" "+foreign)} {
+		s.env = env
+		if o := s.run(sample.Job{}); o.code != report.ExitFault || !strings.Contains(o.log, want) {
+			t.Errorf("exit code %d, want %q\n%s", o.code, want, o.log)
+		}
+	}
+	if got := s.running(); len(got) > 0 {
+		t.Errorf("the host runs %v", got)
+	}
+	s.env = with(key, known)
+	s.deploy(report.ExitDone)
+	s.check(live)
+	if told := s.deploy(report.ExitDone, "--status"); told.Host != address {
+		t.Errorf("%+v", told)
+	}
+}
