@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -24,14 +25,21 @@ var description []byte
 // A contract holds requests, and this server's own answers, to GitHub's published description.
 type contract struct{ router routers.Router }
 
-// newContract reads the description for an API at an address. It panics where it cannot be read, as nothing can be tested then.
-func newContract(address string) contract {
+// described is the description once it was read, which takes a tenth of a second. It panics where it cannot be, as nothing can be
+// tested then.
+var described = sync.OnceValue(func() openapi3.T {
 	document, err := openapi3.NewLoader().LoadFromData(description)
 	if err != nil {
 		panic(fmt.Sprintf("githubtest: reading GitHub's description: %v", err))
 	}
+	return *document
+})
+
+// newContract is that of an API at an address.
+func newContract(address string) contract {
+	document := described()
 	document.Servers = openapi3.Servers{{URL: address}}
-	router, err := gorillamux.NewRouter(document)
+	router, err := gorillamux.NewRouter(&document)
 	if err != nil {
 		panic(fmt.Sprintf("githubtest: reading GitHub's description: %v", err))
 	}
