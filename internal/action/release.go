@@ -32,7 +32,7 @@ func (s *session) release(ctx context.Context, told *report.Report, results []pu
 		return
 	}
 	notice := func(text string) { told.Notices = append(told.Notices, s.log.Redact(text)) }
-	want, ok := wantedRelease(tag, results)
+	want, ok := s.wantedRelease(tag, results)
 	if !ok {
 		notice(fmt.Sprintf("There is no release of %s: no rule of `tags` makes a version of it.", tag))
 		return
@@ -52,10 +52,10 @@ func (s *session) release(ctx context.Context, told *report.Report, results []pu
 	s.log.Printf("released %s: %s", tag, made.Page)
 }
 
-// wantedRelease reads from the images' tags which version a git tag is, and of which service where it releases one alone.
-func wantedRelease(tag string, results []publish.Result) (release.Release, bool) {
+// wantedRelease reads from the images' tags which version a git tag is.
+func (s *session) wantedRelease(tag string, results []publish.Result) (release.Release, bool) {
 	want := release.Release{Tag: tag}
-	var of []string
+	want.Service, _ = s.job.planner().Released()
 	for _, r := range results {
 		made, ok := versionTag(r)
 		if !ok {
@@ -66,10 +66,7 @@ func wantedRelease(tag string, results []publish.Result) (release.Release, bool)
 		if err != nil || at < 0 {
 			return want, false
 		}
-		want.Version, want.Prefix, of = version, tag[:at], append(of, r.Plan.Name)
-	}
-	if len(of) == 1 && len(results) > 1 {
-		want.Service = of[0]
+		want.Version, want.Prefix = version, tag[:at]
 	}
 	return want, want.Version != nil
 }
@@ -107,7 +104,7 @@ func (s *session) makeRelease(ctx context.Context, want release.Release, told re
 	if want.Assets, err = s.releaseAssets(told, images); err != nil {
 		return github.Release{}, notices, err
 	}
-	made, more, err := release.Publish(ctx, api, want)
+	made, more, err := release.Publish(ctx, api, want, all)
 	return made, append(notices, more...), err
 }
 

@@ -241,8 +241,8 @@ func (p Planner) service(ctx context.Context, d *draft, work *tree, asked asked,
 	return planned, nil
 }
 
-// released tells which service the run's git tag releases alone, and as which version; both are empty where it does not.
-func (p Planner) released() (service, version string) {
+// Released tells which service the run's git tag releases alone, and as which version; both are empty where it does not.
+func (p Planner) Released() (service, version string) {
 	names := make([]string, len(p.Config.Services))
 	for i, s := range p.Config.Services {
 		names[i] = s.Name
@@ -252,7 +252,7 @@ func (p Planner) released() (service, version string) {
 
 // elsewhere says which other service the run's git tag releases alone; empty if there is none.
 func (p Planner) elsewhere(s service.Service) string {
-	alone, _ := p.released()
+	alone, _ := p.Released()
 	if alone == "" || alone == s.Name {
 		return ""
 	}
@@ -273,7 +273,7 @@ func (p Planner) tagSet(s service.Service, work *tree) tags.Set {
 
 func (p Planner) tagEvent(work *tree) tags.Event {
 	e := p.Event
-	_, version := p.released()
+	_, version := p.Released()
 	return tags.Event{Name: e.Name, Ref: e.Ref, SHA: cmp.Or(e.HeadSHA, e.SHA), ShortSHA: e.ShortSHA, DefaultBranch: e.DefaultBranch, BaseRef: e.BaseRef,
 		Released: version, Now: p.Now, Committed: work.time}
 }

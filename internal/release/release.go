@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -61,23 +62,28 @@ var errTaken = errors.New("another run is at the same release")
 // tries is how often what another run did at the same moment is gone along with.
 const tries = 5
 
-// Publish makes sure of a release. Notices tell what is not as it should be and cannot be helped.
-func Publish(ctx context.Context, host Host, want Release) (made github.Release, notices []string, err error) {
+// Publish makes sure of a release, where all are the ones that there were a moment ago. Notices tell what is not as it should be and cannot be helped.
+func Publish(ctx context.Context, host Host, want Release, all []github.Release) (made github.Release, notices []string, err error) {
 	for range tries {
-		made, notices, err = publish(ctx, host, want)
-		if !errors.Is(err, github.ErrExists) && !errors.Is(err, github.ErrImmutable) && !errors.Is(err, errTaken) {
+		made, notices, err = publish(ctx, host, want, all)
+		if !isPassing(err) {
 			return made, notices, err
+		}
+		var failed error
+		if all, failed = host.Releases(ctx); failed != nil {
+			return made, notices, failed
 		}
 	}
 	return made, notices, err
 }
 
-func publish(ctx context.Context, host Host, want Release) (github.Release, []string, error) {
-	all, err := host.Releases(ctx)
-	if err != nil {
-		return github.Release{}, nil, err
-	}
-	found, err := find(ctx, host, all, want)
+// isPassing reports whether an error is what another run did at the same moment.
+func isPassing(err error) bool {
+	return errors.Is(err, github.ErrExists) || errors.Is(err, github.ErrImmutable) || errors.Is(err, errTaken) || github.Status(err) == http.StatusNotFound
+}
+
+func publish(ctx context.Context, host Host, want Release, all []github.Release) (github.Release, []string, error) {
+	found, all, err := find(ctx, host, want, all)
 	if err != nil {
 		return found, nil, err
 	}
@@ -124,21 +130,21 @@ func title(want Release) string {
 	return want.Service + " " + want.Version.Original()
 }
 
-// find returns the release of the tag: one that is published, or else the first draft, or else a new one. Other drafts that this program
-// made at the same moment are taken away, by all who find them, so that one is left.
-func find(ctx context.Context, host Host, all []github.Release, want Release) (github.Release, error) {
-	found := of(all, want.Tag)
+// find returns the release of the tag: one that is published, or else the first draft, or else a new one; and all releases, as they are then. Other drafts
+// that this program made at the same moment are taken away, by all who find them, so that one is left.
+func find(ctx context.Context, host Host, want Release, before []github.Release) (one github.Release, all []github.Release, err error) {
+	found, all := of(before, want.Tag), before
 	if len(found) == 0 {
 		made, err := host.CreateRelease(ctx, github.Release{Tag: want.Tag, Commit: want.Commit, Name: title(want), Body: mark(want).Replace("", want.Notes), Draft: true,
 			Prerelease: want.Version.Prerelease() != ""})
 		if err != nil {
-			return made, err
+			return made, nil, err
 		}
 		if all, err = host.Releases(ctx); err != nil {
-			return made, err
+			return made, nil, err
 		}
 		if found = of(all, want.Tag); len(found) == 0 {
-			return made, nil // GitHub lists it later
+			return made, all, nil // GitHub lists it later
 		}
 	}
 	for _, other := range found[1:] {
@@ -146,10 +152,10 @@ func find(ctx context.Context, host Host, all []github.Release, want Release) (g
 			continue
 		}
 		if err := host.DeleteRelease(ctx, other.ID); err != nil {
-			return found[0], err
+			return found[0], all, err
 		}
 	}
-	return found[0], nil
+	return found[0], all, nil
 }
 
 // of returns the releases of a tag: the published one first, then the older drafts.

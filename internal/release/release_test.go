@@ -33,9 +33,17 @@ func wanted(tag string) Release {
 	}}
 }
 
+func listAndPublish(ctx context.Context, host Host, want Release) (github.Release, []string, error) {
+	all, err := host.Releases(ctx)
+	if err != nil {
+		return github.Release{}, nil, err
+	}
+	return Publish(ctx, host, want, all)
+}
+
 func mustPublish(t *testing.T, host Host, want Release) github.Release {
 	t.Helper()
-	made, notices, err := Publish(t.Context(), host, want)
+	made, notices, err := listAndPublish(t.Context(), host, want)
 	if err != nil || notices != nil {
 		t.Fatalf("Publish() = %v, %v", notices, err)
 	}
@@ -137,7 +145,7 @@ func TestImmutable(t *testing.T) {
 		t.Errorf("the notes are %q", r.Body)
 	}
 	want.Assets[0].Data = []byte("others")
-	_, notices, err := Publish(t.Context(), host, want)
+	_, notices, err := listAndPublish(t.Context(), host, want)
 	if err != nil || len(notices) != 1 || !strings.Contains(notices[0], "without this run's digests.txt") {
 		t.Errorf("Publish() = %q, %v", notices, err)
 	}
@@ -151,7 +159,7 @@ func TestKilled(t *testing.T) {
 		server, host := startHost(t)
 		server.KeepReleases()
 		ctx, kill := context.WithCancel(t.Context())
-		_, _, _ = Publish(ctx, &mortal{Client: host, left: requests, kill: kill}, wanted("v1.0.0"))
+		_, _, _ = listAndPublish(ctx, &mortal{Client: host, left: requests, kill: kill}, wanted("v1.0.0"))
 		kill()
 		mustPublish(t, host, wanted("v1.0.0"))
 		checkOne(t, server, "v1.0.0")
@@ -213,7 +221,7 @@ func TestTwoAtOnce(t *testing.T) {
 			working.Go(func() {
 				want := wanted("v1.0.0")
 				want.Assets[1].Data = fmt.Appendf(nil, `{"run": %d}`, n)
-				if _, _, err := Publish(t.Context(), host, want); err != nil {
+				if _, _, err := listAndPublish(t.Context(), host, want); err != nil {
 					t.Error(err)
 				}
 			})
@@ -221,6 +229,17 @@ func TestTwoAtOnce(t *testing.T) {
 		working.Wait()
 		checkOne(t, server, "v1.0.0")
 	}
+}
+
+// TestGoneMeanwhile is given a draft that another run has taken away since it was listed.
+func TestGoneMeanwhile(t *testing.T) {
+	t.Parallel()
+	server, host := startHost(t)
+	gone := github.Release{ID: 99, Tag: "v1.0.0", Draft: true}
+	if _, _, err := Publish(t.Context(), host, wanted("v1.0.0"), []github.Release{gone}); err != nil {
+		t.Fatal(err)
+	}
+	checkOne(t, server, "v1.0.0")
 }
 
 func TestLatestAndPrevious(t *testing.T) {
