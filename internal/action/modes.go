@@ -23,6 +23,9 @@ import (
 func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
 	begun := p.Now()
 	made, err := makePlan(ctx, p, j, log)
+	if err == nil {
+		err = j.checkRelease(made.Services)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -114,6 +117,9 @@ func publishMode(ctx context.Context, p Process, j job, log *actions.Log) (int, 
 func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
 	begun := p.Now()
 	between, made, err := takeOver(ctx, p, j)
+	if err == nil {
+		err = j.checkRelease(made.Services)
+	}
 	if err != nil {
 		return 0, err
 	}

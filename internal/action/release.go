@@ -12,75 +12,133 @@ import (
 	"github.com/Masterminds/semver/v3"
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/github"
+	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/release"
 	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
 )
 
 const (
 	releaseTime = 2 * time.Minute
+	// slowest is how many bytes a second at least are taken to be uploaded.
+	slowest = 500_000
 	// mostChanges is how many commits the notes look at.
 	mostChanges = 250
 )
 
+// Files of a release. The next one is compared with the report.
+const (
+	digestsAsset = "digests.txt"
+	reportAsset  = "report.json"
+	composeAsset = "compose.yaml"
+	exampleAsset = "env.example" // GitHub gives files without a name before the dot one of its own
+)
+
 // release makes a release of GitHub of a git tag that is a version, once all images of it are published, and tells of it in the report. It fails no run.
 func (s *session) release(ctx context.Context, told *report.Report, results []publish.Result) {
-	e, c := s.job.Event, s.job.Config
-	tag, tagged := strings.CutPrefix(e.Ref, "refs/tags/")
-	if c.Release == "off" || !tagged || !s.job.pushes() || told.ExitCode != report.ExitDone || c.Token == "" || e.Repository == "" {
-		return
-	}
 	notice := func(text string) { told.Notices = append(told.Notices, s.log.Redact(text)) }
-	want, ok := s.wantedRelease(tag, results)
-	if !ok {
-		notice(fmt.Sprintf("There is no release of %s: no rule of `tags` makes a version of it.", tag))
+	if !s.job.releases() || told.ExitCode != report.ExitDone {
 		return
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, releaseTime, fmt.Errorf("it took longer than %s", releaseTime))
-	defer cancel()
-	want.Commit, want.Draft = e.SHA, c.Release == "draft"
+	var planned []plan.Service
+	for _, r := range results {
+		planned = append(planned, r.Plan)
+	}
+	want, ok := s.job.wantedRelease(planned)
+	if !ok {
+		notice(fmt.Sprintf("There is no release of %s: no rule of `tags` makes a version of it.", want.Tag))
+		return
+	}
 	made, notices, err := s.makeRelease(ctx, want, *told, results)
 	for _, text := range notices {
 		notice(text)
 	}
 	if err != nil {
-		notice(fmt.Sprintf("The release of %s is not as it should be: %v. Run this job again once that is mended; it goes on where it ended.", tag, err))
+		notice(fmt.Sprintf("The release of %s is not as it should be: %v. Run this job again once that is mended; it goes on where it ended.", want.Tag, err))
 		return
 	}
 	told.ReleaseURL = made.Page
-	s.log.Printf("released %s: %s", tag, made.Page)
+	s.log.Printf("released %s: %s", want.Tag, made.Page)
+}
+
+// releases reports whether the run makes a release of its git tag where that is a version.
+func (j job) releases() bool {
+	c := j.Config
+	return c.Release != "off" && strings.HasPrefix(j.Event.Ref, "refs/tags/") && j.pushes() && c.Token != "" && j.Event.Repository != ""
 }
 
 // wantedRelease reads from the images' tags which version a git tag is.
-func (s *session) wantedRelease(tag string, results []publish.Result) (release.Release, bool) {
-	want := release.Release{Tag: tag}
-	want.Service, _ = s.job.planner().Released()
-	for _, r := range results {
-		made, ok := versionTag(r)
+func (j job) wantedRelease(services []plan.Service) (release.Release, bool) {
+	want := release.Release{Tag: strings.TrimPrefix(j.Event.Ref, "refs/tags/"), Commit: j.Event.SHA, Draft: j.Config.Release == "draft"}
+	want.Service, _ = j.planner().Released()
+	for _, planned := range services {
+		made, ok := versionTag(planned)
 		if !ok {
 			continue
 		}
 		version, err := semver.NewVersion(made.Release)
-		at := strings.LastIndex(tag, made.Release)
+		at := strings.LastIndex(want.Tag, made.Release)
 		if err != nil || at < 0 {
 			return want, false
 		}
-		want.Version, want.Prefix = version, tag[:at]
+		want.Version, want.Prefix = version, want.Tag[:at]
 	}
 	return want, want.Version != nil
 }
 
 // versionTag is the tag that a service is released under; false where it is not.
-func versionTag(r publish.Result) (tags.Tag, bool) {
-	i := slices.IndexFunc(r.Plan.TagSet.Tags, func(t tags.Tag) bool { return t.Kind == tags.Version && t.Release != "" })
+func versionTag(s plan.Service) (tags.Tag, bool) {
+	i := slices.IndexFunc(s.TagSet.Tags, func(t tags.Tag) bool { return t.Kind == tags.Version && t.Release != "" })
 	if i < 0 {
 		return tags.Tag{}, false
 	}
-	return r.Plan.TagSet.Tags[i], true
+	return s.TagSet.Tags[i], true
+}
+
+// checkRelease looks, before anything is built, whether the files are there that a release is to have.
+func (j job) checkRelease(services []plan.Service) error {
+	if !j.releases() {
+		return nil
+	}
+	if _, ok := j.wantedRelease(services); !ok {
+		return nil
+	}
+	_, err := j.releaseFiles()
+	return err
+}
+
+// releaseFiles are the files of the workspace that a release is to have.
+func (j job) releaseFiles() ([]release.Asset, error) {
+	if len(j.Config.ReleaseAssets) == 0 {
+		return nil, nil
+	}
+	var problems service.Problems
+	files := release.Files(j.Workspace, j.Config.ReleaseAssets, []string{digestsAsset, reportAsset, composeAsset, exampleAsset}, &problems)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return files, nil
+}
+
+// timeFor is how long a release with such files may take.
+func timeFor(files []release.Asset) time.Duration {
+	bytes := int64(0)
+	for _, f := range files {
+		bytes += f.Size
+	}
+	return releaseTime + time.Duration(bytes/slowest)*time.Second
 }
 
 func (s *session) makeRelease(ctx context.Context, want release.Release, told report.Report, results []publish.Result) (github.Release, []string, error) {
+	files, err := s.job.releaseFiles()
+	if err != nil {
+		return github.Release{}, nil, err
+	}
+	most := timeFor(files)
+	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("it took longer than %s", most))
+	defer cancel()
 	api, err := github.New(s.job.Event.APIURL, s.job.Event.Repository, s.job.Config.Token)
 	if err != nil {
 		return github.Release{}, nil, err
@@ -94,6 +152,9 @@ func (s *session) makeRelease(ctx context.Context, want release.Release, told re
 	if err != nil {
 		return github.Release{}, notices, err
 	}
+	if err := compareWith(ctx, api, all, images); err != nil {
+		notices = append(notices, fmt.Sprintf("The notes of the release do not compare its figures with those of %s: %v", since, err))
+	}
 	want.Notes = told.Notes(images)
 	want.Judged = !slices.ContainsFunc(images, func(i report.Released) bool { return !told.Judges(i) })
 	if written, err := api.ReleaseNotes(ctx, want.Tag, since, want.Commit); err == nil {
@@ -101,7 +162,7 @@ func (s *session) makeRelease(ctx context.Context, want release.Release, told re
 	} else {
 		notices = append(notices, fmt.Sprintf("The notes of the release lack what GitHub writes: %v", err))
 	}
-	if want.Assets, err = s.releaseAssets(told, images); err != nil {
+	if want.Assets, err = s.releaseAssets(told, images, files); err != nil {
 		return github.Release{}, notices, err
 	}
 	made, more, err := release.Publish(ctx, api, want, all)
@@ -111,7 +172,7 @@ func (s *session) makeRelease(ctx context.Context, want release.Release, told re
 // released are the images of a release, as the registry has them now.
 func (s *session) released(ctx context.Context, results []publish.Result, since string) (images []report.Released, notices []string, err error) {
 	for _, r := range results {
-		tag, ok := versionTag(r)
+		tag, ok := versionTag(r.Plan)
 		if !ok {
 			continue
 		}
@@ -139,6 +200,31 @@ func (s *session) released(ctx context.Context, results []publish.Result, since 
 	return images, notices, nil
 }
 
+// mostReport is how many bytes of an earlier report are read.
+const mostReport = 16 << 20
+
+// compareWith adds to images what the report says that the release before them has.
+func compareWith(ctx context.Context, api *github.Client, all []github.Release, images []report.Released) error {
+	since := images[0].Since
+	before := slices.IndexFunc(all, func(r github.Release) bool { return r.Tag == since && !r.Draft })
+	if since == "" || before < 0 {
+		return nil
+	}
+	at := slices.IndexFunc(all[before].Assets, func(a github.Asset) bool { return a.Name == reportAsset && a.Uploaded() })
+	if at < 0 {
+		return nil // it was not made by this program
+	}
+	data, err := api.ReadAsset(ctx, all[before].Assets[at], mostReport)
+	if err != nil {
+		return err
+	}
+	was, err := report.Before(data)
+	for i := range images {
+		images[i].Was = was[images[i].Service]
+	}
+	return err
+}
+
 // changesSince are the commits since a git tag that changed what a service's image is made of.
 func (s *session) changesSince(ctx context.Context, r publish.Result, since string) ([]release.Group, error) {
 	from, err := s.job.Repo.Commit(ctx, "refs/tags/"+since)
@@ -162,8 +248,8 @@ func (s *session) changesSince(ctx context.Context, r publish.Result, since stri
 	return release.Groups(ours), nil
 }
 
-// releaseAssets are the files of a release: what is published, what was found, and what images hold where that was listed.
-func (s *session) releaseAssets(told report.Report, images []report.Released) ([]release.Asset, error) {
+// releaseAssets are the files of a release: what is published, what was found, what images hold where that was listed, and the workspace's own.
+func (s *session) releaseAssets(told report.Report, images []report.Released, files []release.Asset) ([]release.Asset, error) {
 	var digests strings.Builder
 	for _, i := range images {
 		fmt.Fprintln(&digests, i.Reference())
@@ -173,12 +259,11 @@ func (s *session) releaseAssets(told report.Report, images []report.Released) ([
 		return nil, err
 	}
 	assets := []release.Asset{
-		{Name: "digests.txt", MediaType: "text/plain", Data: []byte(digests.String())},
-		{Name: "report.json", MediaType: "application/json", Data: data, Once: true},
+		{Name: digestsAsset, MediaType: "text/plain", Data: []byte(digests.String())},
+		{Name: reportAsset, MediaType: "application/json", Data: data, Once: true},
 	}
 	if told.Compose != nil {
-		// GitHub gives files without a name before the dot one of its own.
-		for name, file := range map[string]string{"compose.yaml": told.Compose.File, "env.example": filepath.Join(filepath.Dir(told.Compose.File), exampleFile)} {
+		for name, file := range map[string]string{composeAsset: told.Compose.File, exampleAsset: filepath.Join(filepath.Dir(told.Compose.File), exampleFile)} {
 			data, err := os.ReadFile(file)
 			if err != nil {
 				return nil, fmt.Errorf("reading what the release is to have: %w", err)
@@ -187,7 +272,10 @@ func (s *session) releaseAssets(told report.Report, images []report.Released) ([
 		}
 	}
 	for name, list := range s.inventories {
+		if slices.ContainsFunc(files, func(f release.Asset) bool { return f.Name == name }) {
+			return nil, fmt.Errorf("`release-assets` name a file %s, which is the list of what an image holds; give it another name", name)
+		}
 		assets = append(assets, release.Asset{Name: name, MediaType: "application/json", Data: list, Once: true})
 	}
-	return assets, nil
+	return append(assets, files...), nil
 }

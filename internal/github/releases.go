@@ -1,10 +1,12 @@
 package github
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -51,16 +53,11 @@ var (
 // Releases lists the releases, the newest first, and drafts where the token may write.
 // https://docs.github.com/en/rest/releases/releases#list-releases
 func (c *Client) Releases(ctx context.Context) ([]Release, error) {
-	var all []Release
-	for page := 1; ; page++ {
-		var some []Release
-		if err := c.release(ctx, http.MethodGet, fmt.Sprintf("?per_page=100&page=%d", page), nil, &some); err != nil {
-			return nil, fmt.Errorf("listing the releases: %w", err)
-		}
-		if all = append(all, some...); len(some) < 100 {
-			return all, nil
-		}
+	all, err := pages[Release](ctx, c, "")
+	if err != nil {
+		return nil, fmt.Errorf("listing the releases: %w", err)
 	}
+	return all, nil
 }
 
 // CreateRelease makes a release.
@@ -107,26 +104,76 @@ func gone(err error, what string) error {
 
 // Assets lists the assets of a release.
 // https://docs.github.com/en/rest/releases/assets#list-release-assets
-func (c *Client) Assets(ctx context.Context, release int64) (all []Asset, err error) {
-	if err := c.release(ctx, http.MethodGet, fmt.Sprintf("/%d/assets?per_page=100", release), nil, &all); err != nil {
+func (c *Client) Assets(ctx context.Context, release int64) ([]Asset, error) {
+	all, err := pages[Asset](ctx, c, fmt.Sprintf("/%d/assets", release))
+	if err != nil {
 		return nil, fmt.Errorf("listing the assets of a release: %w", err)
 	}
 	return all, nil
 }
 
+// pages lists something of the releases, a hundred at a time.
+func pages[T any](ctx context.Context, c *Client, of string) (all []T, err error) {
+	for page := 1; ; page++ {
+		var some []T
+		if err := c.release(ctx, http.MethodGet, fmt.Sprintf("%s?per_page=100&page=%d", of, page), nil, &some); err != nil {
+			return nil, err
+		}
+		if all = append(all, some...); len(some) < 100 {
+			return all, nil
+		}
+	}
+}
+
+// ReadAsset reads an asset, of which GitHub's digest must be right and which must not be larger than so many bytes.
+// https://docs.github.com/en/rest/releases/assets#get-a-release-asset
+func (c *Client) ReadAsset(ctx context.Context, a Asset, most int64) ([]byte, error) {
+	body, _, err := c.api.Repositories.DownloadReleaseAsset(ctx, c.owner, c.repo, a.ID, Patient())
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", a.Name, explainRelease(err))
+	}
+	defer body.Close()
+	data, err := io.ReadAll(io.LimitReader(body, most+1))
+	sum := sha256.Sum256(data)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading %s: %w", a.Name, err)
+	case int64(len(data)) > most:
+		return nil, fmt.Errorf("reading %s: it has more than %d bytes", a.Name, most)
+	case a.Digest != "" && a.Digest != "sha256:"+hex.EncodeToString(sum[:]):
+		return nil, fmt.Errorf("reading %s: it is not %s, as GitHub says", a.Name, a.Digest)
+	}
+	return data, nil
+}
+
+// A File is one to upload. Its content is read from the beginning, and again where an attempt failed.
+type File struct {
+	Name, MediaType string
+	Content         io.ReadSeeker
+}
+
+// rewindable is what go-retryablehttp reads again instead of keeping it; whoever opened it closes it.
+type rewindable struct{ io.ReadSeeker }
+
+func (rewindable) Close() error { return nil }
+
 // UploadAsset adds a file to a release, of which it needs Upload. ErrExists is that there is one of that name.
 // https://docs.github.com/en/rest/releases/assets#upload-a-release-asset
-func (c *Client) UploadAsset(ctx context.Context, r Release, name, mediaType string, data []byte) error {
-	address, _, _ := strings.Cut(r.Upload, "{") // a template, whose only variables are name and label
-	request, err := c.api.NewUploadRequest(address+"?name="+url.QueryEscape(name), bytes.NewReader(data), int64(len(data)), mediaType)
+func (c *Client) UploadAsset(ctx context.Context, r Release, f File) (made Asset, err error) {
+	size, err := f.Content.Seek(0, io.SeekEnd)
 	if err != nil {
-		return fmt.Errorf("uploading %s: %w", name, err)
+		return made, fmt.Errorf("reading %s: %w", f.Name, err)
 	}
-	_, err = c.api.Do(ctx, request, nil)
+	address, _, _ := strings.Cut(r.Upload, "{") // a template, whose only variables are name and label
+	request, err := c.api.NewUploadRequest(address+"?name="+url.QueryEscape(f.Name), rewindable{f.Content}, size, f.MediaType)
+	if err != nil {
+		return made, fmt.Errorf("uploading %s: %w", f.Name, err)
+	}
+	_, err = c.api.Do(ctx, request, &made)
 	if err := explainRelease(err); err != nil {
-		return fmt.Errorf("uploading %s: %w", name, err)
+		return made, fmt.Errorf("uploading %s: %w", f.Name, err)
 	}
-	return nil
+	return made, nil
 }
 
 // ReleaseNotes has GitHub write notes of what came by pull requests since the release of another tag; since the last one where that is empty.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -73,16 +74,21 @@ func (s *Server) BreakUploads(n int) {
 // listReleases answers with a page, the newest first.
 // https://docs.github.com/en/rest/releases/releases#list-releases
 func (s *Server) listReleases(w http.ResponseWriter, r *http.Request) {
-	page, _ := strconv.Atoi(cmp.Or(r.FormValue("page"), "1"))
-	size, _ := strconv.Atoi(cmp.Or(r.FormValue("per_page"), "30"))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	listed := []any{}
 	for _, one := range slices.Backward(s.releases) {
 		listed = append(listed, s.release(one))
 	}
-	begin, end := min((page-1)*size, len(listed)), min(page*size, len(listed))
-	writeJSON(w, http.StatusOK, listed[begin:end])
+	writePage(w, r, listed)
+}
+
+// writePage answers with the part of a list that is asked for.
+func writePage(w http.ResponseWriter, r *http.Request, all []any) {
+	page, _ := strconv.Atoi(cmp.Or(r.FormValue("page"), "1"))
+	size, _ := strconv.Atoi(cmp.Or(r.FormValue("per_page"), "30"))
+	begin, end := min((page-1)*size, len(all)), min(page*size, len(all))
+	writeJSON(w, http.StatusOK, all[begin:end])
 }
 
 func (s *Server) createRelease(w http.ResponseWriter, r *http.Request) {
@@ -151,8 +157,20 @@ func (s *Server) deleteRelease(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// assetsOrOne tells the two apart that a mux takes for one: releases/1/assets and releases/assets/1.
+func (s *Server) assetsOrOne(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.PathValue("of") == "assets":
+		s.listAssets(w, r)
+	case r.PathValue("id") == "assets":
+		s.getAsset(w, r)
+	default:
+		s.unknown(w, r)
+	}
+}
+
 func (s *Server) listAssets(w http.ResponseWriter, r *http.Request) {
-	s.withRelease(w, r, func(one *Release) { writeJSON(w, http.StatusOK, s.assets(*one)) })
+	s.withRelease(w, r, func(one *Release) { writePage(w, r, s.assets(*one)) })
 }
 
 // uploadAsset is at an address of its own, which a release tells.
@@ -182,6 +200,37 @@ func (s *Server) uploadAsset(w http.ResponseWriter, r *http.Request) {
 		}
 		writeJSON(w, http.StatusCreated, s.asset(asset))
 	})
+}
+
+// getAsset sends whoever wants an asset's content to where it is kept, which is another host.
+// https://docs.github.com/en/rest/releases/assets#get-a-release-asset
+func (s *Server) getAsset(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Accept") != "application/octet-stream" {
+		s.refuse(w, r, &refusal{http.StatusUnsupportedMediaType, "This server gives an asset's content alone"})
+		return
+	}
+	at, _ := url.Parse(s.URL)
+	w.Header().Set("Location", fmt.Sprintf("http://localhost:%s%s%s", at.Port(), storage, r.PathValue("of")))
+	w.WriteHeader(http.StatusFound)
+}
+
+// storage is where assets are kept.
+const storage = "/storage/assets/"
+
+// serveAsset is that other host, which takes no token.
+func (s *Server) serveAsset(w http.ResponseWriter, r *http.Request, name string) {
+	if r.Header.Get("Authorization") != "" {
+		s.refuse(w, r, &refusal{http.StatusBadRequest, "Only one auth mechanism allowed"})
+		return
+	}
+	id, _ := strconv.Atoi(name)
+	for _, release := range s.Releases() {
+		if i := slices.IndexFunc(release.Assets, func(a ReleaseAsset) bool { return a.ID == id }); i >= 0 {
+			_, _ = w.Write(release.Assets[i].Data)
+			return
+		}
+	}
+	w.WriteHeader(http.StatusNotFound)
 }
 
 func (s *Server) deleteAsset(w http.ResponseWriter, r *http.Request) {

@@ -92,7 +92,7 @@ func Start(token string) *Server {
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/releases/generate-notes", s.generateNotes)
 	mux.HandleFunc("PATCH "+base+"/repos/{owner}/{repo}/releases/{id}", s.editRelease)
 	mux.HandleFunc("DELETE "+base+"/repos/{owner}/{repo}/releases/{id}", s.deleteRelease)
-	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/releases/{id}/assets", s.listAssets)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/releases/{id}/{of}", s.assetsOrOne)
 	mux.HandleFunc("DELETE "+base+"/repos/{owner}/{repo}/releases/assets/{id}", s.deleteAsset)
 	mux.HandleFunc("POST "+base+"/uploads/releases/{id}/assets", s.uploadAsset)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/actions/cache/usage", s.cacheUsage)
@@ -177,6 +177,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		}
 		if f, ok := s.nextFailure(); ok {
 			f.write(w)
+			return
+		}
+		if id, ok := strings.CutPrefix(r.URL.Path, storage); ok {
+			s.serveAsset(w, r, id)
 			return
 		}
 		switch r.Header.Get("Authorization") {

@@ -3,12 +3,14 @@
 package release
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -25,7 +27,7 @@ type Host interface {
 	EditRelease(ctx context.Context, r github.Release) (github.Release, error)
 	DeleteRelease(ctx context.Context, id int64) error
 	Assets(ctx context.Context, release int64) ([]github.Asset, error)
-	UploadAsset(ctx context.Context, r github.Release, name, mediaType string, data []byte) error
+	UploadAsset(ctx context.Context, r github.Release, f github.File) (github.Asset, error)
 	DeleteAsset(ctx context.Context, id int64) error
 }
 
@@ -49,8 +51,17 @@ type Asset struct {
 	Name      string
 	MediaType string
 	Data      []byte
-	// Once is set for what is another one each time it is made, such as a report: the first one stays.
+	// Open opens what is too large to be held, and has Size bytes; nil where Data has all.
+	Open func() (File, error)
+	Size int64
+	// Once is set for what may be another one each time it is made, such as a report: the first one stays.
 	Once bool
+}
+
+// A File is one that can be read again.
+type File interface {
+	io.ReadSeeker
+	io.Closer
 }
 
 // sums is the asset that lists the digests of the others, as sha256sum does.
@@ -244,8 +255,38 @@ func put(ctx context.Context, host Host, r github.Release, has []github.Asset, a
 			return err
 		}
 	}
-	return host.UploadAsset(ctx, r, a.Name, a.MediaType, a.Data)
+	return a.upload(ctx, host, r)
 }
+
+// upload sends an asset, and takes it back where GitHub's digest says that something else has come.
+func (a Asset) upload(ctx context.Context, host Host, r github.Release) error {
+	file, err := a.open()
+	if err != nil {
+		return fmt.Errorf("opening what the release is to have: %w", err)
+	}
+	defer file.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, file); err != nil {
+		return fmt.Errorf("reading what the release is to have: %w", err)
+	}
+	made, err := host.UploadAsset(ctx, r, github.File{Name: a.Name, MediaType: a.MediaType, Content: file})
+	if err != nil || made.Digest == "" || made.Digest == "sha256:"+hex.EncodeToString(sum.Sum(nil)) {
+		return err
+	}
+	return cmp.Or(host.DeleteAsset(ctx, made.ID), fmt.Errorf("uploading %s: it came altered, as %s: %w", a.Name, made.Digest, errTaken))
+}
+
+func (a Asset) open() (File, error) {
+	if a.Open != nil {
+		return a.Open()
+	}
+	return held{bytes.NewReader(a.Data)}, nil
+}
+
+// held is what needs no closing.
+type held struct{ *bytes.Reader }
+
+func (held) Close() error { return nil }
 
 // checksums lists the digests of a release's assets, and names those whose digest nobody knows.
 func checksums(has []github.Asset, want []Asset) (list []byte, unknown []string) {

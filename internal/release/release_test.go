@@ -194,9 +194,9 @@ func (m *mortal) Assets(ctx context.Context, id int64) ([]github.Asset, error) {
 	return m.Client.Assets(ctx, id)
 }
 
-func (m *mortal) UploadAsset(ctx context.Context, r github.Release, name, mediaType string, data []byte) error {
+func (m *mortal) UploadAsset(ctx context.Context, r github.Release, f github.File) (github.Asset, error) {
 	defer m.live()
-	return m.Client.UploadAsset(ctx, r, name, mediaType, data)
+	return m.Client.UploadAsset(ctx, r, f)
 }
 
 // TestBrokenUpload has an upload break off, which leaves an asset by that name that is none.

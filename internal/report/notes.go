@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,13 +17,14 @@ type Released struct {
 	Port                        int        // that it listens on; 0 where none is known
 	Since                       string
 	Changes                     []release.Group // since the release of that tag
+	Was                         []Platform      // what that release's own report says; nil where that is not known
 }
 
 // Reference pulls the image: by its tag, as its digest.
 func (r Released) Reference() string { return fmt.Sprintf("%s:%s@%s", r.Image, r.Tag, r.Digest) }
 
 // Notes tell people of a release: which images it is, how they are pulled and proven, and what is new in them. The figures are those of this report, of images
-// that are the ones it speaks of.
+// that are the ones it speaks of, beside those of the release before.
 func (r Report) Notes(images []Released) string {
 	var b strings.Builder
 	b.WriteString("### Images\n\n| image | digest | platforms | size | findings |\n|---|---|---|---|---|\n")
@@ -30,9 +32,9 @@ func (r Report) Notes(images []Released) string {
 		s := r.of(i)
 		found := "–"
 		if r.Judges(i) {
-			found = s.findings(r.Severities)
+			found = s.findings(r.Severities) + i.news(s.Platforms, r.Severities)
 		}
-		fmt.Fprintf(&b, "| `%s:%s` | `%s` | %s | %s%s | %s |\n", i.Image, i.Tag, i.Digest, i.platforms(), Service{Platforms: i.Platforms}.sizes(), s.sizeChange(), found)
+		fmt.Fprintf(&b, "| `%s:%s` | `%s` | %s | %s%s | %s |\n", i.Image, i.Tag, i.Digest, i.platforms(), Service{Platforms: i.Platforms}.sizes(), i.growth(), found)
 	}
 	b.WriteString("\n```sh\n")
 	for _, i := range images {
@@ -71,14 +73,76 @@ func (r Released) platforms() string {
 	return strings.Join(names, ", ")
 }
 
-// sizeChange is how the first platform's size compares with what was published before.
-func (s Service) sizeChange() string {
-	for _, f := range s.Compared {
-		if strings.HasPrefix(f.Name, verdict.Size("")) && f.Published != nil && f.Change != 0 {
-			return " (" + f.arrow() + ")"
+// growth is how the first platform's size compares with what the release before had for it.
+func (r Released) growth() string {
+	for _, now := range r.Platforms {
+		i := slices.IndexFunc(r.Was, func(was Platform) bool { return was.Platform == now.Platform && was.CompressedBytes > 0 })
+		if i < 0 {
+			continue
 		}
+		was := float64(r.Was[i].CompressedBytes)
+		f := Figure{Now: float64(now.CompressedBytes), Published: &was, Change: float64(now.CompressedBytes)/was - 1}
+		return fmt.Sprintf(" (%s since %s)", f.arrow(), cell(r.Since))
 	}
 	return ""
+}
+
+// news counts the findings that are new since the release before, and those that are gone, whichever platforms have them.
+func (r Released) news(now []Platform, shown []string) string {
+	is, looked := foundIn(now, shown)
+	was, known := foundIn(r.Was, shown)
+	if !looked || !known {
+		return ""
+	}
+	return fmt.Sprintf("; since %s %d new, %d gone", cell(r.Since), without(is, was), without(was, is))
+}
+
+// foundIn are the faults of severities in all of an image's platforms; false where one was not looked at.
+func foundIn(platforms []Platform, shown []string) (found map[verdict.Fault]bool, looked bool) {
+	found = map[verdict.Fault]bool{}
+	for _, p := range platforms {
+		if !p.Scanned {
+			return nil, false
+		}
+		for _, f := range p.Findings {
+			if slices.Contains(shown, f.Severity) {
+				found[f.Fault()] = true
+			}
+		}
+	}
+	return found, len(platforms) > 0
+}
+
+// without counts the faults that are not among others.
+func without(faults, others map[verdict.Fault]bool) (n int) {
+	for f := range faults {
+		if !others[f] {
+			n++
+		}
+	}
+	return n
+}
+
+// Before reads from an earlier report what it says of each service's platforms. What is given comes from elsewhere, and is taken for figures alone.
+func Before(data []byte) (map[string][]Platform, error) {
+	var read struct {
+		SchemaVersion int `json:"schema_version"`
+		Services      []struct {
+			Name      string
+			Platforms []Platform
+		}
+	}
+	if err := json.Unmarshal(data, &read); err != nil {
+		return nil, fmt.Errorf("reading an earlier report: %w", err)
+	}
+	if read.SchemaVersion != 1 {
+		return nil, fmt.Errorf("an earlier report is of version %d, which is not known", read.SchemaVersion)
+	}
+	platforms := map[string][]Platform{}
+	for _, s := range read.Services {
+		platforms[s.Name] = s.Platforms
+	}
+	return platforms, nil
 }
 
 func (r Released) writeChanges(b *strings.Builder) {

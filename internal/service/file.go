@@ -124,7 +124,7 @@ func (d *document) setting(key string, problems *Problems) value {
 	if node.Kind == yaml.SequenceNode {
 		var items []string
 		r.texts(&items)(node)
-		return value{strings.Join(items, ","), r.where(node)}
+		return value{strings.Join(items, "\n"), r.where(node)}
 	}
 	if node.Kind != yaml.ScalarNode || node.Tag == "!!null" {
 		r.add(node, "", "must be a text")

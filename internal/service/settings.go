@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bmatcuk/doublestar/v4"
 	platform "github.com/containerd/platforms"
 	"github.com/google/go-containerregistry/pkg/name"
 )
@@ -73,6 +74,7 @@ type Settings struct {
 	TrivyDB       []string
 	CodeScanning  string
 	Release       string
+	ReleaseAssets []string // patterns of files of the workspace
 	RescanIssues  bool
 	Memory        string
 	MemoryHome    string // repository that a memory lives in besides; empty for none
@@ -226,6 +228,8 @@ func Table() []Setting {
 			Help: "Whether to upload findings to GitHub code scanning where it is available."},
 		{Name: "release", Default: "off", Allowed: []string{"off", "draft", "publish"}, set: text(func(s *Settings) *string { return &s.Release }),
 			Help: "Whether a git tag that is a version becomes a release of GitHub, with its images, their digests and what is new in them: `publish` does it, `draft` leaves the last step to a person. Needs `contents: write`."},
+		{Name: "release-assets", List: true, set: assets,
+			Help: "Files of the workspace that a release has beside its own, one a line, as patterns such as `dist/*.tar.gz`. What the release has already by that name stays."},
 		{Name: "rescan-issues", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.RescanIssues }),
 			Help: "With `mode: rescan`: open an issue for a service of which something new is live that the gate for vulnerabilities refuses, keep it up to date, and close it when that is gone. Needs `issues: write`."},
 		{Name: "memory", Default: OwnMemory, set: memory,
@@ -369,6 +373,24 @@ func inventories(s *Settings, v string) error {
 		if format != "spdx-json" && format != "cyclonedx" {
 			return fmt.Errorf("%q is neither spdx-json nor cyclonedx", format)
 		}
+	}
+	return nil
+}
+
+// assets reads patterns of files, one a line: a comma may be part of one.
+func assets(s *Settings, v string) error {
+	s.ReleaseAssets = nil
+	for line := range strings.Lines(v) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if !doublestar.ValidatePattern(line) {
+			return fmt.Errorf("%q is no pattern", line)
+		}
+		if path.IsAbs(line) || slices.Contains(strings.Split(line, "/"), "..") {
+			return fmt.Errorf("%q is not in the workspace; name files from its root", line)
+		}
+		s.ReleaseAssets = append(s.ReleaseAssets, line)
 	}
 	return nil
 }

@@ -44,12 +44,22 @@ func (s Statement) String() string {
 
 func (f Finding) is(kind string) bool { return cmp.Or(f.Kind, service.Vulnerability) == kind }
 
-// MarkKnown says which findings others have too: the same fault in the same package, whichever version of it.
+// A Fault is what findings have in common that are the same: in the same package, whichever version of it, of whichever image.
+type Fault struct{ Kind, ID, Package string }
+
+// Fault is what is wrong.
+func (f Finding) Fault() Fault {
+	return Fault{cmp.Or(f.Kind, service.Vulnerability), f.ID, f.Package}
+}
+
+// MarkKnown says which findings others have too.
 func MarkKnown(findings, published []Finding) {
+	known := map[Fault]bool{}
+	for _, p := range published {
+		known[p.Fault()] = true
+	}
 	for i, f := range findings {
-		findings[i].Known = slices.ContainsFunc(published, func(p Finding) bool {
-			return p.is(cmp.Or(f.Kind, service.Vulnerability)) && p.ID == f.ID && p.Package == f.Package
-		})
+		findings[i].Known = known[f.Fault()]
 	}
 }
 

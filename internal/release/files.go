@@ -1,0 +1,93 @@
+package release
+
+import (
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"github.com/docker/go-units"
+	"github.com/org/ghcr-publish/internal/service"
+)
+
+// What GitHub takes: https://docs.github.com/en/repositories/releasing-projects-on-github/about-releases#storage-and-bandwidth-quotas
+const (
+	mostAssets = 1000
+	largest    = 2 << 30 // bytes of a file, which must have fewer
+)
+
+// Files finds the files of a workspace that patterns name, as assets of which the first one stays; names are those that a release has of its own.
+// Every mistake is told at once.
+func Files(workspace string, patterns, names []string, problems *service.Problems) []Asset {
+	root, err := os.OpenRoot(workspace)
+	if err != nil {
+		problems.Add("release-assets", "", "opening the workspace: %v", err)
+		return nil
+	}
+	defer root.Close()
+	from := map[string]string{}
+	for _, name := range append(names, sums) {
+		from[name] = "what every release has"
+	}
+	var files []Asset
+	for _, at := range matches(root, patterns, problems) {
+		info, err := root.Stat(at)
+		if err != nil {
+			problems.Add(at, "", "reading it: %v", err)
+			continue
+		}
+		name := nameOf(at)
+		switch other, taken := from[name]; {
+		case !info.Mode().IsRegular():
+			problems.Add(at, "name files alone", "it is no file")
+		case info.Size() == 0:
+			problems.Add(at, "leave it out", "it is empty, which GitHub does not take")
+		case info.Size() >= largest:
+			problems.Add(at, "split it", "it has %s, and GitHub takes less than 2 GiB", units.BytesSize(float64(info.Size())))
+		case taken:
+			problems.Add(at, "give it another name", "a release has one file of the name %s, which is %s", name, other)
+		default:
+			from[name] = at
+			files = append(files, Asset{Name: name, MediaType: "application/octet-stream", Once: true, Size: info.Size(),
+				Open: func() (File, error) { return os.OpenInRoot(workspace, at) }})
+		}
+	}
+	if most := mostAssets - len(names) - 1; len(files) > most {
+		problems.Add("release-assets", "pack some of them together", "%d files are named, and a release takes %d beside its own", len(files), most)
+	}
+	return files
+}
+
+// matches are the files that patterns name, each once. What git keeps is none of them: it may hold a token.
+func matches(root *os.Root, patterns []string, problems *service.Problems) []string {
+	var all []string
+	for _, pattern := range patterns {
+		found, err := doublestar.Glob(root.FS(), strings.TrimPrefix(pattern, "./"), doublestar.WithFilesOnly())
+		if err != nil {
+			problems.Add("release-assets", "", "looking for %s: %v", pattern, err)
+			continue
+		}
+		found = slices.DeleteFunc(found, func(at string) bool { return slices.Contains(strings.Split(at, "/"), ".git") })
+		if len(found) == 0 {
+			problems.Add("release-assets", "make it before this step, or name what there is, from the workspace's root", "no file is named by %s", pattern)
+		}
+		all = append(all, found...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// odd is what the name of a file is to be without: of some GitHub makes a dot by itself.
+// https://docs.github.com/en/rest/releases/assets#upload-a-release-asset
+var odd = regexp.MustCompile(`[^A-Za-z0-9._+-]+`)
+
+// nameOf is what a file is called in a release.
+func nameOf(at string) string {
+	name := strings.Trim(odd.ReplaceAllString(path.Base(at), "."), ".")
+	if name == "" {
+		return "file"
+	}
+	return name
+}
