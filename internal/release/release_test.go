@@ -116,6 +116,32 @@ func TestWhatPeopleWroteStays(t *testing.T) {
 	}
 }
 
+// TestNotesOfOneRun keeps notes that say what was found in the same images, and more of them, where a run has nothing to say of that; other images have others.
+func TestNotesOfOneRun(t *testing.T) {
+	t.Parallel()
+	one, other, platform := "sha256:"+strings.Repeat("1", 64), "sha256:"+strings.Repeat("2", 64), "sha256:"+strings.Repeat("3", 64)
+	server, host := startHost(t)
+	want := wanted("v1.0.0")
+	publish := func(judged bool, notes string) string {
+		want.Judged, want.Notes = judged, notes
+		mustPublish(t, host, want)
+		return server.Releases()[0].Body
+	}
+	first := publish(true, "image "+one+" has 3 findings, proven by "+platform)
+	if got := publish(false, "image "+one); got != first {
+		t.Errorf("they became %q", got)
+	}
+	for _, notes := range []string{"image " + other, "images " + one + " and " + other} {
+		if got := publish(false, notes); !strings.Contains(got, notes) {
+			t.Errorf("they are still %q", got)
+		}
+		publish(true, "image "+one)
+	}
+	if got := publish(true, "image "+one+" has 4 findings"); !strings.Contains(got, "4 findings") {
+		t.Errorf("they are still %q", got)
+	}
+}
+
 func TestDraftIsLeft(t *testing.T) {
 	t.Parallel()
 	server, host := startHost(t)
