@@ -90,6 +90,7 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	}
 	j.checkPromotion(&problems)
 	j.checkDeployment(p, &problems)
+	j.checkReleaseTag(&problems)
 	j.checkFiles(p, &problems)
 	j.checkCompose(ctx, p, &problems)
 	checkDocuments(root.ReadFile, j.Config.Gates.Vulnerabilities.VEX, &problems)

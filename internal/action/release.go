@@ -1,10 +1,12 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -66,15 +68,19 @@ func (s *session) release(ctx context.Context, told *report.Report, results []pu
 // releases reports whether the run makes a release of its git tag where that is a version.
 func (j job) releases() bool {
 	c := j.Config
-	return c.Release != "off" && strings.HasPrefix(j.Event.Ref, "refs/tags/") && j.pushes() && c.Token != "" && j.Event.Repository != ""
+	return c.Release != "off" && (c.ReleaseTag != "" || strings.HasPrefix(j.Event.Ref, "refs/tags/")) && j.pushes() && c.Token != "" && j.Event.Repository != ""
 }
 
 // wantedRelease reads from the images' tags which version a git tag is.
 func (j job) wantedRelease(services []plan.Service) (release.Release, bool) {
-	want := release.Release{Tag: strings.TrimPrefix(j.Event.Ref, "refs/tags/"), Commit: j.Event.SHA, Draft: j.Config.Release == "draft"}
-	want.Service, _ = j.planner().Released()
+	planner := j.planner()
+	if j.Config.ReleaseTag != "" {
+		planner.Event.Ref = "refs/tags/" + j.Config.ReleaseTag
+	}
+	want := release.Release{Tag: strings.TrimPrefix(planner.Event.Ref, "refs/tags/"), Commit: j.Event.SHA, Draft: j.Config.Release == "draft"}
+	want.Service, _ = planner.Released()
 	for _, planned := range services {
-		made, ok := versionTag(planned)
+		made, ok := j.versionTag(planned)
 		if !ok {
 			continue
 		}
@@ -89,12 +95,36 @@ func (j job) wantedRelease(services []plan.Service) (release.Release, bool) {
 }
 
 // versionTag is the tag that a service is released under; false where it is not.
-func versionTag(s plan.Service) (tags.Tag, bool) {
-	i := slices.IndexFunc(s.TagSet.Tags, func(t tags.Tag) bool { return t.Kind == tags.Version && t.Release != "" })
+func (j job) versionTag(s plan.Service) (tags.Tag, bool) {
+	i := slices.IndexFunc(s.TagSet.Tags, func(t tags.Tag) bool {
+		if j.Config.ReleaseTag != "" {
+			return t.Name == j.Config.Tag
+		}
+		return t.Kind == tags.Version && t.Release != ""
+	})
 	if i < 0 {
 		return tags.Tag{}, false
 	}
-	return s.TagSet.Tags[i], true
+	made := s.TagSet.Tags[i]
+	made.Release = cmp.Or(made.Release, made.Name) // what is asked for by its name is not looked into
+	return made, true
+}
+
+// gitTag is a name of a git tag that needs no quoting anywhere.
+var gitTag = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/@+-]*$`)
+
+// checkReleaseTag demands that the git tag of a release tells the version that its images have.
+func (j job) checkReleaseTag(problems *service.Problems) {
+	const fix = "give a tag such as v1.2.3, and `tag: 1.2.3` beside it"
+	at, tag := j.Config.ReleaseTag, j.Config.Tag
+	_, err := semver.StrictNewVersion(tag)
+	switch {
+	case at == "":
+	case !gitTag.MatchString(at):
+		problems.Add("release-tag", fix, "%q is no name of a git tag", at)
+	case err != nil || !strings.HasSuffix(at, tag):
+		problems.Add("release-tag", fix, "%q does not end in a version that is given as `tag`, which is %q", at, tag)
+	}
 }
 
 // checkRelease looks, before anything is built, whether the files are there that a release is to have.
@@ -172,7 +202,7 @@ func (s *session) makeRelease(ctx context.Context, want release.Release, told re
 // released are the images of a release, as the registry has them now.
 func (s *session) released(ctx context.Context, results []publish.Result, since string) (images []report.Released, notices []string, err error) {
 	for _, r := range results {
-		tag, ok := versionTag(r.Plan)
+		tag, ok := s.job.versionTag(r.Plan)
 		if !ok {
 			continue
 		}

@@ -1,6 +1,7 @@
 package action
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/org/ghcr-publish/internal/actions"
@@ -45,7 +46,37 @@ func TestWantedRelease(t *testing.T) {
 			t.Errorf("%s: %s is %q, want %q", name, c.tag, got, c.want)
 		}
 	}
+	// A run that was started by hand says which git tag it is.
+	j := job{Event: actions.Event{Ref: "refs/heads/main"}}
+	j.Config.ReleaseTag, j.Config.Tag, j.Config.Services = "a/v1.2.3", "1.2.3", []service.Service{{Name: "a"}, {Name: "b"}}
+	asked := version("a", "9.9.9")
+	asked.TagSet.Ask("1.2.3")
+	if want, ok := j.wantedRelease([]plan.Service{asked}); !ok || want.Tag != "a/v1.2.3" || want.Service != "a" || want.Prefix != "a/v" || want.Version.String() != "1.2.3" {
+		t.Errorf("it is %+v, %v", want, ok)
+	}
 	if _, ok := (job{Event: actions.Event{Ref: "refs/tags/nightly"}}).wantedRelease([]plan.Service{version("a", "")}); ok {
 		t.Error("nightly is a release")
+	}
+}
+
+func TestReleaseTag(t *testing.T) {
+	t.Parallel()
+	for at, c := range map[string]struct{ tag, want string }{
+		"":              {"", ""},
+		"v1.2.3":        {"1.2.3", ""},
+		"api@1.2.3-rc1": {"1.2.3-rc1", ""},
+		"v1.2.4":        {"1.2.3", "does not end in a version"},
+		"v1.2":          {"1.2", "does not end in a version"},
+		"v1.2.5":        {"", "does not end in a version"},
+		"-v1.2.3":       {"1.2.3", "is no name of a git tag"},
+		"v 1.2.3":       {"1.2.3", "is no name of a git tag"},
+	} {
+		var problems service.Problems
+		j := job{}
+		j.Config.ReleaseTag, j.Config.Tag = at, c.tag
+		j.checkReleaseTag(&problems)
+		if got := problems.Err(); (got == nil) != (c.want == "") || got != nil && !strings.Contains(got.Error(), c.want) {
+			t.Errorf("%q with %q: %v, want %q", at, c.tag, got, c.want)
+		}
 	}
 }

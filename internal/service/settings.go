@@ -74,6 +74,7 @@ type Settings struct {
 	TrivyDB       []string
 	CodeScanning  string
 	Release       string
+	ReleaseTag    string
 	ReleaseAssets []string // patterns of files of the workspace
 	RescanIssues  bool
 	Memory        string
@@ -228,6 +229,8 @@ func Table() []Setting {
 			Help: "Whether to upload findings to GitHub code scanning where it is available."},
 		{Name: "release", Default: "off", Allowed: []string{"off", "draft", "publish"}, set: text(func(s *Settings) *string { return &s.Release }),
 			Help: "Whether a git tag that is a version becomes a release of GitHub, with its images, their digests and what is new in them: `publish` does it, `draft` leaves the last step to a person. Needs `contents: write`."},
+		{Name: "release-tag", FlagOnly: true, set: text(func(s *Settings) *string { return &s.ReleaseTag }),
+			Help: "Git tag of the release where the run was started by none, such as `v1.2.3` beside `tag: 1.2.3`, in which it ends. GitHub makes it, of the run's commit, as the release is published, unless it is there by then."},
 		{Name: "release-assets", List: true, set: assets,
 			Help: "Files of the workspace that a release has beside its own, one a line, as patterns such as `dist/*.tar.gz`. What the release has already by that name stays."},
 		{Name: "rescan-issues", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.RescanIssues }),
