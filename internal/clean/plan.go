@@ -31,7 +31,7 @@ type Rules struct {
 // Plan decides what becomes of each version. What stays by itself is found first, then all that it needs, and what needs it to be
 // of use: an index's images and attestations, what a manifest refers to, and what refers to it. Whatever is left goes.
 func (r Rules) Plan(p Package) Plan {
-	d := &decision{Rules: r, Package: p, listed: map[string]github.Version{}, kept: map[string]string{}, stay: map[string]string{}, over: map[string]string{}, referrers: p.referrers()}
+	d := &decision{Rules: r, Package: p, listed: map[string]github.Version{}, kept: map[string]string{}, stay: map[string]string{}, over: map[string]string{}, idle: []Idle{}, referrers: p.referrers()}
 	for _, v := range p.Versions {
 		d.listed[v.Digest] = v
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	_ "embed"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,11 @@ import (
 	"github.com/org/ghcr-publish/internal/clean"
 	"github.com/org/ghcr-publish/internal/memory"
 )
+
+// CleanSchema is the JSON Schema that every report of cleaning up conforms to.
+//
+//go:embed clean.schema.json
+var CleanSchema []byte
 
 // A Cleaning is what became of the versions of the images' packages.
 type Cleaning struct {

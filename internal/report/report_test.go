@@ -175,15 +175,11 @@ func TestOutcomes(t *testing.T) {
 // checkSchema writes a report as JSON and holds it against the schema that is published with it.
 func checkSchema(t *testing.T, r Report) {
 	t.Helper()
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema))
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.AssertFormat()
-	if err := compiler.AddResource("report.json", document); err != nil {
-		t.Fatal(err)
-	}
+	conforms(t, Schema, r)
+}
+
+func conforms(t *testing.T, schema []byte, r any) {
+	t.Helper()
 	data, err := JSON(r)
 	if err != nil {
 		t.Fatal(err)
@@ -192,30 +188,41 @@ func checkSchema(t *testing.T, r Report) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := compiler.MustCompile("report.json").Validate(value); err != nil {
+	if err := compiled(t, schema).Validate(value); err != nil {
 		t.Errorf("the report does not conform to its schema: %v", err)
 	}
 }
 
-func TestSchemaIsStrict(t *testing.T) {
-	t.Parallel()
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema))
+func compiled(t *testing.T, schema []byte) *jsonschema.Schema {
+	t.Helper()
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	if err != nil {
 		t.Fatal(err)
 	}
 	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
 	if err := compiler.AddResource("report.json", document); err != nil {
 		t.Fatal(err)
 	}
-	schema := compiler.MustCompile("report.json")
-	for _, key := range []string{"services", "outcome", "extra", "exit_code"} {
-		data, _ := JSON(filled(true, published("api")))
+	return compiler.MustCompile("report.json")
+}
+
+func TestSchemaIsStrict(t *testing.T) {
+	t.Parallel()
+	checkStrict(t, Schema, filled(true, published("api")), "services", "outcome", "extra", "exit_code")
+}
+
+// checkStrict demands that a report does not conform to its schema where one of some keys is wrong.
+func checkStrict(t *testing.T, schema []byte, r any, keys ...string) {
+	t.Helper()
+	for _, key := range keys {
+		data, _ := JSON(r)
 		var value map[string]any
 		if err := json.Unmarshal(data, &value); err != nil {
 			t.Fatal(err)
 		}
 		value[key] = "wrong"
-		if schema.Validate(value) == nil {
+		if compiled(t, schema).Validate(value) == nil {
 			t.Errorf("a report whose %s is wrong conforms", key)
 		}
 	}
