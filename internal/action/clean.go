@@ -13,6 +13,7 @@ import (
 	"github.com/org/ghcr-publish/internal/clean"
 	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/insight"
+	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
@@ -30,20 +31,66 @@ func cleanMode(ctx context.Context, p Process, j job, log *actions.Log) (int, er
 	if len(j.Config.Restore) > 0 {
 		return report.ExitDone, restore(ctx, api, j, log)
 	}
-	seen := insight.TagsSeen(j.recall(ctx, p, "tags")["tags"])
+	seen := j.tagsSeen(ctx, p) // before the memory is out of the builds' way
 	s, err := open(ctx, p, j, log, begun)
 	if err != nil {
 		return 0, err
 	}
-	c := &cleaner{session: s, api: api, budget: j.Config.Clean.Most}
-	told := report.Cleaning{Program: "ghcr-publish " + p.Version, RunURL: runURL(j.Event), StartedAt: begun.UTC().Truncate(time.Second), Packages: []report.Cleaned{}, Notices: []string{}}
-	found, err := c.clean(ctx, seen, &told)
+	told, found, err := s.clean(ctx, api, seen, begun)
 	if err != nil {
 		return 0, errors.Join(err, notices(s.Close()))
 	}
-	told.Settle(c.confirmed())
-	told.Seconds = p.Now().Sub(begun).Round(time.Millisecond).Seconds()
 	return s.recordCleaning(ctx, told, found)
+}
+
+// tagsSeen tells when earlier runs first saw tags where they are, by image and tag.
+func (j job) tagsSeen(ctx context.Context, p Process) map[string]map[string]insight.Sighting {
+	return insight.TagsSeen(j.recall(ctx, p, "tags")["tags"])
+}
+
+// clean cleans up all packages, and returns when their tags were first seen, by image.
+func (s *session) clean(ctx context.Context, api *github.Client, seen map[string]map[string]insight.Sighting, begun time.Time) (told report.Cleaning, found map[string][]insight.Sighting, err error) {
+	c := &cleaner{session: s, api: api, budget: s.job.Config.Clean.Most}
+	told = report.Cleaning{Program: "ghcr-publish " + s.process.Version, RunURL: runURL(s.job.Event), StartedAt: begun.UTC().Truncate(time.Second), Packages: []report.Cleaned{}, Notices: []string{}}
+	if found, err = c.clean(ctx, seen, &told); err != nil {
+		return told, nil, err
+	}
+	told.Settle(c.confirmed())
+	told.Seconds = s.process.Now().Sub(begun).Round(time.Millisecond).Seconds()
+	return told, found, nil
+}
+
+// cleanTime is how long a run that publishes cleans up at its end. The next one goes on.
+const cleanTime = 5 * time.Minute
+
+// cleanAfter cleans up after a run that has published from the default branch, where the configuration says so, and tells of it in the
+// report. It returns what that learnt, and fails no run.
+func (s *session) cleanAfter(ctx context.Context, told *report.Report) []memory.Entry {
+	j := s.job
+	if !j.Config.Clean.After || !j.pushes() || told.ExitCode != report.ExitDone || j.Event.Ref != "refs/heads/"+j.Event.DefaultBranch {
+		return nil
+	}
+	notice := func(text string) { told.Notices = append(told.Notices, s.log.Redact(text)) }
+	ctx, cancel := context.WithTimeoutCause(ctx, cleanTime, fmt.Errorf("it took longer than %s", cleanTime))
+	defer cancel()
+	api, err := j.packagesAPI()
+	if err != nil {
+		notice(fmt.Sprintf("Nothing was cleaned up: %v", err))
+		return nil
+	}
+	cleaned, found, err := s.clean(ctx, api, j.tagsSeen(ctx, s.process), s.process.Now())
+	if err != nil {
+		notice(fmt.Sprintf("Nothing was cleaned up: %v", err))
+		return nil
+	}
+	cleaned = actions.Redacted(cleaned, s.log.Redact)
+	told.Cleaning = &cleaned
+	s.log.Printf("%s", cleaned.Answer())
+	entries, err := insight.OfTags(found)
+	if err != nil {
+		notice(fmt.Sprintf("When tags were first seen is not remembered: %v", err))
+	}
+	return entries
 }
 
 // packagesAPI speaks to GitHub, which alone lists and deletes versions.
@@ -257,12 +304,14 @@ func (s *session) recordCleaning(ctx context.Context, told report.Cleaning, foun
 	if err := errors.Join(writeJSON(s.job.Config.Report, told), actions.AppendSummary(s.process.Getenv("GITHUB_STEP_SUMMARY"), told.Summary())); err != nil {
 		return 0, err
 	}
-	deleted := strings.Trim(fmt.Sprint(told.Deleted()), "[]")
-	if err := writeOutputs(s.process, [][2]string{{"outcome", told.Outcome}, {"deleted", deleted}, {"report", hostPath(ctx, s.process, s.job.Config.Report)}}); err != nil {
+	if err := writeOutputs(s.process, [][2]string{{"outcome", told.Outcome}, {"deleted", deletedBy(told)}, {"report", hostPath(ctx, s.process, s.job.Config.Report)}}); err != nil {
 		return 0, err
 	}
 	return told.ExitCode, printJSON(s.process, s.job, told)
 }
+
+// deletedBy are the ids of the versions that were deleted, as the input restore takes them.
+func deletedBy(told report.Cleaning) string { return strings.Trim(fmt.Sprint(told.Deleted()), "[]") }
 
 // restore brings versions back, of whichever package they are.
 func restore(ctx context.Context, api *github.Client, j job, log *actions.Log) error {

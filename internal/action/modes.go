@@ -43,8 +43,9 @@ func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, erro
 	told := s.conclude(ctx, begun, results, made.Notices)
 	told.Compose = composed
 	s.release(ctx, &told, results)
+	seen := s.cleanAfter(ctx, &told)
 	learnt, err := insight.Entries(s.learnt(told, results))
-	return s.record(ctx, told, learnt, err)
+	return s.record(ctx, told, append(learnt, seen...), err)
 }
 
 // planMode says what a run would do, and hands the plan to the jobs that do it.
@@ -149,7 +150,9 @@ func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int,
 	told := s.conclude(ctx, begun, results, made.Notices)
 	told.Compose = composed
 	s.release(ctx, &told, results)
+	seen := s.cleanAfter(ctx, &told)
 	entries, err := insight.OfRun(s.learnt(told, results))
+	entries = append(entries, seen...)
 	for _, row := range made.Matrix.Include {
 		if f := fragments[row.Row]; f.Attempt >= made.Attempt {
 			entries = append(entries, f.Learnt...)

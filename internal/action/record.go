@@ -189,6 +189,11 @@ func (s *session) tell(ctx context.Context, told report.Report) error {
 		{"report", hostPath(ctx, s.process, s.job.Config.Report)}, {"release-url", told.ReleaseURL}, {"memory-stats", string(stats)}}); err != nil {
 		return err
 	}
+	if told.Cleaning != nil {
+		if err := writeOutputs(s.process, [][2]string{{"deleted", deletedBy(*told.Cleaning)}}); err != nil {
+			return err
+		}
+	}
 	if told.Compose != nil {
 		if err := writeOutputs(s.process, [][2]string{{"compose-file", hostPath(ctx, s.process, told.Compose.File)}}); err != nil {
 			return err

@@ -16,7 +16,7 @@ import (
 // then is what there is where nobody killed it.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	for _, seed := range []uint64{2, 3} {
+	for _, seed := range []uint64{2} {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			want, changes := killed(t, seed, -1)

@@ -60,6 +60,7 @@ type Report struct {
 	ReleaseURL    string             `json:"release_url,omitempty"` // of GitHub, where the run made or completed one
 	Coordination  learn.Coordination `json:"coordination"`          // of this job, and those before that the memory knows of; no jobs where it is of a row, which hands its figures over
 	Compose       *Composition       `json:"compose,omitempty"`     // nil where no Compose file was written
+	Cleaning      *Cleaning          `json:"cleaning,omitempty"`    // nil where nothing was cleaned up afterwards
 	// Severities are those that the summary shows; the report itself lists every finding.
 	Severities []string `json:"-"`
 }

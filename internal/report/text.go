@@ -145,6 +145,9 @@ func (r Report) Summary() string {
 	if r.Compose != nil {
 		fmt.Fprintf(&b, "\n%s\n", cell(r.Compose.Answer()))
 	}
+	if r.Cleaning != nil {
+		fmt.Fprintf(&b, "\n%s", r.Cleaning.Summary())
+	}
 	r.writeNotices(&b)
 	if r.Row != "" {
 		return b.String() // the job that finalizes tells of the memory

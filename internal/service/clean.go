@@ -12,6 +12,7 @@ import (
 
 // Clean says which versions of the images' packages stay when they are cleaned up. Whatever it does not name stays.
 type Clean struct {
+	After    bool        // runs that publish from the default branch clean up at their end
 	Protect  []string    // patterns of tags that never go
 	Tags     []TagLimits // of tags, in order; the first that matches a tag decides
 	Closed   bool        // images of closed pull requests and deleted branches go
@@ -42,6 +43,7 @@ const day = 24 * time.Hour
 
 func (r reader) clean(n *yaml.Node, c *Clean) {
 	r.mapping(n, map[string]field{
+		"after":   r.boolean(&c.After),
 		"protect": r.tagPatterns(&c.Protect),
 		"tags": func(n *yaml.Node) {
 			if n.Kind != yaml.SequenceNode {

@@ -10,6 +10,7 @@ import (
 func TestClean(t *testing.T) {
 	t.Parallel()
 	got := mustLoad(t, workspace(minimal+`clean:
+  after: true
   protect: [latest, stable-*]
   tags:
     - {match: sha-*, newest: 20, younger: 90d}
@@ -20,7 +21,7 @@ func TestClean(t *testing.T) {
   most: 50
   share: 20%
 `)).Clean
-	want := Clean{Protect: []string{"latest", "stable-*"}, Tags: []TagLimits{{[]string{"sha-*"}, Limits{20, 90 * day}}, {[]string{"nightly-*", "edge"}, Limits{0, 36 * time.Hour}}},
+	want := Clean{After: true, Protect: []string{"latest", "stable-*"}, Tags: []TagLimits{{[]string{"sha-*"}, Limits{20, 90 * day}}, {[]string{"nightly-*", "edge"}, Limits{0, 36 * time.Hour}}},
 		Untagged: Limits{0, 14 * day}, Grace: 12 * time.Hour, Most: 50, Share: 0.2}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -37,13 +38,14 @@ func TestCleanMistakes(t *testing.T) {
   protect: "["
   tags: [{match: a, newst: 3}, {newest: 1}]
   closed: yes
+  after: always
   untagged: {newest: -1}
   grace: 0d
   most: 0
   share: 50
 `))
 	got := texts(t, err)
-	if len(got) != 9 {
+	if len(got) != 10 {
 		t.Errorf("%d mistakes: %q", len(got), got)
 	}
 }

@@ -246,11 +246,11 @@ func Table() []Setting {
 		{Name: "dry-run", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.DryRun }),
 			Help: "Build and judge, and push nothing."},
 		{Name: "confirm", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.Confirm }),
-			Help: "With `mode: clean`: delete what is to go; without it the run only says what that is."},
+			Help: "With `mode: clean`, or `clean.after` in the file: delete what is to go; without it the run only says what that is."},
 		{Name: "restore", FlagOnly: true, List: true, set: ids,
 			Help: "With `mode: clean`: ids of versions to bring back instead, as a report of the last thirty days has them."},
 		{Name: "in-use", FlagOnly: true, set: text(func(s *Settings) *string { return &s.InUse }),
-			Help: "With `mode: clean`: any text with the digests that are in use, such as what a cluster says it runs. They stay, with all that they need."},
+			Help: "With `mode: clean`, or `clean.after` in the file: any text with the digests that are in use, such as what a cluster says it runs. They stay, with all that they need."},
 		{Name: "json", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.JSON }),
 			Help: "Print the plan or the report as JSON to standard output; the log goes to standard error."},
 	}
