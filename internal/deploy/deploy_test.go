@@ -290,13 +290,15 @@ func TestLost(t *testing.T) {
 		"one that has failed for good":      {engine.Instance{ID: "new", State: ended, Status: "exited"}, true},
 		"one that has done its work":        {engine.Instance{ID: "new", Status: "exited"}, false},
 		"one that is started again":         {engine.Instance{ID: "new", State: ended, Status: "exited", Stays: true}, false},
+		"one that is unhealthy meanwhile":   {engine.Instance{ID: "new", State: sick, Status: "restarting", Stays: true}, false},
 		"one that does nothing else":        {engine.Instance{ID: "new", State: ended, Status: "restarting", Stays: true, Restarts: mostEnds}, true},
 		"an old one that did so long ago":   {engine.Instance{ID: "old", State: ended, Status: "restarting", Restarts: 8}, false},
 		"an old one that does nothing else": {engine.Instance{ID: "old", State: ended, Status: "restarting", Restarts: 7 + mostEnds}, true},
 		"one that is only created":          {engine.Instance{ID: "new", Status: "created"}, false},
 	} {
-		if got := w.isLost(c.Instance); got != c.want {
-			t.Errorf("%s: %v", title, got)
+		w.lost = map[string]string{}
+		if w.look([]engine.Instance{c.Instance}); (w.lost[c.ID] != "") != c.want {
+			t.Errorf("%s: %q", title, w.lost)
 		}
 	}
 }

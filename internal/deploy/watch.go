@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,10 @@ const (
 	mostEnds = 5
 )
 
-var errLate = errors.New("the time is up")
+var (
+	errLate = errors.New("the time is up")
+	errLost = errors.New("services are not well")
+)
 
 // A watch follows the containers of a version that is starting.
 type watch struct {
@@ -37,11 +41,12 @@ type watch struct {
 	version Version
 	before  map[string]engine.Instance // by id
 	seen    map[string]time.Time       // when a container was seen first in this run of it
+	lost    map[string]string          // what was wrong with those that will not be well, by id; a moment later they may look better
 	told    time.Time
 }
 
 func newWatch(h Host, v Version, before []engine.Instance) *watch {
-	w := &watch{host: h, version: v, before: map[string]engine.Instance{}, seen: map[string]time.Time{}, told: time.Now()}
+	w := &watch{host: h, version: v, before: map[string]engine.Instance{}, seen: map[string]time.Time{}, lost: map[string]string{}, told: time.Now()}
 	for _, i := range before {
 		w.before[i.ID] = i
 	}
@@ -57,10 +62,10 @@ func (w *watch) untilWell(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		waiting, lost := w.look(running)
+		waiting := w.look(running)
 		switch {
-		case len(lost) > 0:
-			return fmt.Errorf("not well: %s", strings.Join(lost, ", "))
+		case len(w.lost) > 0:
+			return errLost
 		case len(waiting) == 0:
 			return nil
 		}
@@ -83,14 +88,16 @@ func (w *watch) tell(waiting []string) {
 	}
 }
 
-// look tells services that are not well yet from those that will not be.
-func (w *watch) look(running []engine.Instance) (waiting, lost []string) {
+// look returns services that are not well yet, and notes those that will not be.
+func (w *watch) look(running []engine.Instance) (waiting []string) {
 	there := map[string]bool{}
 	for _, i := range running {
 		there[i.Service] = true
 		switch what := judge(i); {
+		case w.endsAgain(i):
+			w.lost[i.ID] = fmt.Sprintf("ended %d times, and was started again each time", i.Restarts)
 		case w.isLost(i):
-			lost = append(lost, i.Service)
+			w.lost[i.ID] = what
 		case what != "" || !w.isSteady(i):
 			waiting = append(waiting, i.Service)
 		}
@@ -101,21 +108,25 @@ func (w *watch) look(running []engine.Instance) (waiting, lost []string) {
 		}
 	}
 	slices.Sort(waiting)
-	return slices.Compact(waiting), lost
+	return slices.Compact(waiting)
 }
 
-// isLost reports whether a container will not become well. One that ran before may: what it needs is being replaced.
+// endsAgain reports whether a container does nothing but end and be started again.
+func (w *watch) endsAgain(i engine.Instance) bool {
+	return i.Restarts-w.before[i.ID].Restarts >= mostEnds
+}
+
+// isLost reports whether a container will not become well. One that ran before may: what it needs is being replaced. So may one that is being
+// started again, which the engine calls unhealthy meanwhile.
 func (w *watch) isLost(i engine.Instance) bool {
-	was, old := w.before[i.ID]
+	_, old := w.before[i.ID]
 	switch {
-	case i.Restarts-was.Restarts >= mostEnds:
-		return true
 	case old:
 		return false
-	case i.Running:
+	case i.Status == "running":
 		return i.Health == "unhealthy"
 	default:
-		return i.Status == "dead" || i.Status == "exited" && (i.ExitCode != 0 && !i.Stays)
+		return i.Status == "dead" || i.Status == "exited" && i.ExitCode != 0 && !i.Stays
 	}
 }
 
@@ -154,22 +165,20 @@ func judge(i engine.Instance) string {
 	}
 }
 
-// troubles tells of the services that are not well now, with what they said. Unless the time is up, one that is only starting is none.
+// troubles tells of the services that are not well, with what they said. Unless the time is up, one that is only starting is none.
 func (w *watch) troubles(ctx context.Context, late bool) ([]Trouble, error) {
 	running, err := w.host.Engine.Project(ctx, w.host.Project)
 	if err != nil {
 		return nil, err
 	}
+	w.look(running)
 	var found []Trouble
 	missing := maps.Clone(w.version.Images)
 	for _, i := range running {
 		delete(missing, i.Service)
 		what := judge(i)
-		if i.Restarts-w.before[i.ID].Restarts >= mostEnds && i.Running {
-			what = fmt.Sprintf("ended %d times, and was started again each time", i.Restarts)
-		}
-		if w.isLost(i) || i.Health == "unhealthy" || late && what != "" {
-			found = append(found, w.host.trouble(ctx, i, what))
+		if lost := w.lost[i.ID]; lost != "" || i.Status == "running" && i.Health == "unhealthy" || late && what != "" {
+			found = append(found, w.host.trouble(ctx, i, cmp.Or(lost, what)))
 		}
 	}
 	if late {

@@ -7,8 +7,11 @@ import (
 	"maps"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -260,4 +263,83 @@ func TestDeployBySSH(t *testing.T) {
 	if told := s.deploy(report.ExitDone, "--status"); told.Host != address {
 		t.Errorf("%+v", told)
 	}
+}
+
+// disturb starts mode deploy, sends it a signal once its log has a text, and returns how it ended.
+func (s site) disturb(signal syscall.Signal, text string) outcome {
+	s.t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.mode = "deploy"
+	log, err := os.Create(filepath.Join(s.t.TempDir(), "log"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command(program, s.args()...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.repo.Dir, s.environ(sample.Job{}), log, log
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = cmd.Wait() }()
+	said := func() string { data, _ := os.ReadFile(log.Name()); return string(data) }
+	for !strings.Contains(said(), text) {
+		select {
+		case <-ended:
+			s.t.Fatalf("it ended before it said %q:\n%s", text, said())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	asked := time.Now()
+	_ = cmd.Process.Signal(signal)
+	<-ended
+	s.t.Logf("%v, it took %s to leave", signal, time.Since(asked).Round(100*time.Millisecond))
+	return outcome{code: cmd.ProcessState.ExitCode(), log: said()}
+}
+
+// TestDeployDisturbed has deployments be cancelled, killed, made by two at once, and begun of what ends again and again.
+func TestDeployDisturbed(t *testing.T) {
+	s := newSite(t, newWorld(t))
+	first := s.release("first", nil)
+	s.deploy(report.ExitDone)
+	second := s.release("second", map[string]string{"backend/www/new.html": "new\n", "auth/www/new.html": "new\n"})
+
+	if o := s.disturb(syscall.SIGTERM, "  Started"); o.code != report.ExitFault || !strings.Contains(o.log, "What ran before runs again, and is well") {
+		t.Errorf("cancelled: exit code %d\n%s", o.code, o.log)
+	}
+	s.check(first)
+
+	s.disturb(syscall.SIGKILL, "  Container ")
+	if told := s.deploy(report.ExitDone, "--rollback"); !strings.Contains(fmt.Sprint(told.Notices), "was killed") {
+		t.Errorf("after a killed one: %+v", told)
+	}
+	s.check(first)
+
+	var both sync.WaitGroup
+	other := s
+	other.world = new(world)
+	*other.world = *s.world
+	other.temp = t.TempDir()
+	for _, one := range []site{s, other} {
+		both.Go(func() {
+			one.mode = "deploy"
+			if o := one.run(sample.Job{}); o.code != report.ExitDone {
+				t.Errorf("of two at once one has exit code %d\n%s", o.code, o.log)
+			}
+		})
+	}
+	both.Wait()
+	s.check(second)
+
+	ends := strings.Replace(withoutChecks(s.read("backend/Dockerfile")), `CMD ["httpd", "-f", "-v", "-p", "3001", "-h", "/www"]`, `CMD ["sh", "-c", "echo deployed: $DEPLOYED; [ -z $DEPLOYED ] || exit 3; exec httpd -f -p 3001 -h /www"]`, 1)
+	s.release("third", map[string]string{"backend/Dockerfile": ends, ".github/ghcr-publish.yml": s.read(".github/ghcr-publish.yml") + "compose: {environment: {DEPLOYED: 1}}\n"})
+	told := s.deploy(report.ExitRefused)
+	if len(told.Troubles) != 1 || told.Troubles[0].Service != "backend" || !strings.Contains(strings.Join(told.Troubles[0].Log, "\n"), "deployed: 1") || told.After != deploy.Restored {
+		t.Errorf("what ends again and again: %+v", told)
+	}
+	t.Logf("%s %s", told.Troubles[0].Service, told.Troubles[0].What)
+	s.check(second)
 }
