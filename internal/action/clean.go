@@ -50,9 +50,9 @@ func (j job) tagsSeen(ctx context.Context, p Process) map[string]map[string]insi
 
 // clean cleans up all packages, and returns when their tags were first seen, by image.
 func (s *session) clean(ctx context.Context, api *github.Client, seen map[string]map[string]insight.Sighting, begun time.Time) (told report.Cleaning, found map[string][]insight.Sighting, err error) {
-	c := &cleaner{session: s, api: api, budget: s.job.Config.Clean.Most}
 	told = report.Cleaning{Program: "ghcr-publish " + s.process.Version, RunURL: runURL(s.job.Event), StartedAt: begun.UTC().Truncate(time.Second), Packages: []report.Cleaned{}, Notices: []string{}}
-	if found, err = c.clean(ctx, seen, &told); err != nil {
+	c := &cleaner{session: s, api: api, budget: s.job.Config.Clean.Most, told: &told}
+	if found, err = c.clean(ctx, seen); err != nil {
 		return told, nil, err
 	}
 	told.Settle(c.confirmed())
@@ -113,6 +113,7 @@ type cleaner struct {
 	*session
 	api    *github.Client
 	budget int // versions that may still be deleted
+	told   *report.Cleaning
 }
 
 // confirmed reports whether anything is deleted.
@@ -127,16 +128,16 @@ type surveyed struct {
 
 // clean surveys all packages first, so that whatever they are compared with is newer than what is listed of them. It returns when the tags were first
 // seen, by image.
-func (c *cleaner) clean(ctx context.Context, seen map[string]map[string]insight.Sighting, told *report.Cleaning) (map[string][]insight.Sighting, error) {
+func (c *cleaner) clean(ctx context.Context, seen map[string]map[string]insight.Sighting) (map[string][]insight.Sighting, error) {
 	var all []surveyed
 	for _, s := range c.job.Config.Considered() {
 		one, err := c.look(ctx, s)
 		switch {
 		case errors.Is(err, errUnpublished):
-			told.Notices = append(told.Notices, fmt.Sprintf("%s: nothing is published yet.", s.Name))
+			c.told.Notices = append(c.told.Notices, fmt.Sprintf("%s: nothing is published yet.", s.Name))
 		case err != nil:
 			c.log.Error(actions.Annotation{Title: s.Name + " is left alone", Message: err.Error()})
-			told.Packages = append(told.Packages, report.Cleaned{Service: s.Name, Plan: clean.Plan{Image: s.Image, Gone: []clean.Item{}, Kept: []clean.Item{}, Restored: []clean.Item{}, Idle: []clean.Idle{}, Broken: []string{}}, Error: c.log.Redact(err.Error())})
+			c.told.Packages = append(c.told.Packages, report.Cleaned{Service: s.Name, Plan: clean.Plan{Image: s.Image, Gone: []clean.Item{}, Kept: []clean.Item{}, Restored: []clean.Item{}, Idle: []clean.Idle{}, Broken: []string{}}, Error: c.log.Redact(err.Error())})
 		default:
 			one.Seen = seen[s.Image]
 			all = append(all, one)
@@ -150,7 +151,7 @@ func (c *cleaner) clean(ctx context.Context, seen map[string]map[string]insight.
 	for _, one := range all {
 		plan, problem := c.one(ctx, rules, one)
 		found[one.Image] = plan.Sightings()
-		told.Packages = append(told.Packages, report.Cleaned{Service: one.service.Name, Plan: plan, Error: problem})
+		c.told.Packages = append(c.told.Packages, report.Cleaned{Service: one.service.Name, Plan: plan, Error: problem})
 	}
 	return found, nil
 }
@@ -201,6 +202,9 @@ func (c *cleaner) rules(ctx context.Context) (clean.Rules, error) {
 		return clean.Rules{}, err
 	}
 	used, err := c.inUse(ctx)
+	if err == nil {
+		err = c.deployed(ctx, used)
+	}
 	return clean.Rules{Keep: j.Config.Clean, Now: c.process.Now(), Tags: refs.Tags(), InUse: used}, err
 }
 
@@ -231,6 +235,22 @@ func (c *cleaner) inUse(ctx context.Context) (map[string]string, error) {
 		}
 	}
 	return used, nil
+}
+
+// deployed adds the digests that deployments say are live. Where the token may not read those, that is told.
+func (c *cleaner) deployed(ctx context.Context, used map[string]string) error {
+	listed, err := c.api.Deployments(ctx)
+	if err == nil {
+		var live map[string]string
+		if live, err = clean.Deployed(ctx, listed, c.api.DeploymentState); err == nil {
+			maps.Copy(used, live)
+		}
+	}
+	if errors.Is(err, github.ErrHidden) {
+		c.told.Notices = append(c.told.Notices, fmt.Sprintf("What deployments say is live does not stay for that: %v. Give the job `permissions: deployments: read`, or name what is deployed with `in-use`.", err))
+		return nil
+	}
+	return err
 }
 
 // one decides on a package, says what that came to and, where it is confirmed, does it. It returns what went wrong as well.

@@ -32,10 +32,12 @@ func (f Facts) needs(mode string) []need {
 	pushes, keyless := f.publishes() && c.RegistryToken == "", f.publishes() && f.keyless()
 	releases := (mode == "all" || mode == "finalize") && f.publishes() && (c.Release == "draft" || c.Release == "publish")
 	add(releases, need{"contents", "write", "the release", true})
+	cleans := mode == "clean" || mode != "promote" && finishes && f.publishes() && c.Clean.After
 	add((finishes || works || reads || mode == "clean") && !releases && !f.Event.Public, need{"contents", "read", "the checkout", f.Event.Visibility != ""})
 	add((finishes || works) && pushes, need{"packages", "write", "the images", true})
 	add(mode == "clean", need{"packages", "write", "what is to go", true})
-	add(mode == "clean", need{"pull-requests", "read", "which are open", false})
+	add(cleans, need{"pull-requests", "read", "which are open", false})
+	add(cleans, need{"deployments", "read", "what is live", false})
 	add(reads, need{"packages", "read", "what is published", false})
 	add((finishes || mode == "rescan") && c.CodeScanning != "off", need{"security-events", "write", "the findings", false})
 	add(finishes && keyless, need{"id-token", "write", "the signatures", c.Sign == "keyless"})

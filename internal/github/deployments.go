@@ -2,6 +2,8 @@ package github
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -87,6 +89,57 @@ func explainDeployment(what string, err error) error {
 		return nil
 	case Status(err) == http.StatusForbidden:
 		return fmt.Errorf("%s: the token lacks `deployments: write`", what)
+	default:
+		return fmt.Errorf("%s: %w", what, err)
+	}
+}
+
+// A Recorded deployment is one that GitHub lists.
+type Recorded struct {
+	ID          int64
+	Environment string
+	Payload     json.RawMessage // an object, or a text
+}
+
+// ErrHidden tells that the token may not read deployments.
+var ErrHidden = errors.New("the token lacks `deployments: read`")
+
+// mostDeployments is how many pages of a hundred are listed.
+const mostDeployments = 10
+
+// Deployments lists the last thousand deployments of all environments, the newest first.
+// https://docs.github.com/en/rest/deployments/deployments#list-deployments
+func (c *Client) Deployments(ctx context.Context) (all []Recorded, err error) {
+	options := &github.DeploymentsListOptions{ListOptions: github.ListOptions{Page: 1, PerPage: 100}}
+	for options.Page > 0 && options.Page <= mostDeployments {
+		found, response, err := c.api.Repositories.ListDeployments(ctx, c.owner, c.repo, options)
+		if err != nil {
+			return nil, hidden("listing the deployments", err)
+		}
+		for _, d := range found {
+			all = append(all, Recorded{d.GetID(), d.GetEnvironment(), d.Payload})
+		}
+		options.Page = response.NextPage
+	}
+	return all, nil
+}
+
+// DeploymentState tells how a deployment is by now, such as success or inactive; empty where nobody has said.
+// https://docs.github.com/en/rest/deployments/statuses#list-deployment-statuses
+func (c *Client) DeploymentState(ctx context.Context, id int64) (string, error) {
+	states, _, err := c.api.Repositories.ListDeploymentStatuses(ctx, c.owner, c.repo, id, &github.ListOptions{PerPage: 1})
+	if err != nil || len(states) == 0 {
+		return "", hidden("asking how a deployment is", err)
+	}
+	return states[0].GetState(), nil
+}
+
+func hidden(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case Status(err) == http.StatusForbidden:
+		return fmt.Errorf("%s: %w", what, ErrHidden)
 	default:
 		return fmt.Errorf("%s: %w", what, err)
 	}

@@ -1,6 +1,8 @@
 package github
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -86,6 +88,45 @@ func TestDeploymentGoesOn(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "the token lacks `deployments: write`") {
 			t.Errorf("without the right: %v", err)
 		}
+	}
+}
+
+// TestDeployments lists those of all environments, with what programs want to know of them, and how they are.
+func TestDeployments(t *testing.T) {
+	t.Parallel()
+	s := githubtest.Start("token")
+	defer s.Close()
+	c, err := New(s.URL, "octo/cards", "token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 101 {
+		d := Deployment{Commit: strings.Repeat("a", 40), Environment: fmt.Sprintf("preview-%d", i), Payload: map[string]int{"n": i}, Failed: i == 100}
+		if err := c.RecordDeployment(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := c.Deployments(t.Context())
+	if err != nil || len(all) != 101 {
+		t.Fatalf("%d deployments, %v", len(all), err)
+	}
+	if newest := all[0]; newest.Environment != "preview-100" || string(newest.Payload) != `{"n":100}` {
+		t.Errorf("the newest is of %s, with %s", newest.Environment, newest.Payload)
+	}
+	for i, want := range []string{"failure", "success"} {
+		if state, err := c.DeploymentState(t.Context(), all[i].ID); state != want || err != nil {
+			t.Errorf("%d is %q, %v, not %s", i, state, err, want)
+		}
+	}
+	if problems := s.Problems(); problems != nil {
+		t.Error(problems)
+	}
+	s.WithholdDeployments()
+	if _, err := c.Deployments(t.Context()); !errors.Is(err, ErrHidden) {
+		t.Errorf("without the right: %v", err)
+	}
+	if _, err := c.DeploymentState(t.Context(), 4711); err == nil || errors.Is(err, ErrHidden) {
+		t.Errorf("of none: %v", err)
 	}
 }
 

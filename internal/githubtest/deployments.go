@@ -73,7 +73,7 @@ func (s *Server) deploymentStatus(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, s.deploymentState(id, status.State))
 }
 
-// listDeployments lists those of an environment, the newest first.
+// listDeployments lists those of all environments, or of one, the newest first.
 // https://docs.github.com/en/rest/deployments/deployments#list-deployments
 func (s *Server) listDeployments(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
@@ -84,11 +84,16 @@ func (s *Server) listDeployments(w http.ResponseWriter, r *http.Request) {
 	}
 	found := []any{}
 	for i, d := range slices.Backward(s.deployments) {
-		if d.Environment == r.URL.Query().Get("environment") {
+		if wanted := r.URL.Query().Get("environment"); wanted == "" || d.Environment == wanted {
 			found = append(found, s.deployment(i+1))
 		}
 	}
-	writeJSON(w, http.StatusOK, found)
+	page, size := number(r, "page", 1), number(r, "per_page", 30)
+	begin, end := min((page-1)*size, len(found)), min(page*size, len(found))
+	if end < len(found) {
+		w.Header().Set("Link", `<`+s.URL+r.URL.EscapedPath()[len(base):]+`?page=`+strconv.Itoa(page+1)+`>; rel="next"`)
+	}
+	writeJSON(w, http.StatusOK, found[begin:end])
 }
 
 // deploymentStates lists how a deployment went, the last first.
@@ -120,6 +125,10 @@ func (s *Server) deployment(id int) map[string]any {
 	d := s.deployments[id-1]
 	now := time.Now().UTC().Format(time.RFC3339)
 	at := fmt.Sprintf("%s/repos/o/r/deployments/%d", s.URL, id)
-	return map[string]any{"id": id, "node_id": "DE_1", "url": at, "sha": d.Ref, "ref": d.Ref, "task": "deploy", "payload": map[string]any{}, "environment": d.Environment, "description": nil, "creator": nil,
+	payload := d.Payload
+	if payload == nil {
+		payload = json.RawMessage(`{}`)
+	}
+	return map[string]any{"id": id, "node_id": "DE_1", "url": at, "sha": d.Ref, "ref": d.Ref, "task": "deploy", "payload": payload, "environment": d.Environment, "description": nil, "creator": nil,
 		"created_at": now, "updated_at": now, "statuses_url": at + "/statuses", "repository_url": s.URL + "/repos/o/r"}
 }
