@@ -114,13 +114,16 @@ func (s *session) askGitHub(ctx context.Context, f *doctor.Facts) {
 
 // askRegistry asks of each image who may do what with it.
 func (s *session) askRegistry(ctx context.Context, f *doctor.Facts) {
-	services := s.job.Config.Services
+	services, cleans := s.job.Config.Services, f.Cleans()
 	f.Images = make([]doctor.Image, len(services))
 	var asking errgroup.Group
 	asking.SetLimit(imagesAtOnce)
 	for i, d := range services {
 		asking.Go(func() error {
 			f.Images[i] = s.askImage(ctx, d.Image)
+			if cleans && f.Images[i].Tag != "" {
+				f.Images[i].Versions = doctor.Asked(s.askVersions(ctx, d.Image))
+			}
 			return nil
 		})
 	}
@@ -143,6 +146,17 @@ func (s *session) askImage(ctx context.Context, name string) doctor.Image {
 	image.Public, err = s.registry.IsPublic(ctx, name, image.Tag)
 	image.Seen = doctor.Asked(err)
 	return image
+}
+
+// askVersions asks whether GitHub lists the versions of an image's package.
+func (s *session) askVersions(ctx context.Context, image string) error {
+	api, err := s.job.packagesAPI()
+	if err != nil {
+		return err
+	}
+	owner, name := github.PackageOf(image)
+	_, err = api.Package(ctx, owner, name)
+	return err
 }
 
 // askMirrors asks of each copy whether it can be pushed, as the registry is asked.

@@ -308,6 +308,24 @@ func misconfigurations() map[string]misconfiguration {
 		"a proxy answers in place of the registry": {
 			wrong: func(c *clinic) { c.refusal = "<!DOCTYPE html><html><title>Blocked by policy</title></html>" },
 			check: "packages: write", state: doctor.Problem, found: "prompt-card-backend cannot be pushed", fix: "a web page answered in place of the registry"},
+		"the repository may not clean up a package": {
+			around: (*clinic).cleans,
+			wrong: func(c *clinic) {
+				c.edit(configPath, "image: prompt-card-auth", "image: prompt-card-other")
+				c.publish(c.host + "/octo-org/prompt-card-other:main")
+			},
+			check: "clean-up", state: doctor.Problem, found: "the versions of REGISTRY/octo-org/prompt-card-other cannot be listed", fix: "under Manage Actions access, add the repository with the role Admin:\nhttps://github.com/orgs/octo-org/packages/container/prompt-card-other/settings"},
+		"a fine-grained token is to clean up": {
+			around: (*clinic).cleans,
+			wrong:  func(c *clinic) { c.set("INPUT_TOKEN", "github_pat_00000000000000000000") },
+			check:  "clean-up", state: doctor.Problem, found: "a fine-grained personal access token neither lists nor deletes", fix: "a classic personal access token with read:packages and delete:packages"},
+		"the job's permissions forget what is live": {
+			around: func(c *clinic) {
+				c.cleans()
+				c.edit(workflowPath, "      packages: write\n", "      packages: write\n      pull-requests: read\n      deployments: read\n")
+			},
+			wrong: func(c *clinic) { c.edit(workflowPath, "      deployments: read\n", "") },
+			check: "permissions", state: doctor.Advice, found: "job publish lacks `deployments: read` (what is live)", fix: "  deployments: read"},
 		"the images of a public repository are private": {
 			wrong: func(c *clinic) { c.private = true },
 			check: "visibility", state: doctor.Advice, found: "nobody else can pull it", fix: "Change visibility, on https://github.com/orgs/octo-org/packages/container/prompt-card-auth/settings"},
@@ -480,6 +498,15 @@ func misconfigurations() map[string]misconfiguration {
 	}
 }
 
+// cleans has runs clean up the packages, which the repository may do.
+func (c *clinic) cleans() {
+	c.t.Helper()
+	c.write(configPath, c.read(configPath)+"\nclean: {after: true}\n")
+	for _, service := range sample.Services {
+		c.github.Publish("orgs", "octo-org", sample.Images[service], "main")
+	}
+}
+
 // takePermissions leaves it to the repository's settings what the token may.
 func (c *clinic) takePermissions() {
 	c.t.Helper()
@@ -525,7 +552,7 @@ func TestDoctorFindsMisconfigurations(t *testing.T) {
 			code, told, log := c.examine()
 			fix := strings.ReplaceAll(m.fix, "REGISTRY", c.host)
 			i := slices.IndexFunc(of(m.check, told), func(f doctor.Finding) bool {
-				return f.State == m.state && strings.Contains(f.Found, m.found) && strings.Contains(f.Fix, fix)
+				return f.State == m.state && strings.Contains(f.Found, strings.ReplaceAll(m.found, "REGISTRY", c.host)) && strings.Contains(f.Fix, fix)
 			})
 			if i < 0 {
 				t.Fatalf("%q with the fix %q was not found:\n%s", m.found, fix, log)

@@ -52,6 +52,8 @@ type Image struct {
 	Tag    string // one that it has; empty of an image that is not published
 	Public bool   // everybody may pull the tag
 	Seen   Answer // whether Public could be found out
+	// Versions is whether GitHub lists those of its package, which it does for who may delete them.
+	Versions Answer
 }
 
 // A Copy is what a service's image is called at a mirror.
@@ -175,6 +177,7 @@ func looks() []look {
 		{"token", false, token},
 		{"contents: read", false, contents},
 		{"packages: write", false, writing},
+		{"clean-up", false, cleaning},
 		{"mirrors", false, mirrors},
 		{"visibility", false, visibility},
 		{"vulnerability database", false, database},

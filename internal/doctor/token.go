@@ -87,6 +87,35 @@ func writing(f Facts) []Finding {
 	return found
 }
 
+// Cleans reports whether anything cleans up the images' packages: runs that publish, or a job of this workflow.
+func (f Facts) Cleans() bool {
+	return f.Config.Clean.After || f.Config.Confirm || len(f.Workflow.doing("clean")) > 0
+}
+
+// cleaning says whether the token reaches the packages' versions, where something deletes some.
+// https://docs.github.com/en/packages/learn-github-packages/about-permissions-for-github-packages
+func cleaning(f Facts) []Finding {
+	if !f.Cleans() || f.Config.Token == "" {
+		return nil
+	}
+	const another = "a classic personal access token with read:packages and delete:packages"
+	if strings.HasPrefix(f.Config.Token, "github_pat_") {
+		return one(Problem, "input token", "a fine-grained personal access token neither lists nor deletes versions of packages", "take `token` out of `with`, or put into its secret "+another+": "+f.repositoryPage("settings/secrets/actions"))
+	}
+	var found []Finding
+	for _, image := range f.Images {
+		switch {
+		case !image.Versions.Asked:
+		case image.Versions.Err == nil:
+			found = append(found, fine("the versions of "+image.Name+" can be listed")...)
+		default:
+			found = append(found, one(Problem, image.Name, fmt.Sprintf("the versions of %s cannot be listed, so none can be deleted: %v", image.Name, image.Versions.Err),
+				"under Manage Actions access, add the repository with the role Admin:\n"+f.packagePage(image)+"\nor give as `token` "+another)...)
+		}
+	}
+	return found
+}
+
 // mirrors says of each copy at another registry whether it can be pushed.
 func mirrors(f Facts) []Finding {
 	var found []Finding
