@@ -47,6 +47,9 @@ func Main(ctx context.Context, p Process) int {
 	if len(p.Args) > 0 && p.Args[0] == memoryMode {
 		return memoryMain(ctx, p)
 	}
+	if len(p.Args) > 0 && p.Args[0] == initCommand {
+		return initMain(ctx, p)
+	}
 	flags, err := parseFlags(p.Args)
 	if err != nil {
 		fmt.Fprintln(p.Stderr, err)

@@ -52,6 +52,7 @@ func help() string {
 every platform, judges it, and moves tags only to images that passed.
 
 Usage: ghcr-publish [MODE] [flags]
+       ghcr-publish init, which writes a first configuration and workflow
        ghcr-publish memory COMMAND, of which ghcr-publish memory --help tells
 
 Each flag is also an input of the action and, with underscores, a key of the configuration file

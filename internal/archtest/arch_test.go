@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"verdict", "tags", "cache", "learn", "traffic"}, // rules, pure
 	{"run", "actions", "results", "registry", "github", "engine", "memory"},
 	{"git", "buildx", "trivy"},
-	{"compose", "discover", "plan", "scan", "probe", "sign", "insight", "carry", "mirror", "deploy"},
+	{"compose", "discover", "migrate", "plan", "scan", "probe", "sign", "insight", "carry", "mirror", "deploy"},
 	{"publish", "promote", "agent", "clean", "release"},
 	{"report", "doctor", "mcp"},
 	{"action"},

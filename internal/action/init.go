@@ -1,0 +1,215 @@
+package action
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/discover"
+	"github.com/org/ghcr-publish/internal/migrate"
+	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/service"
+	"github.com/spf13/pflag"
+)
+
+// initCommand is the first argument of what writes a first configuration, for which none is needed.
+const initCommand = "init"
+
+const initHelp = `Writes a first configuration and a workflow, from the workflows that publish images here, or else from what is found.
+
+Usage: ghcr-publish init [--dry-run] [--force]
+
+  --dry-run  print both, and write nothing
+  --force    write over files that are there
+`
+
+// An initiation writes the first configuration of a clone.
+type initiation struct {
+	process Process
+	job     job
+	root    *os.Root
+	dry     bool
+	force   bool
+}
+
+func initMain(ctx context.Context, p Process) int {
+	i, asked := initiation{process: p}, false
+	set := pflag.NewFlagSet(initCommand, pflag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.Usage = func() {}
+	set.BoolVarP(&asked, "help", "h", false, "")
+	set.BoolVar(&i.dry, "dry-run", false, "")
+	set.BoolVar(&i.force, "force", false, "")
+	err := set.Parse(p.Args[1:])
+	if err == nil && set.NArg() > 0 {
+		err = fmt.Errorf("init takes no argument, but there is %q", set.Args())
+	}
+	switch {
+	case err != nil:
+		fmt.Fprintf(p.Stderr, "%v; see ghcr-publish init --help\n", err)
+		return report.ExitConfig
+	case asked:
+		fmt.Fprint(p.Stdout, initHelp)
+		return report.ExitDone
+	}
+	if err := i.run(ctx); err != nil {
+		return explain(err, newLog(p, p.Stderr))
+	}
+	return report.ExitDone
+}
+
+func (i initiation) run(ctx context.Context) error {
+	var problems service.Problems
+	i.job = job{Environ: childEnviron(i.process.Environ), Event: actions.ReadEvent(i.process.Getenv, &problems)}
+	if err := i.job.locate(ctx, i.process); err != nil {
+		problems.Add("init", "run it inside a clone that has a commit", "%v", err)
+		return problems
+	}
+	root, err := os.OpenRoot(i.job.Workspace)
+	if err != nil {
+		return fmt.Errorf("opening the clone: %w", err)
+	}
+	defer root.Close()
+	i.root = root
+	read, err := i.read(ctx)
+	if err != nil {
+		return err
+	}
+	config, err := read.Config()
+	if err == nil {
+		err = i.prove(ctx, config)
+	}
+	if err != nil {
+		return err
+	}
+	return i.write(config, read)
+}
+
+// read finds what publishes images here, or else what could be published.
+func (i initiation) read(ctx context.Context) (migrate.Reading, error) {
+	var files []migrate.File
+	names, err := fs.Glob(i.root.FS(), ".github/workflows/*.y*ml")
+	if err != nil {
+		return migrate.Reading{}, err
+	}
+	for _, name := range names {
+		text, err := i.root.ReadFile(name)
+		if err != nil {
+			return migrate.Reading{}, fmt.Errorf("reading %s: %w", name, err)
+		}
+		files = append(files, migrate.File{Name: name, Text: text})
+	}
+	read, err := migrate.Read(files, i.job.repositoryName())
+	if err != nil || len(read.Services) > 0 {
+		return read, err
+	}
+	found, err := i.finder().Find(ctx)
+	if err != nil {
+		return read, err
+	}
+	for _, s := range found.Services {
+		if s.At == s.Dockerfile { // which says nothing else of how it is built
+			read.Services = append(read.Services, migrate.Found(s))
+		}
+	}
+	return read, nil
+}
+
+func (i initiation) finder() discover.Finder {
+	return discover.Finder{Workspace: i.job.Workspace, Repository: i.job.repositoryName(), ReadFile: i.root.ReadFile, Files: i.job.Repo.Known, Vars: variables(i.job.Environ, nil)}
+}
+
+// prove reads a configuration as a run would.
+func (i initiation) prove(ctx context.Context, config string) error {
+	var problems service.Problems
+	_, err := service.Load(service.Sources{
+		Flags: map[string]string{"config": configFile}, Getenv: func(string) string { return "" },
+		ReadFile: func(name string) ([]byte, error) {
+			if name == configFile {
+				return []byte(config), nil
+			}
+			return i.root.ReadFile(name)
+		},
+		Defaults: map[string]string{"owner": strings.ToLower(i.job.Event.Owner), "actor": "ghcr-publish"},
+		Discover: func([]string) (service.Found, error) { return i.finder().Find(ctx) },
+	})
+	if !errors.As(err, &problems) {
+		return err
+	}
+	for n := range problems {
+		problems[n].Where += " that would be written"
+	}
+	fmt.Fprint(i.process.Stdout, config)
+	return problems
+}
+
+const (
+	configFile   = ".github/ghcr-publish.yml"
+	workflowFile = ".github/workflows/publish.yml"
+)
+
+// write writes both files, or none where one of them is there.
+func (i initiation) write(config string, read migrate.Reading) error {
+	workflow := workflowFile
+	if slices.Contains(read.Files, workflow) {
+		workflow = ".github/workflows/ghcr-publish.yml" // beside the one that it takes the place of
+	}
+	texts := [][2]string{{configFile, config}, {workflow, read.Workflow()}}
+	if !i.dry {
+		if err := i.check(texts); err != nil {
+			return err
+		}
+	}
+	for _, text := range texts {
+		if i.dry {
+			fmt.Fprintf(i.process.Stdout, "--- %s\n%s", text[0], text[1])
+			continue
+		}
+		if err := errors.Join(i.root.MkdirAll(path.Dir(text[0]), 0o755), replace(i.root, text[0], []byte(text[1]))); err != nil {
+			return err
+		}
+		fmt.Fprintf(i.process.Stdout, "wrote %s\n", text[0])
+	}
+	i.tell(read)
+	return nil
+}
+
+// check refuses to write over somebody's work.
+func (i initiation) check(texts [][2]string) error {
+	var problems service.Problems
+	for _, text := range texts {
+		there, err := i.root.ReadFile(text[0])
+		if err == nil && !i.force && !bytes.Equal(there, []byte(text[1])) {
+			problems.Add(text[0], "move it away, or write over it with --force", "it is there already, and says something else")
+		}
+	}
+	return problems.Err()
+}
+
+// tell says what was found, what is not as it was, and what is next.
+func (i initiation) tell(read migrate.Reading) {
+	log := newLog(i.process, i.process.Stdout)
+	for _, s := range read.Services {
+		log.Printf("%s: image %s, built from %s", s.Name, s.Image, cmp.Or(s.Dockerfile, path.Join(s.Context, "Dockerfile")))
+	}
+	for _, said := range read.Left {
+		log.Printf("not taken over: %s", said)
+	}
+	for _, f := range read.Faults {
+		log.Printf("%s:%d: %s", f.File, f.Line, f.What)
+		log.Printf("    now: %s", f.Instead)
+	}
+	log.Printf("next: `ghcr-publish plan` says what would be published")
+	if len(read.Files) > 0 {
+		log.Printf("once the new workflow has run, delete what it takes the place of: %s", strings.Join(read.Files, ", "))
+	}
+}

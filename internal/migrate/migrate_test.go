@@ -1,0 +1,251 @@
+package migrate
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func readAll(t *testing.T, text string) Reading {
+	t.Helper()
+	r, err := Read([]File{{".github/workflows/docker.yml", []byte(text)}}, "cards")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func old(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("testdata/old.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestServices takes over what a usual workflow builds.
+func TestServices(t *testing.T) {
+	t.Parallel()
+	both := []string{"linux/amd64", "linux/arm64"}
+	args := map[string]string{"NODE_ENV": "production"}
+	want := []Service{
+		{Name: "backend", Image: "prompt-card-backend", Context: ".", Dockerfile: "backend/Dockerfile", Platforms: both, BuildArgs: args, Paths: []string{"backend/**", "shared/**"}, Port: 3001, Health: "/health"},
+		{Name: "frontend", Image: "prompt-card-frontend", Context: ".", Dockerfile: "frontend/Dockerfile", Platforms: both, BuildArgs: args, Paths: []string{"frontend/**"}, Port: 3000, Health: "/"},
+		{Name: "auth", Image: "prompt-card-auth", Context: "auth", Platforms: both, BuildArgs: args, Port: 8005, Health: "/auth/health"},
+	}
+	r := readAll(t, old(t))
+	if diff := cmp.Diff(want, r.Services); diff != "" {
+		t.Errorf("services (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"type=ref,event=branch", "type=semver,pattern={{version}}", "type=sha,prefix={{branch}}-", "type=raw,value=stable,enable={{is_default_branch}}"}, r.Tags); diff != "" {
+		t.Errorf("tags (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"main", "develop"}, r.Branches); diff != "" {
+		t.Errorf("branches (-want +got):\n%s", diff)
+	}
+}
+
+// TestConfig is what is written of it.
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	r := readAll(t, old(t))
+	text, err := r.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile("testdata/new.yml")
+	if err != nil || text != string(want) {
+		t.Errorf("%v, the configuration is\n%s", err, text)
+	}
+	if workflow := r.Workflow(); !strings.Contains(workflow, "branches: [main, develop]\n") || strings.Contains(workflow, "matrix:") {
+		t.Errorf("the workflow is\n%s", workflow)
+	}
+	r.Services = append(r.Services, r.Services...)
+	if !strings.Contains(r.Workflow(), "matrix:") {
+		t.Error("many services have one job")
+	}
+}
+
+// TestExamples holds what is written to what the examples say.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{"publish.yml": oneJob, "matrix.yml": threeJobs} {
+		want, err := os.ReadFile("../../.github/examples/" + name)
+		if err != nil || string(want) != text {
+			t.Errorf("%s is not the example: %v", name, err)
+		}
+		if !strings.Contains(text, defaultBranches) {
+			t.Errorf("%s does not say %q", name, defaultBranches)
+		}
+	}
+}
+
+// TestFaults finds each fault where it is, and none in what has been mended.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	text := old(t)
+	lines := strings.Split(text, "\n")
+	var found []string
+	for _, f := range readAll(t, text).Faults {
+		found = append(found, fmt.Sprintf("%s | %s", strings.TrimSpace(lines[f.Line-1]), f.What))
+	}
+	for line, what := range map[string]string{
+		"# A workflow of the kind that is copied from repository to repository, shortened.": "Two runs at once",
+		"git diff --name-only HEAD~1 HEAD >changed":                                         "last commit alone",
+		"if: matrix.enabled != 'false'":                                                     "never equals the text",
+		"http = true":                                                                       "plain HTTP",
+		"tags: |":                                                                           "every such build fails",
+		"provenance: false":                                                                 "Nothing tells",
+		"build-args: |":                                                                     "another one with each commit",
+		"type=gha,scope=${{ matrix.service }}-${{ github.ref_name }}":                                                "every new branch starts without",
+		"type=local,src=/tmp/cache":                                                                                  "gone with it",
+		"type=registry,ref=ghcr.io/${{ github.repository_owner }}/cache:${{ github.ref_name }}":                      "clutters the image",
+		"- uses: aquasecurity/trivy-action@master":                                                                   "refuses nothing",
+		"image-ref: ghcr.io/${{ github.repository_owner }}/prompt-card-${{ matrix.service }}:${{ github.ref_name }}": "named by `github.ref_name`",
+		"- uses: github/codeql-action/upload-sarif@v3":                                                               "without a category",
+		"docker exec c curl -f http://localhost:3000/":                                                               "must have for that alone",
+		"version: '3.8'": "means nothing",
+	} {
+		if !slices.ContainsFunc(found, func(f string) bool { return strings.HasPrefix(f, line+" | ") && strings.Contains(f, what) }) {
+			t.Errorf("%q is not found to go wrong (%s) in\n%s", line, what, strings.Join(found, "\n"))
+		}
+	}
+	for _, what := range []string{"One platform alone", "whatever its master is", "have their tags already", "`latest` is moved", "as it is"} {
+		if !slices.ContainsFunc(found, func(f string) bool { return strings.Contains(f, what) }) {
+			t.Errorf("%q is not found in\n%s", what, strings.Join(found, "\n"))
+		}
+	}
+	mended, err := os.ReadFile("testdata/mended.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range readAll(t, string(mended)).Faults {
+		t.Errorf("found in what is right: %s", f)
+	}
+	for _, text := range []string{oneJob, threeJobs} {
+		if r := readAll(t, text); len(r.Files)+len(r.Faults) > 0 {
+			t.Errorf("found in an example: %+v", r)
+		}
+	}
+}
+
+// TestRead has shapes of workflows that people write.
+func TestRead(t *testing.T) {
+	t.Parallel()
+	for title, c := range map[string]struct{ steps, want string }{
+		"one image of the repository's name": {`
+      - uses: docker/build-push-action@v6
+        with: {push: true, tags: "ghcr.io/${{ github.repository }}:latest"}`, "cards=cards ."},
+		"an image below the repository's": {`
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: ./api, tags: "ghcr.io/${{ github.repository }}/api:${{ github.sha }}"}`, "api=cards/api api"},
+		"another owner's": {`
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: ./api, file: api/Dockerfile.prod, target: run, tags: "ghcr.io/Acme/api"}`, "api=ghcr.io/acme/api api api/Dockerfile.prod run"},
+		"a registry elsewhere, too": {`
+      - id: m
+        uses: docker/metadata-action@v5
+        with: {images: "acme/api\nghcr.io/acme/api"}
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: api, tags: "${{ steps.m.outputs.tags }}"}`, "api=ghcr.io/acme/api api"},
+		"the repository by its address": {`
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: "https://github.com/acme/api.git", tags: "ghcr.io/acme/api"}`, "api=ghcr.io/acme/api ."},
+		"a context that is only known when it runs": {`
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: "${{ steps.x.outputs.dir }}", tags: "ghcr.io/acme/api"}`, "api=ghcr.io/acme/api ."},
+		"two in a row": {`
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: a, tags: "ghcr.io/acme/a", platforms: linux/amd64}
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: b, tags: "ghcr.io/acme/b"}`, "a=ghcr.io/acme/a a linux/amd64, b=ghcr.io/acme/b b"},
+		"a job for each platform": {`
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: a, tags: "ghcr.io/acme/a", platforms: linux/amd64}
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: a, tags: "ghcr.io/acme/a", platforms: linux/arm64}`, "a=ghcr.io/acme/a a linux/amd64 linux/arm64"},
+		"Docker Hub alone": {`
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: ., tags: "acme/weather:latest"}`, "weather=weather ."},
+		"a name that is only known when it runs": {`
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: ., tags: "${{ vars.IMAGE }}:latest"}`, "cards=cards ."},
+		"one that is never pushed": {`
+      - uses: docker/build-push-action@v6
+        with: {push: false, context: api, tags: "x:test"}`, ""},
+		"one that is pushed by digest": {`
+      - uses: docker/build-push-action@v6
+        with: {context: api, outputs: "type=image,name=ghcr.io/acme/api,push-by-digest=true,push=true"}`, "api=ghcr.io/acme/api api"},
+		"a command":       {"\n      - run: docker build -t x .", ""},
+		"no image at all": {"\n      - run: go test ./...", ""},
+	} {
+		r := readAll(t, "on: push\nconcurrency: x\njobs:\n  build:\n    steps:"+c.steps+"\n")
+		var got []string
+		for _, s := range r.Services {
+			got = append(got, strings.Join(strings.Fields(fmt.Sprintln(s.Name+"="+s.Image, s.Context, s.Dockerfile, s.Target, strings.Join(s.Platforms, " "))), " "))
+		}
+		if diff := cmp.Diff(c.want, strings.Join(got, ", ")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", title, diff)
+		}
+	}
+}
+
+// TestRows are those that GitHub makes.
+func TestRows(t *testing.T) {
+	t.Parallel()
+	r := readAll(t, `
+on: push
+concurrency: x
+jobs:
+  build:
+    strategy:
+      matrix:
+        service: [{name: a, dir: x}, {name: b, dir: y}]
+        platform: [linux/amd64, linux/arm64]
+        include: [{platform: linux/arm64, file: Dockerfile.arm}, {service: {name: c, dir: z}, platform: linux/s390x}]
+    steps:
+      - uses: docker/build-push-action@v6
+        with:
+          context: ${{ matrix.service.dir }}
+          push: true
+          platforms: ${{ matrix.platform }}
+          tags: ghcr.io/acme/${{ matrix.service.name }}
+`)
+	want := []Service{
+		{Name: "a", Image: "ghcr.io/acme/a", Context: "x", Platforms: []string{"linux/amd64", "linux/arm64"}, BuildArgs: map[string]string{}},
+		{Name: "b", Image: "ghcr.io/acme/b", Context: "y", Platforms: []string{"linux/amd64", "linux/arm64"}, BuildArgs: map[string]string{}},
+		{Name: "c", Image: "ghcr.io/acme/c", Context: "z", Platforms: []string{"linux/s390x"}, BuildArgs: map[string]string{}},
+	}
+	if diff := cmp.Diff(want, r.Services); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestIllFormed is an error that names the file.
+func TestIllFormed(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"jobs: [", "on: push\njobs:\n  a: {steps: {}}"} {
+		if _, err := Read([]File{{"x.yml", []byte(text)}}, "cards"); err == nil || !strings.Contains(err.Error(), "x.yml") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// FuzzRead writes a configuration of whatever there is, or none.
+func FuzzRead(f *testing.F) {
+	f.Add("on: push\njobs: {a: {steps: [{uses: docker/build-push-action@v1, with: {push: true, context: a}}]}}")
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := Read([]File{{"x.yml", []byte(text)}}, "cards")
+		if err != nil {
+			return
+		}
+		if _, err := r.Config(); err != nil {
+			t.Error(err)
+		}
+	})
+}

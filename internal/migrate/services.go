@@ -1,0 +1,363 @@
+package migrate
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/org/ghcr-publish/internal/service"
+	"go.yaml.in/yaml/v3"
+)
+
+// A Reading is what workflows say of the images that they publish.
+type Reading struct {
+	Files    []string // that publish any
+	Services []Service
+	Tags     []string // rules of docker/metadata-action, in its language
+	Flavor   []string
+	Branches []string // whose pushes publish; empty where that is not said
+	Faults   []Fault
+	Left     []string // what was not taken over, and what to do about it
+}
+
+// A Service is an image that a workflow publishes, in the keys of the configuration.
+type Service struct {
+	Name       string            `yaml:"name"`
+	Image      string            `yaml:"image"`
+	Context    string            `yaml:"context"`
+	Dockerfile string            `yaml:"dockerfile,omitempty"`
+	Target     string            `yaml:"target,omitempty"`
+	Platforms  []string          `yaml:"platforms,omitempty,flow"`
+	BuildArgs  map[string]string `yaml:"build_args,omitempty"`
+	Paths      []string          `yaml:"paths,omitempty,flow"`
+	Port       int               `yaml:"port,omitempty"`
+	Health     string            `yaml:"health_endpoint,omitempty"`
+}
+
+// Found is a service that a Dockerfile was found for.
+func Found(s service.Service) Service {
+	made := Service{Name: s.Name, Image: s.Name, Context: s.Context, Dockerfile: s.Dockerfile, Port: s.Port}
+	if made.Dockerfile == path.Join(made.Context, "Dockerfile") {
+		made.Dockerfile = ""
+	}
+	return made
+}
+
+// Read reads the workflows of a repository, by its own name. What is no workflow at all is an error.
+func Read(files []File, repository string) (Reading, error) {
+	var all Reading
+	for _, f := range files {
+		w, err := read(f, repository)
+		if err != nil {
+			return all, err
+		}
+		if !w.publishes() {
+			continue
+		}
+		all.Files = append(all.Files, w.file)
+		all.add(w)
+		all.Faults = append(all.Faults, w.faults()...)
+	}
+	return all, nil
+}
+
+const (
+	buildAction    = "docker/build-push-action"
+	metadataAction = "docker/metadata-action"
+	bakeAction     = "docker/bake-action"
+	filterAction   = "dorny/paths-filter"
+)
+
+// publishes reports whether a workflow builds images, and not by this action.
+func (w workflow) publishes() bool {
+	for _, j := range w.jobs {
+		for _, s := range j.text.Steps {
+			if s.pushes() || s.action() == bakeAction || builds.MatchString(s.Run.Value) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// pushes reports whether a step builds an image and pushes it, at times at least.
+func (s step) pushes() bool {
+	push, outputs := s.With["push"].text, s.With["outputs"].text
+	return s.action() == buildAction && (push != "" && push != "false" || strings.Contains(outputs, "push=true") || strings.Contains(outputs, "type=registry"))
+}
+
+// builds finds commands that build an image.
+var builds = regexp.MustCompile(`(?m)^\s*docker (buildx )?(build|bake)\b`)
+
+func (all *Reading) add(w workflow) {
+	all.Branches = union(all.Branches, w.filter("push", "branches"))
+	for _, j := range w.jobs {
+		for _, s := range j.text.Steps {
+			switch {
+			case s.pushes():
+				for _, r := range j.rows {
+					all.build(w, j, s, r)
+				}
+			case s.action() == bakeAction:
+				all.leave("%s:%d builds by docker/bake-action: the targets of docker-bake.hcl are found without a configuration, so list no services.", w.file, s.line())
+			case s.action() == metadataAction:
+				all.metadata(w, s)
+			case builds.MatchString(s.Run.Value):
+				all.leave("%s:%d builds by a command: write down what it builds as a service.", w.file, s.line())
+			}
+		}
+	}
+	all.paths(w)
+}
+
+func (all *Reading) leave(format string, args ...any) {
+	if said := fmt.Sprintf(format, args...); !slices.Contains(all.Left, said) {
+		all.Left = append(all.Left, said)
+	}
+}
+
+// build adds what a step builds for a row of its job.
+func (all *Reading) build(w workflow, j job, s step, r row) {
+	in := w.scope(j, s, r)
+	get := func(name string) string {
+		text, whole := in.fill(s.With[name].text)
+		if !whole {
+			all.leave("%s:%d: %s is %q, which is only known when it runs.", w.file, s.With[name].line, name, s.With[name].text)
+			return ""
+		}
+		return strings.TrimSpace(text)
+	}
+	made := Service{Context: all.folder(w, s, get("context")), Dockerfile: cleaned(get("file")), Target: get("target"), Platforms: list(get("platforms"))}
+	if made.Dockerfile == path.Join(made.Context, "Dockerfile") {
+		made.Dockerfile = ""
+	}
+	made.Image = all.image(w, j, s, in)
+	if made.Image == "" && made.Context != "." {
+		made.Image = path.Base(made.Context)
+	}
+	made.Image = strings.ToLower(cmp.Or(made.Image, w.repository))
+	made.Name = named(made, in.row)
+	made.BuildArgs = all.arguments(w, s, in)
+	made.Port, _ = strconv.Atoi(first(in.row, "port", "health_port", "container_port"))
+	if health := first(in.row, "health_endpoint", "health", "healthcheck", "health_path", "health_check"); strings.HasPrefix(health, "/") {
+		made.Health = health
+	}
+	if made.Port == 0 {
+		made.Health = "" // which is asked for at a port
+	}
+	all.join(made)
+}
+
+// join adds a service, or the platforms that another job builds of it.
+func (all *Reading) join(made Service) {
+	at := slices.IndexFunc(all.Services, func(s Service) bool { return s.Image == made.Image })
+	if at < 0 {
+		all.Services = append(all.Services, made)
+		return
+	}
+	all.Services[at].Platforms = union(all.Services[at].Platforms, made.Platforms)
+}
+
+// folder is a context in the repository.
+func (all *Reading) folder(w workflow, s step, text string) string {
+	if strings.Contains(text, "://") {
+		all.leave("%s:%d builds from %s; here it is built from the clone.", w.file, s.line(), text)
+		text = ""
+	}
+	return cmp.Or(cleaned(text), ".")
+}
+
+// cleaned is a path in the repository; empty for none.
+func cleaned(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strings.TrimPrefix(path.Clean("/"+text), "/")
+}
+
+func list(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == ' ' })
+}
+
+// outputName is the name in a step's outputs, where it pushes without a tag.
+var outputName = regexp.MustCompile(`(?:^|,)name=([^,\n]+)`)
+
+// image is the repository that a step pushes to, as docker/metadata-action or the step itself names it.
+func (all *Reading) image(w workflow, j job, s step, in scope) string {
+	names := strings.Split(s.With["tags"].text, "\n")
+	if m := outputName.FindStringSubmatch(s.With["outputs"].text); m != nil {
+		names = append(names, m[1])
+	}
+	for _, other := range j.text.Steps {
+		if other.action() == metadataAction && (other.ID == "" || strings.Contains(s.With["tags"].text, "steps."+other.ID+".")) {
+			names = strings.Split(other.With["images"].text, "\n")
+		}
+	}
+	found, elsewhere := "", ""
+	for _, text := range names {
+		text = strings.TrimPrefix(strings.TrimSpace(text), "name=")
+		name, _, _ := strings.Cut(text, ",")
+		filled, whole := in.fill(name)
+		if filled = untagged(filled); filled == "" || strings.Contains(filled, "${{") {
+			if !whole && found == "" {
+				all.leave("%s:%d: the image's name is %q, which is only known when it runs.", w.file, s.line(), text)
+			}
+			continue
+		}
+		image, here := below(filled)
+		switch {
+		case here && found == "":
+			found = image
+		case !here:
+			elsewhere = path.Base(filled)
+			all.leave("%s:%d publishes to %s: name that under `mirrors`, which is copied to from ghcr.io.", w.file, s.line(), filled)
+		}
+	}
+	return cmp.Or(found, elsewhere)
+}
+
+func untagged(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	if i := strings.LastIndex(image, ":"); i > strings.LastIndex(image, "/") {
+		image = image[:i]
+	}
+	return image
+}
+
+// below is an image's name below its owner's on ghcr.io; false where it is elsewhere.
+func below(image string) (string, bool) {
+	host, rest, nested := strings.Cut(image, "/")
+	if !nested || host != "ghcr.io" {
+		return "", false
+	}
+	if after, mine := strings.CutPrefix(rest, owner+"/"); mine {
+		return strings.ToLower(after), true
+	}
+	return strings.ToLower(image), true
+}
+
+// named is what a service is called: as its row says, or as its image or its folder is.
+func named(s Service, r row) string {
+	name := first(r, "service", "name", "component", "app", "service.name", "image")
+	if name == "" || strings.ContainsAny(name, "/:") {
+		return path.Base(s.Image)
+	}
+	return name
+}
+
+func first(r row, keys ...string) string {
+	for _, key := range keys {
+		for _, have := range slices.Sorted(maps.Keys(r)) {
+			if strings.EqualFold(have, key) || strings.HasSuffix(strings.ToLower(have), "."+key) {
+				return r[have]
+			}
+		}
+	}
+	return ""
+}
+
+// arguments are those of a build that say the same each time.
+func (all *Reading) arguments(w workflow, s step, in scope) map[string]string {
+	found := map[string]string{}
+	for line := range strings.Lines(s.With["build-args"].text) {
+		name, value, given := strings.Cut(strings.TrimSpace(line), "=")
+		filled, whole := in.fill(value)
+		switch {
+		case !given || name == "":
+		case whole && !strings.Contains(filled, owner):
+			found[name] = filled
+		default:
+			all.leave("%s:%d: the build argument %s is another one each time, so nothing would be used again: labels tell version, commit and date.", w.file, s.With["build-args"].line, name)
+		}
+	}
+	return found
+}
+
+// metadata takes over rules for tags.
+func (all *Reading) metadata(w workflow, s step) {
+	for line := range strings.Lines(s.With["tags"].text) {
+		rule, why := kept(strings.TrimSpace(line))
+		if why != "" {
+			all.leave("%s:%d: the rule %q %s.", w.file, s.With["tags"].line, strings.TrimSpace(line), why)
+		}
+		if rule != "" && !slices.Contains(all.Tags, rule) {
+			all.Tags = append(all.Tags, rule)
+		}
+	}
+	for line := range strings.Lines(s.With["flavor"].text) {
+		if line = strings.TrimSpace(line); line != "" && !strings.Contains(line, "${{") && !slices.Contains(all.Flavor, line) {
+			all.Flavor = append(all.Flavor, line)
+		}
+	}
+}
+
+// onDefaultBranch finds conditions that hold on the default branch alone.
+var onDefaultBranch = regexp.MustCompile(`enable=\$\{\{\s*github\.ref(_name)? == '(refs/heads/)?(main|master)'\s*\}\}`)
+
+// kept is a rule as it stays, and why it does not stay as it was.
+func kept(rule string) (as, why string) {
+	as = onDefaultBranch.ReplaceAllString(rule, "enable={{is_default_branch}}")
+	switch {
+	case strings.HasPrefix(rule, "#"):
+		return "", ""
+	case strings.Contains(as, "${{") && strings.Contains(as, "inputs."):
+		return "", "is left out: the input `tag` of the action adds one"
+	case strings.Contains(as, "${{"):
+		return "", "is left out: it holds what is only known when it runs"
+	case isLatest(as) && !strings.Contains(as, "enable="):
+		return as + ",enable={{is_default_branch}}", "would move `latest` on every event, and is kept for the default branch alone"
+	}
+	return as, ""
+}
+
+func isLatest(rule string) bool {
+	return strings.HasPrefix(rule, "type=raw") && strings.Contains(rule, "value=latest")
+}
+
+// paths takes over what dorny/paths-filter says of services, where it is more than their contexts.
+func (all *Reading) paths(w workflow) {
+	for _, j := range w.jobs {
+		for _, s := range j.text.Steps {
+			if s.action() != filterAction {
+				continue
+			}
+			var groups map[string][]string
+			if yaml.Unmarshal([]byte(s.With["filters"].text), &groups) != nil {
+				all.leave("%s:%d: the filters could not be read; what counts as a change of a service is its context.", w.file, s.line())
+				continue
+			}
+			all.group(groups)
+		}
+	}
+}
+
+func (all *Reading) group(groups map[string][]string) {
+	for n := range all.Services {
+		s := &all.Services[n]
+		for _, name := range slices.Sorted(maps.Keys(groups)) {
+			patterns := groups[name]
+			if !strings.EqualFold(name, s.Name) || len(patterns) == 0 {
+				continue
+			}
+			if len(patterns) == 1 && s.Context != "." && patterns[0] == s.Context+"/**" {
+				continue
+			}
+			s.Paths = patterns
+		}
+	}
+}
+
+// union is a list and what another has beside it.
+func union(a, b []string) []string {
+	for _, item := range b {
+		if !slices.Contains(a, item) {
+			a = append(a, item)
+		}
+	}
+	return a
+}

@@ -1,0 +1,313 @@
+// Package migrate reads workflows that publish images by other actions: which services they publish and how, and what goes wrong
+// there. It writes the configuration and the workflow that take their place.
+package migrate
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A File is a workflow, by its path in the repository.
+type File struct {
+	Name string
+	Text []byte
+}
+
+// A workflow is a file as far as it is about images.
+// https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax
+type workflow struct {
+	file       string
+	repository string // the repository's own name
+	lines      []string
+	text       workflowText
+	jobs       []job
+}
+
+type workflowText struct {
+	On          yaml.Node         `yaml:"on"`
+	Env         map[string]string `yaml:"env"`
+	Permissions yaml.Node         `yaml:"permissions"`
+	Concurrency yaml.Node         `yaml:"concurrency"`
+	Jobs        yaml.Node         `yaml:"jobs"`
+}
+
+// A job has a row for each time that it runs.
+type job struct {
+	id   string
+	line int
+	text jobText
+	rows []row
+}
+
+type jobText struct {
+	Needs       yaml.Node         `yaml:"needs"`
+	Env         map[string]string `yaml:"env"`
+	Concurrency yaml.Node         `yaml:"concurrency"`
+	Strategy    struct {
+		Matrix yaml.Node `yaml:"matrix"`
+	} `yaml:"strategy"`
+	Steps []step `yaml:"steps"`
+}
+
+// A step is one of a job, with the lines of what it says.
+type step struct {
+	ID       string            `yaml:"id"`
+	If       yaml.Node         `yaml:"if"`
+	Uses     yaml.Node         `yaml:"uses"`
+	With     map[string]field  `yaml:"with"`
+	Run      yaml.Node         `yaml:"run"`
+	Env      map[string]string `yaml:"env"`
+	Tolerant yaml.Node         `yaml:"continue-on-error"`
+}
+
+// A field is a text and its line.
+type field struct {
+	text string
+	line int
+}
+
+func (f *field) UnmarshalYAML(n *yaml.Node) error {
+	f.text, f.line = n.Value, n.Line
+	return nil
+}
+
+// A row is what the matrix has for one run of a job, by key. What is made at run time is not in there.
+type row map[string]string
+
+// action is what a step uses, without its version: "docker/build-push-action".
+func (s step) action() string {
+	name, _, _ := strings.Cut(strings.ToLower(s.Uses.Value), "@")
+	return name
+}
+
+func (s step) version() string {
+	_, version, _ := strings.Cut(s.Uses.Value, "@")
+	return version
+}
+
+func (s step) line() int { return max(s.Uses.Line, s.Run.Line) }
+
+// read reads a file; one that is no workflow has no jobs.
+func read(f File, repository string) (workflow, error) {
+	w := workflow{file: f.Name, repository: repository, lines: strings.Split(string(f.Text), "\n")}
+	if err := yaml.Unmarshal(f.Text, &w.text); err != nil {
+		return w, fmt.Errorf("reading %s: %w", f.Name, err)
+	}
+	for i := 0; i+1 < len(w.text.Jobs.Content); i += 2 {
+		id := w.text.Jobs.Content[i]
+		j := job{id: id.Value, line: id.Line}
+		if err := w.text.Jobs.Content[i+1].Decode(&j.text); err != nil {
+			return w, fmt.Errorf("reading job %s of %s: %w", j.id, f.Name, err)
+		}
+		j.rows = rows(&j.text.Strategy.Matrix)
+		w.jobs = append(w.jobs, j)
+	}
+	return w, nil
+}
+
+// rows makes a matrix' rows, as GitHub does.
+// https://docs.github.com/en/actions/how-tos/write-workflows/choose-what-workflows-do/run-job-variations
+func rows(matrix *yaml.Node) []row {
+	made := []row{{}}
+	if matrix.Kind != yaml.MappingNode {
+		return made
+	}
+	var include []row
+	for i := 0; i+1 < len(matrix.Content); i += 2 {
+		key, values := matrix.Content[i].Value, matrix.Content[i+1]
+		switch {
+		case key == "include":
+			for _, n := range values.Content {
+				include = append(include, flat("", n))
+			}
+		case key != "exclude" && values.Kind == yaml.SequenceNode:
+			made = product(made, key, values.Content)
+		}
+	}
+	return included(made, include)
+}
+
+func product(made []row, key string, values []*yaml.Node) []row {
+	var all []row
+	for _, r := range made {
+		for _, v := range values {
+			one := maps.Clone(r)
+			maps.Copy(one, flat(key, v))
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// included adds the rows of `include` to those that they agree with, or else as rows of their own.
+func included(made, include []row) []row {
+	first := len(made) == 1 && len(made[0]) == 0
+	if first && len(include) > 0 {
+		return include
+	}
+	all := make([]row, len(made))
+	for n, r := range made {
+		all[n] = maps.Clone(r)
+	}
+	for _, more := range include {
+		fits := false
+		for n, r := range made {
+			if agrees(r, more) {
+				maps.Copy(all[n], more)
+				fits = true
+			}
+		}
+		if !fits {
+			all = append(all, more)
+		}
+	}
+	return all
+}
+
+func agrees(r, more row) bool {
+	for key, value := range more {
+		if had, there := r[key]; there && had != value {
+			return false
+		}
+	}
+	return true
+}
+
+// flat is a value of a matrix by the paths that expressions have for its parts: service.port.
+func flat(key string, n *yaml.Node) row {
+	if n.Kind == yaml.ScalarNode {
+		return row{key: n.Value}
+	}
+	all := row{}
+	if n.Kind == yaml.SequenceNode {
+		var items []string
+		for _, item := range n.Content {
+			items = append(items, item.Value)
+		}
+		all[key] = strings.Join(items, ",")
+	}
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			maps.Copy(all, flat(strings.TrimPrefix(key+"."+n.Content[i].Value, "."), n.Content[i+1]))
+		}
+	}
+	return all
+}
+
+// events are what starts a workflow.
+func (w workflow) events() []string {
+	on := w.text.On
+	switch on.Kind {
+	case yaml.ScalarNode:
+		return []string{on.Value}
+	case yaml.SequenceNode:
+		return words(&on)
+	}
+	var all []string
+	for i := 0; i+1 < len(on.Content); i += 2 {
+		all = append(all, on.Content[i].Value)
+	}
+	return all
+}
+
+// filter is what an event of a workflow is narrowed to: its branches, say.
+func (w workflow) filter(event, kind string) []string {
+	if n := child(child(&w.text.On, event), kind); n != nil {
+		return words(n)
+	}
+	return nil
+}
+
+// hasTags reports whether pushes of git tags start the workflow.
+func (w workflow) hasTags() bool {
+	push := child(&w.text.On, "push")
+	if push == nil {
+		return slices.Contains(w.events(), "push")
+	}
+	return child(push, "tags") != nil || child(push, "branches") == nil
+}
+
+func child(n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+func words(n *yaml.Node) []string {
+	if n.Kind == yaml.ScalarNode {
+		return []string{n.Value}
+	}
+	var all []string
+	for _, item := range n.Content {
+		all = append(all, item.Value)
+	}
+	return all
+}
+
+// expression is one of GitHub's within a text.
+var expression = regexp.MustCompile(`\$\{\{\s*(.*?)\s*\}\}`)
+
+// owner stands for who owns the repository, which is another one in each fork.
+const owner = "OWNER"
+
+// A scope has what expressions of a step are filled in with.
+type scope struct {
+	repository string // its own name
+	env, row   row
+}
+
+func (w workflow) scope(j job, s step, r row) scope {
+	env := row{}
+	for _, from := range []map[string]string{w.text.Env, j.text.Env, s.Env} {
+		maps.Copy(env, from)
+	}
+	return scope{w.repository, env, r}
+}
+
+// fill fills in what is known; it is not whole where something else is left.
+func (s scope) fill(text string) (filled string, whole bool) {
+	whole = true
+	for range 3 { // variables whose values are expressions
+		text = expression.ReplaceAllStringFunc(text, func(found string) string {
+			value, known := s.value(expression.FindStringSubmatch(found)[1])
+			if !known {
+				return found
+			}
+			return value
+		})
+	}
+	return text, !strings.Contains(text, "${{")
+}
+
+// value is that of an expression, where it is a mere name of what is known.
+func (s scope) value(expr string) (string, bool) {
+	kind, name, _ := strings.Cut(expr, ".")
+	switch {
+	case expr == "github.repository_owner" || kind == "steps" && strings.Contains(strings.ToLower(name), "owner"):
+		return owner, true
+	case expr == "github.repository" || kind == "steps" && strings.HasSuffix(strings.ToLower(name), "repository"):
+		return owner + "/" + s.repository, true
+	case expr == "github.event.repository.name":
+		return s.repository, true
+	case expr == "github.workspace":
+		return ".", true
+	case kind == "env":
+		value, known := s.env[name]
+		return value, known
+	case kind == "matrix":
+		value, known := s.row[name]
+		return value, known
+	}
+	return "", false
+}

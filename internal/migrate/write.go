@@ -1,0 +1,125 @@
+package migrate
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// The workflows that are written are those of .github/examples.
+var (
+	//go:embed publish.yml
+	oneJob string
+	//go:embed matrix.yml
+	threeJobs string
+)
+
+const (
+	defaultBranches = "branches: [main]\n"
+	schema          = "# yaml-language-server: $schema=https://raw.githubusercontent.com/org/ghcr-publish/v1/internal/service/schema.json\n"
+	// most services that one job does one after the other without making people wait.
+	most = 4
+)
+
+// Workflow is the text of a workflow that publishes the services in place of those that were read.
+func (r Reading) Workflow() string {
+	text := oneJob
+	if len(r.Services) > most {
+		text = threeJobs
+	}
+	if len(r.Branches) == 0 {
+		return text
+	}
+	return strings.Replace(text, defaultBranches, "branches: "+flow(r.Branches)+"\n", 1)
+}
+
+// flow is a list in one line of YAML.
+func flow(items []string) string {
+	text, err := yaml.Marshal(&yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle, Content: scalars(items)})
+	if err != nil {
+		return "[]" // which no list of texts gives
+	}
+	return strings.TrimSpace(string(text))
+}
+
+func scalars(items []string) (all []*yaml.Node) {
+	for _, item := range items {
+		n := &yaml.Node{}
+		n.SetString(item)
+		all = append(all, n)
+	}
+	return all
+}
+
+// Config is the text of the configuration. Services that are found without one are left to be found.
+func (r Reading) Config() (string, error) {
+	var b strings.Builder
+	b.WriteString(schema)
+	if len(r.Files) > 0 {
+		fmt.Fprintf(&b, "# Made of %s by `ghcr-publish init`. `ghcr-publish plan` says what it comes to.\n", strings.Join(r.Files, ", "))
+	} else {
+		b.WriteString("# Made by `ghcr-publish init`. `ghcr-publish plan` says what it comes to.\n")
+	}
+	common, services := r.common()
+	fmt.Fprintf(&b, "platforms: %s\n", flow(common))
+	if len(services) > 0 {
+		text, err := encoded(map[string][]Service{"services": services})
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(text)
+	} else {
+		b.WriteString("# services: are found in the repository; `ghcr-publish plan` lists them, and where.\n")
+	}
+	if len(r.Tags) > 0 {
+		fmt.Fprintf(&b, "tags: |   # in docker/metadata-action's language\n%s", indented(r.Tags))
+	}
+	if len(r.Flavor) > 0 {
+		fmt.Fprintf(&b, "flavor: |\n%s", indented(r.Flavor))
+	}
+	b.WriteString(gates)
+	return b.String(), nil
+}
+
+const gates = `gates: # an image that fails one gets no tag
+  vulnerabilities: {severity: [CRITICAL, HIGH], fail_on: CRITICAL}
+  # startup: {within: 30s}      # until the port, health_endpoint or HEALTHCHECK says that it is well
+  # size: {max: 1GB, growth: 10%}
+  # user: non-root
+`
+
+func encoded(value any) (string, error) {
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	if err := e.Encode(value); err != nil {
+		return "", fmt.Errorf("writing the configuration: %w", err)
+	}
+	return b.String(), nil
+}
+
+func indented(lines []string) string {
+	return "  " + strings.Join(lines, "\n  ") + "\n"
+}
+
+// common are the platforms that all services have, which stand once then, and the services without them.
+func (r Reading) common() ([]string, []Service) {
+	usual := []string{"linux/amd64", "linux/arm64"}
+	services := slices.Clone(r.Services)
+	for _, s := range services {
+		if len(s.Platforms) > 0 {
+			usual = s.Platforms
+			break
+		}
+	}
+	for n := range services {
+		if slices.Equal(services[n].Platforms, usual) {
+			services[n].Platforms = nil
+		}
+	}
+	return usual, services
+}
