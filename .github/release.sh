@@ -2,17 +2,20 @@
 # Releases the action, out of a clone with all tags:
 #
 #   release.sh check VERSION                       refuses what cannot be released
-#   release.sh placed VERSION OUTCOME              refuses where the registry has another image as the version
+#   release.sh placed VERSION OUTCOME DRAFT        refuses where the registry has another image as the version, or there is no draft
+#   release.sh verify VERSION DIGEST               refuses an image that the release workflow has not attested
 #   release.sh publish [--dry-run] VERSION DIGEST  has the version's action.yml name the image by its digest
+#   release.sh announce VERSION                    publishes the release of GitHub that was drafted
 #
 # main keeps `image: Dockerfile`. The release is a commit beside it, tagged v1.2.3; v1.2 and v1 are moved to it
 # unless a higher version of theirs is out. All tags are pushed at once or none. A release that broke off is
-# finished by doing it again. IMAGE is the image's name, ORIGIN the remote.
+# finished by doing it again. IMAGE is the image's name, ORIGIN the remote, GITHUB_REPOSITORY the repository.
 set -euo pipefail
 
 image=${IMAGE:-ghcr.io/org/ghcr-publish}
 image=${image,,}
 origin=${ORIGIN:-origin}
+repository=${GITHUB_REPOSITORY:-org/ghcr-publish}
 number='(0|[1-9][0-9]*)'
 part='(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)' # of what follows the hyphen: rc and 1 in rc.1
 
@@ -57,6 +60,25 @@ placed() {
     published | nothing-to-do) ;;
     *) refuse "$image:$version is not the image that this run judged (outcome \"$1\"); a version never changes, so re-run the failed jobs of the run that published it, or give a higher one" ;;
   esac
+  [ -n "$2" ] || refuse "no release was drafted, for the reason that the action's summary gives; re-run the failed jobs once that is mended"
+}
+
+# verify asks GitHub what README.md tells everybody to ask.
+verify() {
+  [[ $1 =~ ^sha256:[0-9a-f]{64}$ ]] || refuse "\"$1\" is no digest of the form sha256:…"
+  local type
+  for type in https://github.com/org/ghcr-publish/verdict/v1 https://slsa.dev/provenance/v1; do
+    gh attestation verify "oci://$image@$1" --repo "$repository" --signer-workflow "github.com/$repository/.github/workflows/release.yml" --predicate-type "$type" ||
+      refuse "the release workflow of $repository has attested no $type of $image@$1"
+  done
+}
+
+# announce makes the draft be seen. The highest final version is the latest release.
+announce() {
+  released || refuse "v$version has no tag yet, and GitHub would make one of main"
+  local latest=false
+  [[ -z $pre && $(highest '') = "$major $minor $patch" ]] && latest=true
+  gh release edit "v$version" --repo "$repository" --verify-tag --draft=false --latest="$latest"
 }
 
 # commit_release makes the commit and its tag, or finds them.
@@ -110,9 +132,11 @@ publish() {
 
 case ${1-} in
   check) [ $# = 2 ] || refuse 'usage: release.sh check VERSION' ;;
-  placed) [ $# = 3 ] || refuse 'usage: release.sh placed VERSION OUTCOME' ;;
+  placed) [ $# = 4 ] || refuse 'usage: release.sh placed VERSION OUTCOME DRAFT' ;;
+  verify) [ $# = 3 ] || refuse 'usage: release.sh verify VERSION DIGEST' ;;
+  announce) [ $# = 2 ] || refuse 'usage: release.sh announce VERSION' ;;
   publish) [[ $# = 3 && $2 != --dry-run || $# = 4 && $2 = --dry-run ]] || refuse 'usage: release.sh publish [--dry-run] VERSION DIGEST' ;;
-  *) refuse 'usage: release.sh check VERSION | placed VERSION OUTCOME | publish [--dry-run] VERSION DIGEST' ;;
+  *) refuse 'usage: release.sh check VERSION | placed VERSION OUTCOME DRAFT | verify VERSION DIGEST | publish [--dry-run] VERSION DIGEST | announce VERSION' ;;
 esac
 command=$1
 shift
@@ -124,6 +148,8 @@ fi
 parse "$1"
 case $command in
   check) check ;;
-  placed) placed "$2" ;;
+  placed) placed "$2" "$3" ;;
+  verify) verify "$2" ;;
+  announce) announce ;;
   publish) publish "${2-}" "$dry" ;;
 esac

@@ -65,12 +65,20 @@ func buildImage() error {
 	if golang != "" {
 		args = append(args, "--build-context", golang)
 	}
-	_, err = runBuildx(ctx, "create", "--name", imageBuilder, "--driver", "docker-container", "--driver-opt", "network=host")
-	if err != nil && !strings.Contains(err.Error(), "existing instance") {
+	if err := createImageBuilder(ctx); err != nil {
 		return err
 	}
 	defer func() { _, _ = runBuildx(ctx, "stop", imageBuilder) }()
 	_, err = runBuildx(ctx, append(args, root)...)
+	return err
+}
+
+// createImageBuilder makes imageBuilder, unless it is there.
+func createImageBuilder(ctx context.Context) error {
+	_, err := runBuildx(ctx, "create", "--name", imageBuilder, "--driver", "docker-container", "--driver-opt", "network=host")
+	if err != nil && strings.Contains(err.Error(), "existing instance") {
+		return nil
+	}
 	return err
 }
 

@@ -40,7 +40,7 @@ func newClone(t *testing.T) clone {
 }
 
 func environ() []string {
-	return append(os.Environ(), "GITHUB_STEP_SUMMARY=", "IMAGE=", "ORIGIN=", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
+	return append(os.Environ(), "GITHUB_STEP_SUMMARY=", "IMAGE=", "ORIGIN=", "GITHUB_REPOSITORY=", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com")
 }
 
@@ -65,8 +65,23 @@ func (c clone) release(args ...string) (string, error) {
 		c.t.Fatal(err)
 	}
 	c.git("checkout", "--quiet", "main")
-	out, err := run.OS(c.t.Context(), run.Command{Argv: append([]string{script}, args...), Dir: c.dir, Env: append(environ(), "GITHUB_STEP_SUMMARY="+c.summary())})
+	out, err := run.OS(c.t.Context(), run.Command{Argv: append([]string{script}, args...), Dir: c.dir, Env: append(environ(), "GITHUB_STEP_SUMMARY="+c.summary(), "PATH="+c.programs()+":"+os.Getenv("PATH"))})
 	return string(out), err
+}
+
+// programs is a folder with a gh that prints what it is asked, and refuses what the file `refused` names.
+func (c clone) programs() string {
+	c.t.Helper()
+	dir := c.dir + ".bin"
+	c.must(nil, os.MkdirAll(dir, 0o755))
+	c.must(nil, os.WriteFile(filepath.Join(dir, "gh"), []byte("#!/bin/sh\necho \"gh $*\"\n! grep -qsF -- \"$*\" \"$0.refused\"\n"), 0o755))
+	return dir
+}
+
+// refuse has gh refuse a command.
+func (c clone) refuse(command string) {
+	c.t.Helper()
+	c.must(nil, os.WriteFile(filepath.Join(c.programs(), "gh.refused"), []byte(strings.TrimPrefix(command, "gh ")), 0o644))
 }
 
 // summary is the file of the step's summary.
@@ -227,14 +242,66 @@ func TestReleaseRefuses(t *testing.T) {
 		c.mustRefuse("is no digest", "publish", "1.2.3", digest)
 	}
 	for _, outcome := range []string{"", "kept", "approved", "refused", "failed"} {
-		c.mustRefuse("is not the image that this run judged", "placed", "1.2.3", outcome)
+		c.mustRefuse("is not the image that this run judged", "placed", "1.2.3", outcome, "https://example.com")
 	}
-	c.mustRelease("placed", "1.2.3", "published")
-	c.mustRelease("placed", "1.2.3", "nothing-to-do")
+	c.mustRelease("placed", "1.2.3", "published", "https://example.com")
+	c.mustRelease("placed", "1.2.3", "nothing-to-do", "https://example.com")
+	c.mustRefuse("no release was drafted", "placed", "1.2.3", "published", "")
+	c.mustRefuse("usage", "placed", "1.2.3", "published")
+	c.mustRefuse("is no digest", "verify", "1.2.3", "sha256:abc")
+	c.mustRefuse("usage", "announce")
+	c.mustRefuse("v1.2.3 has no tag yet", "announce", "1.2.3")
 	c.mustRefuse("usage", "publish", "1.2.3")
 	c.mustRefuse("usage", "publish", "1.2.3", one, two)
 	c.mustRefuse("usage", "publish", "--dry-run", "1.2.3")
 	c.mustRefuse("usage")
 	c.must(nil, os.WriteFile(filepath.Join(c.dir, "left"), nil, 0o644))
 	c.mustRefuse("not committed", "publish", "1.2.3", one)
+}
+
+// TestAnnounces publishes the draft, of the highest version as the latest.
+func TestAnnounces(t *testing.T) {
+	t.Parallel()
+	c := newClone(t)
+	for _, version := range []string{"1.2.3", "1.10.0", "1.2.4", "2.0.0-rc.1"} {
+		c.mustRelease("publish", version, one)
+	}
+	for version, latest := range map[string]string{"1.10.0": "true", "1.2.3": "false", "1.2.4": "false", "2.0.0-rc.1": "false"} {
+		want := "gh release edit v" + version + " --repo org/ghcr-publish --verify-tag --draft=false --latest=" + latest + "\n"
+		if got := c.mustRelease("announce", version); got != want {
+			t.Errorf("%s: %q, want %q", version, got, want)
+		}
+	}
+	c.refuse("gh release edit v1.2.4 --repo org/ghcr-publish --verify-tag --draft=false --latest=false")
+	if out, err := c.release("announce", "1.2.4"); err == nil {
+		t.Errorf("what gh refuses is announced: %s", out)
+	}
+}
+
+// TestVerifiesAsDocumented asks what README.md has everybody ask, and refuses where one of the answers is no.
+func TestVerifiesAsDocumented(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "\n### Verify this action\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var want []string
+	for line := range strings.Lines(section) {
+		if strings.HasPrefix(line, "gh ") {
+			want = append(want, strings.ReplaceAll(strings.ReplaceAll(line, "$DIGEST", one), "'", ""))
+		}
+	}
+	if len(want) < 2 {
+		t.Fatalf("README.md has %q", want)
+	}
+	c := newClone(t)
+	if got := c.mustRelease("verify", "1.2.3", one); got != strings.Join(want, "") {
+		t.Errorf("the script asks\n%s\nand README.md says\n%s", got, strings.Join(want, ""))
+	}
+	for _, command := range want {
+		c.refuse(strings.TrimSuffix(command, "\n"))
+		c.mustRefuse("the release workflow of org/ghcr-publish has attested no https://", "verify", "1.2.3", one)
+	}
 }

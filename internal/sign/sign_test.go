@@ -15,6 +15,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -302,5 +303,19 @@ func TestQuote(t *testing.T) {
 		if got := quote(text); got != want {
 			t.Errorf("quote(%q) = %s, want %s", text, got, want)
 		}
+	}
+}
+
+// TestActionIsVerifiedAsDocumented has README.md say of the action's own image what the program says of every image that it signs.
+func TestActionIsVerifiedAsDocumented(t *testing.T) {
+	t.Parallel()
+	readme := string(must(os.ReadFile("../../README.md")))
+	image := must(name.NewDigest("ghcr.io/org/ghcr-publish@sha256:" + strings.Repeat("1", 64)))
+	signer := Signer{Who: &Identity{name: "https://github.com/org/ghcr-publish/.github/workflows/release.yml@refs/heads/main", issuer: "https://token.actions.githubusercontent.com"},
+		Store: func(context.Context, []byte) error { return nil }, Repository: "org/ghcr-publish"}
+	said := signer.record(image, []Claim{{Type: VerdictType}, {Type: ProvenanceType}}).Verify
+	want := "```sh\nDIGEST=sha256:…\n" + strings.ReplaceAll(strings.Join(said, "\n"), image.DigestStr(), "$DIGEST") + "\n```\n"
+	if !strings.Contains(readme, want) {
+		t.Errorf("README.md lacks\n%s", want)
 	}
 }
