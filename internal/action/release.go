@@ -117,7 +117,7 @@ var gitTag = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/@+-]*$`)
 func (j job) checkReleaseTag(problems *service.Problems) {
 	const fix = "give a tag such as v1.2.3, and `tag: 1.2.3` beside it"
 	at, tag := j.Config.ReleaseTag, j.Config.Tag
-	_, err := semver.StrictNewVersion(tag)
+	_, err := semver.StrictNewVersion(strings.TrimPrefix(tag, "v"))
 	switch {
 	case at == "":
 	case !gitTag.MatchString(at):
@@ -185,13 +185,12 @@ func (s *session) makeRelease(ctx context.Context, want release.Release, told re
 	if err := compareWith(ctx, api, all, images); err != nil {
 		notices = append(notices, fmt.Sprintf("The notes of the release do not compare its figures with those of %s: %v", since, err))
 	}
-	want.Notes = told.Notes(images)
-	want.Judged = !slices.ContainsFunc(images, func(i report.Released) bool { return !told.Judges(i) })
-	if written, err := api.ReleaseNotes(ctx, want.Tag, since, want.Commit); err == nil {
-		want.Notes += "\n\n" + written
-	} else {
+	written, err := api.ReleaseNotes(ctx, want.Tag, since, want.Commit)
+	if err != nil {
 		notices = append(notices, fmt.Sprintf("The notes of the release lack what GitHub writes: %v", err))
 	}
+	want.Notes = strings.TrimSpace(told.Notes(images) + "\n\n" + written)
+	want.Judged = !slices.ContainsFunc(images, func(i report.Released) bool { return !told.Judges(i) })
 	if want.Assets, err = s.releaseAssets(told, images, files); err != nil {
 		return github.Release{}, notices, err
 	}

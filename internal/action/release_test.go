@@ -65,6 +65,7 @@ func TestReleaseTag(t *testing.T) {
 		"":              {"", ""},
 		"v1.2.3":        {"1.2.3", ""},
 		"api@1.2.3-rc1": {"1.2.3-rc1", ""},
+		"v2.0.0":        {"v2.0.0", ""},
 		"v1.2.4":        {"1.2.3", "does not end in a version"},
 		"v1.2":          {"1.2", "does not end in a version"},
 		"v1.2.5":        {"", "does not end in a version"},

@@ -83,16 +83,7 @@ func (c *Client) setDeployment(ctx context.Context, id int64, d Deployment, stat
 	return err
 }
 
-func explainDeployment(what string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case Status(err) == http.StatusForbidden:
-		return fmt.Errorf("%s: the token lacks `deployments: write`", what)
-	default:
-		return fmt.Errorf("%s: %w", what, err)
-	}
-}
+func explainDeployment(what string, err error) error { return orLacks("deployments: write", what, err) }
 
 // A Recorded deployment is one that GitHub lists.
 type Recorded struct {

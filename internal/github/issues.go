@@ -58,13 +58,19 @@ func (c *Client) EditIssue(ctx context.Context, number int, body string, closed 
 }
 
 func explainIssue(what string, err error) error {
+	if Status(err) == http.StatusGone {
+		return fmt.Errorf("%s: the repository has no issues", what)
+	}
+	return orLacks("issues: write", what, err)
+}
+
+// orLacks says which right a token lacks, where that is why something was refused.
+func orLacks(right, what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case Status(err) == http.StatusForbidden:
-		return fmt.Errorf("%s: the token lacks `issues: write`", what)
-	case Status(err) == http.StatusGone:
-		return fmt.Errorf("%s: the repository has no issues", what)
+		return fmt.Errorf("%s: the token lacks `%s`", what, right)
 	default:
 		return fmt.Errorf("%s: %w", what, err)
 	}
