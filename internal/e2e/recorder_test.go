@@ -28,10 +28,12 @@ type request struct {
 type recorder struct {
 	addr   string
 	server *http.Server
+	kept   http.Handler // what the registry keeps
 
 	mu       sync.Mutex
-	tokens   map[string]string // by owner
-	refused  map[string]bool   // repositories that take nothing now
+	tokens   map[string]string       // by owner
+	refused  map[string]bool         // repositories that take nothing now
+	fronts   map[string]http.Handler // what stands before the registry, by owner
 	requests []request
 	bytes    int64 // that came in bodies
 	conns    map[net.Conn]bool
@@ -53,9 +55,9 @@ func startRecorder() (*recorder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the registry: %w", err)
 	}
-	r := &recorder{addr: listener.Addr().String(), tokens: map[string]string{}, refused: map[string]bool{}, conns: map[net.Conn]bool{}}
-	quiet := registry.Logger(log.New(io.Discard, "", 0))
-	r.server = &http.Server{Handler: r.failing(r.record(registry.New(quiet))), ConnState: r.track}
+	r := &recorder{addr: listener.Addr().String(), tokens: map[string]string{}, refused: map[string]bool{}, fronts: map[string]http.Handler{}, conns: map[net.Conn]bool{}}
+	r.kept = registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	r.server = &http.Server{Handler: r.failing(r.record(r.kept)), ConnState: r.track}
 	go func() { _ = r.server.Serve(listener) }()
 	return r, nil
 }
@@ -120,6 +122,13 @@ func (r *recorder) demand(owner, token string) {
 	r.tokens[owner] = token
 }
 
+// front has something stand before the registry where an owner's repositories are asked for.
+func (r *recorder) front(owner string, with http.Handler) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fronts[owner] = with
+}
+
 // refuse makes a repository take nothing, or take everything again.
 func (r *recorder) refuse(repository string, refused bool) {
 	r.mu.Lock()
@@ -132,7 +141,10 @@ func (r *recorder) record(next http.Handler) http.Handler {
 		seen := parse(q)
 		owner, _, _ := strings.Cut(seen.repository, "/")
 		r.mu.Lock()
-		token, refused := r.tokens[owner], r.refused[seen.repository]
+		token, refused, next := r.tokens[owner], r.refused[seen.repository], next
+		if front := r.fronts[owner]; front != nil {
+			next = front
+		}
 		r.mu.Unlock()
 		if refused && q.Method != http.MethodGet && q.Method != http.MethodHead {
 			w.WriteHeader(http.StatusForbidden)
