@@ -67,15 +67,6 @@ func (e Executor) Run(ctx context.Context, plan *Plan, budget int) (left int, er
 	return left, e.forget(ctx, now, journal)
 }
 
-// begin writes down what is about to be deleted.
-func (e Executor) begin(ctx context.Context, plan Plan) (journal string, err error) {
-	data, err := e.records(plan)
-	if err != nil {
-		return "", err
-	}
-	return e.Write(ctx, data)
-}
-
 // delete deletes what goes, as far as budget allows.
 func (e Executor) delete(ctx context.Context, plan *Plan, budget int) (left int, err error) {
 	state := map[string]string{} // outcomes by digest
@@ -176,7 +167,7 @@ func (e Executor) mend(ctx context.Context, plan *Plan) (now Package, err error)
 
 // known is what a run knows without looking again, once it has deleted what it could.
 func (e Executor) known(plan Plan) Known {
-	known := Known{maps.Clone(e.Package.Manifests), map[int64]bool{}}
+	known := Known{maps.Clone(e.Package.Manifests), map[int64]bool{}, e.records(plan)}
 	for _, r := range e.Package.Lost {
 		delete(known.Manifests, r.Digest)
 	}

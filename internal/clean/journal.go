@@ -29,39 +29,46 @@ type journal struct {
 const restorable = 30 * 24 * time.Hour
 
 // records are what a plan is about to delete, and what runs before have deleted and may be needed again.
-func (e Executor) records(plan Plan) ([]byte, error) {
-	var j journal
+func (e Executor) records(plan Plan) (all []Record) {
 	for _, r := range e.Package.Lost {
 		if e.Rules.Now.Sub(r.Since) < restorable {
-			j.Records = append(j.Records, r)
+			all = append(all, r)
 		}
 	}
 	for _, item := range plan.Gone {
-		j.Records = append(j.Records, Record{Version: item.Version, Manifest: e.Package.Manifests[item.Digest], Since: e.Rules.Now})
+		all = append(all, Record{Version: item.Version, Manifest: e.Package.Manifests[item.Digest], Since: e.Rules.Now})
 	}
-	data, err := json.Marshal(j)
-	if err != nil {
-		return nil, fmt.Errorf("writing down what is to be deleted: %w", err)
-	}
-	return data, nil
+	return all
 }
 
-// addLost adds what is not there any more of what runs have written down: versions, and tags that list what refers to one. What is no
-// journal tells of none.
-func (s Survey) addLost(ctx context.Context, p *Package, tags map[string]string) error {
-	p.Journal = tags[registry.CleaningTag]
-	if p.Journal == "" {
-		return nil
+// begin writes down what is about to be deleted.
+func (e Executor) begin(ctx context.Context, plan Plan) (digest string, err error) {
+	data, err := json.Marshal(journal{e.records(plan)})
+	if err != nil {
+		return "", fmt.Errorf("writing down what is to be deleted: %w", err)
+	}
+	return e.Write(ctx, data)
+}
+
+// recorded is what runs have written down; none where there is no journal.
+func (s Survey) recorded(ctx context.Context, tags map[string]string) ([]Record, error) {
+	if tags[registry.CleaningTag] == "" {
+		return nil, nil
 	}
 	data, err := s.Journal(ctx)
 	if err != nil {
-		return fmt.Errorf("reading what an earlier run was about to delete: %w", err)
+		return nil, fmt.Errorf("reading what an earlier run was about to delete: %w", err)
 	}
 	var j journal
 	if json.Unmarshal(data, &j) != nil {
-		return nil
+		return nil, nil
 	}
-	for _, r := range j.Records {
+	return j.Records, nil
+}
+
+// addLost adds what is not there any more of what runs have written down: versions, and tags that list what refers to one.
+func (p *Package) addLost(records []Record, tags map[string]string) {
+	for _, r := range records {
 		if _, there := p.Manifests[r.Digest]; !there {
 			p.Lost, p.Manifests[r.Digest] = append(p.Lost, r), r.Manifest
 			delete(p.Missing, r.Digest)
@@ -69,14 +76,13 @@ func (s Survey) addLost(ctx context.Context, p *Package, tags map[string]string)
 			p.Lost = append(p.Lost, r)
 		}
 	}
-	return nil
 }
 
 // untagged gives a version that was restored, and not yet its tags, those that list what refers to something. False tells that it has them.
 func (p *Package) untagged(r Record, tags map[string]string) (any bool) {
 	i := slices.IndexFunc(p.Versions, func(v github.Version) bool { return v.Digest == r.Digest })
 	for _, tag := range r.Tags {
-		if i >= 0 && registry.SubjectOf(tag) != "" && tags[tag] == "" {
+		if i >= 0 && registry.SubjectOf(tag) != "" && tags[tag] == "" && !slices.Contains(p.Versions[i].Tags, tag) {
 			p.Versions[i].Tags = append(p.Versions[i].Tags, tag)
 			any = true
 		}

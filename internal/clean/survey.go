@@ -29,6 +29,7 @@ type Survey struct {
 type Known struct {
 	Manifests map[string]Manifest
 	Deleted   map[int64]bool // versions that lists may still have
+	Records   []Record       // what was written down, which another run's may have replaced
 }
 
 // parallel is how many manifests are read at once: more is refused by registries as too many.
@@ -60,7 +61,10 @@ func (s Survey) Of(ctx context.Context, image string, known Known) (Package, err
 	if err := s.proveListed(ctx, &p); err != nil {
 		return Package{}, err
 	}
-	return p, s.addLost(ctx, &p, tags)
+	p.Journal = tags[registry.CleaningTag]
+	records, err := s.recorded(ctx, tags)
+	p.addLost(append(known.Records, records...), tags)
+	return p, err
 }
 
 // addTags adds what the registry says of tags to what GitHub says.

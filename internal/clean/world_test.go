@@ -28,14 +28,20 @@ import (
 // A disturbance is what goes on beside a cleaning.
 type disturbance struct {
 	race   bool // somebody publishes meanwhile
+	twice  bool // so does another run clean up
+	shift  bool // or somebody publishes, or cleans up, from one page of a list to the next
+	dies   int  // changes after which it is killed, and run again; none kill it if that is negative
 	budget int
 }
 
 // clean cleans up once, and looks whether all is well.
 func (w *world) clean() {
-	d := disturbance{race: w.random.IntN(4) == 0, budget: 1000}
+	d := disturbance{race: w.random.IntN(4) == 0, twice: w.random.IntN(6) == 0, shift: w.random.IntN(6) == 0, dies: -1, budget: 1000}
 	if w.random.IntN(5) == 0 {
 		d.budget = w.random.IntN(4)
+	}
+	if w.random.IntN(5) == 0 {
+		d.dies = w.random.IntN(20)
 	}
 	w.cleanWith(d)
 }
@@ -46,7 +52,7 @@ func (w *world) settle() {
 	w.server.Lag(0)
 	for range 3 {
 		w.now = w.now.Add(20 * day)
-		w.cleanWith(disturbance{budget: 1000})
+		w.cleanWith(disturbance{dies: -1, budget: 1000})
 	}
 	for _, v := range w.listed() {
 		if _, ours := w.pushed[v.Digest]; !ours {
@@ -57,18 +63,21 @@ func (w *world) settle() {
 
 func (w *world) cleanWith(d disturbance) {
 	w.t.Helper()
-	before := w.roots()
-	allowed := w.allowed()
-	pace := func(plan clean.Plan) {
-		if d.race {
-			w.race(plan)
-		}
+	before, allowed := w.roots(), w.allowed()
+	if d.shift {
+		defer w.shift()()
 	}
-	left, err := w.run(&lifetime{most: -1}, d.budget, pace)
+	left, err := w.run(&lifetime{most: d.dies}, d.budget, w.beside(d))
+	if errors.Is(err, errKilled) {
+		left, err = w.run(&lifetime{most: -1}, 1000, func(clean.Plan) {})
+	}
 	w.must(err)
 	w.cleanings++
+	quiet := !d.race && !d.shift
 	for digest, why := range before {
-		w.whole(digest, why)
+		if quiet { // or the second run knows that it is needed no more
+			w.whole(digest, why)
+		}
 	}
 	after := w.roots() // what came meanwhile, too
 	for digest, why := range after {
@@ -79,8 +88,46 @@ func (w *world) cleanWith(d disturbance) {
 			w.pointsTo(tag, digest)
 		}
 	}
-	if !w.lag && !d.race && left > 0 {
+	if !w.lag && quiet && !d.twice && left > 0 {
 		w.lean(allowed)
+	}
+}
+
+// beside is what goes on before each deletion.
+func (w *world) beside(d disturbance) func(clean.Plan) {
+	return func(plan clean.Plan) {
+		if d.race {
+			w.race(plan)
+		}
+		if d.twice && w.random.IntN(3) == 0 {
+			d.twice = false
+			_, err := w.run(&lifetime{most: -1}, w.random.IntN(20), func(clean.Plan) {})
+			w.must(err)
+		}
+	}
+}
+
+// shift has lists come in small pages, and something happen before the second of one.
+func (w *world) shift() (end func()) {
+	w.server.Pages(1 + w.random.IntN(20))
+	w.server.Watch(func(r *http.Request) {
+		if page := r.FormValue("page"); page == "" || page == "1" {
+			return
+		}
+		w.server.Watch(nil)
+		switch w.random.IntN(3) {
+		case 0:
+			w.publishTo("main", "main")
+		case 1:
+			w.push(w.build("", ""))
+		default:
+			_, err := w.run(&lifetime{most: -1}, 1000, func(clean.Plan) {})
+			w.must(err)
+		}
+	})
+	return func() {
+		w.server.Watch(nil)
+		w.server.Pages(100)
 	}
 }
 
@@ -224,24 +271,49 @@ func (w *world) race(plan clean.Plan) {
 	w.share(item.Digest)
 }
 
-// share publishes an image that shares one of another. What is an index, a signature that nobody runs, or gone already nobody can share.
+// share publishes an image that shares one of another, or an index that lists another. What is a signature, or gone already, nobody can
+// share.
 func (w *world) share(digest string) (done bool) {
-	old, err := remote.Image(w.repo.Digest(digest), w.options()...)
+	desc, err := remote.Get(w.repo.Digest(digest), w.options()...)
 	if err != nil {
 		return false
 	}
+	if desc.MediaType.IsIndex() {
+		return w.shareIndex(desc)
+	}
+	old, err := desc.Image()
+	w.must(err)
 	if manifest, err := old.Manifest(); err != nil || manifest.Subject != nil {
 		return false
 	}
 	index := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex),
 		mutate.IndexAddendum{Add: old, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}},
 		mutate.IndexAddendum{Add: w.image("arm64"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}})
+	w.publishShared(index)
+	return true
+}
+
+// shareIndex publishes an index of another, with all that this lists.
+func (w *world) shareIndex(desc *remote.Descriptor) (done bool) {
+	old, err := desc.ImageIndex()
+	w.must(err)
+	manifest, err := old.IndexManifest()
+	w.must(err)
+	for _, child := range manifest.Manifests {
+		if child.MediaType.IsIndex() || child.Platform == nil || !w.there(child.Digest.String()) {
+			return false // what tells of something, or has lost a part
+		}
+	}
+	w.publishShared(mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{Add: old}))
+	return true
+}
+
+func (w *world) publishShared(index v1.ImageIndex) {
 	revision := w.commit()
 	published := w.push(mutate.Annotations(index, map[string]string{registry.RevisionKey: revision}).(v1.ImageIndex))
 	w.revision[published] = revision
 	w.tag(published, "main")
 	w.tag(published, "latest")
-	return true
 }
 
 // roots are the digests that must stay by themselves, with the reason.

@@ -43,6 +43,7 @@ type packages struct {
 	stores   map[string]*store // by "orgs/owner/name"
 	made     int               // versions
 	lag      int               // changes that lists do not know of
+	page     int               // versions that a page of a list has at most
 	clock    func() time.Time
 	registry http.Handler
 }
@@ -65,6 +66,13 @@ func (s *Server) Lag(changes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.packages.lag = changes
+}
+
+// Pages has the lists of versions that are asked for from now on come in pages of no more than so many.
+func (s *Server) Pages(size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.packages.page = size
 }
 
 // Publish has the package of an organization, or of one of the users, have one more version with some tags. It returns the version's id.
@@ -231,7 +239,7 @@ func (s *Server) listVersions(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	page, size := number(r, "page", 1), number(r, "per_page", 30)
+	page, size := number(r, "page", 1), min(number(r, "per_page", 30), s.packages.page)
 	begin, end := min((page-1)*size, len(listed)), min(page*size, len(listed))
 	if end < len(listed) {
 		w.Header().Set("Link", `<`+s.URL+r.URL.EscapedPath()[len(base):]+`?page=`+strconv.Itoa(page+1)+`>; rel="next"`)

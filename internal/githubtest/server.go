@@ -75,7 +75,7 @@ func Start(token string) *Server {
 	if err != nil {
 		panic(fmt.Sprintf("githubtest: listening on a loopback port: %v", err))
 	}
-	s := &Server{URL: "http://" + listener.Addr().String() + base, token: token, polls: map[string]int{}, refs: map[string]string{}, packages: packages{stores: map[string]*store{}, clock: longAgo}, pulls: map[string][]map[string]any{}}
+	s := &Server{URL: "http://" + listener.Addr().String() + base, token: token, polls: map[string]int{}, refs: map[string]string{}, packages: packages{stores: map[string]*store{}, clock: longAgo, page: 100}, pulls: map[string][]map[string]any{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/code-scanning/sarifs", s.upload)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/code-scanning/sarifs/{id}", s.status)
