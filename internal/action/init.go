@@ -32,6 +32,9 @@ Usage: ghcr-publish init [--dry-run] [--force]
   --force    write over files that are there
 `
 
+// unknownOwner is who owns a clone that has no remote yet.
+const unknownOwner = "owner"
+
 // An initiation writes the first configuration of a clone.
 type initiation struct {
 	process Process
@@ -108,7 +111,7 @@ func (i initiation) read(ctx context.Context) (migrate.Reading, error) {
 		}
 		files = append(files, migrate.File{Name: name, Text: text})
 	}
-	read, err := migrate.Read(files, i.job.repositoryName())
+	read, err := migrate.Read(files, cmp.Or(i.job.Event.Repository, unknownOwner+"/"+i.job.repositoryName()))
 	if err != nil || len(read.Services) > 0 {
 		return read, err
 	}
@@ -139,7 +142,7 @@ func (i initiation) prove(ctx context.Context, config string) error {
 			}
 			return i.root.ReadFile(name)
 		},
-		Defaults: map[string]string{"owner": strings.ToLower(i.job.Event.Owner), "actor": "ghcr-publish"},
+		Defaults: map[string]string{"owner": cmp.Or(strings.ToLower(i.job.Event.Owner), unknownOwner), "actor": "ghcr-publish"},
 		Discover: func([]string) (service.Found, error) { return i.finder().Find(ctx) },
 	})
 	if !errors.As(err, &problems) {

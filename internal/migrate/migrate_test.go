@@ -12,7 +12,7 @@ import (
 
 func readAll(t *testing.T, text string) Reading {
 	t.Helper()
-	r, err := Read([]File{{".github/workflows/docker.yml", []byte(text)}}, "cards")
+	r, err := Read([]File{{".github/workflows/docker.yml", []byte(text)}}, "Octo/cards")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +64,10 @@ func TestConfig(t *testing.T) {
 	}
 	if workflow := r.Workflow(); !strings.Contains(workflow, "branches: [main, develop]\n") || strings.Contains(workflow, "matrix:") {
 		t.Errorf("the workflow is\n%s", workflow)
+	}
+	one := Reading{Services: []Service{{Name: "a", Image: "a", Context: ".", Platforms: []string{"linux/amd64"}}}}
+	if text, err := one.Config(); err != nil || !strings.Contains(text, "platforms: [linux/amd64] # add linux/arm64 ") {
+		t.Errorf("%v, of one platform it is\n%s", err, text)
 	}
 	r.Services = append(r.Services, r.Services...)
 	if !strings.Contains(r.Workflow(), "matrix:") {
@@ -140,30 +144,30 @@ func TestRead(t *testing.T) {
 	for title, c := range map[string]struct{ steps, want string }{
 		"one image of the repository's name": {`
       - uses: docker/build-push-action@v6
-        with: {push: true, tags: "ghcr.io/${{ github.repository }}:latest"}`, "cards=cards ."},
+        with: {push: true, tags: "ghcr.io/${{ github.repository }}:latest"}`, "cards=cards . linux/amd64"},
 		"an image below the repository's": {`
       - uses: docker/build-push-action@v6
-        with: {push: true, context: ./api, tags: "ghcr.io/${{ github.repository }}/api:${{ github.sha }}"}`, "api=cards/api api"},
+        with: {push: true, context: ./api, tags: "ghcr.io/${{ github.repository }}/api:${{ github.sha }}"}`, "api=ghcr.io/octo/cards/api api linux/amd64"},
 		"another owner's": {`
       - uses: docker/build-push-action@v6
-        with: {push: true, context: ./api, file: api/Dockerfile.prod, target: run, tags: "ghcr.io/Acme/api"}`, "api=ghcr.io/acme/api api api/Dockerfile.prod run"},
+        with: {push: true, context: ./api, file: api/Dockerfile.prod, target: run, tags: "ghcr.io/Acme/api"}`, "api=ghcr.io/acme/api api api/Dockerfile.prod run linux/amd64"},
 		"a registry elsewhere, too": {`
       - id: m
         uses: docker/metadata-action@v5
         with: {images: "acme/api\nghcr.io/acme/api"}
       - uses: docker/build-push-action@v6
-        with: {push: true, context: api, tags: "${{ steps.m.outputs.tags }}"}`, "api=ghcr.io/acme/api api"},
+        with: {push: true, context: api, tags: "${{ steps.m.outputs.tags }}"}`, "api=ghcr.io/acme/api api linux/amd64"},
 		"the repository by its address": {`
       - uses: docker/build-push-action@v6
-        with: {push: true, context: "https://github.com/acme/api.git", tags: "ghcr.io/acme/api"}`, "api=ghcr.io/acme/api ."},
+        with: {push: true, context: "https://github.com/acme/api.git", tags: "ghcr.io/acme/api"}`, "api=ghcr.io/acme/api . linux/amd64"},
 		"a context that is only known when it runs": {`
       - uses: docker/build-push-action@v6
-        with: {push: true, context: "${{ steps.x.outputs.dir }}", tags: "ghcr.io/acme/api"}`, "api=ghcr.io/acme/api ."},
+        with: {push: true, context: "${{ steps.x.outputs.dir }}", tags: "ghcr.io/acme/api"}`, "api=ghcr.io/acme/api . linux/amd64"},
 		"two in a row": {`
       - uses: docker/build-push-action@v6
         with: {push: true, context: a, tags: "ghcr.io/acme/a", platforms: linux/amd64}
       - uses: docker/build-push-action@v6
-        with: {push: true, context: b, tags: "ghcr.io/acme/b"}`, "a=ghcr.io/acme/a a linux/amd64, b=ghcr.io/acme/b b"},
+        with: {push: true, context: b, tags: "ghcr.io/acme/b"}`, "a=ghcr.io/acme/a a linux/amd64, b=ghcr.io/acme/b b linux/amd64"},
 		"a job for each platform": {`
       - uses: docker/build-push-action@v6
         with: {push: true, context: a, tags: "ghcr.io/acme/a", platforms: linux/amd64}
@@ -171,16 +175,16 @@ func TestRead(t *testing.T) {
         with: {push: true, context: a, tags: "ghcr.io/acme/a", platforms: linux/arm64}`, "a=ghcr.io/acme/a a linux/amd64 linux/arm64"},
 		"Docker Hub alone": {`
       - uses: docker/build-push-action@v6
-        with: {push: true, context: ., tags: "acme/weather:latest"}`, "weather=weather ."},
+        with: {push: true, context: ., tags: "acme/weather:latest"}`, "weather=weather . linux/amd64"},
 		"a name that is only known when it runs": {`
       - uses: docker/build-push-action@v6
-        with: {push: true, context: ., tags: "${{ vars.IMAGE }}:latest"}`, "cards=cards ."},
+        with: {push: true, context: ., tags: "${{ vars.IMAGE }}:latest"}`, "cards=cards . linux/amd64"},
 		"one that is never pushed": {`
       - uses: docker/build-push-action@v6
         with: {push: false, context: api, tags: "x:test"}`, ""},
 		"one that is pushed by digest": {`
       - uses: docker/build-push-action@v6
-        with: {context: api, outputs: "type=image,name=ghcr.io/acme/api,push-by-digest=true,push=true"}`, "api=ghcr.io/acme/api api"},
+        with: {context: api, outputs: "type=image,name=ghcr.io/acme/api,push-by-digest=true,push=true"}`, "api=ghcr.io/acme/api api linux/amd64"},
 		"a command":       {"\n      - run: docker build -t x .", ""},
 		"no image at all": {"\n      - run: go test ./...", ""},
 	} {
@@ -230,7 +234,7 @@ jobs:
 func TestIllFormed(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"jobs: [", "on: push\njobs:\n  a: {steps: {}}"} {
-		if _, err := Read([]File{{"x.yml", []byte(text)}}, "cards"); err == nil || !strings.Contains(err.Error(), "x.yml") {
+		if _, err := Read([]File{{"x.yml", []byte(text)}}, "Octo/cards"); err == nil || !strings.Contains(err.Error(), "x.yml") {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -240,7 +244,7 @@ func TestIllFormed(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add("on: push\njobs: {a: {steps: [{uses: docker/build-push-action@v1, with: {push: true, context: a}}]}}")
 	f.Fuzz(func(t *testing.T, text string) {
-		r, err := Read([]File{{"x.yml", []byte(text)}}, "cards")
+		r, err := Read([]File{{"x.yml", []byte(text)}}, "Octo/cards")
 		if err != nil {
 			return
 		}

@@ -48,7 +48,7 @@ func Found(s service.Service) Service {
 	return made
 }
 
-// Read reads the workflows of a repository, by its own name. What is no workflow at all is an error.
+// Read reads the workflows of a repository, which is OWNER/NAME. What is no workflow at all is an error.
 func Read(files []File, repository string) (Reading, error) {
 	var all Reading
 	for _, f := range files {
@@ -140,9 +140,15 @@ func (all *Reading) build(w workflow, j job, s step, r row) {
 	if made.Image == "" && made.Context != "." {
 		made.Image = path.Base(made.Context)
 	}
-	made.Image = strings.ToLower(cmp.Or(made.Image, w.repository))
+	made.Image = strings.ToLower(cmp.Or(made.Image, path.Base(w.repository)))
 	made.Name = named(made, in.row)
 	made.BuildArgs = all.arguments(w, s, in)
+	if len(made.Platforms) == 0 {
+		made.Platforms = []string{"linux/amd64"} // which is what GitHub's runners are
+	}
+	if given := s.With["tags"]; given.text != "" && !strings.Contains(given.text, "steps.") {
+		all.leave("%s:%d names the tags itself: here `tags` has the rules, by default of branches, versions and commits.", w.file, given.line)
+	}
 	made.Port, _ = strconv.Atoi(first(in.row, "port", "health_port", "container_port"))
 	if health := first(in.row, "health_endpoint", "health", "healthcheck", "health_path", "health_check"); strings.HasPrefix(health, "/") {
 		made.Health = health
@@ -209,7 +215,7 @@ func (all *Reading) image(w workflow, j job, s step, in scope) string {
 			}
 			continue
 		}
-		image, here := below(filled)
+		image, here := below(filled, path.Dir(w.repository))
 		switch {
 		case here && found == "":
 			found = image
@@ -229,16 +235,17 @@ func untagged(image string) string {
 	return image
 }
 
-// below is an image's name below its owner's on ghcr.io; false where it is elsewhere.
-func below(image string) (string, bool) {
+// below is an image's name as the configuration has it: right below its owner's on ghcr.io, or as a whole; false where it is elsewhere.
+func below(image, owner string) (string, bool) {
 	host, rest, nested := strings.Cut(image, "/")
 	if !nested || host != "ghcr.io" {
 		return "", false
 	}
-	if after, mine := strings.CutPrefix(rest, owner+"/"); mine {
-		return strings.ToLower(after), true
+	image, rest = strings.ToLower(image), strings.ToLower(rest)
+	if own, mine := strings.CutPrefix(rest, strings.ToLower(owner)+"/"); mine && !strings.Contains(own, "/") {
+		return own, true
 	}
-	return strings.ToLower(image), true
+	return image, true
 }
 
 // named is what a service is called: as its row says, or as its image or its folder is.
@@ -269,7 +276,7 @@ func (all *Reading) arguments(w workflow, s step, in scope) map[string]string {
 		filled, whole := in.fill(value)
 		switch {
 		case !given || name == "":
-		case whole && !strings.Contains(filled, owner):
+		case whole:
 			found[name] = filled
 		default:
 			all.leave("%s:%d: the build argument %s is another one each time, so nothing would be used again: labels tell version, commit and date.", w.file, s.With["build-args"].line, name)

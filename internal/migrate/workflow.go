@@ -5,6 +5,7 @@ package migrate
 import (
 	"fmt"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,7 +23,7 @@ type File struct {
 // https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax
 type workflow struct {
 	file       string
-	repository string // the repository's own name
+	repository string // OWNER/NAME
 	lines      []string
 	text       workflowText
 	jobs       []job
@@ -258,12 +259,9 @@ func words(n *yaml.Node) []string {
 // expression is one of GitHub's within a text.
 var expression = regexp.MustCompile(`\$\{\{\s*(.*?)\s*\}\}`)
 
-// owner stands for who owns the repository, which is another one in each fork.
-const owner = "OWNER"
-
 // A scope has what expressions of a step are filled in with.
 type scope struct {
-	repository string // its own name
+	repository string // OWNER/NAME
 	env, row   row
 }
 
@@ -295,11 +293,11 @@ func (s scope) value(expr string) (string, bool) {
 	kind, name, _ := strings.Cut(expr, ".")
 	switch {
 	case expr == "github.repository_owner" || kind == "steps" && strings.Contains(strings.ToLower(name), "owner"):
-		return owner, true
+		return path.Dir(s.repository), true
 	case expr == "github.repository" || kind == "steps" && strings.HasSuffix(strings.ToLower(name), "repository"):
-		return owner + "/" + s.repository, true
-	case expr == "github.event.repository.name":
 		return s.repository, true
+	case expr == "github.event.repository.name":
+		return path.Base(s.repository), true
 	case expr == "github.workspace":
 		return ".", true
 	case kind == "env":

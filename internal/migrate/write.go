@@ -65,7 +65,7 @@ func (r Reading) Config() (string, error) {
 		b.WriteString("# Made by `ghcr-publish init`. `ghcr-publish plan` says what it comes to.\n")
 	}
 	common, services := r.common()
-	fmt.Fprintf(&b, "platforms: %s\n", flow(common))
+	fmt.Fprintf(&b, "platforms: %s%s\n", flow(common), more(common))
 	if len(services) > 0 {
 		text, err := encoded(map[string][]Service{"services": services})
 		if err != nil {
@@ -83,6 +83,14 @@ func (r Reading) Config() (string, error) {
 	}
 	b.WriteString(gates)
 	return b.String(), nil
+}
+
+// more says how to build for another platform, where there is only one.
+func more(platforms []string) string {
+	if slices.Equal(platforms, []string{"linux/amd64"}) {
+		return " # add linux/arm64 to build for that, too"
+	}
+	return ""
 }
 
 const gates = `gates: # an image that fails one gets no tag
