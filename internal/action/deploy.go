@@ -193,8 +193,8 @@ func (d *deployment) locked(ctx context.Context, good string, choose func(deploy
 	if err != nil {
 		return err
 	}
-	if past.Interrupted = past.Interrupted || lock.Interrupted; past.Interrupted {
-		d.note("The deployment before this one was killed; what runs may be some of it.")
+	if past.Interrupted {
+		d.note("The deployment before this one did not come to an end; what runs may be some of it.")
 	}
 	v, err := choose(past)
 	if err != nil {
@@ -256,7 +256,7 @@ func (d *deployment) status(ctx context.Context) error {
 	if s.Busy != "" {
 		d.note("A deployment is under way, by " + s.Busy + ".")
 	} else if s.Interrupted {
-		d.note("A deployment was killed; what runs may be some of it.")
+		d.note("A deployment did not come to an end; what runs may be some of it.")
 	}
 	d.drift(ctx)
 	for _, i := range d.told.Services {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/engine"
@@ -53,7 +52,6 @@ type Result struct {
 	Troubles []Trouble // services that are not well, for which it was refused
 	Err      error     // another reason for which it failed
 	After    string    // what became of what it had begun
-	Back     Version   // what was gone back to
 	Astray   error     // why going back failed
 }
 
@@ -67,8 +65,11 @@ func (h Host) Deploy(ctx context.Context, v Version, past History) (r Result) {
 		r.Err = err
 		return r
 	}
-	back, found := past.behind(v, before)
-	if r.Err = h.Program.Pull(ctx, v); r.Err != nil && !past.Interrupted {
+	back := past.behind(v, before)
+	if r.Err = h.Program.Pull(ctx, v); r.Err == nil {
+		r.Err = h.begin(ctx)
+	}
+	if r.Err != nil && !past.Interrupted {
 		return r // and nothing was touched
 	}
 	if r.Err == nil {
@@ -80,7 +81,10 @@ func (h Host) Deploy(ctx context.Context, v Version, past History) (r Result) {
 		}
 		return r
 	}
-	h.goBack(ctx, v, back, found, &r)
+	r.After, r.Astray = h.goBack(ctx, v, back)
+	if r.Astray == nil {
+		r.Astray = h.end(ctx)
+	}
 	return r
 }
 
@@ -118,36 +122,40 @@ func aside(ctx context.Context, most time.Duration) (context.Context, context.Ca
 	return context.WithTimeout(context.WithoutCancel(ctx), most)
 }
 
-// goBack has run what ran before. It does so also where the run itself has been cancelled.
-func (h Host) goBack(ctx context.Context, failed, back Version, found bool, r *Result) {
+// goBack has run what ran before, nil for nothing. It does so also where the run itself has been cancelled.
+func (h Host) goBack(ctx context.Context, failed Version, back *Version) (after string, err error) {
 	ctx, cancel := aside(ctx, 2*h.Wait)
 	defer cancel()
-	switch {
-	case found && back.is(failed):
-		return
-	case !found:
+	switch after = Restored; {
+	case back == nil:
 		h.Tell("nothing ran before: taking it down, but for its volumes")
-		if r.After, r.Astray = Removed, h.Program.Down(ctx, failed); r.Astray != nil {
-			r.After = Stranded
-		}
-		return
+		after, err = Removed, h.Program.Down(ctx, failed)
+	case back.is(failed):
+		return Untouched, nil
+	default:
+		h.Tell("going back to %s", *back)
+		err = h.restore(ctx, *back)
 	}
-	r.Back = back
-	h.Tell("going back to %s", back)
+	if err != nil {
+		after = Stranded
+	}
+	return after, err
+}
+
+// restore brings a version up that was well.
+func (h Host) restore(ctx context.Context, v Version) error {
 	before, err := h.Engine.Project(ctx, h.Project)
-	if err == nil {
-		err = h.Program.Pull(ctx, back)
+	if err != nil {
+		return err
 	}
-	var troubles []Trouble
-	if err == nil {
-		troubles, err = h.start(ctx, back, before)
+	if err := h.Program.Pull(ctx, v); err != nil {
+		return err
 	}
-	if err == nil && len(troubles) > 0 {
-		err = Unwell(troubles)
+	troubles, err := h.start(ctx, v, before)
+	for _, t := range troubles {
+		err = errors.Join(err, fmt.Errorf("%s %s", t.Service, t.What))
 	}
-	if r.After, r.Astray = Restored, err; err != nil {
-		r.After = Stranded
-	}
+	return err
 }
 
 func (v Version) String() string {
@@ -157,8 +165,8 @@ func (v Version) String() string {
 	return fmt.Sprintf("deployment %d", v.Number)
 }
 
-// adopted is what runs and nobody wrote down: a file with the images of the containers that are well. There is none where none is.
-func adopted(v Version, before []engine.Instance) (Version, bool) {
+// adopted is what runs and nobody wrote down: a file with the images of the containers that are well; nil where none is.
+func adopted(v Version, before []engine.Instance) *Version {
 	images, services := map[string]string{}, map[string]any{}
 	for _, i := range before {
 		if _, known := v.Images[i.Service]; known && judge(i) == "" {
@@ -167,18 +175,10 @@ func adopted(v Version, before []engine.Instance) (Version, bool) {
 		}
 	}
 	over, err := json.Marshal(map[string]any{"services": services}) // which is YAML as well
-	return Version{File: v.File, Over: string(over), Images: images}, err == nil && len(images) > 0
-}
-
-// Unwell tells of services that are not well.
-type Unwell []Trouble
-
-func (u Unwell) Error() string {
-	var said []string
-	for _, t := range u {
-		said = append(said, t.Service+" "+t.What)
+	if err != nil || len(images) == 0 {
+		return nil
 	}
-	return strings.Join(said, "; ")
+	return &Version{File: v.File, Over: string(over), Images: images}
 }
 
 // Changes lists services whose image is another in a version than in what runs, sorted, and those that are in one of the two alone.

@@ -15,7 +15,7 @@ import (
 // The labels of what is written down on the host.
 const (
 	projectKey = "ghcr-publish.project"
-	kindKey    = "ghcr-publish.kind" // a deployment, or a lock
+	kindKey    = "ghcr-publish.kind" // a deployment that was well, one that has begun, or a lock
 	numberKey  = "ghcr-publish.number"
 	fileKey    = "ghcr-publish.file"
 	overKey    = "ghcr-publish.over"
@@ -31,7 +31,7 @@ const kept = 10
 // A History is what a host remembers of a project: the versions that were well, the newest last.
 type History struct {
 	Versions    []Version
-	Interrupted bool // a deployment was killed, and what runs may be some of it
+	Interrupted bool // one that had begun did not come to an end, so what runs may be some of it
 }
 
 // Last is the version that was well last.
@@ -55,10 +55,10 @@ func (p History) Previous() (Version, error) {
 	return p.Versions[n], nil
 }
 
-// behind is what runs again where a version fails.
-func (p History) behind(v Version, before []engine.Instance) (Version, bool) {
+// behind is what runs again where a version fails; nil for nothing.
+func (p History) behind(v Version, before []engine.Instance) *Version {
 	if last, found := p.Last(); found {
-		return last, true
+		return &last
 	}
 	return adopted(v, before)
 }
@@ -69,11 +69,11 @@ func (h Host) Read(ctx context.Context) (History, error) {
 	if err != nil {
 		return History{}, err
 	}
-	_, left, err := h.locks(ctx, "")
+	begun, err := h.Engine.Notes(ctx, map[string]string{projectKey: h.Project, kindKey: "begun"})
 	if err != nil {
 		return History{}, err
 	}
-	past := History{Interrupted: len(left) > 0}
+	past := History{Interrupted: len(begun) > 0}
 	for _, n := range notes {
 		v := Version{File: n.Labels[fileKey], Over: n.Labels[overKey], Commit: n.Labels[commitKey], By: n.Labels[byKey]}
 		number, err := strconv.Atoi(n.Labels[numberKey])
@@ -91,6 +91,13 @@ func (h Host) Read(ctx context.Context) (History, error) {
 func (h Host) write(ctx context.Context, v Version, past History) error {
 	ctx, cancel := aside(ctx, settling)
 	defer cancel()
+	if err := h.remember(ctx, v, past); err != nil {
+		return err
+	}
+	return h.end(ctx)
+}
+
+func (h Host) remember(ctx context.Context, v Version, past History) error {
 	if v.Number > 0 {
 		return h.forget(ctx, past, func(old Version) bool { return old.Number > v.Number })
 	}
@@ -124,3 +131,17 @@ func (h Host) forget(ctx context.Context, past History, which func(Version) bool
 	}
 	return errors.Join(failed...)
 }
+
+// begin writes down that what runs is about to change.
+func (h Host) begin(ctx context.Context) error {
+	return h.Engine.WriteNote(ctx, engine.Note{Name: h.begun(), Labels: map[string]string{projectKey: h.Project, kindKey: "begun", byKey: h.By}})
+}
+
+// end says that what runs is what is remembered.
+func (h Host) end(ctx context.Context) error {
+	ctx, cancel := aside(ctx, settling)
+	defer cancel()
+	return h.Engine.RemoveNote(ctx, h.begun())
+}
+
+func (h Host) begun() string { return "ghcr-publish." + h.Project + ".begun" }

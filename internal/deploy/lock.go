@@ -23,10 +23,8 @@ const (
 // A Lock keeps other deployments of a project away from a host.
 type Lock struct {
 	host Host
-	// Interrupted says that the lock before was not given back: its deployment was killed.
-	Interrupted bool
-	name        string // of the note that is the lock at this moment
-	stop        func()
+	name string // of the note that is the lock at this moment
+	stop func()
 }
 
 // Lock waits until no other deployment of the project is under way on the host, as long as one may take. Whoever wants the lock writes that down
@@ -77,23 +75,22 @@ func (l *Lock) try(ctx context.Context) (holder string, err error) {
 	live, left, err := l.host.locks(ctx, l.name)
 	if err == nil && len(live) == 0 {
 		for _, n := range left {
-			l.Interrupted = true
 			err = errors.Join(err, l.host.Engine.RemoveNote(ctx, n.Name))
 		}
 	}
 	if err == nil && len(live) == 0 {
 		return "", nil
 	}
-	last, cancel := aside(ctx, settling)
-	defer cancel()
-	if err = errors.Join(err, l.host.Engine.RemoveNote(last, l.name)); err != nil {
+	if err = errors.Join(err, l.drop(ctx)); err != nil {
 		return "", err
 	}
 	return live[0].Labels[byKey], nil
 }
 
-// claim writes down that the lock is held from now on.
+// claim writes down that the lock is held from now on. It is not interrupted: nobody would know what to take away again.
 func (l *Lock) claim(ctx context.Context) error {
+	ctx, cancel := aside(ctx, settling)
+	defer cancel()
 	at, err := l.host.Engine.Clock(ctx)
 	if err != nil {
 		return err
@@ -137,8 +134,9 @@ func (l *Lock) renew(ctx context.Context) {
 				return
 			case <-time.After(renewal):
 			}
-			if old := l.name; l.claim(ctx) == nil {
-				_ = l.host.Engine.RemoveNote(context.WithoutCancel(ctx), old)
+			old := *l
+			if l.claim(ctx) == nil {
+				_ = old.drop(ctx)
 			}
 		}
 	})
@@ -148,7 +146,12 @@ func (l *Lock) renew(ctx context.Context) {
 // Release gives the lock back, also when the run's context has ended.
 func (l *Lock) Release() error {
 	l.stop()
-	ctx, cancel := context.WithTimeout(context.Background(), settling)
+	return l.drop(context.Background())
+}
+
+// drop takes the lock's note away.
+func (l *Lock) drop(ctx context.Context) error {
+	ctx, cancel := aside(ctx, settling)
 	defer cancel()
 	return l.host.Engine.RemoveNote(ctx, l.name)
 }

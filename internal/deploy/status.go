@@ -15,7 +15,7 @@ type Status struct {
 	Version  Version // that was deployed last
 	Troubles []Trouble
 	Busy     string // who deploys right now; empty for nobody
-	// Interrupted says that a deployment was killed after that one.
+	// Interrupted says that one after it had begun and did not come to an end.
 	Interrupted bool
 }
 

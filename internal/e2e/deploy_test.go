@@ -43,13 +43,13 @@ func newSite(t *testing.T, w *world) site {
 	t.Cleanup(func() {
 		ctx := context.Background()
 		_, _ = run.OS(ctx, run.Command{Argv: []string{program, "--project-name", s.owner, "down", "--volumes", "--timeout", "1", "--rmi", "all"}, Env: os.Environ()})
-		for _, kind := range []string{"deployment", "lock"} {
+		for _, kind := range []string{"deployment", "begun", "lock"} {
 			notes, err := s.engine.Notes(ctx, map[string]string{"ghcr-publish.project": s.owner, "ghcr-publish.kind": kind})
 			for _, n := range notes {
 				_ = s.engine.RemoveNote(ctx, n.Name)
 			}
-			if err != nil || kind == "lock" && len(notes) > 0 {
-				t.Errorf("locks %v are left: %v", notes, err)
+			if err != nil || kind != "deployment" && len(notes) > 0 {
+				t.Errorf("notes %v are left: %v", notes, err)
 			}
 		}
 	})
@@ -313,7 +313,7 @@ func TestDeployDisturbed(t *testing.T) {
 	s.check(first)
 
 	s.disturb(syscall.SIGKILL, "  Container ")
-	if told := s.deploy(report.ExitDone, "--rollback"); !strings.Contains(fmt.Sprint(told.Notices), "was killed") {
+	if told := s.deploy(report.ExitDone, "--rollback"); !strings.Contains(fmt.Sprint(told.Notices), "did not come to an end") {
 		t.Errorf("after a killed one: %+v", told)
 	}
 	s.check(first)

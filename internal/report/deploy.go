@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	_ "embed"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,11 @@ import (
 
 	"github.com/org/ghcr-publish/internal/deploy"
 )
+
+// DeploySchema is the JSON Schema that every report of deploying conforms to.
+//
+//go:embed deploy.schema.json
+var DeploySchema []byte
 
 // A Deployment is what became of a Compose project on a Docker host, or how it is there.
 type Deployment struct {
