@@ -280,6 +280,10 @@ func (c *cleaner) one(ctx context.Context, rules clean.Rules, s surveyed) (plan 
 func (c *cleaner) executor(rules clean.Rules, s surveyed) clean.Executor {
 	return clean.Executor{
 		Rules: rules, Package: s.Package, Look: s.from.Version, Delete: s.from.Delete, Restore: s.from.Restore, Pace: rate.NewLimiter(mostDeletions, 20).Wait, Tell: c.log.Printf,
+		There: func(ctx context.Context, digest string) (bool, error) {
+			_, found, err := c.registry.Manifest(ctx, s.Image, digest)
+			return found, err
+		},
 		Relist: func(ctx context.Context, digest, tag string) error {
 			return c.registry.Relist(ctx, s.Image, digest, tag)
 		},

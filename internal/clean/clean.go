@@ -53,6 +53,8 @@ type Item struct {
 	After   []string `json:"-"`                 // digests that must be gone before it may go
 	Outcome string   `json:"outcome,omitempty"` // what came of it; empty as long as nothing was tried
 	Note    string   `json:"note,omitempty"`    // why it was not deleted
+
+	forever bool // GitHub deletes it for nobody, or something that it deletes for nobody needs it
 }
 
 // An Idle tag has outlived what it was made for.

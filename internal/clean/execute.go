@@ -18,6 +18,8 @@ type Executor struct {
 	Look    func(ctx context.Context, id int64) (v github.Version, found bool, err error)
 	Delete  func(ctx context.Context, id int64) error
 	Restore func(ctx context.Context, id int64) error
+	// There reports whether the registry has a manifest.
+	There func(ctx context.Context, digest string) (bool, error)
 	// Relist points a tag that lists what refers to something to a digest again, or adds what that lists.
 	Relist func(ctx context.Context, digest, tag string) error
 	// Write puts the journal into the registry in place of an earlier one, and returns its digest.
@@ -61,15 +63,18 @@ func (e Executor) Run(ctx context.Context, plan *Plan, budget int) (left int, er
 	}
 	left, err = e.delete(ctx, plan, budget)
 	now, failed := e.mend(ctx, plan)
-	if err = errors.Join(err, failed); err != nil || left == 0 {
+	if err = errors.Join(err, failed); err != nil || slices.ContainsFunc(plan.Gone, Item.isLeft) {
 		return left, err
 	}
 	return left, e.forget(ctx, now, journal)
 }
 
+// isLeft reports whether a later run may delete a version.
+func (i Item) isLeft() bool { return i.Outcome == Stayed && !i.forever }
+
 // delete deletes what goes, as far as budget allows.
 func (e Executor) delete(ctx context.Context, plan *Plan, budget int) (left int, err error) {
-	state := map[string]string{} // outcomes by digest
+	state := map[string]*Item{} // by digest
 	for i := range plan.Gone {
 		item := &plan.Gone[i]
 		switch {
@@ -80,7 +85,7 @@ func (e Executor) delete(ctx context.Context, plan *Plan, budget int) (left int,
 		default:
 			err = e.one(ctx, item, state)
 		}
-		if state[item.Digest] = item.Outcome; item.Outcome == Deleted {
+		if state[item.Digest] = item; item.Outcome == Deleted {
 			budget--
 		}
 	}
@@ -93,17 +98,18 @@ func (e Executor) forget(ctx context.Context, p Package, journal string) error {
 	if i < 0 {
 		return nil // the next run finds it listed
 	}
-	if err := e.Delete(context.WithoutCancel(ctx), p.Versions[i].ID); err != nil && !errors.Is(err, github.ErrUndeletable) {
+	if err := e.Delete(context.WithoutCancel(ctx), p.Versions[i].ID); err != nil && !errors.Is(err, github.ErrUndeletable) && !errors.Is(err, github.ErrAbsent) {
 		return err
 	}
 	return nil
 }
 
 // one deletes a version, if it is still what it was when that was decided. The error ends the run.
-func (e Executor) one(ctx context.Context, item *Item, state map[string]string) error {
+func (e Executor) one(ctx context.Context, item *Item, state map[string]*Item) error {
 	for _, digest := range item.After {
-		if state[digest] != Deleted && state[digest] != Absent {
+		if before := state[digest]; before == nil || before.Outcome == Stayed {
 			item.Outcome, item.Note = Stayed, short(digest)+" stays, and needs it"
+			item.forever = before != nil && before.forever
 			return nil
 		}
 	}
@@ -118,8 +124,7 @@ func (e Executor) one(ctx context.Context, item *Item, state map[string]string) 
 		item.Note = err.Error()
 		return err
 	case !found:
-		item.Outcome = Absent
-		return nil
+		return e.absent(ctx, item)
 	case now.Digest != item.Digest || !now.Updated.Equal(item.Updated) || !within(now.Tags, item.Tags):
 		item.Note = "it changed meanwhile"
 		return nil
@@ -131,8 +136,26 @@ func (e Executor) one(ctx context.Context, item *Item, state map[string]string) 
 		return nil
 	}
 	item.Note = err.Error()
-	if errors.Is(err, github.ErrUndeletable) {
+	switch {
+	case errors.Is(err, github.ErrUndeletable):
+		item.forever = true
 		return nil
+	case errors.Is(err, github.ErrAbsent):
+		return e.absent(ctx, item)
+	}
+	return err
+}
+
+// absent says of a version that GitHub does not find whether it is gone. One that the registry has is not, and needs all that it lists.
+func (e Executor) absent(ctx context.Context, item *Item) error {
+	there, err := e.There(ctx, item.Digest)
+	switch {
+	case err != nil:
+		item.Note = err.Error()
+	case there:
+		item.Note = "GitHub does not find it, and the registry has it"
+	default:
+		item.Outcome, item.Note = Absent, ""
 	}
 	return err
 }

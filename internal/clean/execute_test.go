@@ -19,7 +19,8 @@ type robot struct {
 	refuses  map[int64]error
 	deleted  []int64
 	restored []int64
-	after    Package // what there is in the end
+	there    map[string]bool // what the registry has though it is not found
+	after    Package         // what there is in the end
 }
 
 func (r *robot) executor() Executor {
@@ -40,6 +41,7 @@ func (r *robot) executor() Executor {
 			return r.refuses[-id]
 		},
 		Pace:  func(ctx context.Context) error { return ctx.Err() },
+		There: func(_ context.Context, digest string) (bool, error) { return r.there[digest], r.refuses[-1] },
 		Write: func(context.Context, []byte) (string, error) { return digestOf("j"), nil },
 		Survey: func(_ context.Context, known Known) (Package, error) {
 			now := r.after
@@ -113,6 +115,8 @@ func TestRun(t *testing.T) {
 		"a new tag":             {robot: robot{looked: changed(func(v *github.Version) { v.Tags = []string{"rollback"} })}, budget: 9, want: stayed, note: "it changed meanwhile"},
 		"another time":          {robot: robot{looked: changed(func(v *github.Version) { v.Updated = v.Updated.Add(time.Second) })}, budget: 9, want: stayed, note: "it changed meanwhile"},
 		"another digest":        {robot: robot{looked: changed(func(v *github.Version) { v.Digest = digestOf("c") })}, budget: 9, want: stayed, note: "it changed meanwhile"},
+		"deleted meanwhile":     {robot: robot{refuses: map[int64]error{b: github.ErrAbsent}}, budget: 9, want: "b absent, b0 deleted, b1 deleted, b2 deleted, e deleted"},
+		"hidden":                {robot: robot{refuses: map[int64]error{b: github.ErrAbsent}, there: map[string]bool{digestOf("b"): true}}, budget: 9, want: stayed, note: "GitHub does not find it, and the registry has it"},
 		"what stays keeps all":  {robot: robot{refuses: map[int64]error{b: fmt.Errorf("%w: popular", github.ErrUndeletable)}}, budget: 9, want: stayed, note: "bbbbbbbbbbbb stays, and needs it"},
 		"a part may stay alone": {robot: robot{refuses: map[int64]error{b0: fmt.Errorf("%w: popular", github.ErrUndeletable)}}, budget: 9, want: "b deleted, b0 stayed, b1 deleted, b2 deleted, e deleted", note: "GitHub does not delete it: popular"},
 		"a fault ends it":       {robot: robot{refuses: map[int64]error{b0: github.ErrSpent}}, budget: 9, want: "b deleted, b0 stayed, b1 stayed, b2 stayed, e stayed", note: "the run ended before", err: "budget of requests is spent"},
@@ -144,6 +148,16 @@ func TestRunAbsent(t *testing.T) {
 	plan, left, err := r.run(t.Context(), 1)
 	if got := outcomes(plan); err != nil || left != 1 || got != "b absent, b0 absent, b1 absent, b2 absent, e absent" {
 		t.Errorf("%s, %d left, %v", got, left, err)
+	}
+	// Where GitHub shows nothing to the token, nothing is gone.
+	r = &robot{looked: map[int64]github.Version{}, there: map[string]bool{digestOf("b"): true}}
+	plan, _, err = r.run(t.Context(), 9)
+	if got := outcomes(plan); err != nil || got != "b stayed, b0 stayed, b1 stayed, b2 stayed, e stayed" {
+		t.Errorf("%s, %v", got, err)
+	}
+	r = &robot{looked: map[int64]github.Version{}, refuses: map[int64]error{-1: errors.New("it is dark")}}
+	if plan, _, err = r.run(t.Context(), 9); err == nil || !strings.Contains(outcomes(plan), "b stayed") {
+		t.Errorf("%s, %v", outcomes(plan), err)
 	}
 }
 

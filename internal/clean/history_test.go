@@ -112,6 +112,7 @@ type world struct {
 	inUse    map[string]string
 	seen     map[string]insight.Sighting
 	lag      bool // lists are old
+	lies     bool // versions that there are are not found
 	client   *github.Package
 
 	cleanings, deleted int

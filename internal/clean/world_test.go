@@ -30,13 +30,14 @@ type disturbance struct {
 	race   bool // somebody publishes meanwhile
 	twice  bool // so does another run clean up
 	shift  bool // or somebody publishes, or cleans up, from one page of a list to the next
+	lies   bool // GitHub does not find versions that there are
 	dies   int  // changes after which it is killed, and run again; none kill it if that is negative
 	budget int
 }
 
 // clean cleans up once, and looks whether all is well.
 func (w *world) clean() {
-	d := disturbance{race: w.random.IntN(4) == 0, twice: w.random.IntN(6) == 0, shift: w.random.IntN(6) == 0, dies: -1, budget: 1000}
+	d := disturbance{race: w.random.IntN(4) == 0, twice: w.random.IntN(6) == 0, shift: w.random.IntN(6) == 0, lies: w.random.IntN(8) == 0, dies: -1, budget: 1000}
 	if w.random.IntN(5) == 0 {
 		d.budget = w.random.IntN(4)
 	}
@@ -67,8 +68,10 @@ func (w *world) cleanWith(d disturbance) {
 	if d.shift {
 		defer w.shift()()
 	}
+	w.lies = d.lies
 	left, err := w.run(&lifetime{most: d.dies}, d.budget, w.beside(d))
-	if errors.Is(err, errKilled) {
+	w.lies = false
+	if errors.Is(err, errKilled) || err != nil && d.lies {
 		left, err = w.run(&lifetime{most: -1}, 1000, func(clean.Plan) {})
 	}
 	w.must(err)
@@ -88,7 +91,7 @@ func (w *world) cleanWith(d disturbance) {
 			w.pointsTo(tag, digest)
 		}
 	}
-	if !w.lag && quiet && !d.twice && left > 0 {
+	if !w.lag && quiet && !d.twice && !d.lies && left > 0 {
 		w.lean(allowed)
 	}
 }
@@ -143,12 +146,16 @@ func (w *world) run(life *lifetime, budget int, pace func(clean.Plan)) (left int
 	rules := w.cleanRules()
 	plan := rules.Plan(p)
 	c := &registry.Client{Host: host, Transport: mortal{direct{w.handler}, life}}
-	executor := clean.Executor{Rules: rules, Package: p, Look: survey.Look, Tell: func(string, ...any) {},
+	executor := clean.Executor{Rules: rules, Package: p, Look: w.look, Tell: func(string, ...any) {},
 		Delete: func(ctx context.Context, id int64) error {
 			return life.change(func() error { return w.client.Delete(ctx, id) })
 		},
 		Restore: func(ctx context.Context, id int64) error {
 			return life.change(func() error { return w.client.Restore(ctx, id) })
+		},
+		There: func(ctx context.Context, digest string) (bool, error) {
+			_, found, err := survey.Manifest(ctx, digest)
+			return found, err
 		},
 		Relist: func(ctx context.Context, digest, tag string) error { return c.Relist(ctx, w.repo.Name(), digest, tag) },
 		Write: func(ctx context.Context, data []byte) (string, error) {
@@ -164,6 +171,14 @@ func (w *world) run(life *lifetime, budget int, pace func(clean.Plan)) (left int
 	left, err = executor.Run(ctx, &plan, budget)
 	w.note(plan)
 	return left, err
+}
+
+// look looks at a version, as an executor does.
+func (w *world) look(ctx context.Context, id int64) (v github.Version, found bool, err error) {
+	if w.lies && w.random.IntN(4) == 0 {
+		return v, false, nil
+	}
+	return w.client.Version(ctx, id)
 }
 
 // A lifetime is how many changes a program has made, and after how many it is killed, right before the next; none kill it if that is

@@ -81,6 +81,8 @@ var (
 	// ErrUndeletable tells that GitHub deletes the version for nobody: it is the last that has a tag, or was downloaded too often.
 	// https://docs.github.com/en/packages/learn-github-packages/deleting-and-restoring-a-package
 	ErrUndeletable = errors.New("GitHub does not delete it")
+	// ErrAbsent tells that GitHub does not find the version, or does not show it to this token.
+	ErrAbsent = errors.New("GitHub does not find it")
 )
 
 // reserve is how many requests of the hour's budget are left to others.
@@ -174,14 +176,16 @@ func (p *Package) Version(ctx context.Context, id int64) (v Version, found bool,
 	return versionOf(got), true, nil
 }
 
-// Delete deletes a version with all its tags. One that is not there is no error. GitHub keeps it for thirty days.
+// Delete deletes a version with all its tags. GitHub keeps it for thirty days.
 func (p *Package) Delete(ctx context.Context, id int64) error {
 	response, err := p.api.delete(ctx, p.owner, container, p.name, id)
 	p.note(response)
 	var refused *github.ErrorResponse
 	switch {
-	case err == nil || Status(err) == http.StatusNotFound:
+	case err == nil:
 		return nil
+	case Status(err) == http.StatusNotFound:
+		return ErrAbsent
 	case errors.As(err, &refused) && refused.Response.StatusCode == http.StatusBadRequest:
 		return fmt.Errorf("%w: %s", ErrUndeletable, refused.Message)
 	default:
@@ -221,7 +225,7 @@ func (c *Client) deleteTagged(ctx context.Context, owner, name string, tags []st
 		if len(v.Tags) == 0 || slices.ContainsFunc(v.Tags, func(tag string) bool { return !slices.Contains(tags, tag) }) {
 			continue
 		}
-		if err := p.Delete(ctx, v.ID); err != nil {
+		if err := p.Delete(ctx, v.ID); err != nil && !errors.Is(err, ErrAbsent) {
 			return err
 		}
 	}

@@ -84,9 +84,9 @@ func TestPackage(t *testing.T) {
 		if v, there, err := p.Version(t.Context(), int64(second)); err != nil || !there || v.Digest != found[0].Digest {
 			t.Errorf("%s: found %v, %v, %v", kind, v, there, err)
 		}
-		for range 2 { // what is gone is no error
-			if err := p.Delete(t.Context(), int64(second)); err != nil {
-				t.Errorf("%s: deleting: %v", kind, err)
+		for _, want := range []error{nil, ErrAbsent} {
+			if err := p.Delete(t.Context(), int64(second)); !errors.Is(err, want) {
+				t.Errorf("%s: deleting: %v, want %v", kind, err, want)
 			}
 		}
 		if _, there, err := p.Version(t.Context(), int64(second)); err != nil || there {
