@@ -30,6 +30,10 @@ func airy(text string) []byte {
 			comments.WriteString(line)
 			continue
 		}
+		if bare == "\n" && comments.Len() == 0 { // within a text of several lines
+			b.WriteString(line)
+			continue
+		}
 		switch {
 		case depth == 0:
 			if part != "" {
