@@ -153,7 +153,7 @@ func (d *deployment) deploy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v := deploy.Version{File: string(text), Commit: d.job.Event.SHA, By: d.host.By}
+	v := deploy.Version{File: string(text), Weight: d.job.Config.Weight % 100, Commit: d.job.Event.SHA, By: d.host.By}
 	if v.Images, err = d.host.Program.Images(ctx, v); err != nil {
 		var problems service.Problems
 		problems.Add("the Compose file", "give it what it asks for, in the environment of this step", "%v", err)
@@ -211,7 +211,19 @@ func (d *deployment) locked(ctx context.Context, good string, choose func(deploy
 	d.told.Error = d.log.Redact(d.told.Error)
 	record.Failed = !result.Good()
 	d.end(ctx, record)
+	d.share(ctx)
 	return nil
+}
+
+// share says what part of the requests each colour gets by now.
+func (d *deployment) share(ctx context.Context) {
+	ctx, done := lastWords(ctx)
+	defer done()
+	shares, err := d.host.Shares(ctx)
+	if err != nil {
+		d.note(fmt.Sprintf("Who is sent where by now is not known: %v.", err))
+	}
+	d.told.Share(shares)
 }
 
 // plan only says what would change.
@@ -231,8 +243,15 @@ func (d *deployment) changes(ctx context.Context, v deploy.Version) error {
 	if err != nil {
 		return err
 	}
+	kept, err := d.host.Kept(ctx, v, running)
+	if err != nil {
+		return err
+	}
 	defer d.log.Group(fmt.Sprintf("Deployment of %s: %d services", d.host.Project, len(v.Images)))()
 	for _, c := range deploy.Changes(running, v) {
+		if slices.Contains(kept, c.Service) {
+			c.To = c.From
+		}
 		d.told.Services = append(d.told.Services, report.Deployed{Service: c.Service, Image: c.To, Before: c.From})
 		switch {
 		case c.From == c.To:
@@ -275,13 +294,27 @@ func (d *deployment) drift(ctx context.Context) {
 		d.note(fmt.Sprintf("Whether anything newer is published is not known: %v", err))
 	}
 	for _, l := range live {
-		at := slices.IndexFunc(d.told.Services, func(s report.Deployed) bool { return s.Service == l.Service.Name })
-		if at < 0 || l.Digest == "" || strings.HasSuffix(d.told.Services[at].Image, "@"+l.Digest) {
+		at, same := -1, false
+		for n, s := range d.told.Services {
+			if isOf(s, l.Service) {
+				at, same = n, same || strings.HasSuffix(s.Image, "@"+l.Digest)
+			}
+		}
+		if at < 0 || l.Digest == "" || same {
 			continue
 		}
 		d.told.Services[at].Published = l.Digest
 		d.note(fmt.Sprintf("%s runs another image than %s, which is %s.", l.Service.Name, l.Tag, shortDigest(l.Digest)))
 	}
+}
+
+// isOf reports whether people are sent to a container who ask for a service.
+func isOf(s report.Deployed, of service.Service) bool {
+	colours := service.Colours(of.Name)
+	if of.InCompose().Switch {
+		return slices.Contains(colours[:], s.Service) && s.Share != nil && *s.Share > 0
+	}
+	return s.Service == of.Name
 }
 
 // record is a deployment as GitHub is told of it.
@@ -405,13 +438,14 @@ func (j job) project() string {
 func (j job) checkDeployment(p Process, problems *service.Problems) {
 	c, host := j.Config, p.Getenv("DOCKER_HOST")
 	if c.Mode != "deploy" {
-		for setting, given := range map[string]bool{"status": c.Status, "ssh-key": c.SSHKey != "", "ssh-known-hosts": c.SSHKnownHosts != ""} {
+		for setting, given := range map[string]bool{"status": c.Status, "weight": c.Weight != 100, "ssh-key": c.SSHKey != "", "ssh-known-hosts": c.SSHKnownHosts != ""} {
 			if given {
 				problems.Add(setting, "give `mode: deploy` with it, or leave it out", "mode %s deploys nothing", c.Mode)
 			}
 		}
 		return
 	}
+	j.checkWeight(problems)
 	if c.Status && c.Rollback {
 		problems.Add("status", "keep one of the two", "status changes nothing, and rollback does")
 	}
@@ -427,5 +461,18 @@ func (j job) checkDeployment(p Process, problems *service.Problems) {
 		}
 	default:
 		problems.Add("DOCKER_HOST", "write it as unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://USER@HOST", "%q is no address of a Docker Engine", host)
+	}
+}
+
+// checkWeight finds a share of requests that nothing can be given.
+func (j job) checkWeight(problems *service.Problems) {
+	c := j.Config
+	switch switched := slices.ContainsFunc(c.Services, func(s service.Service) bool { return s.InCompose().Switch && !s.InCompose().Out }); {
+	case c.Weight > 100:
+		problems.Add("weight", "give a number from 1 to 100", "%d is more than all of the requests", c.Weight)
+	case c.Weight < 100 && (c.Status || c.Rollback):
+		problems.Add("weight", "leave it out", "status and rollback give no share of the requests to a new version")
+	case c.Weight < 100 && !switched:
+		problems.Add("weight", "write `compose: {switch: true}` into a service", "no service is there twice, so none can get a share of the requests")
 	}
 }

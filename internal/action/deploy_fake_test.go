@@ -28,6 +28,8 @@ type composedService struct {
 	Image       string
 	Profiles    []string
 	Restart     string
+	Labels      map[string]string
+	Environment map[string]string
 	Healthcheck *struct{ Test []string }
 }
 
@@ -64,6 +66,10 @@ func fakeCompose() {
 	check(err)
 	c := fakeProject{api: api, name: option("--project-name")[0], file: readComposed()}
 	switch {
+	case slices.Contains(os.Args, "--hash"):
+		for name, s := range c.file.Services {
+			fmt.Println(name, s.Image)
+		}
 	case slices.Contains(os.Args, "config"):
 		check(json.NewEncoder(os.Stdout).Encode(c.file))
 	case slices.Contains(os.Args, "pull"):
@@ -141,13 +147,15 @@ func (c fakeProject) up() {
 	running := map[string]container.Summary{}
 	for _, one := range c.containers() {
 		service := one.Labels["com.docker.compose.service"]
-		if wanted := c.file.Services[service]; wanted == nil || wanted.Image != one.Image || one.State != "running" {
+		if wanted := c.file.Services[service]; wanted != nil && !slices.Contains(c.named(), service) {
+			continue
+		} else if wanted == nil || wanted.Image != one.Image || one.State != "running" {
 			c.remove(one.ID)
 			continue
 		}
 		running[service] = one
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.file.Services)) {
+	for _, name := range c.named() {
 		if _, there := running[name]; there {
 			continue
 		}
@@ -160,9 +168,19 @@ func (c fakeProject) up() {
 	}
 }
 
+// named are the services to start: those on the command line, or else all.
+func (c fakeProject) named() []string {
+	all := slices.Sorted(maps.Keys(c.file.Services))
+	if last := os.Args[len(os.Args)-1]; c.file.Services[last] == nil {
+		return all
+	}
+	return slices.DeleteFunc(all, func(name string) bool { return !slices.Contains(os.Args, name) })
+}
+
 func (c fakeProject) start(name string) {
 	s := c.file.Services[name]
-	config := &container.Config{Image: s.Image, Labels: map[string]string{"com.docker.compose.project": c.name, "com.docker.compose.service": name, "com.docker.compose.oneoff": "False"}}
+	config := &container.Config{Image: s.Image, Labels: map[string]string{"com.docker.compose.project": c.name, "com.docker.compose.service": name, "com.docker.compose.oneoff": "False", "com.docker.compose.config-hash": s.Image}}
+	maps.Copy(config.Labels, s.Labels)
 	if s.Healthcheck != nil {
 		config.Healthcheck = &container.HealthConfig{Test: s.Healthcheck.Test}
 	}
@@ -215,3 +233,6 @@ func forgetVolumes(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Check(err)
 	}
 }
+
+// proxy-refuses: the proxy of a service takes over nothing from now on.
+func refuseTraffic(ts *testscript.TestScript, _ bool, _ []string) { stageOf(ts).proxy.Refuse() }

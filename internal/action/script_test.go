@@ -45,6 +45,7 @@ import (
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/sign"
 	"github.com/org/ghcr-publish/internal/sigstoretest"
+	"github.com/org/ghcr-publish/internal/traffic"
 	"github.com/org/ghcr-publish/internal/verdict"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -110,7 +111,7 @@ func TestScript(t *testing.T) {
 			"ask": askServer, "comes": waitForText, "memories": checkMemories, "cache-evicts": evictFromCache, "cache-breaks": breakCache, "cache-quota": limitCache, "cache-listed": listCaches, "parcels": checkParcels,
 			"mirrors": addMirrors, "mirror-down": stopMirror, "mirrored": checkMirrored,
 			"digest": readDigest, "is": checkDigest, "same": checkSame, "deployments": checkDeployments, "deployments-withheld": withholdDeployments,
-			"deployed": checkDeployed, "deployed-none": checkNoneDeployed, "ends": endDeployed, "passes": passTime, "remembers": checkVolumes, "forget": forgetVolumes,
+			"deployed": checkDeployed, "deployed-none": checkNoneDeployed, "ends": endDeployed, "passes": passTime, "remembers": checkVolumes, "forget": forgetVolumes, "proxy-refuses": refuseTraffic,
 			"packages": useGitHubsRegistry, "branches": setBranches, "pulls": setPulls, "released": addRelease, "versions": checkVersions, "popular": makePopular, "whole": checkWhole, "listing-lags": makeListingLag, "lose": loseManifest, "there": checkThere,
 		},
 	})
@@ -120,6 +121,7 @@ func TestScript(t *testing.T) {
 type stage struct {
 	registry *httptest.Server
 	engine   *enginetest.Server
+	proxy    *enginetest.Proxy // of the service that is switched, if one is
 	github   *githubtest.Server
 	results  *resultstest.Server
 	repo     *sample.Repo
@@ -301,7 +303,7 @@ func limitCache(ts *testscript.TestScript, _ bool, args []string) {
 type stageKey struct{}
 
 func setup(env *testscript.Env) error {
-	s := &stage{engine: enginetest.Start(), github: githubtest.Start(scriptToken), results: resultstest.Start(), seen: map[string]string{}, copies: map[string]*copyOf{}}
+	s := &stage{engine: enginetest.Start(), proxy: enginetest.NewProxy(traffic.First(service.Service{Name: "frontend", Port: 3000, HealthEndpoint: "/"})), github: githubtest.Start(scriptToken), results: resultstest.Start(), seen: map[string]string{}, copies: map[string]*copyOf{}}
 	s.manifests = registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	s.registry = httptest.NewServer(s.refusing(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handler().ServeHTTP(w, r) })))
 	env.Values[stageKey{}] = s
@@ -493,6 +495,7 @@ func setEngine(ts *testscript.TestScript, _ bool, args []string) {
 		"lonely":  {Needs: "postgres"},
 		"sick":    {HealthCheck: true, Status: 500, Stdout: "database files are incompatible\n"},
 		"missing": {Missing: true},
+		"proxy":   {Exec: stageOf(ts).proxy.Exec},
 		"smokes":  {Exec: func([]string) (int, string) { return 1, "no such module" }},
 	}[args[1]]
 	if !known {

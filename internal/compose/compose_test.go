@@ -53,7 +53,7 @@ func project(t *testing.T, dir string) Project {
 		t.Fatal(err)
 	}
 	p := Project{Name: "cards", Wanted: *config.Compose, StartPeriod: 30 * time.Second,
-		Pins: map[string]string{"postgres:17-alpine": sha("1"), "redis:8-alpine": sha("2"), "busybox:1.37": sha("3"), "caddy:2-alpine": sha("4"), "nginx:1.28-alpine": sha("5")}}
+		Pins: map[string]string{"postgres:17-alpine": sha("1"), "redis:8-alpine": sha("2"), "busybox:1.37": sha("3"), "nginx:1.28-alpine": sha("5")}}
 	for _, s := range config.Services {
 		if i := known[s.Name]; !s.InCompose().Out {
 			i.Service = s
@@ -271,7 +271,7 @@ func FuzzPin(f *testing.F) {
 	}
 	f.Add(source)
 	for _, seed := range []string{"services: {a: {build: .}}", "x: &x {build: ., pull_policy: build}\nservices:\n  a: {<<: [*x, {image: y}], command: [x]}\n  b: *x\n", "services:\n  a: &a\n    build: . # here\n    labels: [x]\n  b: {<<: *a}\n",
-		"services: {a: {image: 'ghcr.io/octo/a:${T}', environment: {A: |\n  b\n}}}", "services:\n  a.b: {image: ghcr.io/octo/a}\nvolumes:\n  v:\n# end\n", "services: {a: {image: x, <<: {<<: {build: .}}}}"} {
+		"services: {a: {image: 'ghcr.io/octo/a:${T}', environment: {A: |\n  b\n}}}", "services:\n  a:\n    environment:\n      A: |\n        b\n\n        c\n  b: {image: x}\n", "services:\n  a.b: {image: ghcr.io/octo/a}\nvolumes:\n  v:\n# end\n", "services: {a: {image: x, <<: {<<: {build: .}}}}"} {
 		f.Add([]byte(seed))
 	}
 	p := Project{Images: []Image{{Service: service.Service{Name: "a", Image: "ghcr.io/octo/a"}, Tag: "1", Digest: sha("a")}}}

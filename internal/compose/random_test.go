@@ -11,6 +11,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/traffic"
 )
 
 var seed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of random projects")
@@ -25,8 +26,8 @@ func (d dice) some(of ...string) []string {
 func (d dice) one(in int) bool { return d.IntN(in) == 0 }
 
 func (d dice) project() Project {
-	p := Project{Name: "p", Pins: map[string]string{"busybox:1.37": sha("0"), "caddy:2-alpine": sha("2"), "nginx:1.28-alpine": sha("3")}}
-	p.Wanted.Proxy.Kind = d.pick("", "caddy", "nginx")
+	p := Project{Name: "p", Pins: map[string]string{"busybox:1.37": sha("0"), "nginx:1.28-alpine": sha("3")}}
+	p.Wanted.Proxy.Kind = d.pick("", "nginx")
 	for _, name := range d.some(service.Companions[:]...) {
 		p.Wanted.Companions = append(p.Wanted.Companions, service.Companion{Name: name, Profiles: d.some("production", "development")})
 		p.Pins[CompanionImage(service.Companion{Name: name})] = sha("1")
@@ -94,6 +95,11 @@ func (p Project) checkClosed(t *testing.T, s types.ServiceConfig) {
 	case at >= 0 && p.Images[at].switched() && !isColour(p.Images[at], s.Name): // a proxy
 		if (len(s.Ports) > 0) != (p.Images[at].Service.InCompose().Publish != "") || onData || !s.ReadOnly {
 			t.Errorf("%s is on %v with ports %v, read only %t", s.Name, s.Networks, s.Ports, s.ReadOnly)
+		}
+		if text := s.Environment[traffic.Variable]; text == nil {
+			t.Errorf("%s is told nothing", s.Name)
+		} else if split, err := traffic.Read(*text); err != nil || split.Of(s.Name+"-blue").Weight != 100 {
+			t.Errorf("%s is told %+v, %v", s.Name, split, err)
 		}
 	case slices.Contains(service.Companions[:], s.Name):
 		if !onData || len(s.Networks) != 1 || len(s.Ports) > 0 {

@@ -31,12 +31,20 @@ type Version struct {
 	File   string            // a Compose file's text, in which nothing is filled in
 	Over   string            // a second one over it; empty for none
 	Images map[string]string // of its services, as REPOSITORY@sha256:…
+	Weight int               // percent of the requests that its colours get of services that are switched; 0 means all
 	Commit string            // that it was made at
 	By     string            // who deployed it
 }
 
 func (v Version) is(other Version) bool {
-	return v.File == other.File && v.Over == other.Over && maps.Equal(v.Images, other.Images)
+	return v.File == other.File && v.Over == other.Over && v.Weight == other.Weight && maps.Equal(v.Images, other.Images)
+}
+
+// without is a version but for some services.
+func (v Version) without(services []string) Version {
+	v.Images = maps.Clone(v.Images)
+	maps.DeleteFunc(v.Images, func(name, _ string) bool { return slices.Contains(services, name) })
+	return v
 }
 
 // What became of what a deployment that failed had begun.
@@ -88,16 +96,14 @@ func (h Host) Deploy(ctx context.Context, v Version, past History) (r Result) {
 	return r
 }
 
-// start brings a version up and waits until all of it is well. Services that were not well are what it failed for where there are any.
+// start brings a version up, waits until all of it is well, and then has people be sent to it. Services that were not well are what it
+// failed for where there are any.
 func (h Host) start(ctx context.Context, v Version, before []engine.Instance) ([]Trouble, error) {
 	begun := time.Now()
 	starting, cancel := context.WithTimeoutCause(ctx, h.Wait, errLate)
 	defer cancel()
 	w := newWatch(h, v, before)
-	err := h.Program.Up(starting, v)
-	if err == nil {
-		err = w.untilWell(starting)
-	}
+	err := h.bringUp(starting, v, w)
 	if err == nil {
 		h.Tell("all of it is well after %s", time.Since(begun).Round(100*time.Millisecond))
 		return nil, nil
@@ -112,6 +118,29 @@ func (h Host) start(ctx context.Context, v Version, before []engine.Instance) ([
 		return troubles, nil
 	}
 	return nil, errors.Join(err, unknown)
+}
+
+// bringUp does not touch what people are sent to until all else is well.
+func (h Host) bringUp(ctx context.Context, v Version, w *watch) error {
+	running, err := h.Engine.Project(ctx, h.Project)
+	if err != nil {
+		return err
+	}
+	pairs, err := h.survey(ctx, v, running)
+	if err != nil {
+		return err
+	}
+	if err := h.settle(ctx, pairs, running); err != nil {
+		return err
+	}
+	w.keep(untouched(pairs))
+	if err := h.Program.Up(ctx, w.version, w.kept); err != nil {
+		return err
+	}
+	if err := w.untilWell(ctx); err != nil {
+		return err
+	}
+	return h.turnAll(ctx, v, pairs)
 }
 
 // settling is for what is asked once the outcome is known.

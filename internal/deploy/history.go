@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ const (
 	numberKey  = "ghcr-publish.number"
 	fileKey    = "ghcr-publish.file"
 	overKey    = "ghcr-publish.over"
+	weightKey  = "ghcr-publish.weight"
 	imagesKey  = "ghcr-publish.images"
 	commitKey  = "ghcr-publish.commit"
 	byKey      = "ghcr-publish.by"
@@ -77,10 +79,11 @@ func (h Host) Read(ctx context.Context) (History, error) {
 	for _, n := range notes {
 		v := Version{File: n.Labels[fileKey], Over: n.Labels[overKey], Commit: n.Labels[commitKey], By: n.Labels[byKey]}
 		number, err := strconv.Atoi(n.Labels[numberKey])
-		if err = errors.Join(err, json.Unmarshal([]byte(n.Labels[imagesKey]), &v.Images)); err != nil {
+		weight, bad := strconv.Atoi(cmp.Or(n.Labels[weightKey], "0"))
+		if err = errors.Join(err, bad, json.Unmarshal([]byte(n.Labels[imagesKey]), &v.Images)); err != nil {
 			return History{}, fmt.Errorf("reading the volume %s on the Docker host, which is to tell of a deployment: %w", n.Name, err)
 		}
-		v.Number = number
+		v.Number, v.Weight = number, weight
 		past.Versions = append(past.Versions, v)
 	}
 	slices.SortFunc(past.Versions, func(a, b Version) int { return a.Number - b.Number })
@@ -110,12 +113,13 @@ func (h Host) remember(ctx context.Context, v Version, past History) error {
 		return err
 	}
 	note := engine.Note{Name: h.note(last.Number + 1), Labels: map[string]string{projectKey: h.Project, kindKey: "deployment", numberKey: strconv.Itoa(last.Number + 1),
-		fileKey: v.File, overKey: v.Over, imagesKey: string(images), commitKey: v.Commit, byKey: v.By}}
+		weightKey: strconv.Itoa(v.Weight), fileKey: v.File, overKey: v.Over, imagesKey: string(images), commitKey: v.Commit, byKey: v.By}}
 	maps.DeleteFunc(note.Labels, func(_, value string) bool { return value == "" })
 	if err := h.Engine.WriteNote(ctx, note); err != nil {
 		return err
 	}
-	return h.forget(ctx, past, func(old Version) bool { return old.Number <= last.Number+1-kept })
+	// What was on trial is nothing to go back to.
+	return h.forget(ctx, past, func(old Version) bool { return old.Number <= last.Number+1-kept || old.Weight > 0 })
 }
 
 func (h Host) note(number int) string {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,6 +66,26 @@ func (p Program) command(v Version, args ...string) (run.Command, error) {
 
 // Images are those of the services that a version runs in the profiles that are wanted.
 func (p Program) Images(ctx context.Context, v Version) (map[string]string, error) {
+	services, err := p.services(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	images := map[string]string{}
+	for name, s := range services {
+		images[name] = s.Image
+	}
+	return images, nil
+}
+
+// A configured is a service as Compose reads it.
+type configured struct {
+	Image       string
+	Labels      map[string]string
+	Environment map[string]string
+}
+
+// services are those that a version runs in the profiles that are wanted.
+func (p Program) services(ctx context.Context, v Version) (map[string]configured, error) {
 	c, err := p.command(v, "config", "--format", "json")
 	if err != nil {
 		return nil, err
@@ -73,17 +94,29 @@ func (p Program) Images(ctx context.Context, v Version) (map[string]string, erro
 	if err != nil {
 		return nil, said(err)
 	}
-	var config struct {
-		Services map[string]struct{ Image string }
-	}
+	var config struct{ Services map[string]configured }
 	if err := json.Unmarshal(out, &config); err != nil {
 		return nil, fmt.Errorf("reading what Docker Compose says: %w", err)
 	}
-	images := map[string]string{}
-	for name, s := range config.Services {
-		images[name] = s.Image
+	return config.Services, nil
+}
+
+// hashes are how Compose tells one definition of a service from another; its containers bear them.
+func (p Program) hashes(ctx context.Context, v Version) (map[string]string, error) {
+	c, err := p.command(v, "config", "--hash", "*")
+	if err != nil {
+		return nil, err
 	}
-	return images, nil
+	out, err := p.Run(ctx, c)
+	if err != nil {
+		return nil, said(err)
+	}
+	hashes := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		name, hash, _ := strings.Cut(strings.TrimSpace(line), " ")
+		hashes[name] = hash
+	}
+	return hashes, nil
 }
 
 // Pull fetches the images that the host lacks. What it has is not asked for, so no companion is replaced by a newer one.
@@ -92,9 +125,14 @@ func (p Program) Pull(ctx context.Context, v Version) error {
 	return p.tell(ctx, "pulling the images", v, "pull", "--policy", "missing", "--ignore-buildable", "--quiet")
 }
 
-// Up starts what is not as the file says, and takes away what is not in it any more.
-func (p Program) Up(ctx context.Context, v Version) error {
-	return p.tell(ctx, "starting the services", v, "up", "--detach", "--remove-orphans", "--no-build", "--quiet-pull")
+// Up starts what is not as the file says, and takes away what is not in it any more. Where any services are kept, only those are
+// started that the version has beside them.
+func (p Program) Up(ctx context.Context, v Version, kept []string) error {
+	args := []string{"up", "--detach", "--remove-orphans", "--no-build", "--quiet-pull"}
+	if len(kept) > 0 {
+		args = append(args, slices.Sorted(maps.Keys(v.Images))...)
+	}
+	return p.tell(ctx, "starting the services", v, args...)
 }
 
 // Down takes all away but the volumes.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/org/ghcr-publish/internal/engine"
+	"github.com/org/ghcr-publish/internal/traffic"
 )
 
 // A Status is how a project is at this moment.
@@ -14,7 +15,9 @@ type Status struct {
 	Running  []engine.Instance
 	Version  Version // that was deployed last
 	Troubles []Trouble
-	Busy     string // who deploys right now; empty for nobody
+	// Shares are the percentages of the requests that colours of services get which are switched.
+	Shares map[string]int
+	Busy   string // who deploys right now; empty for nobody
 	// Interrupted says that one after it had begun and did not come to an end.
 	Interrupted bool
 }
@@ -37,11 +40,18 @@ func (h Host) Status(ctx context.Context) (s Status, err error) {
 	}
 	s.Interrupted = past.Interrupted
 	s.Version, _ = past.Last()
+	if s.Shares, err = h.shares(ctx, s.Running); err != nil {
+		return s, err
+	}
 	missing := maps.Clone(s.Version.Images)
 	for _, i := range s.Running {
 		delete(missing, i.Service)
+		colour := i.Labels[traffic.ColourLabel]
+		if share, switched := s.Shares[colour]; switched && share == 0 {
+			continue
+		}
 		what, wanted := judge(i), s.Version.Images[i.Service]
-		if what == "" && wanted != "" && wanted != i.Image {
+		if what == "" && wanted != "" && wanted != i.Image && colour == "" {
 			what = fmt.Sprintf("runs %s, and %s has %s", i.Image, s.Version, wanted)
 		}
 		if what != "" {

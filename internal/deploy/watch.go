@@ -43,6 +43,7 @@ type watch struct {
 	seen    map[string]time.Time       // when a container was seen first in this run of it
 	lost    map[string]string          // what was wrong with those that will not be well, by id; a moment later they may look better
 	told    time.Time
+	kept    []string // services that are left as they are, and not looked at
 }
 
 func newWatch(h Host, v Version, before []engine.Instance) *watch {
@@ -52,6 +53,9 @@ func newWatch(h Host, v Version, before []engine.Instance) *watch {
 	}
 	return w
 }
+
+// keep has services be left as they are, and not be looked at.
+func (w *watch) keep(services []string) { w.kept, w.version = services, w.version.without(services) }
 
 // untilWell looks again and again until all services are well, one cannot become so, or the time is up.
 func (w *watch) untilWell(ctx context.Context) error {
@@ -92,6 +96,9 @@ func (w *watch) tell(waiting []string) {
 func (w *watch) look(running []engine.Instance) (waiting []string) {
 	there := map[string]bool{}
 	for _, i := range running {
+		if slices.Contains(w.kept, i.Service) {
+			continue
+		}
 		there[i.Service] = true
 		switch what := judge(i); {
 		case w.endsAgain(i):
@@ -175,6 +182,9 @@ func (w *watch) troubles(ctx context.Context, late bool) ([]Trouble, error) {
 	var found []Trouble
 	missing := maps.Clone(w.version.Images)
 	for _, i := range running {
+		if slices.Contains(w.kept, i.Service) {
+			continue
+		}
 		delete(missing, i.Service)
 		what := judge(i)
 		if lost := w.lost[i.ID]; lost != "" || i.Status == "running" && i.Health == "unhealthy" || late && what != "" {

@@ -18,6 +18,7 @@ const (
 	projectLabel = "com.docker.compose.project"
 	serviceLabel = "com.docker.compose.service"
 	oneOffLabel  = "com.docker.compose.oneoff"
+	hashLabel    = "com.docker.compose.config-hash"
 )
 
 // An Instance is a container of a service of a Compose project.
@@ -25,6 +26,8 @@ type Instance struct {
 	ID      string
 	Service string
 	Image   string // as it was asked for: REPOSITORY@sha256:…
+	Hash    string // by which Compose tells one definition of the service from another
+	Labels  map[string]string
 	Status  string // "created", "running", "restarting", "exited", …
 	State
 	Restarts int       // how often it ended and was started again by the engine
@@ -60,7 +63,7 @@ func (e *Engine) Project(ctx context.Context, name string) ([]Instance, error) {
 func newInstance(c container.InspectResponse) Instance {
 	i := Instance{ID: c.ID, Restarts: c.RestartCount}
 	if c.Config != nil {
-		i.Service, i.Image = c.Config.Labels[serviceLabel], c.Config.Image
+		i.Service, i.Image, i.Hash, i.Labels = c.Config.Labels[serviceLabel], c.Config.Image, c.Config.Labels[hashLabel], c.Config.Labels
 	}
 	if c.HostConfig != nil {
 		i.Stays = !c.HostConfig.RestartPolicy.IsNone()
@@ -74,5 +77,8 @@ func newInstance(c container.InspectResponse) Instance {
 
 // Said returns the last lines of a container's log.
 func (e *Engine) Said(ctx context.Context, id string, lines int) ([]string, error) {
-	return (&Container{engine: e, ID: id}).Logs(ctx, lines)
+	return e.Container(id).Logs(ctx, lines)
 }
+
+// Container is one that is there, by its id.
+func (e *Engine) Container(id string) *Container { return &Container{engine: e, ID: id} }

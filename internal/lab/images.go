@@ -139,11 +139,16 @@ func runcFiles(ctx context.Context) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding runc (Debian: apt-get install runc): %w", err)
 	}
+	return linked(ctx, path, "usr/bin/runc")
+}
+
+// linked maps a program to its place in an image, and the libraries it is linked with to theirs.
+func linked(ctx context.Context, path, place string) (map[string]string, error) {
 	out, err := run.OS(ctx, run.Command{Argv: []string{"ldd", path}, Env: os.Environ()})
 	if err != nil && !strings.Contains(err.Error(), "not a dynamic executable") {
-		return nil, fmt.Errorf("listing runc's libraries: %w", err)
+		return nil, fmt.Errorf("listing the libraries of %s: %w", path, err)
 	}
-	files := map[string]string{path: "usr/bin/runc"}
+	files := map[string]string{path: place}
 	for _, library := range libraries(string(out)) {
 		files[library] = strings.TrimPrefix(library, "/")
 	}

@@ -44,6 +44,7 @@ type Deployed struct {
 	State     string    `json:"state,omitempty"`
 	Restarts  int       `json:"restarts,omitempty"`
 	Since     time.Time `json:"since,omitzero"`
+	Share     *int      `json:"share,omitempty"` // percent of the requests, of a colour of a service that is switched
 }
 
 // Settle settles outcome and exit code of a deployment, or a rollback, that came to an end.
@@ -73,6 +74,24 @@ func (d *Deployment) SettleStatus(s deploy.Status) {
 	for _, i := range s.Running {
 		d.Services = append(d.Services, Deployed{Service: i.Service, Image: i.Image, State: strings.TrimSpace(i.Status + " " + i.Health), Restarts: i.Restarts, Since: i.Since})
 	}
+	d.Share(s.Shares)
+}
+
+// Share says what each colour gets of the requests, in percent.
+func (d *Deployment) Share(shares map[string]int) {
+	for n := range d.Services {
+		if share, switched := shares[d.Services[n].Service]; switched {
+			d.Services[n].Share = &share
+		}
+	}
+}
+
+// title is a service with its share of the requests.
+func (d Deployed) title() string {
+	if d.Share == nil {
+		return d.Service
+	}
+	return fmt.Sprintf("%s (%d %% of the requests)", d.Service, *d.Share)
 }
 
 // Answer is the deployment in one sentence.
@@ -154,7 +173,7 @@ func (d Deployment) writeChanges(b *strings.Builder) {
 		if s.Image == s.Before {
 			now = "unchanged"
 		}
-		fmt.Fprintf(b, "| %s | %s | %s |\n", cell(s.Service), cell(brief(s.Before)), cell(now))
+		fmt.Fprintf(b, "| %s | %s | %s |\n", cell(s.title()), cell(brief(s.Before)), cell(now))
 	}
 }
 
@@ -168,7 +187,7 @@ func (d Deployment) writeStates(b *strings.Builder) {
 		if s.Published != "" {
 			published = short(s.Published)
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %d | %s | %s |\n", cell(s.Service), cell(s.State), s.Since.UTC().Format("2006-01-02 15:04:05 MST"), s.Restarts, cell(brief(s.Image)), cell(published))
+		fmt.Fprintf(b, "| %s | %s | %s | %d | %s | %s |\n", cell(s.title()), cell(s.State), s.Since.UTC().Format("2006-01-02 15:04:05 MST"), s.Restarts, cell(brief(s.Image)), cell(published))
 	}
 }
 

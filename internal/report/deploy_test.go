@@ -77,3 +77,15 @@ func TestDeploymentStatus(t *testing.T) {
 		conforms(t, DeploySchema, d)
 	}
 }
+
+// TestShares tells who gets what part of the requests, of services that are switched alone.
+func TestShares(t *testing.T) {
+	t.Parallel()
+	d := deployment()
+	d.Settle(deploy.Result{}, "deployed")
+	d.Share(map[string]int{"backend": 10, "elsewhere": 90})
+	if text := d.Summary(); !strings.Contains(text, "| backend (10 % of the requests) |") || !strings.Contains(text, "| auth |") {
+		t.Error(text)
+	}
+	conforms(t, DeploySchema, d)
+}

@@ -41,7 +41,7 @@ type Proxy struct {
 }
 
 // Proxies are those that there are.
-var Proxies = [...]string{"caddy", "nginx"}
+var Proxies = [...]string{"nginx"}
 
 // A Companion is a server that comes along with the services.
 type Companion struct {

@@ -98,7 +98,7 @@ func TestLoadFillsDefaults(t *testing.T) {
 	got := mustLoad(t, src)
 	want := Settings{
 		Mode: "all", ConfigFile: configFile, Registry: "ghcr.io", Owner: "octo", Username: "mona", Token: token,
-		Platforms: []string{"linux/amd64", "linux/arm64"}, RefreshBase: "always", ReuseFrom: "trusted", Push: "auto", Promote: "all-or-nothing", MaxParallel: 3, Emulation: "auto",
+		Platforms: []string{"linux/amd64", "linux/arm64"}, RefreshBase: "always", ReuseFrom: "trusted", Push: "auto", Promote: "all-or-nothing", MaxParallel: 3, Weight: 100, Emulation: "auto",
 		Split: "service", Runners: map[string]string{"linux/arm64": "ubuntu-24.04-arm"}, Handover: "auto", Artifact: "ghcr-publish",
 		BinfmtImage: defaultOf("binfmt-image"), Cache: CacheAuto, CacheDir: "/tmp/run/layers", Provenance: "max", SBOM: "false",
 		Sign:         "auto",
@@ -165,7 +165,7 @@ dry_run: true
 `
 	want := Settings{
 		Mode: "all", ConfigFile: configFile, Registry: "localhost:5000", PlainHTTP: true, Owner: "somebody", Username: "robot",
-		Platforms: []string{"linux/arm64"}, Force: true, Base: "abc", RefreshBase: "never", ReuseFrom: "pull_request", Push: "false", Promote: "per-service", MaxParallel: 7,
+		Platforms: []string{"linux/arm64"}, Force: true, Base: "abc", RefreshBase: "never", ReuseFrom: "pull_request", Push: "false", Promote: "per-service", MaxParallel: 7, Weight: 100,
 		Split: "platform", Runners: map[string]string{"linux/amd64": "big", "linux/arm64": "small"}, Handover: "registry", Artifact: "images",
 		Builder: "mine", BuilderConfig: "buildkitd.toml", Emulation: "off", BinfmtImage: "binfmt:1", Cache: CacheOff, CacheDir: "/mnt/layers", Provenance: "min", SBOM: "scanner:1",
 		Sign: "off", SigningConfig: "c.json", TrustedRoot: "r.json", Attest: "off", AttestSBOM: []string{"spdx-json"},

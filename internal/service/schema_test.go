@@ -228,7 +228,7 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 	right = append(right, minimal+"compose: {}\n", minimal+"compose: deploy/compose.yaml\n", minimal+"compose: {from: compose.yaml}\n",
 		minimal+"compose: {environment: {A: 1}, companions: [postgres, redis], health_image: 'busybox:1'}\n", minimal+"compose: {companions: {postgres: {image: 'postgres:18', profiles: [development], resources: {limits: {memory: 1G}}}, redis: }}\n",
 		"compose: {companions: [redis]}\nservices: [{name: a, port: 80, compose: {publish: true, needs: [redis, b], volumes: {v: /v}, secrets: [s], environment: {A: '${A}'}, profiles: [production], read_only: false}}, {name: b, port: 1, compose: {publish: '127.0.0.1:8080'}}, {name: c, compose: false}]\n")
-	right = append(right, minimal+"compose: {proxy: caddy}\n", minimal+"compose: {proxy: {kind: nginx, image: 'nginx:1'}}\n",
+	right = append(right, minimal+"compose: {proxy: nginx}\n", minimal+"compose: {proxy: {kind: nginx, image: 'nginx:1'}}\n",
 		"services: [{name: a, port: 80, compose: {switch: true}}, {name: b, port: 80, compose: {switch: {sticky: true}}}]\n")
 	right = append(right, minimal+"clean: {protect: latest, tags: [{match: sha-*, newest: 20}, {match: [nightly-*, edge-*], younger: 30d}], closed: keep, untagged: {newest: 0, younger: 12h}, grace: 1h30m, most: 50, share: 25%}\n")
 	right = append(right, minimal+"deploy: {environment: production, wait: 90s, profiles: [production, blue], project: cards_2}\n", minimal+"deploy: {}\n")
@@ -254,7 +254,7 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		"services: [{name: a, port: 80, compose: {publish: 0}}]\n", "services: [{name: a, port: 80, compose: {publish: false}}]\n", "services: [{name: a, compose: {volumes: {v: v}}}]\n", "services: [{name: a, compose: {secrets: [a/b]}}]\n",
 		minimal+"deploy: production\n", minimal+"deploy: {wait: soon}\n", minimal+"deploy: {profiles: production}\n", minimal+"deploy: {project: Cards}\n", minimal+"deploy: {host: h}\n",
 		"services: [{name: a, compose: {profiles: [-]}}]\n", "services: [{name: a, compose: maybe}]\n",
-		minimal+"compose: {proxy: haproxy}\n", minimal+"compose: {proxy: {name: caddy}}\n", minimal+"compose: {from: a.yaml, proxy: caddy}\n", "services: [{name: a, port: 80, compose: {switch: blue}}]\n")
+		minimal+"compose: {proxy: envoy}\n", minimal+"compose: {proxy: {name: nginx}}\n", minimal+"compose: {from: a.yaml, proxy: nginx}\n", "services: [{name: a, port: 80, compose: {switch: blue}}]\n")
 	for ok, files := range map[bool][]string{true: right, false: wrong} {
 		for _, file := range files {
 			src := workspace(file)

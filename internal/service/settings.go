@@ -45,6 +45,7 @@ type Settings struct {
 	AcceptRefused bool
 	Environment   string
 	Status        bool
+	Weight        int
 	SSHKey        string
 	SSHKnownHosts string
 	MaxParallel   int
@@ -171,6 +172,8 @@ func Table() []Setting {
 			Help: "With `mode: promote` and `mode: deploy`: GitHub environment of which a deployment is recorded (`permissions: deployments: write`)."},
 		{Name: "status", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.Status }),
 			Help: "With `mode: deploy`: look how what is deployed is, and change nothing; exit code 3 where a service is not well."},
+		{Name: "weight", Default: "100", FlagOnly: true, Number: true, set: positive(func(s *Settings) *int { return &s.Weight }),
+			Help: "With `mode: deploy`: percent of the requests that the new version gets of each service that has `switch`; the version that ran before gets the rest, until a run with 100 or a rollback."},
 		{Name: "ssh-key", FlagOnly: true, Secret: true, set: text(func(s *Settings) *string { return &s.SSHKey }),
 			Help: "With `mode: deploy` to an `ssh://` host: private key to log in with; by default what the machine's ssh has."},
 		{Name: "ssh-known-hosts", FlagOnly: true, set: text(func(s *Settings) *string { return &s.SSHKnownHosts }),

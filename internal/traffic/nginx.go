@@ -77,3 +77,6 @@ http {
 }
 `, shares.String(), cookie, s.Port, backend, s.ownPort(), backend, splitHeader, s.shares())
 }
+
+// cookie is that of a service: what listens at several ports of a machine shares all cookies.
+func (s Split) cookie() string { return "split_" + strings.ReplaceAll(s.Service, "-", "_") }

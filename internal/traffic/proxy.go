@@ -8,7 +8,7 @@ import (
 	"github.com/org/ghcr-publish/internal/service"
 )
 
-// A Proxy is a kind of program that shares requests out.
+// A Proxy is a kind of program that shares requests out. One that drops a request when it takes a configuration over is none.
 type Proxy struct {
 	Name  string
 	Image string // the usual one; any other needs a shell, mv, cp and wget, too
@@ -23,14 +23,9 @@ type Proxy struct {
 
 // Named is one of service.Proxies; the first of them for an empty name.
 func Named(kind string) Proxy {
-	if kind == "nginx" {
-		return Proxy{Name: kind, Image: "nginx:1.28-alpine", render: nginx, StopSignal: "SIGQUIT",
-			Capabilities: []string{"SETGID", "SETUID"}, // its workers give up being root
-			run:          "nginx -e stderr -c FILE -g 'daemon off;'", check: "nginx -e stderr -q -t -c FILE", reload: "nginx -e stderr -c FILE -s reload"}
-	}
-	return Proxy{Name: service.Proxies[0], Image: "caddy:2-alpine", render: caddy,
-		Capabilities: []string{"NET_BIND_SERVICE"}, // which its file asks for: without, it does not start
-		run:          "caddy run --adapter caddyfile --config FILE", check: "caddy validate --adapter caddyfile --config FILE", reload: "caddy reload --adapter caddyfile --config FILE"}
+	return Proxy{Name: cmp.Or(kind, service.Proxies[0]), Image: "nginx:1.28-alpine", StopSignal: "SIGQUIT",
+		Capabilities: []string{"CHOWN", "SETGID", "SETUID"}, // its workers give up being root, and own their folders
+		render:       nginx, run: "nginx -e stderr -c FILE -g 'daemon off;'", check: "nginx -e stderr -q -t -c FILE", reload: "nginx -e stderr -c FILE -s reload"}
 }
 
 // The labels of a proxy, whose value is its name, and of each container that belongs to a colour, whose value is the colour's.
@@ -68,12 +63,15 @@ func (p Proxy) Switch(text string) []string {
 	return shell(fmt.Sprintf(script, p.File(), p.fresh(), on(p.fresh(), p.check), on(p.File(), p.reload)), text)
 }
 
+// Show is what the container runs to print the configuration that is in force.
+func (p Proxy) Show() []string { return shell("exec cat " + p.File()) }
+
 // Reload is what the container runs to do what its file says, should it do anything else.
 func (p Proxy) Reload() []string { return shell(on(p.File(), p.reload)) }
 
 // Ask is what the container runs to be asked as its users do, at a port of its own where it also says which split it goes by.
 func Ask(s Split) []string {
-	return []string{"wget", "-q", "-S", "-O", "/dev/null", s.inside()}
+	return shell(`exec wget -q -S -O /dev/null "$1" 2>&1`, s.inside())
 }
 
 // Healthcheck is what the container is asked with whether the service behind it is well, as a Compose file has it.
@@ -109,9 +107,26 @@ func (s Split) shares() string {
 	return strings.Join(all, ",")
 }
 
-// Answered reports by what Ask printed, and whether that ended well, whether the proxy goes by a split and a backend of it is well.
+// IsWhat reports by what Ask printed whether the proxy goes by a split.
+func (s Split) IsWhat(printed string) bool {
+	_, shares := answer(printed)
+	return shares == s.shares()
+}
+
+// Answered reports by what Ask printed, and whether that ended well, why a proxy does not go by a split, or none of its backends is well.
 func Answered(printed string, ended bool, s Split) error {
-	status, shares := "", ""
+	status, shares := answer(printed)
+	switch {
+	case shares != s.shares():
+		return fmt.Errorf("the proxy goes by %q, not by %q", shares, s.shares())
+	case s.Health != "" && !ended, status == "" || status[0] == '5':
+		return fmt.Errorf("asked for %s, the proxy answers %q", cmp.Or(s.Health, "/"), status)
+	}
+	return nil
+}
+
+// answer picks the status and the split out of what wget prints.
+func answer(printed string) (status, shares string) {
 	for line := range strings.Lines(printed) {
 		line = strings.TrimSpace(line)
 		if rest, found := strings.CutPrefix(line, "HTTP/1.1 "); found {
@@ -121,11 +136,5 @@ func Answered(printed string, ended bool, s Split) error {
 			shares = value
 		}
 	}
-	switch {
-	case shares != s.shares():
-		return fmt.Errorf("the proxy goes by %q, not by %q", shares, s.shares())
-	case s.Health != "" && !ended, status == "" || status[0] == '5':
-		return fmt.Errorf("asked for %s, the proxy answers %q", cmp.Or(s.Health, "/"), status)
-	}
-	return nil
+	return status, shares
 }

@@ -3,6 +3,7 @@
 package traffic
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,14 +41,12 @@ func First(of service.Service) Split {
 	return s
 }
 
-// Weight is the share of a host in percent; 0 where it has none.
-func (s Split) Weight(host string) int {
-	for _, b := range s.Backends {
-		if b.Host == host {
-			return b.Weight
-		}
+// Of is what answers at a host; the zero value where that is none of the backends.
+func (s Split) Of(host string) Backend {
+	if at := slices.IndexFunc(s.Backends, func(b Backend) bool { return b.Host == host }); at >= 0 {
+		return s.Backends[at]
 	}
-	return 0
+	return Backend{}
 }
 
 // live are the backends that get requests.
@@ -91,7 +90,7 @@ func (s Split) check() error {
 
 func isPort(n int) bool { return n > 0 && n < 1<<16 }
 
-// head begins the first line of what is written, which says it all once more.
+// head begins the first line of what is written, which says it all once more, and proves that all of it is as it was written.
 const head = "# Written by ghcr-publish: "
 
 // Write is the configuration of a proxy that shares requests out so.
@@ -103,23 +102,30 @@ func (p Proxy) Write(s Split) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sharing out the requests of %q: %w", s.Service, err)
 	}
-	return head + string(said) + "\n" + p.render(s), nil
+	rest := string(said) + "\n" + p.render(s)
+	return head + sum(rest) + " " + rest, nil
 }
 
-// Read is what a configuration shares out. It is one that Write wrote, to the last byte: of any other nobody knows what the proxy does.
-func (p Proxy) Read(text string) (Split, error) {
-	line, _, _ := strings.Cut(text, "\n")
-	said, found := strings.CutPrefix(line, head)
-	if !found {
-		return Split{}, errors.New("reading how requests are shared out: the file was not written by ghcr-publish")
-	}
+// sum tells a text from another one.
+func sum(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text)))[:16] }
+
+// Read is what a configuration shares out. It is one that Write wrote, also if that was another release of this program: of one that was
+// changed nobody knows what the proxy does.
+func Read(text string) (Split, error) {
+	rest, found := strings.CutPrefix(text, head)
+	was, rest, _ := strings.Cut(rest, " ")
+	said, _, _ := strings.Cut(rest, "\n")
 	var s Split
-	if err := json.Unmarshal([]byte(said), &s); err != nil {
-		return Split{}, fmt.Errorf("reading how requests are shared out: %w", err)
-	}
-	again, err := p.Write(s)
-	if err == nil && again != text {
+	var err error
+	switch {
+	case !found:
+		err = errors.New("the file was not written by ghcr-publish")
+	case sum(rest) != was:
 		err = errors.New("somebody has changed the file")
+	default:
+		if err = json.Unmarshal([]byte(said), &s); err == nil {
+			err = s.check()
+		}
 	}
 	if err != nil {
 		return Split{}, fmt.Errorf("reading how requests are shared out: %w", err)

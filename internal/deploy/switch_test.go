@@ -1,0 +1,256 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+
+	"github.com/org/ghcr-publish/internal/enginetest"
+	"github.com/org/ghcr-publish/internal/run"
+	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/traffic"
+)
+
+// A crossing is a ground on which a service "web" is switched: its containers are those of the engine, its Compose and its proxy are made up.
+type crossing struct {
+	*ground
+	t     *testing.T
+	api   *client.Client
+	proxy *enginetest.Proxy
+	sick  string   // a release that is not well
+	seen  []string // what was started
+}
+
+func imageOf(name string) string { return "octo/" + name + "@sha256:" + strings.Repeat("0", 64) }
+
+func newCrossing(t *testing.T) *crossing {
+	t.Helper()
+	x := &crossing{ground: newGround(t), t: t, proxy: enginetest.NewProxy(traffic.First(web))}
+	x.Wait = time.Minute
+	var err error
+	if x.api, err = client.New(client.WithHost(x.server.Host())); err != nil {
+		t.Fatal(err)
+	}
+	x.server.Behave("octo/proxy", enginetest.Behaviour{Exec: x.proxy.Exec})
+	x.Program.Run = x.compose
+	return x
+}
+
+var web = service.Service{Name: "web", Port: 8080, HealthEndpoint: "/"}
+
+// release is a version of which "web" is another one.
+func release(name string, weight int) Version {
+	image := imageOf(name)
+	return Version{File: traffic.ProxyLabel + " " + name, Weight: weight, Commit: name, Images: map[string]string{"web": imageOf("proxy"), "web-blue": image, "web-green": image}}
+}
+
+// compose stands for Docker Compose.
+func (x *crossing) compose(_ context.Context, c run.Command) ([]byte, error) {
+	text := strings.Join(c.Argv, " ")
+	name := x.read(c)
+	v := release(name, 0)
+	switch {
+	case strings.Contains(text, "--format json"):
+		first, err := traffic.Named("").Write(traffic.First(web))
+		if err != nil {
+			return nil, err
+		}
+		services := map[string]configured{"web": {Image: imageOf("proxy"), Labels: map[string]string{traffic.ProxyLabel: "nginx"}, Environment: map[string]string{traffic.Variable: strings.ReplaceAll(first, "$", "$$")}}}
+		for _, colour := range service.Colours("web") {
+			services[colour] = configured{Image: v.Images[colour], Labels: map[string]string{traffic.ColourLabel: colour}}
+		}
+		return json.Marshal(map[string]any{"services": services})
+	case strings.Contains(text, "--hash"):
+		return []byte("web p\nweb-blue " + name + "\nweb-green " + name + "\n"), nil
+	case slices.Contains(c.Argv, "up"):
+		return nil, x.start(v, c.Argv[slices.Index(c.Argv, "--quiet-pull")+1:])
+	default:
+		return nil, nil
+	}
+}
+
+// read is the release that a command is about.
+func (x *crossing) read(c run.Command) string {
+	text, err := os.ReadFile(c.Argv[slices.Index(c.Argv, "--file")+1])
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	_, name, _ := strings.Cut(string(text), " ")
+	return name
+}
+
+// start replaces those containers that are of another release, of the services that are named, or of all.
+func (x *crossing) start(v Version, services []string) error {
+	if len(services) == 0 {
+		services = slices.Sorted(maps.Keys(v.Images))
+	}
+	ctx := x.t.Context()
+	running, err := x.Engine.Project(ctx, x.Project)
+	if err != nil {
+		return err
+	}
+	for _, name := range services {
+		hash := v.Commit
+		labels := map[string]string{"com.docker.compose.project": x.Project, "com.docker.compose.service": name, traffic.ColourLabel: name}
+		if name == "web" {
+			hash = "p"
+			labels[traffic.ProxyLabel] = "nginx"
+		}
+		labels["com.docker.compose.config-hash"] = hash
+		same := false
+		for _, i := range running {
+			if i.Service == name && i.Hash == hash {
+				same = true
+			} else if i.Service == name {
+				_, err = x.api.ContainerRemove(ctx, i.ID, client.ContainerRemoveOptions{Force: true})
+			}
+		}
+		if same || err != nil {
+			continue
+		}
+		x.seen = append(x.seen, name+"="+hash)
+		err = errors.Join(err, x.begin(v.Images[name], labels, v.Commit == x.sick && name != "web"))
+	}
+	return err
+}
+
+func (x *crossing) begin(image string, labels map[string]string, sick bool) error {
+	ctx := x.t.Context()
+	b := enginetest.Behaviour{}
+	if sick {
+		b.Status = 500
+	}
+	if labels[traffic.ProxyLabel] == "" {
+		x.server.Behave("octo/"+labels["com.docker.compose.config-hash"], b)
+	}
+	progress, err := x.api.ImagePull(ctx, image, client.ImagePullOptions{})
+	if err == nil {
+		err = progress.Wait(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	made, err := x.api.ContainerCreate(ctx, client.ContainerCreateOptions{Config: &container.Config{Image: image, Labels: labels,
+		Healthcheck: &container.HealthConfig{Test: []string{"CMD", "true"}, Interval: time.Millisecond, Retries: 1}}})
+	if err == nil {
+		_, err = x.api.ContainerStart(ctx, made.ID, client.ContainerStartOptions{})
+	}
+	return err
+}
+
+// shared is what share of the requests each release gets.
+func (x *crossing) shared() string {
+	x.t.Helper()
+	running, err := x.Engine.Project(x.t.Context(), x.Project)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	shares := []string{}
+	for _, i := range running {
+		if weight := x.proxy.Split().Of(i.Service).Weight; weight > 0 {
+			if !i.Running {
+				x.t.Errorf("people are sent to %s, which does not run", i.Service)
+			}
+			shares = append(shares, fmt.Sprintf("%s=%d", i.Hash, weight))
+		}
+	}
+	slices.Sort(shares)
+	return strings.Join(shares, " ")
+}
+
+// TestTurns goes through releases one after another: who gets the requests in the end, what was started for it, and what is remembered.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	x := newCrossing(t)
+	x.sick = "bad"
+	for _, step := range []struct {
+		release  string
+		weight   int
+		shared   string
+		started  string
+		remember string
+	}{
+		{"one", 0, "one=100", "web=p web-blue=one web-green=one", "one"},
+		{"one", 0, "one=100", "", "one"},
+		{"two", 0, "two=100", "web-green=two", "one two"},
+		{"bad", 0, "two=100", "web-blue=bad", "one two"},
+		{"three", 10, "three=10 two=90", "web-blue=three", "one two three"},
+		{"three", 50, "three=50 two=50", "", "one two three"},
+		{"bad", 0, "three=50 two=50", "web-blue=bad web-blue=three", "one two three"},
+		{"four", 20, "four=20 two=80", "web-blue=four", "one two four"},
+		{"four", 0, "four=100", "", "one two four"},
+		{"two", 0, "two=100", "", "one two four two"},
+		{"two", 30, "two=100", "", "one two four two two"},
+	} {
+		x.seen = nil
+		r := x.deploy(t, release(step.release, step.weight))
+		if r.Good() == (step.release == "bad") || r.Astray != nil {
+			t.Fatalf("%+v: %+v", step, r)
+		}
+		if got := x.shared(); got != step.shared {
+			t.Errorf("%s with %d: shared as %s, want %s", step.release, step.weight, got, step.shared)
+		}
+		if diff := cmp.Diff(step.started, strings.Join(x.seen, " ")); diff != "" {
+			t.Errorf("%s with %d: started (-want +got):\n%s", step.release, step.weight, diff)
+		}
+		if got := strings.Join(x.commits(t), " "); got != step.remember {
+			t.Errorf("%s with %d: remembered are %s, want %s", step.release, step.weight, got, step.remember)
+		}
+		s, err := x.Status(t.Context())
+		if err != nil || len(s.Troubles) > 0 || s.Shares["web-blue"]+s.Shares["web-green"] != 100 {
+			t.Errorf("%s with %d: %+v, %v", step.release, step.weight, s, err)
+		}
+	}
+}
+
+// TestTurnsThatFail leave people where they were.
+func TestTurnsThatFail(t *testing.T) {
+	t.Parallel()
+	for want, spoil := range map[string]func(*crossing){
+		"asking the proxy of web: nginx: configuration file test failed": func(x *crossing) { x.proxy.Refuse() },
+		`the proxy goes by "web-blue:8080=100", not by "web-green:`:      func(x *crossing) { x.proxy.Ignore() },
+		"the file was not written by ghcr-publish":                       func(x *crossing) { x.proxy.Write("server {}") },
+	} {
+		x := newCrossing(t)
+		if r := x.deploy(t, release("one", 0)); !r.Good() {
+			t.Fatal(r.Err)
+		}
+		spoil(x)
+		r := x.deploy(t, release("two", 0))
+		if r.Err == nil || !strings.Contains(r.Err.Error(), want) {
+			t.Errorf("%s: %v", want, r.Err)
+		}
+		if got := x.shared(); got != "one=100" {
+			t.Errorf("%s: shared as %s", want, got)
+		}
+	}
+}
+
+// TestKilledTurn: a proxy that does not what its file says is told so before anything is replaced.
+func TestKilledTurn(t *testing.T) {
+	t.Parallel()
+	x := newCrossing(t)
+	for _, name := range []string{"one", "two"} {
+		if r := x.deploy(t, release(name, 0)); !r.Good() {
+			t.Fatal(r.Err)
+		}
+	}
+	x.proxy.Leave(traffic.First(web)) // and it goes by the second
+	if r := x.deploy(t, release("three", 0)); !r.Good() || x.shared() != "three=100" {
+		t.Errorf("%+v, shared as %s", r, x.shared())
+	}
+	if x.seen[len(x.seen)-1] != "web-green=three" {
+		t.Errorf("started %q", x.seen)
+	}
+}

@@ -1,0 +1,228 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/org/ghcr-publish/internal/deploy"
+	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/run"
+	"github.com/org/ghcr-publish/internal/traffic"
+)
+
+// A prober asks for a page again and again, each time by a connection of its own and by one that it keeps.
+type prober struct {
+	address string
+	stop    context.CancelFunc
+	asking  sync.WaitGroup
+	mu      sync.Mutex
+	said    map[string]int // how often each page was answered
+	failed  []string
+}
+
+// probes is how long a prober waits between two questions of a kind.
+const probes = 20 * time.Millisecond
+
+func probe(t *testing.T, address string) *prober {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &prober{address: address, stop: cancel, said: map[string]int{}}
+	for _, fresh := range []bool{true, false} {
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: fresh}, Timeout: 5 * time.Second}
+		p.asking.Go(func() {
+			for ctx.Err() == nil {
+				p.ask(client)
+				time.Sleep(probes)
+			}
+		})
+	}
+	t.Cleanup(p.end)
+	return p
+}
+
+func (p *prober) ask(client *http.Client) {
+	said, err := get(client, p.address)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		p.failed = append(p.failed, fmt.Sprintf("%s: %v", time.Now().Format("15:04:05.000"), err))
+		return
+	}
+	p.said[said]++
+}
+
+func get(client *http.Client, address string) (string, error) {
+	answer, err := client.Get(address)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %s", answer.Status)
+	}
+	return strings.TrimSpace(string(body)), err
+}
+
+func (p *prober) end() {
+	p.stop()
+	p.asking.Wait()
+}
+
+// next returns what is answered from now on, by page, until that are so many answers.
+func (p *prober) next(answers int) map[string]int {
+	p.mu.Lock()
+	p.said = map[string]int{}
+	p.mu.Unlock()
+	for {
+		time.Sleep(probes)
+		p.mu.Lock()
+		total := len(p.failed)
+		for _, n := range p.said {
+			total += n
+		}
+		said := maps.Clone(p.said)
+		p.mu.Unlock()
+		if total >= answers {
+			return said
+		}
+	}
+}
+
+// switched is a frontend that says which release it is, and is sick where it is told to be broken.
+const switched = `FROM busybox
+ENV RELEASE=%s
+USER 65534:65534
+EXPOSE 3000
+HEALTHCHECK --interval=1s --timeout=2s --retries=3 CMD wget -q -O /dev/null http://127.0.0.1:3000/
+STOPSIGNAL SIGKILL
+CMD ["sh", "-c", "mkdir -p /tmp/www; [ -n \"$BROKEN\" ] || echo \"$RELEASE\" >/tmp/www/index.html; exec httpd -f -p 3000 -h /tmp/www"]
+`
+
+// A street is a site whose frontend is switched, and somebody who asks it all the time.
+type street struct {
+	site
+	*prober
+	image string
+}
+
+// config has the frontend be switched, with an environment.
+func (s street) config(environment string) map[string]string {
+	return map[string]string{".github/ghcr-publish.yml": fmt.Sprintf(`platforms: [linux/%s]
+gates: {vulnerabilities: {fail_on: NONE}}
+services:
+  - {name: frontend, image: prompt-card-frontend, dockerfile: frontend/Dockerfile, port: 3000, health_endpoint: /, compose: {publish: true, switch: true}}
+compose: {proxy: {image: "%s"}, environment: {%s}}
+deploy: {wait: 90s, project: %s}
+`, runtime.GOARCH, s.image, environment, s.owner)}
+}
+
+// want demands that from now on all requests are answered by one release.
+func (s street) want(release string) {
+	s.t.Helper()
+	if said := s.next(30); len(said) != 1 || said[release] == 0 {
+		s.t.Errorf("the frontend answers %v, want %s alone", said, release)
+	}
+}
+
+// TestSwitch brings new releases of a service up beside the ones before, and has its proxy send people there and back, while somebody asks it
+// all the time. No question may fail.
+func TestSwitch(t *testing.T) {
+	s := street{site: newSite(t, newWorld(t))}
+	var err error
+	if s.image, err = parts.Nginx(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	port := freePort(t)
+	s.env = append(s.env, "FRONTEND_PORT="+port)
+	release := func(name string) {
+		files := s.config("")
+		files["frontend/Dockerfile"] = fmt.Sprintf(switched, name)
+		s.release(name, files)
+	}
+	release("one")
+	s.deploy(report.ExitDone)
+	s.prober = probe(t, "http://127.0.0.1:"+port+"/")
+	s.want("one")
+
+	release("two")
+	s.deploy(report.ExitDone)
+	s.want("two")
+	s.deploy(report.ExitDone)
+	s.want("two")
+	s.deploy(report.ExitDone, "--status")
+	s.deploy(report.ExitDone, "--rollback")
+	s.want("one")
+	s.deploy(report.ExitDone)
+	s.want("two")
+
+	s.commit("broken", s.config("BROKEN: 1"))
+	if told := s.deploy(report.ExitRefused); told.After != deploy.Restored || len(told.Troubles) != 1 || !strings.HasPrefix(told.Troubles[0].Service, "frontend-") {
+		t.Errorf("a broken one: %+v", told)
+	}
+	s.want("two")
+	s.deploy(report.ExitDone, "--status")
+
+	s.commit("canary", s.config("RELEASE: three"))
+	s.deploy(report.ExitDone, "--weight", "10")
+	if said := s.next(400); len(said) != 2 || said["three"] < 10 || said["three"] > 80 {
+		t.Errorf("with a weight of 10 the frontend answers %v", said)
+	} else {
+		t.Logf("with a weight of 10 it answers %v", said)
+	}
+	s.deploy(report.ExitDone, "--status")
+	s.deploy(report.ExitDone, "--rollback")
+	s.want("two")
+	s.deploy(report.ExitDone, "--weight", "50")
+	s.deploy(report.ExitDone)
+	s.want("three")
+	s.deploy(report.ExitDone, "--rollback")
+	s.want("two")
+	s.killed()
+
+	s.end()
+	if len(s.failed) > 0 {
+		t.Errorf("%d questions failed: %s", len(s.failed), strings.Join(s.failed, "\n"))
+	}
+	s.docker("restart", s.owner+"-frontend-1")
+	s.deploy(report.ExitDone)
+}
+
+// killed has the proxy be as a deployment left it that was killed once it had written the other colour down.
+func (s street) killed() {
+	s.t.Helper()
+	proxy := traffic.Named("")
+	split, err := traffic.Read(s.docker("exec", s.owner+"-frontend-1", "cat", proxy.File()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for n := range split.Backends {
+		split.Backends[n].Weight = 100 - split.Backends[n].Weight
+	}
+	text, err := proxy.Write(split)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.docker("exec", s.owner+"-frontend-1", "sh", "-c", `printf %s "$1" >$0.new && mv $0.new $0`, proxy.File(), text)
+	s.deploy(report.ExitDone)
+	s.want("three")
+}
+
+// docker runs the Docker client.
+func (s street) docker(args ...string) string {
+	s.t.Helper()
+	out, err := run.OS(s.t.Context(), run.Command{Argv: append([]string{"docker"}, args...), Env: os.Environ()})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(out)
+}
