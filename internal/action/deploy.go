@@ -399,9 +399,11 @@ func (d *deployment) tell(ctx context.Context) (int, error) {
 	if err := errors.Join(writeJSON(d.job.Config.Report, told), actions.AppendSummary(d.process.Getenv("GITHUB_STEP_SUMMARY"), told.Summary())); err != nil {
 		return 0, err
 	}
-	outputs := [][2]string{{"outcome", told.Outcome}, {"report", hostPath(ctx, d.process, d.job.Config.Report)}}
+	here := d.process // whose files are not on the host that is deployed to
+	here.Environ = slices.DeleteFunc(slices.Clone(here.Environ), func(entry string) bool { return strings.HasPrefix(entry, "DOCKER_HOST=") })
+	outputs := [][2]string{{"outcome", told.Outcome}, {"report", hostPath(ctx, here, d.job.Config.Report)}}
 	if !d.job.Config.Status && !d.job.Config.Rollback {
-		outputs = append(outputs, [2]string{"compose-file", hostPath(ctx, d.process, d.job.at(d.job.Config.ComposeFile))})
+		outputs = append(outputs, [2]string{"compose-file", hostPath(ctx, here, d.job.at(d.job.Config.ComposeFile))})
 	}
 	if err := writeOutputs(d.process, outputs); err != nil {
 		return 0, err

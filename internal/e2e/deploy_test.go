@@ -2,10 +2,19 @@ package e2e
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"maps"
+	"math/big"
 	"net"
+	"net/http"
+	"net/http/httputil"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -342,4 +351,62 @@ func TestDeployDisturbed(t *testing.T) {
 	}
 	t.Logf("%s %s", told.Troubles[0].Service, told.Troubles[0].What)
 	s.check(second)
+}
+
+// secured leads a port that only those may use who have a certificate to the machine's engine, and returns the folder with what they need.
+func secured(t *testing.T) (address, certificates string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One certificate is enough for all: it has signed itself.
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, dir := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), t.TempDir()
+	for name, text := range map[string][]byte{"ca.pem": certificate, "cert.pem": certificate, "key.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(certificate)
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	engine := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "engine" },
+		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", "/var/run/docker.sock")
+		}}}
+	go func() { _ = http.Serve(listener, engine) }()
+	return "tcp://" + listener.Addr().String(), dir
+}
+
+// TestDeployByTLS reaches the engine with a certificate, and not without.
+func TestDeployByTLS(t *testing.T) {
+	s := newSite(t, newWorld(t))
+	live := s.release("first", nil)
+	address, certificates := secured(t)
+	s.env = []string{"DOCKER_HOST=" + address}
+	s.mode = "deploy"
+	if o := s.run(sample.Job{}); o.code != report.ExitFault || !strings.Contains(o.log, "reaching the Docker host "+address) {
+		t.Errorf("without a certificate: exit code %d\n%s", o.code, o.log)
+	}
+	s.env = append(s.env, "DOCKER_CERT_PATH="+certificates)
+	s.deploy(report.ExitDone)
+	s.check(live)
 }

@@ -44,7 +44,6 @@ func (c *Client) EndDeployment(ctx context.Context, id int64, d Deployment) erro
 
 // JudgeDeployment has GitHub list how the newest deployment to an environment is by now, unless it does already. It reports whether there is one.
 // https://docs.github.com/en/rest/deployments/deployments#list-deployments
-// https://docs.github.com/en/rest/deployments/statuses#list-deployment-statuses
 func (c *Client) JudgeDeployment(ctx context.Context, d Deployment) (found bool, err error) {
 	what := "recording how the deployment to " + d.Environment + " is"
 	newest, _, err := c.api.Repositories.ListDeployments(ctx, c.owner, c.repo, &github.DeploymentsListOptions{Environment: d.Environment, ListOptions: github.ListOptions{PerPage: 1}})
@@ -52,9 +51,8 @@ func (c *Client) JudgeDeployment(ctx context.Context, d Deployment) (found bool,
 		return false, explainDeployment(what, err)
 	}
 	id := newest[0].GetID()
-	states, _, err := c.api.Repositories.ListDeploymentStatuses(ctx, c.owner, c.repo, id, &github.ListOptions{PerPage: 1})
-	if err != nil || len(states) > 0 && states[0].GetState() == d.state() {
-		return true, explainDeployment(what, err)
+	if now, err := c.DeploymentState(ctx, id); err != nil || now == d.state() {
+		return true, err
 	}
 	return true, explainDeployment(what, c.setDeployment(ctx, id, d, d.state()))
 }
