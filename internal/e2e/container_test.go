@@ -41,20 +41,16 @@ func buildImage() error {
 	if err != nil {
 		return err
 	}
-	dockerfile, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
+	golang, err := golangContext(ctx)
 	if err != nil {
-		return err
-	}
-	base := regexp.MustCompile(`golang:\S+`).FindString(string(dockerfile))
-	golang, err := parts.GoContext(ctx, base)
-	if err != nil {
-		return err
-	}
-	if _, err := parts.Compose(ctx); err != nil {
 		return err
 	}
 	args := []string{"build", "--builder", imageBuilder, "--provenance=false", "--load", "--tag", actionImage}
-	for stage, program := range map[string]string{"trivy": "trivy", "compose": "docker-compose"} {
+	programs, err := stages(ctx)
+	if err != nil {
+		return err
+	}
+	for stage, program := range programs {
 		dir, err := stageContext(program)
 		defer os.RemoveAll(dir)
 		if err != nil {
@@ -71,6 +67,21 @@ func buildImage() error {
 	defer func() { _, _ = runBuildx(ctx, "stop", imageBuilder) }()
 	_, err = runBuildx(ctx, append(args, root)...)
 	return err
+}
+
+// golangContext is what stands for the Dockerfile's base image, as a named context; empty where that can be pulled.
+func golangContext(ctx context.Context) (string, error) {
+	dockerfile, err := os.ReadFile("../../Dockerfile")
+	if err != nil {
+		return "", err
+	}
+	return parts.GoContext(ctx, regexp.MustCompile(`golang:\S+`).FindString(string(dockerfile)))
+}
+
+// stages are the programs in the laboratory that stand for stages of the Dockerfile.
+func stages(ctx context.Context) (map[string]string, error) {
+	_, err := parts.Compose(ctx)
+	return map[string]string{"trivy": "trivy", "compose": "docker-compose"}, err
 }
 
 // createImageBuilder makes imageBuilder, unless it is there.

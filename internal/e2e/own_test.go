@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,7 +14,7 @@ import (
 )
 
 // TestReleaseOfItself has the program release its own image as the release workflow has it do, by this repository's own configuration: built by its
-// Dockerfile (for this machine's platform alone, with the laboratory's Trivy), judged, signed by a job that the real Fulcio certifies, and drafted with
+// Dockerfile (for this machine's platform alone, with the laboratory's Trivy and Docker Compose), judged, signed by a job that the real Fulcio certifies, and drafted with
 // all that README.md says of verifying it, which the real cosign does.
 func TestReleaseOfItself(t *testing.T) {
 	v, sigstore, args := certified(t)
@@ -88,25 +89,49 @@ func (w *world) ownRepository(t *testing.T) *sample.Repo {
 	for _, from := range []string{"Dockerfile", "main.go", "go.mod", "go.sum", "action.yml", ".github", "internal"} {
 		copyTo(t, filepath.Join(dir, from), filepath.Join("../..", from))
 	}
-	copyTo(t, filepath.Join(dir, "lab/trivy/out/trivy"), filepath.Join(parts.Bin, "trivy"))
-	contexts := "trivy: lab/trivy"
-	golang, err := parts.GoContext(t.Context(), "golang:1.26.8-bookworm")
+	configure(t, filepath.Join(dir, ".github/ghcr-publish.yml"), labContexts(t, dir))
+	for _, args := range [][]string{{"init", "--quiet", "--initial-branch=main"}, {"init", "--quiet", "--bare", dir + ".origin"}, {"remote", "add", "origin", dir + ".origin"},
+		{"add", "--all", "--", ".", ":!lab"}, {"commit", "--quiet", "--message", "What is released"}, {"push", "--quiet", "origin", "main"}} {
+		if _, err := w.repo.Git(t.Context(), append([]string{"-C", dir}, args...)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &sample.Repo{Dir: dir}
+}
+
+// labContexts puts what the laboratory has made into a folder, and returns it as named contexts.
+func labContexts(t *testing.T, dir string) (contexts []string) {
+	t.Helper()
+	programs, err := stages(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for stage, program := range programs {
+		copyTo(t, filepath.Join(dir, "lab", stage, "out", program), filepath.Join(parts.Bin, program))
+		contexts = append(contexts, fmt.Sprintf("%s: lab/%s", stage, stage))
+	}
+	golang, err := golangContext(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if image, at, away := strings.Cut(golang, "=oci-layout://"); away {
 		folder, digest, _ := strings.Cut(at, "@")
 		copyTo(t, filepath.Join(dir, "lab/golang"), folder)
-		contexts += `, "` + image + `": "oci-layout://lab/golang@` + digest + `"`
+		contexts = append(contexts, fmt.Sprintf("%q: oci-layout://lab/golang@%s", image, digest))
 	}
-	at := filepath.Join(dir, ".github/ghcr-publish.yml")
+	return contexts
+}
+
+// configure changes what a configuration of the laboratory's must have otherwise.
+func configure(t *testing.T, at string, contexts []string) {
+	t.Helper()
 	config, err := os.ReadFile(at)
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := string(config)
 	for before, after := range map[string]string{"platforms: [linux/amd64, linux/arm64]\n": "platforms: [linux/amd64]\n", "sbom: true\n": "", // BuildKit's scanner is on Docker Hub
-		"    run_once: [--version]\n": "    run_once: [--version]\n    contexts: {" + contexts + "}\n"} {
+		"    run_once: [--version]\n": "    run_once: [--version]\n    contexts: {" + strings.Join(contexts, ", ") + "}\n"} {
 		if strings.Count(text, before) != 1 {
 			t.Fatalf("%s has not once %q", at, before)
 		}
@@ -115,13 +140,6 @@ func (w *world) ownRepository(t *testing.T) *sample.Repo {
 	if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"init", "--quiet", "--initial-branch=main"}, {"init", "--quiet", "--bare", dir + ".origin"}, {"remote", "add", "origin", dir + ".origin"},
-		{"add", "--all", "--", ".", ":!lab"}, {"commit", "--quiet", "--message", "What is released"}, {"push", "--quiet", "origin", "main"}} {
-		if _, err := w.repo.Git(t.Context(), append([]string{"-C", dir}, args...)...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return &sample.Repo{Dir: dir}
 }
 
 // copyTo copies a file or a folder.
