@@ -23,13 +23,13 @@ import (
 )
 
 // releasing is what a run of one service that releases is told.
-var releasing = []string{"--services", "auth", "--release", "publish"}
+var releasing = []string{"--services", "auth", "--release", "publish", "--release-assets", "dist/*"}
 
 // TestRelease has the whole program make releases of what is in a registry: twice, killed after each of its requests in turn, and beside itself.
 // Each time there is one release in the end, published, with all of its files, whose notes name what can be pulled.
 func TestRelease(t *testing.T) {
 	w := newWorld(t)
-	w.commit("serve", map[string]string{".github/ghcr-publish.yml": w.read(".github/ghcr-publish.yml") + "compose: {}\n"})
+	w.commit("serve", map[string]string{".github/ghcr-publish.yml": w.read(".github/ghcr-publish.yml") + "compose: {}\n", "dist/tool": strings.Repeat("tool\n", 100_000)})
 	w.mustPublish(report.ExitDone) // all of what the Compose file has
 	t.Run("twice", w.releaseTwice)
 	t.Run("killed", w.releaseKilled)
@@ -78,7 +78,7 @@ func (w *world) releaseKilled(t *testing.T) {
 		w.mustRelease(t, tag)
 		w.checkRelease(t, tag)
 	}
-	if t.Logf("killed at %d requests, of which %d were uploads", requests, halves); requests < 12 || halves < 5 {
+	if t.Logf("killed at %d requests, of which %d were uploads", requests, halves); requests < 14 || halves < 6 {
 		t.Error("which is not all that a release takes")
 	}
 }
@@ -181,7 +181,7 @@ func (w *world) checkRelease(t *testing.T, tag string) githubtest.Release {
 			list += hex.EncodeToString(sum[:]) + "  " + a.Name + "\n"
 		}
 	}
-	if got, want := sorted(files["checksums.txt"]), sorted(list); len(want) != 4 || // digests.txt, report.json, compose.yaml, env.example
+	if got, want := sorted(files["checksums.txt"]), sorted(list); len(want) != 5 || // digests.txt, report.json, compose.yaml, env.example, tool
 		!slices.Equal(got, want) {
 		t.Errorf("%s: the checksums are %q, and the files' %q", tag, got, want)
 	}

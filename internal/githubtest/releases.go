@@ -136,6 +136,7 @@ func (s *Server) withRelease(w http.ResponseWriter, r *http.Request, do func(*Re
 func (s *Server) editRelease(w http.ResponseWriter, r *http.Request) {
 	s.withRelease(w, r, func(one *Release) {
 		edited := *one
+		edited.Latest = "" // which an edit need not say
 		if err := json.NewDecoder(r.Body).Decode(&edited); err != nil {
 			writeError(w, http.StatusBadRequest, err.Error())
 			return
@@ -144,7 +145,13 @@ func (s *Server) editRelease(w http.ResponseWriter, r *http.Request) {
 			writeExists(w, "Release", "tag_name")
 			return
 		}
+		if !edited.Draft && !edited.Prerelease && edited.Latest == "true" {
+			for i := range s.releases {
+				s.releases[i].Latest = "false" // there is one
+			}
+		}
 		edited.Immutable = one.Immutable || s.immutable && one.Draft && !edited.Draft
+		edited.Latest = cmp.Or(edited.Latest, one.Latest)
 		*one = edited
 		writeJSON(w, http.StatusOK, s.release(edited))
 	})

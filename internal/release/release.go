@@ -114,7 +114,26 @@ func publish(ctx context.Context, host Host, want Release, all []github.Release)
 		return found, notices, nil
 	}
 	made, err := host.EditRelease(ctx, now)
+	if err == nil && now.Latest == "true" {
+		err = want.settle(ctx, host)
+	}
 	return made, notices, err
+}
+
+// settle has the highest version be the latest release where another run has published a higher one at the same moment.
+func (want Release) settle(ctx context.Context, host Host) error {
+	all, err := host.Releases(ctx)
+	if err != nil {
+		return err
+	}
+	higher := want.above(all)
+	if higher == "" {
+		return nil
+	}
+	one := of(all, higher)[0]
+	one.Latest = "true"
+	_, err = host.EditRelease(ctx, one)
+	return err
 }
 
 // mark is around the notes that are this program's.
@@ -313,12 +332,20 @@ func (want Release) latest(all []github.Release) string {
 	case want.Service != "":
 		return "legacy"
 	}
-	for _, v := range want.published(all) {
-		if v.version.Prerelease() == "" && v.version.GreaterThan(want.Version) {
-			return "false"
-		}
+	if want.above(all) != "" {
+		return "false"
 	}
 	return "true"
+}
+
+// above is the tag of the highest release that is published, where that is higher than this one; empty where none is.
+func (want Release) above(all []github.Release) (tag string) {
+	for _, p := range want.published(all) {
+		if p.version.Prerelease() == "" && p.version.GreaterThan(want.Version) {
+			tag = p.tag
+		}
+	}
+	return tag
 }
 
 type past struct {

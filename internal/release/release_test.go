@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -266,6 +267,29 @@ func TestGoneMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkOne(t, server, "v1.0.0")
+}
+
+// TestTwoVersionsAtOnce publishes a version while a lower one is about to be published: the higher one is the latest release in the end.
+func TestTwoVersionsAtOnce(t *testing.T) {
+	t.Parallel()
+	server, host := startHost(t)
+	var meanwhile sync.Once
+	server.Watch(func(r *http.Request) {
+		if r.Method == http.MethodPatch {
+			meanwhile.Do(func() {
+				server.Watch(nil)
+				if _, _, err := listAndPublish(t.Context(), host, wanted("v1.2.0")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	})
+	mustPublish(t, host, wanted("v1.1.0"))
+	for tag, latest := range map[string]string{"v1.1.0": "false", "v1.2.0": "true"} {
+		if r := checkOne(t, server, tag); r.Latest != latest {
+			t.Errorf("%s is the latest: %s", tag, r.Latest)
+		}
+	}
 }
 
 func TestLatestAndPrevious(t *testing.T) {
