@@ -1,10 +1,13 @@
 package release
 
 import (
+	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -27,37 +30,47 @@ func Files(workspace string, patterns, names []string, problems *service.Problem
 		return nil
 	}
 	defer root.Close()
-	from := map[string]string{}
+	from := map[string]string{} // by the name in the release
 	for _, name := range append(names, sums) {
-		from[name] = "what every release has"
+		from[name] = "the release's own"
 	}
+	wrong := func(fix, format string, args ...any) { problems.Add("release-assets", fix, format, args...) }
 	var files []Asset
 	for _, at := range matches(root, patterns, problems) {
 		info, err := root.Stat(at)
 		if err != nil {
-			problems.Add(at, "", "reading it: %v", err)
+			wrong("", "reading %q: %v", at, err)
 			continue
 		}
 		name := nameOf(at)
-		switch other, taken := from[name]; {
-		case !info.Mode().IsRegular():
-			problems.Add(at, "name files alone", "it is no file")
-		case info.Size() == 0:
-			problems.Add(at, "leave it out", "it is empty, which GitHub does not take")
-		case info.Size() >= largest:
-			problems.Add(at, "split it", "it has %s, and GitHub takes less than 2 GiB", units.BytesSize(float64(info.Size())))
-		case taken:
-			problems.Add(at, "give it another name", "a release has one file of the name %s, which is %s", name, other)
-		default:
-			from[name] = at
+		if fix, why := unfit(info); why != "" {
+			wrong(fix, "%q %s", at, why)
+		} else if other := from[name]; other != "" {
+			wrong("give it another name", "%q is one more file of the name %s, beside %s", at, name, other)
+		} else {
+			from[name] = strconv.Quote(at)
 			files = append(files, Asset{Name: name, MediaType: "application/octet-stream", Once: true, Size: info.Size(),
 				Open: func() (File, error) { return os.OpenInRoot(workspace, at) }})
 		}
 	}
 	if most := mostAssets - len(names) - 1; len(files) > most {
-		problems.Add("release-assets", "pack some of them together", "%d files are named, and a release takes %d beside its own", len(files), most)
+		wrong("pack some of them together", "%d files are named, and a release takes %d beside its own", len(files), most)
 	}
 	return files
+}
+
+// unfit says why a release cannot have a file; empty where it can.
+func unfit(info fs.FileInfo) (fix, why string) {
+	switch size := info.Size(); {
+	case !info.Mode().IsRegular():
+		return "name files alone", "is no file"
+	case size == 0:
+		return "leave it out", "is empty, which GitHub does not take"
+	case size >= largest:
+		return "split it", fmt.Sprintf("has %s, and GitHub takes less than 2 GiB", units.BytesSize(float64(size)))
+	default:
+		return "", ""
+	}
 }
 
 // matches are the files that patterns name, each once. What git keeps is none of them: it may hold a token.
@@ -66,12 +79,12 @@ func matches(root *os.Root, patterns []string, problems *service.Problems) []str
 	for _, pattern := range patterns {
 		found, err := doublestar.Glob(root.FS(), strings.TrimPrefix(pattern, "./"), doublestar.WithFilesOnly())
 		if err != nil {
-			problems.Add("release-assets", "", "looking for %s: %v", pattern, err)
+			problems.Add("release-assets", "", "looking for %q: %v", pattern, err)
 			continue
 		}
 		found = slices.DeleteFunc(found, func(at string) bool { return slices.Contains(strings.Split(at, "/"), ".git") })
 		if len(found) == 0 {
-			problems.Add("release-assets", "make it before this step, or name what there is, from the workspace's root", "no file is named by %s", pattern)
+			problems.Add("release-assets", "make it before this step, or name what there is, from the workspace's root", "no file is named by %q", pattern)
 		}
 		all = append(all, found...)
 	}

@@ -53,7 +53,7 @@ func TestFiles(t *testing.T) {
 	if err := huge.Truncate(largest); err != nil { // which takes no space
 		t.Fatal(err)
 	}
-	none := func(pattern string) string { return "release-assets: no file is named by " + pattern }
+	none := func(pattern string) string { return fmt.Sprintf("no file is named by %q", pattern) }
 	for patterns, want := range map[string]struct{ names, problems []string }{
 		"dist/*.tar.gz":                {names: []string{"a.tar.gz"}},
 		"./dist/**/*.tar.gz":           {names: []string{"a.tar.gz", "b.tar.gz"}},
@@ -65,12 +65,12 @@ func TestFiles(t *testing.T) {
 		"out":                          {problems: []string{none("out")}},
 		"up/outside\nup/*":             {problems: []string{none("up/outside"), none("up/*")}},
 		"*/a.tar.gz\ndist/empty\nhuge": {names: []string{"a.tar.gz"}, problems: []string{
-			"dist/empty: it is empty, which GitHub does not take",
-			"huge: it has 2GiB, and GitHub takes less than 2 GiB",
-			"other/a.tar.gz: a release has one file of the name a.tar.gz, which is dist/a.tar.gz"}},
+			"\"dist/empty\" is empty, which GitHub does not take",
+			"\"huge\" has 2GiB, and GitHub takes less than 2 GiB",
+			`"other/a.tar.gz" is one more file of the name a.tar.gz, beside "dist/a.tar.gz"`}},
 		"dist/digests.txt\ndist/checksums.txt": {problems: []string{
-			"dist/checksums.txt: a release has one file of the name checksums.txt, which is what every release has",
-			"dist/digests.txt: a release has one file of the name digests.txt, which is what every release has"}},
+			`"dist/checksums.txt" is one more file of the name checksums.txt, beside the release's own`,
+			`"dist/digests.txt" is one more file of the name digests.txt, beside the release's own`}},
 	} {
 		var problems service.Problems
 		var got struct{ names, problems []string }
@@ -78,7 +78,7 @@ func TestFiles(t *testing.T) {
 			got.names = append(got.names, f.Name)
 		}
 		for _, p := range problems {
-			got.problems = append(got.problems, p.Where+": "+p.What)
+			got.problems = append(got.problems, p.What)
 		}
 		slices.Sort(got.names)
 		if !slices.Equal(got.names, want.names) || !slices.Equal(got.problems, want.problems) {
