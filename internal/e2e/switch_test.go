@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -25,6 +28,7 @@ type prober struct {
 	stop    context.CancelFunc
 	asking  sync.WaitGroup
 	mu      sync.Mutex
+	asked   int
 	said    map[string]int // how often each page was answered
 	failed  []string
 }
@@ -53,6 +57,7 @@ func (p *prober) ask(client *http.Client) {
 	said, err := get(client, p.address)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.asked++
 	if err != nil {
 		p.failed = append(p.failed, fmt.Sprintf("%s: %v", time.Now().Format("15:04:05.000"), err))
 		return
@@ -120,7 +125,7 @@ func (s street) config(environment string) map[string]string {
 	return map[string]string{".github/ghcr-publish.yml": fmt.Sprintf(`platforms: [linux/%s]
 gates: {vulnerabilities: {fail_on: NONE}}
 services:
-  - {name: frontend, image: prompt-card-frontend, dockerfile: frontend/Dockerfile, port: 3000, health_endpoint: /, compose: {publish: true, switch: true}}
+  - {name: frontend, image: prompt-card-frontend, dockerfile: frontend/Dockerfile, port: 3000, health_endpoint: /, compose: {publish: true, switch: {sticky: true}}}
 compose: {proxy: {image: "%s"}, environment: {%s}}
 deploy: {wait: 90s, project: %s}
 `, runtime.GOARCH, s.image, environment, s.owner)}
@@ -183,18 +188,68 @@ func TestSwitch(t *testing.T) {
 	s.deploy(report.ExitDone, "--rollback")
 	s.want("two")
 	s.deploy(report.ExitDone, "--weight", "50")
+	s.wantSticky()
 	s.deploy(report.ExitDone)
 	s.want("three")
 	s.deploy(report.ExitDone, "--rollback")
 	s.want("two")
 	s.killed()
+	for _, name := range []string{"four", "five"} {
+		s.kill(name)
+	}
 
 	s.end()
+	t.Logf("asked %d times", s.asked)
 	if len(s.failed) > 0 {
 		t.Errorf("%d questions failed: %s", len(s.failed), strings.Join(s.failed, "\n"))
 	}
 	s.docker("restart", s.owner+"-frontend-1")
 	s.deploy(report.ExitDone)
+}
+
+// wantSticky demands that whoever has the proxy's cookie is answered by one release, and that not all are by the same.
+func (s street) wantSticky() {
+	s.t.Helper()
+	first := map[string]int{}
+	for range 20 {
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		client := &http.Client{Jar: jar}
+		said := map[string]int{}
+		for range 10 {
+			page, err := get(client, s.address)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			said[page]++
+			first[page]++
+		}
+		if len(said) != 1 {
+			s.t.Errorf("one who has a cookie is answered %v", said)
+		}
+	}
+	if len(first) != 2 {
+		s.t.Errorf("all are answered %v", first)
+	}
+}
+
+// kill has a deployment be killed, and the next one go on.
+func (s street) kill(release string) {
+	s.t.Helper()
+	before := s.next(1)
+	s.commit(release, s.config("RELEASE: "+release))
+	s.mode = "deploy"
+	hit := s.befall(accident{signal: syscall.SIGKILL}, time.Duration(rand.Int64N(int64(4*time.Second))))
+	said := s.next(30)
+	s.t.Logf("killed at work: %t; the frontend answers %v", hit, said)
+	maps.DeleteFunc(said, func(page string, _ int) bool { return page == release || before[page] > 0 })
+	if len(said) > 0 {
+		s.t.Errorf("after a deployment that was killed the frontend answers %v", said)
+	}
+	s.deploy(report.ExitDone)
+	s.want(release)
 }
 
 // killed has the proxy be as a deployment left it that was killed once it had written the other colour down.
