@@ -233,6 +233,32 @@ func TestLockOfTheDead(t *testing.T) {
 	}
 }
 
+// TestLockIsRenewed keeps others away for as long as it is held, however long that is.
+func TestLockIsRenewed(t *testing.T) {
+	t.Parallel()
+	g := newGround(t)
+	held := &Lock{host: g.Host}
+	if holder, err := held.try(t.Context()); holder != "" || err != nil {
+		t.Fatal(holder, err)
+	}
+	held.renew(t.Context(), time.Millisecond)
+	for range 5 {
+		g.server.Pass(lease / 2)
+		for before := g.server.Volumes(); slices.Equal(before, g.server.Volumes()); { // until it is another note
+			time.Sleep(time.Millisecond)
+		}
+		if holder, err := (&Lock{host: g.Host}).try(t.Context()); holder != "somebody" || err != nil {
+			t.Fatalf("another is let in beside %q: %v", holder, err)
+		}
+	}
+	if err := held.Release(); err != nil {
+		t.Error(err)
+	}
+	if left := g.server.Volumes(); len(left) > 0 {
+		t.Errorf("%q are left", left)
+	}
+}
+
 // TestCancelled goes back although the run itself is over.
 func TestCancelled(t *testing.T) {
 	t.Parallel()

@@ -34,7 +34,7 @@ func (h Host) Lock(ctx context.Context) (*Lock, error) {
 	for end := time.Now().Add(h.Wait); ; {
 		holder, err := l.try(ctx)
 		if err == nil && holder == "" {
-			l.renew(ctx)
+			l.renew(ctx, renewal)
 			return l, nil
 		}
 		if err == nil && time.Now().After(end) {
@@ -124,7 +124,7 @@ func (h Host) locks(ctx context.Context, own string) (live, left []engine.Note, 
 }
 
 // renew keeps the lock until it is given back. A renewal that fails is made up for by the next.
-func (l *Lock) renew(ctx context.Context) {
+func (l *Lock) renew(ctx context.Context, every time.Duration) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var renewing sync.WaitGroup
 	renewing.Go(func() {
@@ -132,9 +132,9 @@ func (l *Lock) renew(ctx context.Context) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(renewal):
+			case <-time.After(every):
 			}
-			old := *l
+			old := Lock{host: l.host, name: l.name}
 			if l.claim(ctx) == nil {
 				_ = old.drop(ctx)
 			}
