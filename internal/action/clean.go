@@ -267,6 +267,9 @@ func (c *cleaner) one(ctx context.Context, rules clean.Rules, s surveyed) (plan 
 	if plan.Refused != "" {
 		c.log.Printf("nothing is deleted: %s", plan.Refused)
 	}
+	if len(plan.Missing()) > 0 {
+		c.tellRestorable(ctx, s, plan.Missing())
+	}
 	if !c.confirmed() {
 		return plan, ""
 	}
@@ -275,6 +278,23 @@ func (c *cleaner) one(ctx context.Context, rules clean.Rules, s surveyed) (plan 
 		return plan, c.log.Redact(err.Error())
 	}
 	return plan, ""
+}
+
+// tellRestorable says how what is missing comes back, where somebody deleted it. Why that was done nobody knows, so nothing is done about it.
+func (c *cleaner) tellRestorable(ctx context.Context, s surveyed, missing []string) {
+	deleted, err := s.from.Versions(ctx, true)
+	if err != nil {
+		return
+	}
+	var ids []string
+	for _, v := range deleted {
+		if slices.Contains(missing, v.Digest) {
+			ids = append(ids, fmt.Sprint(v.ID))
+		}
+	}
+	if len(ids) > 0 {
+		c.told.Notices = append(c.told.Notices, fmt.Sprintf("%s: somebody deleted what images lack that stay. `restore: %s` brings it back.", s.service.Name, strings.Join(ids, " ")))
+	}
 }
 
 func (c *cleaner) executor(rules clean.Rules, s surveyed) clean.Executor {

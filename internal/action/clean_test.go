@@ -79,6 +79,12 @@ func checkWhole(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// breaks SERVICE TAG: somebody deletes the first image of the index that the tag points to.
+func breakImage(ts *testscript.TestScript, _ bool, args []string) {
+	s := stageOf(ts)
+	s.github.Remove(s.owners, strings.ToLower(sample.Owner), sample.Images[args[0]], indexOf(ts, args[0], args[1]).Manifests[0].Digest.String())
+}
+
 // lose SERVICE DIGEST: the registry has lost a manifest that GitHub lists.
 func loseManifest(ts *testscript.TestScript, _ bool, args []string) {
 	s := stageOf(ts)

@@ -112,7 +112,7 @@ func TestScript(t *testing.T) {
 			"mirrors": addMirrors, "mirror-down": stopMirror, "mirrored": checkMirrored,
 			"digest": readDigest, "is": checkDigest, "same": checkSame, "deployments": checkDeployments, "deployments-withheld": withholdDeployments,
 			"deployed": checkDeployed, "deployed-none": checkNoneDeployed, "ends": endDeployed, "passes": passTime, "remembers": checkVolumes, "forget": forgetVolumes, "proxy-refuses": refuseTraffic,
-			"packages": useGitHubsRegistry, "branches": setBranches, "pulls": setPulls, "released": addRelease, "versions": checkVersions, "popular": makePopular, "whole": checkWhole, "listing-lags": makeListingLag, "lose": loseManifest, "there": checkThere,
+			"packages": useGitHubsRegistry, "branches": setBranches, "pulls": setPulls, "released": addRelease, "versions": checkVersions, "popular": makePopular, "whole": checkWhole, "listing-lags": makeListingLag, "lose": loseManifest, "breaks": breakImage, "there": checkThere,
 		},
 	})
 }

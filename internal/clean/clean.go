@@ -44,6 +44,7 @@ type Plan struct {
 	Refused string `json:"refused,omitempty"`
 
 	sightings []insight.Sighting
+	missing   []string
 }
 
 // An Item is what becomes of one version.
@@ -62,6 +63,9 @@ type Idle struct {
 	Tag string `json:"tag"`
 	Why string `json:"why"`
 }
+
+// Missing are the digests of manifests that images list which stay, and that are not there.
+func (p Plan) Missing() []string { return p.missing }
 
 // Sightings are the tags of which nobody but a memory knows how old they are, with the time they have been seen since.
 func (p Plan) Sightings() []insight.Sighting { return p.sightings }

@@ -386,7 +386,8 @@ func rank(first bool) int {
 
 // plan puts the decision into order.
 func (d *decision) plan() Plan {
-	p := Plan{Image: d.Image, Gone: []Item{}, Kept: []Item{}, Restored: d.restored(), Idle: d.idle, Broken: d.broken(), sightings: d.sightings}
+	p := Plan{Image: d.Image, Gone: []Item{}, Kept: []Item{}, Restored: d.restored(), Idle: d.idle, sightings: d.sightings}
+	p.Broken, p.missing = d.broken()
 	going := map[string]github.Version{}
 	for _, v := range d.Versions {
 		if why := d.kept[v.Digest]; why != "" {
@@ -505,16 +506,17 @@ func (d *decision) bytes(going map[string]github.Version) (sum int64) {
 	return sum
 }
 
-// broken says what is missing of images that stay.
-func (d *decision) broken() []string {
-	broken := []string{}
+// broken says what is missing of images that stay, and which digests those are.
+func (d *decision) broken() (broken, missing []string) {
+	broken = []string{}
 	for _, v := range d.Versions {
-		missing := slices.DeleteFunc(slices.Clone(d.Manifests[v.Digest].Children), func(c string) bool { return !d.Missing[c] })
-		if d.kept[v.Digest] != "" && len(missing) > 0 {
-			broken = append(broken, fmt.Sprintf("%s lacks %d of the %d manifests that it lists, such as %s", d.label(v.Digest), len(missing), len(d.Manifests[v.Digest].Children), missing[0]))
+		lacks := slices.DeleteFunc(slices.Clone(d.Manifests[v.Digest].Children), func(c string) bool { return !d.Missing[c] })
+		if d.kept[v.Digest] != "" && len(lacks) > 0 {
+			broken = append(broken, fmt.Sprintf("%s lacks %d of the %d manifests that it lists, such as %s", d.label(v.Digest), len(lacks), len(d.Manifests[v.Digest].Children), lacks[0]))
+			missing = append(missing, lacks...)
 		}
 	}
-	return broken
+	return broken, missing
 }
 
 // small is how many images with a tag may go whatever the share is.

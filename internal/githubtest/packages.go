@@ -94,6 +94,15 @@ func (s *Server) Popular(kind, owner, name, digest string) {
 	s.packages.version(kind+"/"+owner+"/"+name, digest).popular = true
 }
 
+// Remove deletes the version with a digest, as a person does on GitHub's pages.
+func (s *Server) Remove(kind, owner, name, digest string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := kind + "/" + owner + "/" + name
+	s.packages.remove(s.packages.version(key, digest))
+	s.packages.changed(key)
+}
+
 // Versions are the ids of a package's versions.
 func (s *Server) Versions(kind, owner, name string) (ids []int) {
 	s.mu.Lock()
