@@ -103,7 +103,8 @@ type world struct {
 	pushed   map[string]time.Time
 	revision map[string]string   // of indexes that tell one
 	parts    map[string][]string // of all that lists others
-	says     map[string][]string // tags and digests that tell of a digest
+	says     map[string][]string // what tells of a digest
+	tells    map[string]string   // of which digest, whether it is there or not
 	loose    []string            // indexes, in the order of their making
 	branches []string
 	left     []string
@@ -124,7 +125,7 @@ func newWorld(t *testing.T, server *githubtest.Server, seed uint64) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, random: rand.New(rand.NewPCG(seed, 1)), server: server, seed: seed, repo: repo, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
-		since: map[string]time.Time{}, at: map[string]string{}, pushed: map[string]time.Time{}, revision: map[string]string{}, parts: map[string][]string{}, says: map[string][]string{},
+		since: map[string]time.Time{}, at: map[string]string{}, pushed: map[string]time.Time{}, revision: map[string]string{}, parts: map[string][]string{}, says: map[string][]string{}, tells: map[string]string{},
 		branches: []string{"main"}, pulls: map[int]bool{}, popular: map[string]bool{}, inUse: map[string]string{}}
 	w.handler = server.Registry("orgs", fake.New(fake.Logger(log.New(io.Discard, "", 0))))
 	server.Clock(func() time.Time { return w.now })
@@ -387,7 +388,7 @@ func (w *world) attach(subject string) {
 	w.must(err)
 	w.must(remote.Write(w.repo.Digest(digest.String()), signature, w.options()...))
 	w.came(digest.String())
-	w.says[subject] = append(w.says[subject], digest.String())
+	w.says[subject], w.tells[digest.String()] = append(w.says[subject], digest.String()), subject
 	fallback := strings.Replace(subject, ":", "-", 1)
 	index, err := remote.Index(w.repo.Tag(fallback), w.options()...) // which the library has written
 	w.must(err)

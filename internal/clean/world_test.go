@@ -265,8 +265,21 @@ func (w *world) note(plan clean.Plan) {
 	}
 	for _, item := range plan.Restored {
 		if item.Outcome == clean.Restored {
-			w.pushed[item.Digest] = w.now
+			w.back(item)
 		}
+	}
+}
+
+// back notes that something is there again which an earlier run had deleted.
+func (w *world) back(item clean.Item) {
+	w.pushed[item.Digest] = w.now
+	for _, tag := range item.Tags {
+		if registry.SubjectOf(tag) != "" && w.at[tag] == "" {
+			w.at[tag] = item.Digest
+		}
+	}
+	if subject := w.tells[item.Digest]; subject != "" && !slices.Contains(w.says[subject], item.Digest) {
+		w.says[subject] = append(w.says[subject], item.Digest)
 	}
 }
 
