@@ -361,10 +361,13 @@ func newestFirst(a, b github.Version) int {
 	return cmp.Or(touched(b).Compare(touched(a)), cmp.Compare(b.ID, a.ID))
 }
 
-// keepLast keeps one version, with a tag where any has one, as GitHub demands; an image rather than anything else.
+// keepLast keeps one version, with a tag where any has one, as GitHub demands; an image rather than anything else. What runs tell one another
+// is no reason to let the last image go.
 // https://docs.github.com/en/packages/learn-github-packages/deleting-and-restoring-a-package
 func (d *decision) keepLast() {
-	last := slices.DeleteFunc(slices.Clone(d.Versions), func(v github.Version) bool { return len(v.Tags) == 0 })
+	last := slices.DeleteFunc(slices.Clone(d.Versions), func(v github.Version) bool {
+		return !slices.ContainsFunc(v.Tags, func(tag string) bool { return !registry.IsOwnTag(tag) })
+	})
 	if len(last) == 0 {
 		last = d.Versions
 	}
@@ -410,7 +413,7 @@ func (d *decision) plan() Plan {
 func (d *decision) restored() []Item {
 	lost := []Item{}
 	for _, r := range slices.Backward(d.Lost) {
-		if why := d.kept[r.Digest]; why != "" {
+		if why := d.kept[r.Digest]; why != "" && d.Now.Sub(r.Since) < restorable {
 			lost = append(lost, Item{Version: r.Version, Why: why})
 		}
 	}

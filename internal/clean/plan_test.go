@@ -12,6 +12,7 @@ import (
 	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/insight"
+	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
 )
@@ -168,6 +169,7 @@ func TestPlan(t *testing.T) {
 			why: "sha-bbbbbbb: none of its images is there any more"},
 		"an index of which some is left": {fixture: newFixture().index("a", 9, "main").index("b", 9, "mine").lost("b0")},
 		"the last with a tag":            {fixture: newFixture().index("a", 9, "pr-1").index("b", 8, "pr-2").index("c", 7), gone: "a a0 a1 a2 c c0 c1 c2", why: "GitHub does not delete a package's last version"},
+		"the last beside a journal":      {fixture: newFixture().index("a", 9, "pr-1").index("b", 8, "pr-2").add("c", 9, Manifest{}, registry.JournalTag), gone: "a a0 a1 a2", why: "GitHub does not delete a package's last version"},
 		"the last of all":                {fixture: newFixture().add("a", 9, Manifest{}).add("b", 8, Manifest{Image: true}), change: nil, gone: "a"},
 		"an image that GitHub does not list yet": {fixture: func() *fixture {
 			f := newFixture().index("a", 9, "pr-1").index("b", 9)
@@ -240,6 +242,44 @@ func TestPlanTells(t *testing.T) {
 	}
 	if len(plan.Broken) != 1 || !strings.HasPrefix(plan.Broken[0], "mine lacks 1 of the 3 manifests that it lists, such as sha256:b0b0") {
 		t.Errorf("broken: %q", plan.Broken)
+	}
+}
+
+// forget has versions be deleted by an earlier run, some days ago.
+func (f *fixture) forget(days int, words ...string) *fixture {
+	var records []Record
+	for _, word := range words {
+		i := slices.IndexFunc(f.Versions, func(v github.Version) bool { return v.Digest == digestOf(word) })
+		records = append(records, Record{Version: f.Versions[i], Manifest: f.Manifests[digestOf(word)], Since: now.Add(-time.Duration(days) * day)})
+		f.lost(word)
+	}
+	f.addLost(records, nil)
+	return f
+}
+
+// TestPlanLost has what an earlier run deleted come back where something needs it, and be what it was.
+func TestPlanLost(t *testing.T) {
+	t.Parallel()
+	fallback := strings.Replace(digestOf("b0"), ":", "-", 1)
+	needs := func() *fixture {
+		return newFixture().add("m", 9, Manifest{Image: true, Children: []string{digestOf("b0")}}, "main").index("b", 9).add("e", 9, Manifest{Subject: digestOf("b0")}).add("f", 9, Manifest{Children: []string{digestOf("e")}}, fallback)
+	}
+	for name, test := range map[string]struct {
+		fixture        *fixture
+		restored, gone string
+	}{
+		"nothing needs it":                      {newFixture().add("a", 9, Manifest{Image: true}, "main").index("b", 9).forget(1, "b", "b0"), "", "b1 b2"},
+		"what was a part is no image":           {newFixture().add("a", 9, Manifest{Image: true}, "main").add("c", 12, Manifest{Image: true}).index("b", 9).forget(1, "b"), "", "b0 b1 b2 c"},
+		"with what tells of it":                 {needs().forget(1, "b", "b0", "f", "e"), "b0 e f", "b1 b2"},
+		"after the time in which it comes back": {needs().forget(31, "b", "b0", "f", "e"), "", "b1 b2"},
+	} {
+		plan := rulesWith(func(r *Rules) { r.Keep.Untagged.Newest = 1 }).Plan(test.fixture.Package)
+		if got := strings.Join(words(plan.Restored), " "); got != test.restored {
+			t.Errorf("%s: %q come back, want %q", name, got, test.restored)
+		}
+		if got := strings.Join(words(plan.Gone), " "); got != test.gone {
+			t.Errorf("%s: %q go, want %q", name, got, test.gone)
+		}
 	}
 }
 
