@@ -21,8 +21,9 @@ type Package struct {
 	// Lost are versions that earlier runs have deleted, or restored without the tags that list what refers to something. They stay no
 	// longer by themselves; what needs one of them that stays has it restored.
 	Lost []Record
-	// Journal is the digest of what says so; empty where nothing does.
+	// Journal is the digest of what says so; empty where nothing does. Written is all that it says.
 	Journal string
+	Written []Record
 	// Seen says when earlier runs first saw a tag where it is, by tag.
 	Seen map[string]insight.Sighting
 }

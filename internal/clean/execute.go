@@ -92,11 +92,11 @@ func (e Executor) delete(ctx context.Context, plan *Plan, budget int) (left int,
 	return budget, err
 }
 
-// forget deletes a journal of which all is done. Another run's stays.
+// forget deletes a journal of which all is done. One that says what another run may still be at stays.
 func (e Executor) forget(ctx context.Context, p Package, journal string) error {
 	i := slices.IndexFunc(p.Versions, func(v github.Version) bool { return v.Digest == journal })
-	if i < 0 {
-		return nil // the next run finds it listed
+	if i < 0 || e.besideOthers() {
+		return nil // a later run finds it
 	}
 	if err := e.Delete(context.WithoutCancel(ctx), p.Versions[i].ID); err != nil && !errors.Is(err, github.ErrUndeletable) && !errors.Is(err, github.ErrAbsent) {
 		return err

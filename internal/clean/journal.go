@@ -28,10 +28,21 @@ type journal struct {
 // https://docs.github.com/en/packages/learn-github-packages/deleting-and-restoring-a-package
 const restorable = 30 * 24 * time.Hour
 
-// records are what a plan is about to delete, and what runs before have deleted and may be needed again.
+// longestRun is how long a run may be at work that wrote something down.
+// https://docs.github.com/en/actions/reference/limits
+const longestRun = 6 * time.Hour
+
+// besideOthers reports whether the run that wrote the journal may still be at work.
+func (e Executor) besideOthers() bool {
+	return slices.ContainsFunc(e.Package.Written, func(r Record) bool { return e.Rules.Now.Sub(r.Since) < longestRun })
+}
+
+// records are what a plan is about to delete, what other runs may be about to, and what runs before have deleted and may be needed again.
 func (e Executor) records(plan Plan) (all []Record) {
-	for _, r := range e.Package.Lost {
-		if e.Rules.Now.Sub(r.Since) < restorable {
+	for _, r := range e.Package.Written {
+		lost := slices.ContainsFunc(e.Package.Lost, func(l Record) bool { return l.ID == r.ID })
+		goes := slices.ContainsFunc(plan.Gone, func(i Item) bool { return i.ID == r.ID })
+		if age := e.Rules.Now.Sub(r.Since); !goes && (age < longestRun || lost && age < restorable) {
 			all = append(all, r)
 		}
 	}

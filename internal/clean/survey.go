@@ -62,8 +62,8 @@ func (s Survey) Of(ctx context.Context, image string, known Known) (Package, err
 		return Package{}, err
 	}
 	p.Journal = tags[registry.CleaningTag]
-	records, err := s.recorded(ctx, tags)
-	p.addLost(append(known.Records, records...), tags)
+	p.Written, err = s.recorded(ctx, tags)
+	p.addLost(slices.Concat(known.Records, p.Written), tags)
 	return p, err
 }
 
