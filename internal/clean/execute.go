@@ -174,10 +174,11 @@ func (e Executor) mend(ctx context.Context, plan *Plan) (now Package, err error)
 	}
 	now.Seen = e.Package.Seen
 	needed := e.Rules.Plan(now).Restored
-	if err := e.restore(ctx, needed); err != nil {
-		return now, err
-	}
+	err = e.restore(ctx, needed)
 	for _, item := range needed {
+		if item.Outcome != Restored {
+			continue
+		}
 		i := slices.IndexFunc(plan.Gone, func(g Item) bool { return g.ID == item.ID })
 		if i < 0 {
 			plan.Restored = append(plan.Restored, item)
@@ -185,7 +186,7 @@ func (e Executor) mend(ctx context.Context, plan *Plan) (now Package, err error)
 		}
 		plan.Gone[i].Outcome, plan.Gone[i].Note = Restored, item.Why
 	}
-	return now, nil
+	return now, err
 }
 
 // known is what a run knows without looking again, once it has deleted what it could.

@@ -106,6 +106,7 @@ type world struct {
 	says     map[string][]string // what tells of a digest
 	tells    map[string]string   // of which digest, whether it is there or not
 	loose    []string            // indexes, in the order of their making
+	inner    []string            // and those that others list
 	branches []string
 	left     []string
 	pulls    map[int]bool // open
@@ -307,6 +308,7 @@ func (w *world) listParts(at string, index v1.ImageIndex) {
 			inner, err := index.ImageIndex(m.Digest)
 			w.must(err)
 			w.listParts(m.Digest.String(), inner)
+			w.inner = append(w.inner, m.Digest.String())
 		}
 	}
 }

@@ -358,7 +358,10 @@ func (w *world) roots() map[string]string {
 			roots[digest] += " young"
 		}
 	}
-	for i, digest := range w.untagged() {
+	for i, digest := range w.untagged(append(w.alone(), w.loose...)) {
+		if !slices.Contains(w.loose, digest) {
+			continue
+		}
 		if i < w.keep.Untagged.Newest || w.now.Sub(w.pushed[digest]) < w.keep.Untagged.Younger {
 			roots[digest] += " untagged"
 		}
@@ -403,10 +406,22 @@ func (w *world) amongNewest(tag string) bool {
 	return strings.HasPrefix(tag, "sha-") && (newer < limits.Newest || w.now.Sub(w.since[tag]) < limits.Younger)
 }
 
-// untagged are the indexes that have no tag, the newest first.
-func (w *world) untagged() []string {
+// alone are the indexes that others listed which are gone: a young signature has kept them. They look like images that stand for themselves.
+func (w *world) alone() []string {
+	return slices.DeleteFunc(slices.Clone(w.inner), func(digest string) bool {
+		for parent, parts := range w.parts {
+			if slices.Contains(parts, digest) && w.there(parent) {
+				return true
+			}
+		}
+		return !w.there(digest)
+	})
+}
+
+// untagged are those of some indexes that are there and have no tag, the newest first.
+func (w *world) untagged(some []string) []string {
 	tagged := slices.Collect(maps.Values(w.at))
-	loose := slices.DeleteFunc(slices.Clone(w.loose), func(digest string) bool { return slices.Contains(tagged, digest) || !w.there(digest) })
+	loose := slices.DeleteFunc(slices.Clone(some), func(digest string) bool { return slices.Contains(tagged, digest) || !w.there(digest) })
 	slices.Reverse(loose)
 	slices.SortStableFunc(loose, func(a, b string) int { return w.pushed[b].Compare(w.pushed[a]) })
 	return loose
@@ -504,6 +519,10 @@ func (w *world) allowed() map[string]bool {
 		add(digest)
 	}
 	for digest := range w.popular {
+		add(digest)
+	}
+	loose := w.untagged(w.loose)
+	for _, digest := range append(w.alone(), loose[:min(w.keep.Untagged.Newest, len(loose))]...) {
 		add(digest)
 	}
 	for _, tag := range w.limited() {
