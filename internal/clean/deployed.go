@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,41 +43,40 @@ type environment struct {
 // add adds what a deployment says is live. One that has failed, or goes on, may be as well, as long as no newer one is well.
 func (e *environment) add(ctx context.Context, d github.Recorded, used map[string]string, state func(context.Context, int64) (string, error)) error {
 	named := digestsIn(d.Payload)
-	for of := range named {
-		if len(e.well[of]) >= wells {
-			delete(named, of)
-		}
-	}
+	maps.DeleteFunc(named, func(of, digest string) bool { return len(e.well[of]) >= wells || slices.Contains(e.well[of], digest) })
 	if len(named) == 0 {
 		return nil
 	}
-	var err error
-	if !e.asked {
-		if e.now, err = state(ctx, e.newest); err != nil {
-			return err
-		}
-		e.asked = true
-	}
-	now := e.now
-	if now == "inactive" {
-		return nil
-	}
-	if d.ID != e.newest {
-		if now, err = state(ctx, d.ID); err != nil {
-			return err
-		}
+	now, removed, err := e.state(ctx, d.ID, state)
+	if err != nil || removed {
+		return err
 	}
 	for of, digest := range named {
 		well := now == "success" || now == "inactive" // which what was well is after the next
-		if !well && len(e.well[of]) > 0 {
-			continue
-		}
-		used[digest] = "the environment " + d.Environment
-		if well && !slices.Contains(e.well[of], digest) {
+		if well {
 			e.well[of] = append(e.well[of], digest)
+		}
+		if well || len(e.well[of]) == 0 {
+			used[digest] = "the environment " + d.Environment
 		}
 	}
 	return nil
+}
+
+// state tells how a deployment is by now, and whether its environment is no more.
+func (e *environment) state(ctx context.Context, id int64, ask func(context.Context, int64) (string, error)) (now string, removed bool, err error) {
+	if !e.asked {
+		e.now, err = ask(ctx, e.newest)
+		e.asked = err == nil
+	}
+	if err != nil || e.now == "inactive" {
+		return "", true, err
+	}
+	if id == e.newest {
+		return e.now, false, nil
+	}
+	now, err = ask(ctx, id)
+	return now, false, err
 }
 
 var digestText = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
