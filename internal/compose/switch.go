@@ -24,6 +24,9 @@ func (p Project) addColours(d document, i Image) error {
 		for _, name := range []string{colour, p.sidecar(colour)} {
 			if c, there := d.Services[name]; there {
 				c.Labels = map[string]string{traffic.ColourLabel: colour}
+				if path := i.Service.HealthEndpoint; path != "" {
+					c.Labels[traffic.HealthLabel] = escaped(path)[0]
+				}
 				d.Services[name] = c
 			}
 		}

@@ -52,15 +52,18 @@ func (p Program) pairs(ctx context.Context, v Version) ([]*pair, error) {
 			continue
 		}
 		one := &pair{name: name, members: members, wanted: hashes}
-		// What Compose prints can be read as a Compose file once more, in which $$ is $.
-		if one.first, err = traffic.Read(strings.ReplaceAll(s.Environment[traffic.Variable], "$$", "$")); err != nil {
+		if one.first, err = traffic.Read(plain(s.Environment[traffic.Variable])); err != nil {
 			return nil, fmt.Errorf("what the proxy of %s is to do: %w", name, err)
 		}
+		one.first.Health = plain(services[service.Colours(name)[0]].Labels[traffic.HealthLabel])
 		all = append(all, one)
 	}
 	slices.SortFunc(all, func(a, b *pair) int { return cmp.Compare(a.name, b.name) })
 	return all, nil
 }
+
+// plain is a text that Compose has printed, which is one of a Compose file once more: in that $$ is $.
+func plain(text string) string { return strings.ReplaceAll(text, "$$", "$") }
 
 // survey finds out which colours are live, and which of them is to become the version's. It changes nothing.
 func (h Host) survey(ctx context.Context, v Version, running []engine.Instance) ([]*pair, error) {

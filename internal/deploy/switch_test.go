@@ -68,7 +68,7 @@ func (x *crossing) compose(_ context.Context, c run.Command) ([]byte, error) {
 		}
 		services := map[string]configured{"web": {Image: imageOf("proxy"), Labels: map[string]string{traffic.ProxyLabel: "nginx"}, Environment: map[string]string{traffic.Variable: strings.ReplaceAll(first, "$", "$$")}}}
 		for _, colour := range service.Colours("web") {
-			services[colour] = configured{Image: v.Images[colour], Labels: map[string]string{traffic.ColourLabel: colour}}
+			services[colour] = configured{Image: v.Images[colour], Labels: map[string]string{traffic.ColourLabel: colour, traffic.HealthLabel: "/a$$b"}}
 		}
 		return json.Marshal(map[string]any{"services": services})
 	case strings.Contains(text, "--hash"):
@@ -247,8 +247,8 @@ func TestKilledTurn(t *testing.T) {
 		}
 	}
 	x.proxy.Leave(traffic.First(web)) // and it goes by the second
-	if r := x.deploy(t, release("three", 0)); !r.Good() || x.shared() != "three=100" {
-		t.Errorf("%+v, shared as %s", r, x.shared())
+	if r := x.deploy(t, release("three", 0)); !r.Good() || x.shared() != "three=100" || x.proxy.Split().Health != "/a$b" {
+		t.Errorf("%+v, shared as %s, by %+v", r, x.shared(), x.proxy.Split())
 	}
 	if x.seen[len(x.seen)-1] != "web-green=three" {
 		t.Errorf("started %q", x.seen)

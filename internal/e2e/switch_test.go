@@ -118,6 +118,7 @@ type street struct {
 	site
 	*prober
 	image string
+	page  string // that is asked for to find out whether it is well
 }
 
 // config has the frontend be switched, with an environment.
@@ -125,10 +126,10 @@ func (s street) config(environment string) map[string]string {
 	return map[string]string{".github/ghcr-publish.yml": fmt.Sprintf(`platforms: [linux/%s]
 gates: {vulnerabilities: {fail_on: NONE}}
 services:
-  - {name: frontend, image: prompt-card-frontend, dockerfile: frontend/Dockerfile, port: 3000, health_endpoint: /, compose: {publish: true, switch: {sticky: true}}}
+  - {name: frontend, image: prompt-card-frontend, dockerfile: frontend/Dockerfile, port: 3000, health_endpoint: /%s, compose: {publish: true, switch: {sticky: true}}}
 compose: {proxy: {image: "%s"}, environment: {%s}}
 deploy: {wait: 90s, project: %s}
-`, runtime.GOARCH, s.image, environment, s.owner)}
+`, runtime.GOARCH, s.page, s.image, environment, s.owner)}
 }
 
 // want demands that from now on all requests are answered by one release.
@@ -177,6 +178,7 @@ func TestSwitch(t *testing.T) {
 	s.want("two")
 	s.deploy(report.ExitDone, "--status")
 
+	s.page = "index.html" // which is asked for of the new one alone
 	s.commit("canary", s.config("RELEASE: three"))
 	s.deploy(report.ExitDone, "--weight", "10")
 	if said := s.next(400); len(said) != 2 || said["three"] < 10 || said["three"] > 80 {

@@ -16,7 +16,7 @@ type Proxy struct {
 	Capabilities []string
 	StopSignal   string // has it finish what it has begun; empty for the usual one
 	render       func(Split) string
-	run          string // command line, as the three below: FILE is the configuration
+	run          string // a command line, as are the next two; FILE is the configuration
 	check        string
 	reload       string
 }
@@ -28,10 +28,12 @@ func Named(kind string) Proxy {
 		render:       nginx, run: "nginx -e stderr -c FILE -g 'daemon off;'", check: "nginx -e stderr -q -t -c FILE", reload: "nginx -e stderr -c FILE -s reload"}
 }
 
-// The labels of a proxy, whose value is its name, and of each container that belongs to a colour, whose value is the colour's.
+// The labels of a proxy, whose value is its name, and of each container that belongs to a colour, whose values are the colour's name and the
+// path that says whether it is well.
 const (
 	ProxyLabel  = "ghcr-publish.proxy"
 	ColourLabel = "ghcr-publish.colour"
+	HealthLabel = "ghcr-publish.health"
 )
 
 // Folder is that of the container which outlives it, and Variable holds what the proxy does as long as nothing is in there.
@@ -74,12 +76,9 @@ func Ask(s Split) []string {
 	return shell(`exec wget -q -S -O /dev/null "$1" 2>&1`, s.inside())
 }
 
-// Healthcheck is what the container is asked with whether the service behind it is well, as a Compose file has it.
+// Healthcheck is what the container is asked with whether anybody answers behind it, as a Compose file has it.
 func Healthcheck(s Split) []string {
-	if s.Health != "" {
-		return []string{"CMD", "wget", "-q", "-O", "/dev/null", s.inside()}
-	}
-	return []string{"CMD-SHELL", "wget -q -S -O /dev/null " + s.inside() + " 2>&1 | grep -q 'HTTP/1.1 [1-4]'"}
+	return []string{"CMD-SHELL", fmt.Sprintf("wget -q -S -O /dev/null http://127.0.0.1:%d/ 2>&1 | grep -q 'HTTP/1.1 [1-4]'", s.ownPort())}
 }
 
 func (s Split) inside() string {

@@ -32,9 +32,10 @@ type Backend struct {
 
 func (b Backend) address() string { return fmt.Sprintf("%s:%d", b.Host, b.Port) }
 
-// First is the split of a service before anything was switched: all to the first colour.
+// First is the split of a service before anything was switched: all to the first colour. It says nothing of what another version may have
+// otherwise, so that its proxy need not be replaced with it.
 func First(of service.Service) Split {
-	s := Split{Service: of.Name, Port: of.Port, Health: of.HealthEndpoint, Sticky: of.InCompose().Sticky}
+	s := Split{Service: of.Name, Port: of.Port, Sticky: of.InCompose().Sticky}
 	for n, host := range service.Colours(of.Name) {
 		s.Backends = append(s.Backends, Backend{host, of.Port, 100 * (1 - n)})
 	}

@@ -22,7 +22,8 @@ var (
 )
 
 func shared(weights ...int) Split {
-	s := First(service.Service{Name: "web", Port: 8080, HealthEndpoint: "/health"})
+	s := First(service.Service{Name: "web", Port: 8080})
+	s.Health = "/health"
 	for n, weight := range weights {
 		s.Backends[n].Weight = weight
 	}
