@@ -251,7 +251,7 @@ func (w *world) note(plan clean.Plan) {
 		}
 		w.deleted++
 		if item.Outcome == clean.Restored {
-			w.pushed[item.Digest] = w.now
+			w.touch(item)
 		}
 		maps.DeleteFunc(w.at, func(tag, digest string) bool {
 			back := item.Outcome == clean.Restored && registry.SubjectOf(tag) != ""
@@ -270,9 +270,17 @@ func (w *world) note(plan clean.Plan) {
 	}
 }
 
+// touch notes when GitHub says that a version changed, which restoring does unless it is there.
+func (w *world) touch(item clean.Item) {
+	v, found, err := w.client.Version(w.t.Context(), item.ID)
+	if w.must(err); found {
+		w.pushed[item.Digest] = v.Updated
+	}
+}
+
 // back notes that something is there again which an earlier run had deleted.
 func (w *world) back(item clean.Item) {
-	w.pushed[item.Digest] = w.now
+	w.touch(item)
 	for _, tag := range item.Tags {
 		if registry.SubjectOf(tag) != "" && w.at[tag] == "" {
 			w.at[tag] = item.Digest
@@ -358,8 +366,8 @@ func (w *world) roots() map[string]string {
 			roots[digest] += " young"
 		}
 	}
-	for i, digest := range w.untagged(append(w.alone(), w.loose...)) {
-		if !slices.Contains(w.loose, digest) {
+	for i, digest := range w.untagged(slices.Concat(w.inner, w.loose)) {
+		if w.lists(digest, false) {
 			continue
 		}
 		if i < w.keep.Untagged.Newest || w.now.Sub(w.pushed[digest]) < w.keep.Untagged.Younger {
@@ -406,22 +414,30 @@ func (w *world) amongNewest(tag string) bool {
 	return strings.HasPrefix(tag, "sha-") && (newer < limits.Newest || w.now.Sub(w.since[tag]) < limits.Younger)
 }
 
-// alone are the indexes that others listed which are gone: a young signature has kept them. They look like images that stand for themselves.
-func (w *world) alone() []string {
-	return slices.DeleteFunc(slices.Clone(w.inner), func(digest string) bool {
-		for parent, parts := range w.parts {
-			if slices.Contains(parts, digest) && w.there(parent) {
-				return true
-			}
+// lists reports whether an index lists another, or one that is there does.
+func (w *world) lists(digest string, now bool) bool {
+	for parent, parts := range w.parts {
+		if slices.Contains(parts, digest) && (!now || w.there(parent)) {
+			return true
 		}
-		return !w.there(digest)
+	}
+	return false
+}
+
+// alone are the indexes that others listed which are gone, such as those that a young signature has kept. They look like images that
+// stand for themselves, unless a journal tells of the others.
+func (w *world) alone() []string {
+	return slices.DeleteFunc(slices.Concat(w.inner, w.loose), func(digest string) bool {
+		return !w.lists(digest, false) || w.lists(digest, true) || !w.there(digest)
 	})
 }
 
 // untagged are those of some indexes that are there and have no tag, the newest first.
 func (w *world) untagged(some []string) []string {
 	tagged := slices.Collect(maps.Values(w.at))
-	loose := slices.DeleteFunc(slices.Clone(some), func(digest string) bool { return slices.Contains(tagged, digest) || !w.there(digest) })
+	loose := slices.DeleteFunc(slices.Clone(some), func(digest string) bool {
+		return slices.Contains(tagged, digest) || !w.there(digest) || w.lists(digest, true)
+	})
 	slices.Reverse(loose)
 	slices.SortStableFunc(loose, func(a, b string) int { return w.pushed[b].Compare(w.pushed[a]) })
 	return loose
