@@ -47,7 +47,6 @@ clean:
 // A household is a world whose registry is as GitHub's own, with the API of its packages, and whose images a key signs.
 type household struct {
 	*verifier
-	args []string
 	by   []string // what cosign proves them by
 	age  time.Duration
 }
