@@ -47,8 +47,8 @@ clean:
 // A household is a world whose registry is as GitHub's own, with the API of its packages, and whose images a key signs.
 type household struct {
 	*verifier
-	by   []string // what cosign proves them by
-	age  time.Duration
+	by  []string // what cosign proves them by
+	age time.Duration
 }
 
 func newHousehold(t *testing.T) *household {
