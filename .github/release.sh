@@ -68,7 +68,7 @@ verify() {
   [[ $1 =~ ^sha256:[0-9a-f]{64}$ ]] || refuse "\"$1\" is no digest of the form sha256:…"
   local type
   for type in https://github.com/org/ghcr-publish/verdict/v1 https://slsa.dev/provenance/v1; do
-    gh attestation verify "oci://$image@$1" --repo "$repository" --signer-workflow "github.com/$repository/.github/workflows/release.yml" --predicate-type "$type" ||
+    gh attestation verify "oci://$image@$1" --repo "$repository" --cert-identity "https://github.com/$repository/.github/workflows/release.yml@refs/heads/main" --predicate-type "$type" ||
       refuse "the release workflow of $repository has attested no $type of $image@$1"
   done
 }

@@ -13,12 +13,26 @@ func NewMark(about string) Mark {
 // Begin is what a text has that the mark is in.
 func (m Mark) Begin() string { return m.begin }
 
-// Replace puts a text between the marks, at the end of the body where it has none.
+// Replace puts a text between the marks, at the end of the body where it has none. Where somebody has taken the end away nobody knows what
+// is theirs, so all that follows stays.
 func (m Mark) Replace(body, text string) string {
-	before, rest, found := strings.Cut(body, m.begin)
-	after := ""
-	if found {
-		_, after, _ = strings.Cut(rest, m.end)
-	}
+	before, _, after := m.cut(body)
 	return before + m.begin + "\n" + text + "\n" + m.end + after
+}
+
+// Around is what stands before and after the marks.
+func (m Mark) Around(body string) string {
+	before, _, after := m.cut(body)
+	return before + after
+}
+
+func (m Mark) cut(body string) (before, within, after string) {
+	before, rest, found := strings.Cut(body, m.begin)
+	if !found {
+		return body, "", ""
+	}
+	if within, after, found = strings.Cut(rest, m.end); !found {
+		return before, "", rest
+	}
+	return before, within, after
 }

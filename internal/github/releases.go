@@ -37,6 +37,7 @@ type Asset struct {
 	Name   string `json:"name"`
 	State  string `json:"state"`  // uploaded, or open while it is on its way, or was when its upload broke off
 	Digest string `json:"digest"` // sha256:…; empty where GitHub does not tell
+	Size   int64  `json:"size"`   // bytes
 }
 
 // Uploaded reports whether an asset is there whole.

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -82,7 +83,7 @@ func matches(root *os.Root, patterns []string, problems *service.Problems) []str
 			problems.Add("release-assets", "", "looking for %q: %v", pattern, err)
 			continue
 		}
-		found = slices.DeleteFunc(found, func(at string) bool { return slices.Contains(strings.Split(at, "/"), ".git") })
+		found = slices.DeleteFunc(found, func(at string) bool { return isGits(root.Name(), at) })
 		if len(found) == 0 {
 			problems.Add("release-assets", "make it before this step, or name what there is, from the workspace's root", "no file is named by %q", pattern)
 		}
@@ -90,6 +91,19 @@ func matches(root *os.Root, patterns []string, problems *service.Problems) []str
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// isGits reports whether a file is git's own, by its name or by where links lead.
+func isGits(workspace, at string) bool {
+	real, err := filepath.EvalSymlinks(filepath.Join(workspace, at))
+	if err != nil {
+		return true
+	}
+	top, err := filepath.EvalSymlinks(workspace)
+	if err == nil {
+		real, err = filepath.Rel(top, real)
+	}
+	return err != nil || slices.Contains(strings.Split(at+"/"+filepath.ToSlash(real), "/"), ".git")
 }
 
 // odd is what the name of a file is to be without: of some GitHub makes a dot by itself.

@@ -40,7 +40,7 @@ func TestFiles(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "..", "outside"), []byte("secret"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for link, to := range map[string]string{"out": "../outside", "up": "..", "dist/in": "a.tar.gz"} {
+	for link, to := range map[string]string{"out": "../outside", "up": "..", "dist/in": "a.tar.gz", "dist/token": "../.git/config", "dist/linked": "../.git"} {
 		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
 			t.Fatal(err)
 		}
@@ -61,6 +61,7 @@ func TestFiles(t *testing.T) {
 		"dist/*my*\nLICENSE\ndist/.h*": {names: []string{"LICENSE", "hidden", "my.tool.1.2.deb"}},
 		"dist/in":                      {names: []string{"in"}},
 		"nothing/*\n.git/*\n**/.git/*": {problems: []string{none("nothing/*"), none(".git/*"), none("**/.git/*")}},
+		"dist/token\ndist/linked/*":    {problems: []string{none("dist/token"), none("dist/linked/*")}},
 		"dist":                         {problems: []string{none("dist")}},
 		"out":                          {problems: []string{none("out")}},
 		"up/outside\nup/*":             {problems: []string{none("up/outside"), none("up/*")}},

@@ -102,12 +102,17 @@ func publish(ctx context.Context, host Host, want Release, all []github.Release)
 	if err != nil {
 		return found, notices, err
 	}
-	now := found
-	now.Body, now.Name = want.body(found.Body), cmp.Or(found.Name, title(want))
 	if found.Draft && !want.Draft {
 		if err := isWhole(ctx, host, found, want.Assets); err != nil {
 			return found, notices, err
 		}
+	}
+	if found, all, err = again(ctx, host, found); err != nil {
+		return found, notices, err
+	}
+	now := found
+	now.Body, now.Name = want.body(found.Body), cmp.Or(found.Name, title(want))
+	if found.Draft && !want.Draft {
 		now.Draft, now.Prerelease, now.Latest = false, found.Prerelease || want.Version.Prerelease() != "", want.latest(all)
 	}
 	if now.Body == found.Body && now.Name == found.Name && now.Draft == found.Draft {
@@ -118,6 +123,16 @@ func publish(ctx context.Context, host Host, want Release, all []github.Release)
 		err = want.settle(ctx, host)
 	}
 	return made, notices, err
+}
+
+// again is a release as it is by now: while its files were sent, somebody may have written into it, or published it. One that GitHub does not
+// list yet is as it was.
+func again(ctx context.Context, host Host, r github.Release) (github.Release, []github.Release, error) {
+	all, err := host.Releases(ctx)
+	if i := slices.IndexFunc(all, func(other github.Release) bool { return other.ID == r.ID }); i >= 0 {
+		r = all[i]
+	}
+	return r, all, err
 }
 
 // settle has the highest version be the latest release where another run has published a higher one at the same moment.
@@ -147,7 +162,19 @@ func (want Release) body(before string) string {
 	if !want.Judged && strings.Contains(before, mark(want).Begin()) && !slices.ContainsFunc(digest.FindAllString(want.Notes, -1), func(d string) bool { return !strings.Contains(before, d) }) {
 		return before
 	}
-	return mark(want).Replace(before, want.Notes)
+	return mark(want).Replace(before, fitting(want.Notes, longest-len(mark(want).Replace(before, ""))))
+}
+
+// longest is what GitHub takes of a release's text, in characters, of which none has less than a byte.
+const longest = 125_000
+
+// fitting is as much of the notes as there is room for, in whole lines: what is told of the images comes first.
+func fitting(notes string, room int) string {
+	const rest = "\n\n… and more than GitHub takes; the report has it all."
+	if len(notes) <= room {
+		return notes
+	}
+	return notes[:strings.LastIndex(notes[:max(room-len(rest), 0)], "\n")+1] + rest
 }
 
 func title(want Release) string {
@@ -162,7 +189,7 @@ func title(want Release) string {
 func find(ctx context.Context, host Host, want Release, before []github.Release) (one github.Release, all []github.Release, err error) {
 	found, all := of(before, want.Tag), before
 	if len(found) == 0 {
-		made, err := host.CreateRelease(ctx, github.Release{Tag: want.Tag, Commit: want.Commit, Name: title(want), Body: mark(want).Replace("", want.Notes), Draft: true,
+		made, err := host.CreateRelease(ctx, github.Release{Tag: want.Tag, Commit: want.Commit, Name: title(want), Body: want.body(""), Draft: true,
 			Prerelease: want.Version.Prerelease() != ""})
 		if err != nil {
 			return made, nil, err
@@ -175,8 +202,8 @@ func find(ctx context.Context, host Host, want Release, before []github.Release)
 		}
 	}
 	for _, other := range found[1:] {
-		if !other.Draft || !strings.Contains(other.Body, mark(want).Begin()) {
-			continue
+		if m := mark(want); !other.Draft || !strings.Contains(other.Body, m.Begin()) || strings.TrimSpace(m.Around(other.Body)) != "" {
+			continue // somebody's own words stay
 		}
 		if err := host.DeleteRelease(ctx, other.ID); err != nil {
 			return found[0], all, err
@@ -252,9 +279,9 @@ func named(has []github.Asset, name string) int {
 	return slices.IndexFunc(has, func(a github.Asset) bool { return a.Name == name })
 }
 
-// isIn reports whether an asset of the release is this one.
+// isIn reports whether an asset of the release is this one, by its length where GitHub tells no digest.
 func (a Asset) isIn(has github.Asset) bool {
-	return has.Uploaded() && (a.Once || has.Digest == a.digest())
+	return has.Uploaded() && (a.Once || has.Digest == a.digest() || has.Digest == "" && has.Size == int64(len(a.Data)))
 }
 
 func (a Asset) digest() string {

@@ -269,6 +269,90 @@ func TestGoneMeanwhile(t *testing.T) {
 	checkOne(t, server, "v1.0.0")
 }
 
+// TestEditedMeanwhile has a person write into a draft, and publish it, while its files are sent.
+func TestEditedMeanwhile(t *testing.T) {
+	t.Parallel()
+	server, host := startHost(t)
+	want := wanted("v1.0.0")
+	want.Draft = true
+	mustPublish(t, host, want)
+	var meanwhile sync.Once
+	server.Watch(func(r *http.Request) {
+		if strings.Contains(r.URL.Path, "/uploads/") {
+			meanwhile.Do(func() {
+				all, err := host.Releases(t.Context())
+				if err == nil {
+					all[0].Draft, all[0].Body = false, "We are proud.\n"+all[0].Body
+					_, err = host.EditRelease(t.Context(), all[0])
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	})
+	want.Notes, want.Assets[0].Data = "other notes of v1.0.0", []byte("other digests\n")
+	mustPublish(t, host, want)
+	if r := server.Releases()[0]; r.Draft || !strings.HasPrefix(r.Body, "We are proud.\n") || !strings.Contains(r.Body, "other notes") {
+		t.Errorf("the release is %+v", r)
+	}
+}
+
+// TestLongNotes are cut where a line ends, and what people wrote is not.
+func TestLongNotes(t *testing.T) {
+	t.Parallel()
+	server, host := startHost(t)
+	want := wanted("v1.0.0")
+	want.Notes = strings.Repeat("one more line of notes\n", 10_000)
+	server.AddRelease(githubtest.Release{Tag: "v1.0.0", Body: strings.Repeat("We are proud. ", 1000), Draft: true})
+	mustPublish(t, host, want)
+	body := server.Releases()[0].Body
+	if len(body) > longest || len(body) < longest-100 || !strings.HasPrefix(body, "We are proud. ") || !strings.Contains(body, "of notes\n\n\n… and more") || !strings.HasSuffix(body, "-->") {
+		t.Errorf("%d bytes, which end with %q", len(body), body[max(0, len(body)-200):])
+	}
+}
+
+// TestWordsOfPeople are in a draft that this program has made once: it stays beside the release that was published.
+func TestWordsOfPeople(t *testing.T) {
+	t.Parallel()
+	server, host := startHost(t)
+	want := wanted("v1.0.0")
+	server.AddRelease(githubtest.Release{Tag: "v1.0.0", Body: "out"})
+	server.AddRelease(githubtest.Release{Tag: "v1.0.0", Body: "My words.\n" + want.body(""), Draft: true})
+	server.AddRelease(githubtest.Release{Tag: "v1.0.0", Body: want.body(""), Draft: true})
+	mustPublish(t, host, want)
+	if all := server.Releases(); len(all) != 2 || !strings.HasPrefix(all[1].Body, "My words.") {
+		t.Errorf("there are %+v", all)
+	}
+}
+
+// A mute host tells no digests of assets, as older servers do not.
+type mute struct{ *github.Client }
+
+func (m mute) Assets(ctx context.Context, release int64) ([]github.Asset, error) {
+	all, err := m.Client.Assets(ctx, release)
+	for n := range all {
+		all[n].Digest = ""
+	}
+	return all, err
+}
+
+func TestNoDigests(t *testing.T) {
+	t.Parallel()
+	server, client := startHost(t)
+	var before []githubtest.ReleaseAsset
+	for range 2 {
+		if _, _, err := listAndPublish(t.Context(), mute{client}, wanted("v1.0.0")); err != nil {
+			t.Fatal(err)
+		}
+		r := server.Releases()[0]
+		if r.Draft || len(r.Assets) != 3 || before != nil && !cmp.Equal(before, r.Assets) {
+			t.Errorf("the release is %+v", r)
+		}
+		before = r.Assets
+	}
+}
+
 // TestTwoVersionsAtOnce publishes a version while a lower one is about to be published: the higher one is the latest release in the end.
 func TestTwoVersionsAtOnce(t *testing.T) {
 	t.Parallel()

@@ -99,16 +99,10 @@ func (s *Signer) record(image name.Digest, claims []Claim) Record {
 		if s.Store == nil {
 			r.Verify = append(r.Verify, fmt.Sprintf("cosign verify-attestation --type %s %s %s", quote(claim.Type), how, of))
 		} else {
-			r.Verify = append(r.Verify, fmt.Sprintf("gh attestation verify oci://%s --repo %s --signer-workflow %s --predicate-type %s", of, quote(s.Repository), quote(who.workflow()), quote(claim.Type)))
+			r.Verify = append(r.Verify, fmt.Sprintf("gh attestation verify oci://%s --repo %s --cert-identity %s --predicate-type %s", of, quote(s.Repository), quote(who.name), quote(claim.Type)))
 		}
 	}
 	return r
-}
-
-// workflow is the file of a workflow that signs, as host/owner/name/.github/workflows/x.yml.
-func (i *Identity) workflow() string {
-	file, _, _ := strings.Cut(strings.TrimPrefix(i.name, "https://"), "@")
-	return file
 }
 
 // quote makes a shell take text as it stands: a branch may be called by what a shell would run.

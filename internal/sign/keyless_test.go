@@ -155,7 +155,7 @@ func TestClaimsGoToGitHub(t *testing.T) {
 		t.Errorf("stored %+v, and %d indexes written", stored, s.listed)
 	}
 	candidate, _ := s.approval.Candidate()
-	want := "gh attestation verify oci://" + candidate.Name() + " --repo 'octo-org/cards' --signer-workflow 'github.com/octo-org/shared/.github/workflows/images.yml' --predicate-type 'https://example.com/all'"
+	want := "gh attestation verify oci://" + candidate.Name() + " --repo 'octo-org/cards' --cert-identity '" + workflow + "' --predicate-type 'https://example.com/all'"
 	if len(record.Verify) != 3 || record.Verify[1] != want {
 		t.Errorf("it is proven by %q, want %q", record.Verify, want)
 	}
