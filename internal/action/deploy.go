@@ -320,11 +320,22 @@ func isOf(s report.Deployed, of service.Service) bool {
 // record is a deployment as GitHub is told of it.
 func (d *deployment) record(v deploy.Version) github.Deployment {
 	r := github.Deployment{Commit: cmp.Or(v.Commit, d.job.Event.SHA), Environment: d.told.Environment, Description: "Deployed " + d.host.Project, LogURL: d.told.RunURL,
-		Payload: map[string]any{"project": d.host.Project, "images": v.Images}}
+		Payload: map[string]any{"project": d.host.Project, "images": d.images()}}
 	if d.job.Config.Rollback {
 		r.Description = "Rolled back " + d.host.Project
 	}
 	return r
+}
+
+// images are those that services are to run, by their names. A colour that stays as it is has its own, whatever the Compose file says.
+func (d *deployment) images() map[string]string {
+	images := map[string]string{}
+	for _, s := range d.told.Services {
+		if s.Image != "" {
+			images[s.Service] = s.Image
+		}
+	}
+	return images
 }
 
 // begin has GitHub list a deployment that goes on. That it cannot be recorded fails nothing.

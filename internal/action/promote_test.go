@@ -1,6 +1,7 @@
 package action_test
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -41,6 +42,16 @@ func checkDeployments(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if !slices.Equal(got, args) {
 		ts.Fatalf("deployments %q, want %q", got, args)
+	}
+}
+
+// recorded SERVICE DIGEST: the newest deployment that GitHub lists says that the service runs this.
+func checkRecorded(ts *testscript.TestScript, _ bool, args []string) {
+	all := stageOf(ts).github.Deployments()
+	var payload struct{ Images map[string]string }
+	ts.Check(json.Unmarshal(all[len(all)-1].Payload, &payload))
+	if got := payload.Images[args[0]]; !strings.HasSuffix(got, "@"+args[1]) {
+		ts.Fatalf("%s is %q, want %s", args[0], got, args[1])
 	}
 }
 
