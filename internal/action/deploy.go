@@ -362,7 +362,7 @@ func (d *deployment) judge(ctx context.Context) {
 	if api == nil {
 		return
 	}
-	r := github.Deployment{Environment: d.told.Environment, Description: "Not well: " + d.host.Project, LogURL: d.told.RunURL, Failed: len(d.told.Troubles) > 0}
+	r := github.Deployment{Environment: d.told.Environment, Description: github.NotWell + d.host.Project, LogURL: d.told.RunURL, Failed: len(d.told.Troubles) > 0}
 	if !r.Failed {
 		r.Description = "All of " + d.host.Project + " is well"
 	}

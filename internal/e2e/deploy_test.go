@@ -167,7 +167,7 @@ func TestDeploy(t *testing.T) {
 	for _, d := range s.api.Deployments() {
 		states = append(states, d.Environment+" "+strings.Join(d.States, " "))
 	}
-	if want := "[production in_progress success production in_progress success production in_progress failure success production in_progress success failure]"; fmt.Sprint(states) != want {
+	if want := "[production in_progress success production in_progress success production in_progress failure production in_progress success failure]"; fmt.Sprint(states) != want {
 		t.Errorf("GitHub was told %v, want %s", states, want)
 	}
 	if problems := s.api.Problems(); len(problems) > 0 {

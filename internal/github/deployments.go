@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/google/go-github/v62/github"
 )
@@ -42,7 +43,11 @@ func (c *Client) EndDeployment(ctx context.Context, id int64, d Deployment) erro
 	return explainDeployment("recording how the deployment to "+d.Environment+" ended", c.setDeployment(ctx, id, d, d.state()))
 }
 
+// NotWell begins the description of a deployment that a later look has found unwell.
+const NotWell = "Not well: "
+
 // JudgeDeployment has GitHub list how the newest deployment to an environment is by now, unless it does already. It reports whether there is one.
+// That what runs is well makes no success of a deployment that was none, since something else runs then.
 // https://docs.github.com/en/rest/deployments/deployments#list-deployments
 func (c *Client) JudgeDeployment(ctx context.Context, d Deployment) (found bool, err error) {
 	what := "recording how the deployment to " + d.Environment + " is"
@@ -51,10 +56,19 @@ func (c *Client) JudgeDeployment(ctx context.Context, d Deployment) (found bool,
 		return false, explainDeployment(what, err)
 	}
 	id := newest[0].GetID()
-	if now, err := c.DeploymentState(ctx, id); err != nil || now == d.state() {
+	all, err := c.statuses(ctx, id, 2)
+	if err != nil || stateOf(all) == d.state() || !d.Failed && !endedWell(all) {
 		return true, err
 	}
 	return true, explainDeployment(what, c.setDeployment(ctx, id, d, d.state()))
+}
+
+// endedWell reports whether a deployment was a success, whatever a look has found since.
+func endedWell(all []*github.DeploymentStatus) bool {
+	if len(all) > 0 && strings.HasPrefix(all[0].GetDescription(), NotWell) {
+		all = all[1:]
+	}
+	return stateOf(all) == "success" || stateOf(all) == "inactive"
 }
 
 func (d Deployment) state() string {
@@ -116,11 +130,21 @@ func (c *Client) Deployments(ctx context.Context) (all []Recorded, err error) {
 // DeploymentState tells how a deployment is by now, such as success or inactive; empty where nobody has said.
 // https://docs.github.com/en/rest/deployments/statuses#list-deployment-statuses
 func (c *Client) DeploymentState(ctx context.Context, id int64) (string, error) {
-	states, _, err := c.api.Repositories.ListDeploymentStatuses(ctx, c.owner, c.repo, id, &github.ListOptions{PerPage: 1})
-	if err != nil || len(states) == 0 {
-		return "", hidden("asking how a deployment is", err)
+	all, err := c.statuses(ctx, id, 1)
+	return stateOf(all), err
+}
+
+// statuses are the last few that a deployment got, the last first.
+func (c *Client) statuses(ctx context.Context, id int64, most int) ([]*github.DeploymentStatus, error) {
+	all, _, err := c.api.Repositories.ListDeploymentStatuses(ctx, c.owner, c.repo, id, &github.ListOptions{PerPage: most})
+	return all, hidden("asking how a deployment is", err)
+}
+
+func stateOf(all []*github.DeploymentStatus) string {
+	if len(all) == 0 {
+		return ""
 	}
-	return states[0].GetState(), nil
+	return all[0].GetState()
 }
 
 func hidden(what string, err error) error {

@@ -27,7 +27,7 @@ func TestRecordDeployment(t *testing.T) {
 		}
 	}
 	payload := []byte(`{"tag":"production"}`)
-	want := []githubtest.Deployment{{Ref: commit, Environment: "production", Payload: payload, States: []string{"success"}}, {Ref: commit, Environment: "production", Payload: payload, States: []string{"failure"}}}
+	want := []githubtest.Deployment{{Ref: commit, Environment: "production", Payload: payload, States: []string{"success"}, Said: []string{"Promoted"}}, {Ref: commit, Environment: "production", Payload: payload, States: []string{"failure"}, Said: []string{"Promoted"}}}
 	if diff := cmp.Diff(want, s.Deployments()); diff != "" {
 		t.Errorf("deployments (-want +got):\n%s", diff)
 	}
@@ -62,22 +62,24 @@ func TestDeploymentGoesOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for _, unwell := range []bool{false, true, false} { // which it does not end by
+			d.Failed = unwell
+			judge(t, c, d)
+		}
 		d.Failed = failed
 		if err := c.EndDeployment(t.Context(), id, d); err != nil {
 			t.Fatal(err)
 		}
-	}
-	for _, failed := range []bool{false, true, true, false} {
-		d.Failed = failed
-		if found, err := c.JudgeDeployment(t.Context(), d); !found || err != nil {
-			t.Errorf("judging: %v, %v", found, err)
+		for _, unwell := range []bool{false, true, true, false} {
+			d.Failed = unwell
+			judge(t, c, d)
 		}
 	}
 	var states []string
 	for _, d := range s.Deployments() {
 		states = append(states, strings.Join(d.States, " "))
 	}
-	if diff := cmp.Diff([]string{"in_progress failure", "in_progress success failure success"}, states); diff != "" {
+	if diff := cmp.Diff([]string{"in_progress failure failure", "in_progress failure success failure success"}, states); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}
 	if problems := s.Problems(); problems != nil {
@@ -88,6 +90,18 @@ func TestDeploymentGoesOn(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "the token lacks `deployments: write`") {
 			t.Errorf("without the right: %v", err)
 		}
+	}
+}
+
+// judge says of the newest deployment what somebody does who has looked how it is.
+func judge(t *testing.T, c *Client, d Deployment) {
+	t.Helper()
+	d.Description = "All is well"
+	if d.Failed {
+		d.Description = NotWell + "cards"
+	}
+	if found, err := c.JudgeDeployment(t.Context(), d); !found || err != nil {
+		t.Errorf("judging: %v, %v", found, err)
 	}
 }
 

@@ -15,6 +15,7 @@ type Deployment struct {
 	Environment string
 	Payload     json.RawMessage
 	States      []string // in order
+	Said        []string // of each state
 }
 
 // Deployments returns all there are, the first that was recorded first.
@@ -60,7 +61,7 @@ func (s *Server) deploy(w http.ResponseWriter, r *http.Request) {
 // deploymentStatus takes the state of one in.
 // https://docs.github.com/en/rest/deployments/statuses#create-a-deployment-status
 func (s *Server) deploymentStatus(w http.ResponseWriter, r *http.Request) {
-	var status struct{ State string }
+	var status struct{ State, Description string }
 	id, _ := strconv.Atoi(r.PathValue("id"))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,8 +70,8 @@ func (s *Server) deploymentStatus(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d := &s.deployments[id-1]
-	d.States = append(d.States, status.State)
-	writeJSON(w, http.StatusCreated, s.deploymentState(id, status.State))
+	d.States, d.Said = append(d.States, status.State), append(d.Said, status.Description)
+	writeJSON(w, http.StatusCreated, s.deploymentState(id, len(d.States)-1))
 }
 
 // listDeployments lists those of all environments, or of one, the newest first.
@@ -106,17 +107,18 @@ func (s *Server) deploymentStates(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	found := []any{}
-	for _, state := range slices.Backward(s.deployments[id-1].States) {
-		found = append(found, s.deploymentState(id, state))
+	for n := range slices.Backward(s.deployments[id-1].States) {
+		found = append(found, s.deploymentState(id, n))
 	}
 	writeJSON(w, http.StatusOK, found)
 }
 
 // deploymentState is one as GitHub tells of it.
-func (s *Server) deploymentState(id int, state string) map[string]any {
+func (s *Server) deploymentState(id, n int) map[string]any {
+	d := s.deployments[id-1]
 	now := time.Now().UTC().Format(time.RFC3339)
 	at := fmt.Sprintf("%s/repos/o/r/deployments/%d", s.URL, id)
-	return map[string]any{"id": 1, "node_id": "DS_1", "url": at + "/statuses/1", "state": state, "creator": nil, "description": "", "environment": s.deployments[id-1].Environment,
+	return map[string]any{"id": 1, "node_id": "DS_1", "url": at + "/statuses/1", "state": d.States[n], "creator": nil, "description": d.Said[n], "environment": d.Environment,
 		"target_url": "", "created_at": now, "updated_at": now, "deployment_url": at, "repository_url": s.URL + "/repos/o/r"}
 }
 
