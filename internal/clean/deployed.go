@@ -15,44 +15,76 @@ import (
 // wells is how many images stay of each that was deployed: the one that is live, and the one before it, to go back to.
 const wells = 2
 
+// looks is how many of an environment's newest deployments are asked whether it is there at all.
+const looks = 10
+
+// A stateFunc tells how a deployment is by now.
+type stateFunc func(ctx context.Context, id int64) (string, error)
+
 // Deployed says of the digests that deployments name which environment they are live in, or were right before. Deployments are listed the
 // newest first, and state tells how one is by now.
 func Deployed(ctx context.Context, listed []github.Recorded, state func(ctx context.Context, id int64) (string, error)) (map[string]string, error) {
-	used, seen := map[string]string{}, map[string]*environment{}
+	used, all := map[string]string{}, map[string]*environment{}
 	for _, d := range listed {
-		e := seen[d.Environment]
-		if e == nil {
-			e = &environment{newest: d.ID, well: map[string][]string{}}
-			seen[d.Environment] = e
+		if all[d.Environment] == nil {
+			all[d.Environment] = &environment{state: once(state), well: map[string][]string{}}
 		}
-		if err := e.add(ctx, d, used, state); err != nil {
+		all[d.Environment].listed = append(all[d.Environment].listed, d)
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if err := all[name].use(ctx, used); err != nil {
 			return nil, err
 		}
 	}
 	return used, nil
 }
 
-// An environment is what is known of one so far.
+// once asks no deployment twice.
+func once(ask stateFunc) stateFunc {
+	known := map[int64]string{}
+	return func(ctx context.Context, id int64) (string, error) {
+		if now, is := known[id]; is {
+			return now, nil
+		}
+		now, err := ask(ctx, id)
+		if err == nil {
+			known[id] = now
+		}
+		return now, err
+	}
+}
+
+// An environment is what is known of one.
 type environment struct {
-	newest int64
-	asked  bool
-	now    string              // how the newest is; what is inactive as a whole is no more
+	listed []github.Recorded // its deployments, the newest first
+	state  stateFunc
 	well   map[string][]string // digests by what they are of, of deployments that were well
 }
 
-// add adds what a deployment says is live. One that has failed, or goes on, may be as well, as long as no newer one is well.
-func (e *environment) add(ctx context.Context, d github.Recorded, used map[string]string, state func(context.Context, int64) (string, error)) error {
-	named := digestsIn(d.Payload)
-	maps.DeleteFunc(named, func(of, digest string) bool { return len(e.well[of]) >= wells || slices.Contains(e.well[of], digest) })
-	if len(named) == 0 {
-		return nil
+// use adds what is live in an environment, or was right before. What a deployment names that has failed, or goes on, may be live as well, as
+// long as no newer one is well; so may what is inactive and newer than a success.
+func (e *environment) use(ctx context.Context, used map[string]string) error {
+	for i, d := range e.listed {
+		named := digestsIn(d.Payload)
+		maps.DeleteFunc(named, func(of, digest string) bool { return len(e.well[of]) >= wells || slices.Contains(e.well[of], digest) })
+		if len(named) == 0 {
+			continue
+		}
+		live, err := e.live(ctx)
+		if err != nil || live < 0 {
+			return err
+		}
+		now, err := e.state(ctx, d.ID)
+		if err != nil {
+			return err
+		}
+		e.add(d, named, now == "success" || now == "inactive" && i > live, used) // which what was well is after the next
 	}
-	now, removed, err := e.state(ctx, d.ID, state)
-	if err != nil || removed {
-		return err
-	}
+	return nil
+}
+
+func (e *environment) add(d github.Recorded, named map[string]string, well bool, used map[string]string) {
 	for of, digest := range named {
-		well := now == "success" || now == "inactive" // which what was well is after the next
 		if well {
 			e.well[of] = append(e.well[of], digest)
 		}
@@ -60,23 +92,24 @@ func (e *environment) add(ctx context.Context, d github.Recorded, used map[strin
 			used[digest] = "the environment " + d.Environment
 		}
 	}
-	return nil
 }
 
-// state tells how a deployment is by now, and whether its environment is no more.
-func (e *environment) state(ctx context.Context, id int64, ask func(context.Context, int64) (string, error)) (now string, removed bool, err error) {
-	if !e.asked {
-		e.now, err = ask(ctx, e.newest)
-		e.asked = err == nil
+// live is the place of the newest deployment that is a success, or else goes on; -1 in an environment that is no more, where there is none. The
+// newest one of all need not be it: the jobs of a run each make one, in whatever order they end, and some tools go back to one that there was.
+// One that has failed says that there is an environment only if it is the newest.
+func (e *environment) live(ctx context.Context) (int, error) {
+	live := -1
+	for i, d := range e.listed[:min(looks, len(e.listed))] {
+		now, err := e.state(ctx, d.ID)
+		if err != nil || now == "success" {
+			return i, err
+		}
+		failed := now == "failure" || now == "error"
+		if live < 0 && now != "inactive" && (i == 0 || !failed) {
+			live = i
+		}
 	}
-	if err != nil || e.now == "inactive" {
-		return "", true, err
-	}
-	if id == e.newest {
-		return e.now, false, nil
-	}
-	now, err = ask(ctx, id)
-	return now, false, err
+	return live, nil
 }
 
 var digestText = regexp.MustCompile(`sha256:[0-9a-f]{64}`)

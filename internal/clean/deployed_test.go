@@ -35,6 +35,13 @@ func TestDeployed(t *testing.T) {
 		"an environment that is gone":     {[]string{`preview inactive {"digests":{"api":"c"}}`, `preview inactive {"digests":{"api":"b"}}`}, ""},
 		"the job's own deployment":        {[]string{`production success {}`, `production inactive {"digests":{"api":"c"}}`}, "c"},
 		"the job's own, which is gone":    {[]string{`production inactive {}`, `production inactive {"digests":{"api":"c"}}`}, ""},
+		"two jobs of a run":               {[]string{`production inactive {}`, `production success {}`, `production inactive {"digests":{"api":"c"}}`, `production inactive {"digests":{"api":"b"}}`}, "b c"},
+		"gone back to an older one":       {[]string{`h inactive {"digests":{"api":"d"}}`, `h inactive {"digests":{"api":"c"}}`, `h inactive {"digests":{"api":"b"}}`, `h success {"digests":{"api":"a"}}`}, "a b c d"},
+		"an older one that goes on":       {[]string{`h inactive {"digests":{"api":"b"}}`, `h in_progress {"digests":{"api":"a"}}`}, "a b"},
+		"gone back while one goes on":     {[]string{`h in_progress {}`, `h inactive {"digests":{"api":"c"}}`, `h inactive {"digests":{"api":"b"}}`, `h success {"digests":{"api":"a"}}`}, "a b c"},
+		"nothing but what failed is left": {[]string{`h failure {"digests":{"api":"d"}}`, `h inactive {"digests":{"api":"c"}}`, `h inactive {"digests":{"api":"b"}}`, `h inactive {"digests":{"api":"a"}}`}, "b c d"},
+		"gone, and failed before":         {[]string{`preview inactive {"digests":{"api":"c"}}`, `preview failure {"digests":{"api":"b"}}`, `preview error {"digests":{"api":"a"}}`}, ""},
+		"gone, unlike another":            {[]string{`preview inactive {"digests":{"api":"c"}}`, `production success {"digests":{"api":"b"}}`, `preview inactive {"digests":{"api":"a"}}`}, "b"},
 		"a text":                          {[]string{`production success "deployed c with b"`, `production inactive "deployed a with b"`}, "a b c"},
 		"JSON in a text":                  {[]string{`production success "{\"digests\":{\"api\":\"c\"}}"`}, "c"},
 		"a list, and what is no document": {[]string{`production success ["c", 1, null]`, `production success {`}, "c"},
@@ -44,7 +51,7 @@ func TestDeployed(t *testing.T) {
 		for i, line := range test.deployments {
 			words := strings.SplitN(line, " ", 3)
 			payload := words[2]
-			for _, letter := range []string{"a", "b", "c"} {
+			for _, letter := range []string{"a", "b", "c", "d"} {
 				for _, before := range []string{`"`, `@`, " ", `\"`} {
 					for _, after := range []string{`"`, " ", `\"`} {
 						payload = strings.ReplaceAll(payload, before+letter+after, before+digestOf(letter)+after)
@@ -72,7 +79,10 @@ func TestDeployed(t *testing.T) {
 func TestDeployedAsksLittle(t *testing.T) {
 	t.Parallel()
 	var listed []github.Recorded
-	for _, c := range []struct{ images, used, asked int }{{900, 6, 6}, {1, 1, 3}} { // in each of three environments
+	for _, c := range []struct {
+		state               string
+		images, used, asked int
+	}{{"success", 900, 6, 6}, {"success", 1, 1, 3}, {"inactive", 900, 0, 3 * looks}} { // in each of three environments
 		listed = nil
 		for i := range 900 {
 			digest := fmt.Sprintf("sha256:%064x", i%c.images)
@@ -81,10 +91,10 @@ func TestDeployedAsksLittle(t *testing.T) {
 		asked := 0
 		used, err := Deployed(t.Context(), listed, func(context.Context, int64) (string, error) {
 			asked++
-			return "success", nil
+			return c.state, nil
 		})
 		if err != nil || len(used) != c.used || asked != c.asked {
-			t.Errorf("%d digests by %d questions, %v", len(used), asked, err)
+			t.Errorf("%s: %d digests by %d questions, %v", c.state, len(used), asked, err)
 		}
 	}
 	if _, err := Deployed(t.Context(), listed, func(context.Context, int64) (string, error) { return "", errors.New("it is dark") }); err == nil {
