@@ -357,7 +357,7 @@ func (s *session) recordCleaning(ctx context.Context, told report.Cleaning, foun
 // deletedBy are the ids of the versions that were deleted, as the input restore takes them.
 func deletedBy(told report.Cleaning) string { return strings.Trim(fmt.Sprint(told.Deleted()), "[]") }
 
-// restore brings versions back, of whichever package they are.
+// restore brings versions back, of whichever package they are; with a dry run it says which there are.
 func restore(ctx context.Context, api *github.Client, j job, log *actions.Log) error {
 	wanted := slices.Clone(j.Config.Restore)
 	for _, s := range j.Config.Considered() {
@@ -377,10 +377,14 @@ func restore(ctx context.Context, api *github.Client, j job, log *actions.Log) e
 			if !slices.Contains(wanted, v.ID) {
 				continue
 			}
+			wanted = slices.DeleteFunc(wanted, func(id int64) bool { return id == v.ID })
+			if j.Config.DryRun {
+				log.Printf("would restore %d, %s of %s", v.ID, v.Digest, s.Image)
+				continue
+			}
 			if err := from.Restore(ctx, v.ID); err != nil {
 				return err
 			}
-			wanted = slices.DeleteFunc(wanted, func(id int64) bool { return id == v.ID })
 			log.Printf("restored %d, %s of %s", v.ID, v.Digest, s.Image)
 		}
 	}
