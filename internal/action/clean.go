@@ -239,7 +239,10 @@ func (c *cleaner) inUse(ctx context.Context) (map[string]string, error) {
 
 // deployed adds the digests that deployments say are live. Where the token may not read those, that is told.
 func (c *cleaner) deployed(ctx context.Context, used map[string]string) error {
-	listed, err := c.api.Deployments(ctx)
+	listed, more, err := c.api.Deployments(ctx)
+	if more {
+		c.told.Notices = append(c.told.Notices, fmt.Sprintf("GitHub knows of more than %d deployments. What only older ones say is live does not stay for that: name it with `in-use`.", len(listed)))
+	}
 	if err == nil {
 		var live map[string]string
 		if live, err = clean.Deployed(ctx, listed, c.api.DeploymentState); err == nil {

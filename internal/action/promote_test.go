@@ -3,6 +3,7 @@ package action_test
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -53,6 +54,13 @@ func checkRecorded(ts *testscript.TestScript, _ bool, args []string) {
 	if got := payload.Images[args[0]]; !strings.HasSuffix(got, "@"+args[1]) {
 		ts.Fatalf("%s is %q, want %s", args[0], got, args[1])
 	}
+}
+
+// deployments-elsewhere N: GitHub lists so many more, of other environments.
+func addDeployments(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	stageOf(ts).github.AddDeployments(n)
 }
 
 // deployments-withheld: the token may record none.

@@ -110,7 +110,7 @@ func TestScript(t *testing.T) {
 			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "registry-clock": setClock, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "releases": checkReleases, "issue-note": noteIssue, "cache-token": giveCache, "cache-filled": fillCache, "no-token": searchToken,
 			"ask": askServer, "comes": waitForText, "memories": checkMemories, "cache-evicts": evictFromCache, "cache-breaks": breakCache, "cache-quota": limitCache, "cache-listed": listCaches, "parcels": checkParcels,
 			"mirrors": addMirrors, "mirror-down": stopMirror, "mirrored": checkMirrored,
-			"digest": readDigest, "is": checkDigest, "same": checkSame, "deployments": checkDeployments, "recorded": checkRecorded, "deployments-withheld": withholdDeployments,
+			"digest": readDigest, "is": checkDigest, "same": checkSame, "deployments": checkDeployments, "recorded": checkRecorded, "deployments-elsewhere": addDeployments, "deployments-withheld": withholdDeployments,
 			"deployed": checkDeployed, "deployed-none": checkNoneDeployed, "ends": endDeployed, "passes": passTime, "remembers": checkVolumes, "forget": forgetVolumes, "proxy-refuses": refuseTraffic,
 			"packages": useGitHubsRegistry, "branches": setBranches, "pulls": setPulls, "released": addRelease, "versions": checkVersions, "popular": makePopular, "whole": checkWhole, "listing-lags": makeListingLag, "lose": loseManifest, "breaks": breakImage, "there": checkThere,
 		},

@@ -110,21 +110,21 @@ var ErrHidden = errors.New("the token lacks `deployments: read`")
 // mostDeployments is how many pages of a hundred are listed.
 const mostDeployments = 10
 
-// Deployments lists the last thousand deployments of all environments, the newest first.
+// Deployments lists the last thousand deployments of all environments, the newest first, and tells whether there are more.
 // https://docs.github.com/en/rest/deployments/deployments#list-deployments
-func (c *Client) Deployments(ctx context.Context) (all []Recorded, err error) {
+func (c *Client) Deployments(ctx context.Context) (all []Recorded, more bool, err error) {
 	options := &github.DeploymentsListOptions{ListOptions: github.ListOptions{Page: 1, PerPage: 100}}
 	for options.Page > 0 && options.Page <= mostDeployments {
 		found, response, err := c.api.Repositories.ListDeployments(ctx, c.owner, c.repo, options)
 		if err != nil {
-			return nil, hidden("listing the deployments", err)
+			return nil, false, hidden("listing the deployments", err)
 		}
 		for _, d := range found {
 			all = append(all, Recorded{d.GetID(), d.GetEnvironment(), d.Payload})
 		}
 		options.Page = response.NextPage
 	}
-	return all, nil
+	return all, options.Page > 0, nil
 }
 
 // DeploymentState tells how a deployment is by now, such as success or inactive; empty where nobody has said.

@@ -120,9 +120,9 @@ func TestDeployments(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all, err := c.Deployments(t.Context())
-	if err != nil || len(all) != 101 {
-		t.Fatalf("%d deployments, %v", len(all), err)
+	all, more, err := c.Deployments(t.Context())
+	if err != nil || len(all) != 101 || more {
+		t.Fatalf("%d deployments, %v, %v", len(all), more, err)
 	}
 	if newest := all[0]; newest.Environment != "preview-100" || string(newest.Payload) != `{"n":100}` {
 		t.Errorf("the newest is of %s, with %s", newest.Environment, newest.Payload)
@@ -135,8 +135,14 @@ func TestDeployments(t *testing.T) {
 	if problems := s.Problems(); problems != nil {
 		t.Error(problems)
 	}
+	for _, n := range []int{899, 1} {
+		s.AddDeployments(n)
+		if all, more, err := c.Deployments(t.Context()); len(all) != 1000 || more != (n == 1) || err != nil {
+			t.Errorf("%d deployments, %v, %v", len(all), more, err)
+		}
+	}
 	s.WithholdDeployments()
-	if _, err := c.Deployments(t.Context()); !errors.Is(err, ErrHidden) {
+	if _, _, err := c.Deployments(t.Context()); !errors.Is(err, ErrHidden) {
 		t.Errorf("without the right: %v", err)
 	}
 	if _, err := c.DeploymentState(t.Context(), 4711); err == nil || errors.Is(err, ErrHidden) {

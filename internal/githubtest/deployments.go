@@ -25,6 +25,15 @@ func (s *Server) Deployments() []Deployment {
 	return slices.Clone(s.deployments)
 }
 
+// AddDeployments adds so many to other environments, which tell nothing.
+func (s *Server) AddDeployments(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range n {
+		s.deployments = append(s.deployments, Deployment{Ref: "main", Environment: "elsewhere"})
+	}
+}
+
 // WithholdDeployments takes the right to record any from the token.
 func (s *Server) WithholdDeployments() {
 	s.mu.Lock()
