@@ -75,7 +75,7 @@ func (h Host) Deploy(ctx context.Context, v Version, past History) (r Result) {
 	}
 	back := past.behind(v, before)
 	if r.Err = h.Program.Pull(ctx, v); r.Err == nil {
-		r.Err = h.begin(ctx)
+		r.Err = h.begin(ctx, v, past)
 	}
 	if r.Err != nil && !past.Interrupted {
 		return r // and nothing was touched

@@ -127,6 +127,60 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// TestKilled says where a rollback goes after a deployment or a rollback that was killed at one moment or another.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	for title, c := range map[string]struct {
+		goes string // the version that is gone back to; empty for a new one
+		far  int    // how far: it has begun, it is written down as well
+		want string
+	}{
+		"a new one that has begun":               {"", 1, "3"},
+		"a new one that is written down":         {"", 2, "3"},
+		"a rollback that has begun":              {"2", 1, "2"},
+		"a rollback past one that has begun":     {"1", 1, "1"},
+		"a rollback that has forgotten the rest": {"2", 2, "2"},
+	} {
+		g := newGround(t)
+		for n := 1; n <= 3; n++ {
+			if r := g.deploy(t, version(n)); !r.Good() {
+				t.Fatal(r.Err)
+			}
+		}
+		past, err := g.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := version(4)
+		for _, old := range past.Versions {
+			if old.Commit == c.goes {
+				v = old
+			}
+		}
+		err = g.begin(t.Context(), v, past)
+		if c.far > 1 {
+			err = errors.Join(err, g.remember(t.Context(), v, past))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		past, err = g.Read(t.Context())
+		if err != nil || !past.Interrupted {
+			t.Fatal(past, err)
+		}
+		got, err := past.Previous()
+		if err != nil || got.Commit != c.want {
+			t.Errorf("%s: back to %q, %v; want %q", title, got.Commit, err, c.want)
+		}
+		if r := g.deploy(t, got); !r.Good() {
+			t.Error(r.Err)
+		}
+		if left := g.server.Volumes(); slices.ContainsFunc(left, func(name string) bool { return strings.Contains(name, "begun") }) {
+			t.Errorf("%s: %q are left", title, left)
+		}
+	}
+}
+
 // TestGoingBack says what becomes of what ran before.
 func TestGoingBack(t *testing.T) {
 	t.Parallel()

@@ -18,6 +18,7 @@ const (
 	projectKey = "ghcr-publish.project"
 	kindKey    = "ghcr-publish.kind" // a deployment that was well, one that has begun, or a lock
 	numberKey  = "ghcr-publish.number"
+	backKey    = "ghcr-publish.back" // instead of the number, of one that has begun to go back to what has it
 	fileKey    = "ghcr-publish.file"
 	overKey    = "ghcr-publish.over"
 	weightKey  = "ghcr-publish.weight"
@@ -34,6 +35,8 @@ const kept = 10
 type History struct {
 	Versions    []Version
 	Interrupted bool // one that had begun did not come to an end, so what runs may be some of it
+	aim         int  // number that it was to have
+	back        bool // it was on the way back to a version that is remembered
 }
 
 // Last is the version that was well last.
@@ -44,11 +47,14 @@ func (p History) Last() (Version, bool) {
 	return p.Versions[len(p.Versions)-1], true
 }
 
-// Previous is the version that a rollback goes back to: the one before the last, or the last itself where a deployment after it
-// was killed.
+// Previous is the version that a rollback goes back to: the one before the last. Where a deployment was killed it is the last itself, unless
+// it was that one and came as far as to be written down; a rollback that was killed is gone on with.
 func (p History) Previous() (Version, error) {
-	n := len(p.Versions) - 2
-	if p.Interrupted {
+	n, aimed := len(p.Versions)-2, slices.IndexFunc(p.Versions, func(v Version) bool { return v.Number == p.aim })
+	switch {
+	case p.back && aimed >= 0:
+		n = aimed
+	case p.Interrupted && aimed < 0:
 		n++
 	}
 	if n < 0 {
@@ -76,6 +82,11 @@ func (h Host) Read(ctx context.Context) (History, error) {
 		return History{}, err
 	}
 	past := History{Interrupted: len(begun) > 0}
+	if past.Interrupted {
+		labels := begun[0].Labels
+		past.back = labels[backKey] != ""
+		past.aim, _ = strconv.Atoi(cmp.Or(labels[backKey], labels[numberKey])) // of an older release, which had none, it is 0
+	}
 	for _, n := range notes {
 		v := Version{File: n.Labels[fileKey], Over: n.Labels[overKey], Commit: n.Labels[commitKey], By: n.Labels[byKey]}
 		number, err := strconv.Atoi(n.Labels[numberKey])
@@ -136,16 +147,35 @@ func (h Host) forget(ctx context.Context, past History, which func(Version) bool
 	return errors.Join(failed...)
 }
 
-// begin writes down that what runs is about to change.
-func (h Host) begin(ctx context.Context) error {
-	return h.Engine.WriteNote(ctx, engine.Note{Name: h.begun(), Labels: map[string]string{projectKey: h.Project, kindKey: "begun", byKey: h.By}})
+// begin writes down that what runs is about to change, and to what. A note cannot be changed: whoever was killed
+// before left one that is taken away once the new one is there.
+func (h Host) begin(ctx context.Context, v Version, past History) error {
+	last, _ := past.Last()
+	key, aim := numberKey, last.Number+1
+	if v.Number > 0 {
+		key, aim = backKey, v.Number
+	}
+	n := engine.Note{Name: fmt.Sprintf("ghcr-publish.%s.begun.%06d", h.Project, aim),
+		Labels: map[string]string{projectKey: h.Project, kindKey: "begun", key: strconv.Itoa(aim), byKey: h.By}}
+	if err := h.Engine.WriteNote(ctx, n); err != nil {
+		return err
+	}
+	return h.endBut(ctx, n.Name)
 }
 
 // end says that what runs is what is remembered.
-func (h Host) end(ctx context.Context) error {
+func (h Host) end(ctx context.Context) error { return h.endBut(ctx, "") }
+
+// endBut takes away what was written down of deployments that had begun, but for one.
+func (h Host) endBut(ctx context.Context, but string) error {
 	ctx, cancel := aside(ctx, settling)
 	defer cancel()
-	return h.Engine.RemoveNote(ctx, h.begun())
+	begun, err := h.Engine.Notes(ctx, map[string]string{projectKey: h.Project, kindKey: "begun"})
+	failed := []error{err}
+	for _, n := range begun {
+		if n.Name != but {
+			failed = append(failed, h.Engine.RemoveNote(ctx, n.Name))
+		}
+	}
+	return errors.Join(failed...)
 }
-
-func (h Host) begun() string { return "ghcr-publish." + h.Project + ".begun" }
