@@ -90,7 +90,7 @@ func (h Host) Deploy(ctx context.Context, v Version, past History) (r Result) {
 		return r
 	}
 	r.After, r.Astray = h.goBack(ctx, v, back)
-	if r.Astray == nil {
+	if r.Astray == nil && (r.After != Untouched || !past.Interrupted) { // what was left before nobody has set right
 		r.Astray = h.end(ctx)
 	}
 	return r

@@ -181,6 +181,30 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// TestMarkOfTheKilled stays where the same that was well last fails on top of it, and goes where it is well.
+func TestMarkOfTheKilled(t *testing.T) {
+	t.Parallel()
+	g := newGround(t)
+	if r := g.deploy(t, version(1)); !r.Good() {
+		t.Fatal(r.Err)
+	}
+	past, err := g.Read(t.Context())
+	if err == nil {
+		err = g.begin(t.Context(), version(2), past)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fails := range []error{errors.New("manifest unknown"), nil} {
+		g.up = func() error { return fails }
+		r := g.deploy(t, version(1))
+		past, err := g.Read(t.Context())
+		if err != nil || r.Good() != (fails == nil) || past.Interrupted != (fails != nil) {
+			t.Errorf("%+v, %+v, %v", r, past, err)
+		}
+	}
+}
+
 // TestGoingBack says what becomes of what ran before.
 func TestGoingBack(t *testing.T) {
 	t.Parallel()
