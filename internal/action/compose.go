@@ -103,9 +103,17 @@ func (j job) composeText(ctx context.Context, project *compose.Project) (compose
 		return file, err
 	}
 	project.Pins = map[string]string{}
+	if j.before != "" {
+		if err := project.Keep([]byte(j.before)); err != nil {
+			return compose.File{}, fmt.Errorf("reading the Compose file that was deployed last: %w", err)
+		}
+	}
 	var unpinned []string
 	read := j.baseImages()
 	for _, ref := range project.Others() {
+		if project.Pins[ref] != "" {
+			continue
+		}
 		found, err := read(ctx, ref, false)
 		if err != nil {
 			unpinned = append(unpinned, fmt.Sprintf("%s is in the Compose file without a digest, since that could not be read: %v", ref, err))

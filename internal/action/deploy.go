@@ -136,14 +136,21 @@ func (d *deployment) compose(ctx context.Context) error {
 	return nil
 }
 
-// deploy writes the Compose file of what is live and brings it up.
+// deploy brings up what is live once nobody else deploys.
 func (d *deployment) deploy(ctx context.Context) error {
 	if err := d.compose(ctx); err != nil {
 		return err
 	}
+	return d.locked(ctx, "deployed", func(past deploy.History) (deploy.Version, error) { return d.newest(ctx, past) })
+}
+
+// newest writes the Compose file of what is live. Images of others stay what the host was given last.
+func (d *deployment) newest(ctx context.Context, past deploy.History) (v deploy.Version, err error) {
+	last, _ := past.Last()
+	d.job.before = last.File
 	made, notices, err := d.job.compose(ctx, d.process, d.log, nil)
 	if err != nil {
-		return err
+		return v, err
 	}
 	for _, n := range notices {
 		d.note(n)
@@ -151,15 +158,15 @@ func (d *deployment) deploy(ctx context.Context) error {
 	d.log.Printf("%s", made.Answer())
 	text, err := os.ReadFile(made.File)
 	if err != nil {
-		return err
+		return v, err
 	}
-	v := deploy.Version{File: string(text), Weight: d.job.Config.Weight % 100, Commit: d.job.Event.SHA, By: d.host.By}
+	v = deploy.Version{File: string(text), Weight: d.job.Config.Weight % 100, Commit: d.job.Event.SHA, By: d.host.By}
 	if v.Images, err = d.host.Program.Images(ctx, v); err != nil {
 		var problems service.Problems
 		problems.Add("the Compose file", "give it what it asks for, in the environment of this step", "%v", err)
-		return problems
+		return v, problems
 	}
-	return d.locked(ctx, "deployed", func(deploy.History) (deploy.Version, error) { return v, nil })
+	return v, nil
 }
 
 // rollBack brings up what ran before.

@@ -34,6 +34,7 @@ type job struct {
 	memory carried
 	// Astray says that what is checked out is not part of the ref that started the run; empty if it is.
 	Astray string
+	before string // the Compose file that a host was given last, of which images of others stay; empty for none
 }
 
 // load reads environment, event, flags, inputs and the configuration file once. Every mistake is in the error.

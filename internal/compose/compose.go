@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/loader"
@@ -73,6 +74,31 @@ func (p Project) Others() []string {
 		others = append(others, p.proxyImage())
 	}
 	return others
+}
+
+// Keep has images of others stay what they are in a file that Write wrote before, as far as that names them by the same repositories and tags.
+func (p Project) Keep(written []byte) error {
+	root, err := parse(written)
+	if err != nil {
+		return err
+	}
+	services := lookup(root, "services")
+	if services == nil || services.Kind != yaml.MappingNode {
+		return nil
+	}
+	for _, definition := range services.Content {
+		image := lookup(definition, "image")
+		if image == nil {
+			continue
+		}
+		_, digest, _ := strings.Cut(image.Value, "@")
+		for _, ref := range p.Others() {
+			if as := pinnedRef(ref, digest); as.LineComment != "" && as.Value == image.Value && "# "+as.LineComment == image.LineComment {
+				p.Pins[ref] = digest
+			}
+		}
+	}
+	return nil
 }
 
 func (p Project) healthImage() string {

@@ -63,6 +63,29 @@ func project(t *testing.T, dir string) Project {
 	return p
 }
 
+// TestKeep takes from a file that was written before what is the same image of others by its tag, and nothing else.
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	was := project(t, filepath.Join("testdata", "full"))
+	delete(was.Pins, "busybox:1.37")
+	written := was.file(t, "").Compose
+	now := was
+	now.Pins = map[string]string{}
+	now.Wanted.Companions = slices.Clone(was.Wanted.Companions)
+	for n := range now.Wanted.Companions {
+		if c := &now.Wanted.Companions[n]; c.Name == "redis" {
+			c.Image = "redis:9"
+		}
+	}
+	if err := now.Keep(written); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"postgres:17-alpine": sha("1")}
+	if diff := cmp.Diff(want, now.Pins); diff != "" {
+		t.Errorf("kept (-want +got):\n%s\n%s", diff, written)
+	}
+}
+
 func (p Project) file(t *testing.T, dir string) File {
 	t.Helper()
 	var f File
