@@ -240,8 +240,11 @@ func (d *deployment) plan(ctx context.Context, choose func(deploy.History) (depl
 		return err
 	}
 	v, err := choose(past)
+	if err != nil {
+		return err
+	}
 	d.told.Outcome = "planned"
-	return errors.Join(err, d.changes(ctx, v))
+	return d.changes(ctx, v)
 }
 
 // changes says what of each service runs now, and what is to run.
