@@ -55,7 +55,6 @@ func (p Program) pairs(ctx context.Context, v Version) ([]*pair, error) {
 		if one.first, err = traffic.Read(plain(s.Environment[traffic.Variable])); err != nil {
 			return nil, fmt.Errorf("what the proxy of %s is to do: %w", name, err)
 		}
-		one.first.Health = plain(services[service.Colours(name)[0]].Labels[traffic.HealthLabel])
 		all = append(all, one)
 	}
 	slices.SortFunc(all, func(a, b *pair) int { return cmp.Compare(a.name, b.name) })
@@ -276,6 +275,7 @@ func (h Host) turn(ctx context.Context, one *pair, running []engine.Instance, sp
 	if !there || one.now == nil {
 		return fmt.Errorf("the proxy of %s does not run", one.name)
 	}
+	split.Health = healthOf(split, running)
 	text, err := kind.Write(split)
 	if err != nil {
 		return err
@@ -298,6 +298,20 @@ func (h Host) turn(ctx context.Context, one *pair, running []engine.Instance, sp
 	}
 	one.now = &split
 	return nil
+}
+
+// healthOf is the path by which whoever gets requests says whether it is well; empty where two do that have different ones.
+func healthOf(split traffic.Split, running []engine.Instance) string {
+	var paths []string
+	for _, i := range running {
+		if split.Of(i.Service).Weight > 0 {
+			paths = append(paths, i.Labels[traffic.HealthLabel])
+		}
+	}
+	if paths = slices.Compact(paths); len(paths) != 1 {
+		return ""
+	}
+	return paths[0]
 }
 
 // proofs is how often a proxy is asked until it is taken for one that does not do what it was told.

@@ -28,23 +28,45 @@ type crossing struct {
 	t     *testing.T
 	api   *client.Client
 	proxy *enginetest.Proxy
-	sick  string   // a release that is not well
-	seen  []string // what was started
+	sick  string            // a release that is not well
+	seen  []string          // what was started
+	runs  map[string]string // the release of each colour
+	paths map[string]string // by which releases say that they are well, where it is not the usual one
 }
+
+const usualPath = "/a$b"
 
 func imageOf(name string) string { return "octo/" + name + "@sha256:" + strings.Repeat("0", 64) }
 
 func newCrossing(t *testing.T) *crossing {
 	t.Helper()
-	x := &crossing{ground: newGround(t), t: t, proxy: enginetest.NewProxy(traffic.First(web))}
+	x := &crossing{ground: newGround(t), t: t, proxy: enginetest.NewProxy(traffic.First(web)), runs: map[string]string{}, paths: map[string]string{}}
 	x.Wait = time.Minute
 	var err error
 	if x.api, err = client.New(client.WithHost(x.server.Host())); err != nil {
 		t.Fatal(err)
 	}
-	x.server.Behave("octo/proxy", enginetest.Behaviour{Exec: x.proxy.Exec})
+	x.server.Behave("octo/proxy", enginetest.Behaviour{Exec: x.ask})
 	x.Program.Run = x.compose
 	return x
+}
+
+func (x *crossing) path(release string) string {
+	if path := x.paths[release]; path != "" {
+		return path
+	}
+	return usualPath
+}
+
+// ask stands for what is run in the proxy's container. Who gets most requests knows no path but its own.
+func (x *crossing) ask(argv []string) (exitCode int, output string) {
+	exitCode, output = x.proxy.Exec(argv)
+	at, asked := strings.CutPrefix(argv[len(argv)-1], "http://127.0.0.1:9180")
+	most := slices.MaxFunc(x.proxy.Split().Backends, func(a, b traffic.Backend) int { return a.Weight - b.Weight })
+	if asked && at != x.path(x.runs[most.Host]) {
+		return 1, strings.Replace(output, "200 OK", "404 Not Found", 1)
+	}
+	return exitCode, output
 }
 
 var web = service.Service{Name: "web", Port: 8080, HealthEndpoint: "/"}
@@ -68,7 +90,7 @@ func (x *crossing) compose(_ context.Context, c run.Command) ([]byte, error) {
 		}
 		services := map[string]configured{"web": {Image: imageOf("proxy"), Labels: map[string]string{traffic.ProxyLabel: "nginx"}, Environment: map[string]string{traffic.Variable: strings.ReplaceAll(first, "$", "$$")}}}
 		for _, colour := range service.Colours("web") {
-			services[colour] = configured{Image: v.Images[colour], Labels: map[string]string{traffic.ColourLabel: colour, traffic.HealthLabel: "/a$$b"}}
+			services[colour] = configured{Image: v.Images[colour], Labels: map[string]string{traffic.ColourLabel: colour, traffic.HealthLabel: strings.ReplaceAll(x.path(name), "$", "$$")}}
 		}
 		return json.Marshal(map[string]any{"services": services})
 	case strings.Contains(text, "--hash"):
@@ -102,10 +124,12 @@ func (x *crossing) start(v Version, services []string) error {
 	}
 	for _, name := range services {
 		hash := v.Commit
-		labels := map[string]string{"com.docker.compose.project": x.Project, "com.docker.compose.service": name, traffic.ColourLabel: name}
+		labels := map[string]string{"com.docker.compose.project": x.Project, "com.docker.compose.service": name, traffic.ColourLabel: name, traffic.HealthLabel: x.path(hash)}
 		if name == "web" {
 			hash = "p"
 			labels[traffic.ProxyLabel] = "nginx"
+		} else {
+			x.runs[name] = v.Commit
 		}
 		labels["com.docker.compose.config-hash"] = hash
 		same := false
@@ -214,6 +238,32 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+// TestPaths: versions that are asked by different paths how they are take turns, and share requests.
+func TestPaths(t *testing.T) {
+	t.Parallel()
+	x := newCrossing(t)
+	x.paths = map[string]string{"two": "/ready", "three": "/ready"}
+	for _, step := range []struct {
+		release string
+		weight  int
+		shared  string
+		health  string
+	}{
+		{"one", 0, "one=100", usualPath},
+		{"two", 10, "one=90 two=10", ""},
+		{"three", 20, "one=80 three=20", ""},
+		{"three", 0, "three=100", "/ready"},
+		{"two", 50, "three=50 two=50", "/ready"},
+	} {
+		if r := x.deploy(t, release(step.release, step.weight)); !r.Good() {
+			t.Fatalf("%+v: %+v", step, r)
+		}
+		if got := x.shared(); got != step.shared || x.proxy.Split().Health != step.health {
+			t.Errorf("%+v: shared as %s, asked for %q", step, got, x.proxy.Split().Health)
+		}
+	}
+}
+
 // TestTurnsThatFail leave people where they were.
 func TestTurnsThatFail(t *testing.T) {
 	t.Parallel()
@@ -247,7 +297,7 @@ func TestKilledTurn(t *testing.T) {
 		}
 	}
 	x.proxy.Leave(traffic.First(web)) // and it goes by the second
-	if r := x.deploy(t, release("three", 0)); !r.Good() || x.shared() != "three=100" || x.proxy.Split().Health != "/a$b" {
+	if r := x.deploy(t, release("three", 0)); !r.Good() || x.shared() != "three=100" || x.proxy.Split().Health != usualPath {
 		t.Errorf("%+v, shared as %s, by %+v", r, x.shared(), x.proxy.Split())
 	}
 	if x.seen[len(x.seen)-1] != "web-green=three" {
