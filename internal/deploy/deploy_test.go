@@ -15,6 +15,7 @@ import (
 	"github.com/org/ghcr-publish/internal/engine"
 	"github.com/org/ghcr-publish/internal/enginetest"
 	"github.com/org/ghcr-publish/internal/run"
+	"github.com/org/ghcr-publish/internal/traffic"
 )
 
 // A ground is a host to deploy to, whose Compose does what up says.
@@ -393,6 +394,7 @@ func TestLost(t *testing.T) {
 		want bool
 	}{
 		"a new one that is unhealthy":       {engine.Instance{ID: "new", State: sick, Status: "running"}, true},
+		"a proxy before what needs longer":  {engine.Instance{ID: "new", State: sick, Status: "running", Labels: map[string]string{traffic.ProxyLabel: "nginx"}}, false},
 		"an old one that is unhealthy":      {engine.Instance{ID: "old", State: sick, Status: "running", Restarts: 7}, false},
 		"one that has failed for good":      {engine.Instance{ID: "new", State: ended, Status: "exited"}, true},
 		"one that has done its work":        {engine.Instance{ID: "new", Status: "exited"}, false},

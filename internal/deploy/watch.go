@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/org/ghcr-publish/internal/engine"
+	"github.com/org/ghcr-publish/internal/traffic"
 )
 
 // A Trouble is a service that is not well.
@@ -123,12 +124,12 @@ func (w *watch) endsAgain(i engine.Instance) bool {
 	return i.Restarts-w.before[i.ID].Restarts >= mostEnds
 }
 
-// isLost reports whether a container will not become well. One that ran before may: what it needs is being replaced. So may one that is being
-// started again, which the engine calls unhealthy meanwhile.
+// isLost reports whether a container will not become well. One that ran before may: what it needs is being replaced. So may a proxy, behind which
+// nobody answers yet, and one that is being started again, which the engine calls unhealthy meanwhile.
 func (w *watch) isLost(i engine.Instance) bool {
 	_, old := w.before[i.ID]
 	switch {
-	case old:
+	case old, i.Labels[traffic.ProxyLabel] != "":
 		return false
 	case i.Status == "running":
 		return i.Health == "unhealthy"
