@@ -105,10 +105,29 @@ func (h Host) Read(ctx context.Context) (History, error) {
 func (h Host) write(ctx context.Context, v Version, past History) error {
 	ctx, cancel := aside(ctx, settling)
 	defer cancel()
-	if err := h.remember(ctx, v, past); err != nil {
+	v, err := h.given(ctx, v)
+	if err == nil {
+		err = h.remember(ctx, v, past)
+	}
+	if err != nil {
 		return err
 	}
 	return h.end(ctx)
+}
+
+// given is a version with the weight that it has: where nothing is shared it has all of the requests, whatever was asked for.
+func (h Host) given(ctx context.Context, v Version) (Version, error) {
+	if v.Weight == 0 {
+		return v, nil
+	}
+	shares, err := h.Shares(ctx)
+	for _, share := range shares {
+		if share > 0 && share < 100 {
+			return v, err
+		}
+	}
+	v.Weight = 0
+	return v, err
 }
 
 func (h Host) remember(ctx context.Context, v Version, past History) error {

@@ -205,8 +205,8 @@ func TestTurns(t *testing.T) {
 		started  string
 		remember string
 	}{
-		{"one", 0, "one=100", "web=p web-blue=one web-green=one", "one"},
-		{"one", 0, "one=100", "", "one"},
+		{"one", 10, "one=100", "web=p web-blue=one web-green=one", "one"},
+		{"one", 20, "one=100", "", "one"},
 		{"two", 0, "two=100", "web-green=two", "one two"},
 		{"bad", 0, "two=100", "web-blue=bad", "one two"},
 		{"three", 10, "three=10 two=90", "web-blue=three", "one two three"},
@@ -215,7 +215,7 @@ func TestTurns(t *testing.T) {
 		{"four", 20, "four=20 two=80", "web-blue=four", "one two four"},
 		{"four", 0, "four=100", "", "one two four"},
 		{"two", 0, "two=100", "", "one two four two"},
-		{"two", 30, "two=100", "", "one two four two two"},
+		{"two", 30, "two=100", "", "one two four two"},
 	} {
 		x.seen = nil
 		r := x.deploy(t, release(step.release, step.weight))
