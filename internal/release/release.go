@@ -94,7 +94,7 @@ func isPassing(err error) bool {
 }
 
 func publish(ctx context.Context, host Host, want Release, all []github.Release) (github.Release, []string, error) {
-	found, all, err := find(ctx, host, want, all)
+	found, err := find(ctx, host, want, all)
 	if err != nil {
 		return found, nil, err
 	}
@@ -184,21 +184,20 @@ func title(want Release) string {
 	return want.Service + " " + want.Version.Original()
 }
 
-// find returns the release of the tag: one that is published, or else the first draft, or else a new one; and all releases, as they are then. Other drafts
-// that this program made at the same moment are taken away, by all who find them, so that one is left.
-func find(ctx context.Context, host Host, want Release, before []github.Release) (one github.Release, all []github.Release, err error) {
-	found, all := of(before, want.Tag), before
+// find returns the release of the tag: one that is published, or else the first draft, or else a new one. Other drafts that this program made at the same moment are taken away, by all who find them, so that one is left.
+func find(ctx context.Context, host Host, want Release, all []github.Release) (github.Release, error) {
+	found := of(all, want.Tag)
 	if len(found) == 0 {
 		made, err := host.CreateRelease(ctx, github.Release{Tag: want.Tag, Commit: want.Commit, Name: title(want), Body: want.body(""), Draft: true,
 			Prerelease: want.Version.Prerelease() != ""})
 		if err != nil {
-			return made, nil, err
+			return made, err
 		}
 		if all, err = host.Releases(ctx); err != nil {
-			return made, nil, err
+			return made, err
 		}
 		if found = of(all, want.Tag); len(found) == 0 {
-			return made, all, nil // GitHub lists it later
+			return made, nil // GitHub lists it later
 		}
 	}
 	for _, other := range found[1:] {
@@ -206,10 +205,10 @@ func find(ctx context.Context, host Host, want Release, before []github.Release)
 			continue // somebody's own words stay
 		}
 		if err := host.DeleteRelease(ctx, other.ID); err != nil {
-			return found[0], all, err
+			return found[0], err
 		}
 	}
-	return found[0], all, nil
+	return found[0], nil
 }
 
 // of returns the releases of a tag: the published one first, then the older drafts.
