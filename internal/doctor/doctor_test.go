@@ -183,6 +183,9 @@ func TestExamples(t *testing.T) {
 		}
 		f := Facts{OnRunner: true, Pushes: true, Publishing: []string{"push", "workflow_dispatch"}, Workflow: workflow(string(text)), Event: actions.Event{Visibility: "public", Public: true},
 			Config: service.Config{Settings: service.Settings{Push: "auto", Sign: "auto", Attest: "auto", Cache: "auto", CodeScanning: "auto", RescanIssues: true}}}
+		if looks := strings.Contains(string(text), "status: true"); looks && !f.Workflow.text.Concurrency.IsZero() {
+			t.Errorf("%s: a job that only looks takes the place of a deployment that waits", file)
+		}
 		for _, look := range []func(Facts) []Finding{permissions, concurrency, jobs, runner} {
 			for _, found := range look(f) {
 				if found.State != Fine {
