@@ -65,7 +65,7 @@ func (d *deployment) open(ctx context.Context) (err error) {
 	}
 	d.done = append(d.done, d.private.Close)
 	c, getenv := d.job.Config, d.process.Getenv
-	if err := d.private.login(c.Registry, c.Username, d.job.registryToken(), getenv("HOME")); err != nil {
+	if err := d.private.login(getenv("HOME"), d.job.logins()...); err != nil {
 		return err
 	}
 	address := cmp.Or(getenv("DOCKER_HOST"), "unix:///var/run/docker.sock")
@@ -88,6 +88,14 @@ func (d *deployment) open(ctx context.Context) (err error) {
 	}
 	d.host = deploy.Host{Engine: e, Project: d.told.Project, By: cmp.Or(d.told.RunURL, d.job.Config.Username), Wait: c.Deploy.Wait, Every: lookEvery, Tell: d.log.Printf}
 	return nil
+}
+
+// logins are those to all registries from which what is deployed may be pulled.
+func (j job) logins() (all []login) {
+	for _, m := range j.Config.Mirrors {
+		all = append(all, login{m.Host(), m.Username, m.Password})
+	}
+	return append(all, j.registryLogin())
 }
 
 // lookEvery is the pause between two looks at the containers of a host.

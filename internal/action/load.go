@@ -314,6 +314,10 @@ func isPrivate(name string) bool {
 // registryToken is the password for the registry.
 func (j job) registryToken() string { return cmp.Or(j.Config.RegistryToken, j.Config.Token) }
 
+func (j job) registryLogin() login {
+	return login{j.Config.Registry, j.Config.Username, j.registryToken()}
+}
+
 // plainHTTP reports whether the registry is spoken to without TLS: where that was asked for, and on loopback.
 func (j job) plainHTTP() bool {
 	host, err := name.NewRegistry(j.Config.Registry)

@@ -102,13 +102,22 @@ func (d *privateDir) Close() error {
 	return err
 }
 
-// login writes a Docker configuration that knows one registry's password. Docker's own plugins stay
-// in reach, because buildx may be one of them.
-func (d *privateDir) login(registry, username, password, home string) error {
+// A login is to a registry; without a password it is none.
+type login struct{ registry, username, password string }
+
+// login writes a Docker configuration that knows the passwords of registries; of two for the same registry the last. Docker's own plugins
+// stay in reach, because buildx may be one of them.
+func (d *privateDir) login(home string, all ...login) error {
 	config := map[string]any{"cliPluginsExtraDirs": []string{filepath.Join(home, ".docker", "cli-plugins")}}
-	if password != "" {
-		auth := base64.StdEncoding.EncodeToString([]byte(username + ":" + password))
-		config["auths"] = map[string]any{loginKey(registry): map[string]string{"auth": auth}}
+	auths := map[string]any{}
+	for _, l := range all {
+		if l.password != "" {
+			auth := base64.StdEncoding.EncodeToString([]byte(l.username + ":" + l.password))
+			auths[loginKey(l.registry)] = map[string]string{"auth": auth}
+		}
+	}
+	if len(auths) > 0 {
+		config["auths"] = auths
 	}
 	data, err := json.Marshal(config)
 	if err != nil {

@@ -49,7 +49,7 @@ func TestLoginStaysPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	if err := dir.login("ghcr.io", "octocat", "secret", "/home/octocat"); err != nil {
+	if err := dir.login("/home/octocat", login{"ghcr.io", "octocat", "secret"}); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(filepath.Join(dir.path, "config.json"))
@@ -75,7 +75,7 @@ func TestLoginOnDockerHub(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	if err := dir.login("docker.io", "octocat", "secret", "/home/octocat"); err != nil {
+	if err := dir.login("/home/octocat", login{"docker.io", "octocat", "secret"}); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(filepath.Join(dir.path, "config.json"))

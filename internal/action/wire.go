@@ -107,7 +107,7 @@ func open(ctx context.Context, p Process, j job, log *actions.Log, started time.
 	s := &session{job: j, process: p, log: log, begun: p.Now(), started: started, private: dir, registry: j.registryClient(), runner: j.runner(), figures: j.memory.cost}
 	s.notices = append(s.notices, j.memory.notices...)
 	s.remind(ctx)
-	if err := dir.login(j.Config.Registry, j.Config.Username, j.registryToken(), p.Getenv("HOME")); err != nil {
+	if err := dir.login(p.Getenv("HOME"), j.registryLogin()); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
 	if s.documents, err = s.keepDocuments(); err != nil {
