@@ -215,7 +215,7 @@ func (d *deployment) locked(ctx context.Context, good string, choose func(deploy
 	if err != nil {
 		return err
 	}
-	if err := d.changes(ctx, v); err != nil {
+	if err := d.changes(ctx, v, past); err != nil {
 		return err
 	}
 	record := d.record(v)
@@ -252,14 +252,21 @@ func (d *deployment) plan(ctx context.Context, choose func(deploy.History) (depl
 		return err
 	}
 	d.told.Outcome = "planned"
-	return d.changes(ctx, v)
+	return d.changes(ctx, v, past)
 }
 
-// changes says what of each service runs now, and what is to run.
-func (d *deployment) changes(ctx context.Context, v deploy.Version) error {
+// changes says what of each service runs now, and what is to run. What could not be gone back to is refused.
+func (d *deployment) changes(ctx context.Context, v deploy.Version, past deploy.History) error {
 	running, err := d.host.Engine.Project(ctx, d.host.Project)
 	if err != nil {
 		return err
+	}
+	var problems service.Problems
+	for _, name := range past.Strangers(v, running) {
+		problems.Add("deploy: project", "give the deployment another name, or take the service down first", "%s runs in %s on the host, is not in the Compose file, and is of no deployment that the host remembers", name, d.host.Project)
+	}
+	if len(problems) > 0 {
+		return problems
 	}
 	kept, err := d.host.Kept(ctx, v, running)
 	if err != nil {

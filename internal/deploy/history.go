@@ -71,6 +71,20 @@ func (p History) behind(v Version, before []engine.Instance) *Version {
 	return adopted(v, before)
 }
 
+// Strangers are services that run, are not a version's and of no deployment: they would be taken away, and nobody could go back to them.
+func (p History) Strangers(v Version, running []engine.Instance) (services []string) {
+	if len(p.Versions) > 0 || p.Interrupted {
+		return nil
+	}
+	for _, i := range running {
+		if _, known := v.Images[i.Service]; !known {
+			services = append(services, i.Service)
+		}
+	}
+	slices.Sort(services)
+	return slices.Compact(services)
+}
+
 // Read returns what the host remembers.
 func (h Host) Read(ctx context.Context) (History, error) {
 	notes, err := h.Engine.Notes(ctx, map[string]string{projectKey: h.Project, kindKey: "deployment"})
