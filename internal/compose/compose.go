@@ -76,7 +76,7 @@ func (p Project) Others() []string {
 	return others
 }
 
-// Keep has images of others stay what they are in a file that Write wrote before, as far as that names them by the same repositories and tags.
+// Keep takes the pins of others' images from a file that Write wrote before, as far as that names them by the same repositories and tags.
 func (p Project) Keep(written []byte) error {
 	root, err := parse(written)
 	if err != nil {
