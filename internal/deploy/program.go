@@ -145,14 +145,16 @@ func (p Program) tell(ctx context.Context, what string, v Version, args ...strin
 	if err != nil {
 		return err
 	}
-	told := &lines{tell: func(line string) { p.Tell("  %s", line) }}
-	c.Stdout, c.Stderr = told, told
+	tell := func(line string) { p.Tell("  %s", line) }
+	out, problems := &lines{tell: tell}, &lines{tell: tell}
+	c.Stdout, c.Stderr = out, problems
 	patient := p.Run
 	if args[0] == "pull" {
 		patient = run.Patient(p.Run)
 	}
 	_, err = patient(ctx, c)
-	told.end()
+	out.end()
+	problems.end()
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, said(err))
 	}
@@ -169,7 +171,7 @@ func said(err error) error {
 	return errors.New(strings.Join(all[max(0, len(all)-3):], "\n"))
 }
 
-// lines tells of each line that is written. It is written to by one goroutine at a time.
+// lines tells of each line that is written. It is one for each stream of a program: both are written to at the same time.
 type lines struct {
 	tell func(string)
 	rest []byte

@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,5 +72,25 @@ func TestSaid(t *testing.T) {
 	stopped := errors.New("stopped")
 	if got := said(&run.Error{Argv: []string{"x"}, Code: -1, Stderr: "a", Err: stopped}); !errors.Is(got, stopped) {
 		t.Errorf("%v", got)
+	}
+}
+
+// TestStreams has Compose write to both of its streams, a bit to the one and a bit to the other: their lines do not mix.
+func TestStreams(t *testing.T) {
+	t.Parallel()
+	var told []string
+	p := Program{Argv: []string{"compose"}, Private: t.TempDir(), Tell: func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) },
+		Run: func(_ context.Context, c run.Command) ([]byte, error) {
+			fmt.Fprint(c.Stdout, "Container a ")
+			fmt.Fprint(c.Stderr, "a warn")
+			fmt.Fprint(c.Stdout, "started\n")
+			fmt.Fprint(c.Stderr, "ing")
+			return nil, nil
+		}}
+	if err := p.Down(t.Context(), Version{File: "services: {}"}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"  Container a started", "  a warning"}, told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }
