@@ -190,7 +190,7 @@ func (h Host) begin(ctx context.Context, v Version, past History) error {
 	}
 	n := engine.Note{Name: fmt.Sprintf("ghcr-publish.%s.begun.%06d", h.Project, aim),
 		Labels: map[string]string{projectKey: h.Project, kindKey: "begun", key: strconv.Itoa(aim), byKey: h.By}}
-	if err := h.Engine.WriteNote(ctx, n); err != nil {
+	if err := h.Engine.WriteNote(ctx, n); err != nil || !past.Interrupted {
 		return err
 	}
 	return h.endBut(ctx, n.Name)
