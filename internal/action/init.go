@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/org/ghcr-publish/internal/actions"
-	"github.com/org/ghcr-publish/internal/discover"
 	"github.com/org/ghcr-publish/internal/migrate"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/service"
@@ -115,7 +114,7 @@ func (i initiation) read(ctx context.Context) (migrate.Reading, error) {
 	if err != nil || len(read.Services) > 0 {
 		return read, err
 	}
-	found, err := i.finder().Find(ctx)
+	found, err := i.job.finder(i.root, nil).Find(ctx)
 	if err != nil {
 		return read, err
 	}
@@ -125,10 +124,6 @@ func (i initiation) read(ctx context.Context) (migrate.Reading, error) {
 		}
 	}
 	return read, nil
-}
-
-func (i initiation) finder() discover.Finder {
-	return discover.Finder{Workspace: i.job.Workspace, Repository: i.job.repositoryName(), ReadFile: i.root.ReadFile, Files: i.job.Repo.Known, Vars: variables(i.job.Environ, nil)}
 }
 
 // prove reads a configuration as a run would.
@@ -143,7 +138,7 @@ func (i initiation) prove(ctx context.Context, config string) error {
 			return i.root.ReadFile(name)
 		},
 		Defaults: map[string]string{"owner": cmp.Or(strings.ToLower(i.job.Event.Owner), unknownOwner), "actor": "ghcr-publish"},
-		Discover: func([]string) (service.Found, error) { return i.finder().Find(ctx) },
+		Discover: func([]string) (service.Found, error) { return i.job.finder(i.root, nil).Find(ctx) },
 	})
 	if !errors.As(err, &problems) {
 		return err

@@ -56,11 +56,10 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 		Defaults: map[string]string{"owner": j.Event.Owner, "actor": cmp.Or(j.Event.Actor, "ghcr-publish"),
 			"token": p.Getenv("GITHUB_TOKEN"), "temp": workDir(p, j.Event)},
 		Discover: func(secret []string) (service.Found, error) {
-			return discover.Finder{Workspace: j.Workspace, Repository: j.repositoryName(), ReadFile: root.ReadFile, Files: j.Repo.Known,
-				Vars: variables(j.Environ, secret)}.Find(ctx)
+			return j.finder(root, secret).Find(ctx)
 		},
 		Peers: func(secret []string, s service.Service) ([]service.Peer, error) {
-			return discover.Finder{Workspace: j.Workspace, ReadFile: root.ReadFile, Vars: variables(j.Environ, secret)}.Peers(ctx, s)
+			return j.finder(root, secret).Peers(ctx, s)
 		},
 	})
 	j.withhold(j.Config.SecretEnv)
@@ -103,6 +102,11 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 		problems.Add("the checkout", "check out what started the run, or set `push: false`", "%s", j.Astray)
 	}
 	return j, problems.Err()
+}
+
+// finder finds services in the clone, and what they need, without a look at some variables.
+func (j job) finder(root *os.Root, without []string) discover.Finder {
+	return discover.Finder{Workspace: j.Workspace, Repository: j.repositoryName(), ReadFile: root.ReadFile, Files: j.Repo.Known, Vars: variables(j.Environ, without)}
 }
 
 // checkFiles finds what would be written over another file, or into what is built.
