@@ -15,8 +15,6 @@ type Fault struct {
 	Instead string // what the action does
 }
 
-func (f Fault) String() string { return fmt.Sprintf("%s:%d: %s %s", f.File, f.Line, f.What, f.Instead) }
-
 // faults finds what goes wrong in a workflow, by line.
 func (w workflow) faults() []Fault {
 	var all []Fault

@@ -129,7 +129,7 @@ func TestFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range readAll(t, string(mended)).Faults {
-		t.Errorf("found in what is right: %s", f)
+		t.Errorf("found in what is right: %+v", f)
 	}
 	for _, text := range []string{oneJob, threeJobs} {
 		if r := readAll(t, text); len(r.Files)+len(r.Faults) > 0 {

@@ -41,11 +41,15 @@ type Service struct {
 
 // Found is a service that a Dockerfile was found for.
 func Found(s service.Service) Service {
-	made := Service{Name: s.Name, Image: s.Name, Context: s.Context, Dockerfile: s.Dockerfile, Port: s.Port}
-	if made.Dockerfile == path.Join(made.Context, "Dockerfile") {
-		made.Dockerfile = ""
+	return Service{Name: s.Name, Image: s.Name, Context: s.Context, Dockerfile: unusual(s.Dockerfile, s.Context), Port: s.Port}
+}
+
+// unusual is a Dockerfile that must be named, as it is not where one is looked for.
+func unusual(dockerfile, context string) string {
+	if dockerfile == path.Join(context, "Dockerfile") {
+		return ""
 	}
-	return made
+	return dockerfile
 }
 
 // Read reads the workflows of a repository, which is OWNER/NAME. What is no workflow at all is an error.
@@ -132,10 +136,8 @@ func (all *Reading) build(w workflow, j job, s step, r row) {
 		}
 		return strings.TrimSpace(text)
 	}
-	made := Service{Context: all.folder(w, s, get("context")), Dockerfile: cleaned(get("file")), Target: get("target"), Platforms: list(get("platforms"))}
-	if made.Dockerfile == path.Join(made.Context, "Dockerfile") {
-		made.Dockerfile = ""
-	}
+	made := Service{Context: all.folder(w, s, get("context")), Target: get("target"), Platforms: list(get("platforms"))}
+	made.Dockerfile = unusual(cleaned(get("file")), made.Context)
 	made.Image = all.image(w, j, s, in)
 	if made.Image == "" && made.Context != "." {
 		made.Image = path.Base(made.Context)
