@@ -13,12 +13,7 @@ import (
 
 func TestRecordDeployment(t *testing.T) {
 	t.Parallel()
-	s := githubtest.Start("token")
-	defer s.Close()
-	c, err := New(s.URL, "octo/cards", "token")
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, s := startAPI(t)
 	commit := strings.Repeat("a", 40)
 	for _, failed := range []bool{false, true} {
 		d := Deployment{Commit: commit, Environment: "production", Description: "Promoted", Payload: map[string]string{"tag": "production"}, LogURL: "https://github.com/octo/cards/actions/runs/1", Failed: failed}
@@ -47,12 +42,7 @@ func TestRecordDeployment(t *testing.T) {
 // TestDeploymentGoesOn records one that begins, ends, and is looked at later on.
 func TestDeploymentGoesOn(t *testing.T) {
 	t.Parallel()
-	s := githubtest.Start("token")
-	defer s.Close()
-	c, err := New(s.URL, "octo/cards", "token")
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, s := startAPI(t)
 	d := Deployment{Commit: strings.Repeat("a", 40), Environment: "production", Payload: map[string]string{}}
 	if found, err := c.JudgeDeployment(t.Context(), d); found || err != nil {
 		t.Errorf("before there is any: %v, %v", found, err)
@@ -108,12 +98,7 @@ func judge(t *testing.T, c *Client, d Deployment) {
 // TestDeployments lists those of all environments, with what programs want to know of them, and how they are.
 func TestDeployments(t *testing.T) {
 	t.Parallel()
-	s := githubtest.Start("token")
-	defer s.Close()
-	c, err := New(s.URL, "octo/cards", "token")
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, s := startAPI(t)
 	for i := range 101 {
 		d := Deployment{Commit: strings.Repeat("a", 40), Environment: fmt.Sprintf("preview-%d", i), Payload: map[string]int{"n": i}, Failed: i == 100}
 		if err := c.RecordDeployment(t.Context(), d); err != nil {
