@@ -129,21 +129,35 @@ func (e Executor) one(ctx context.Context, item *Item, state map[string]*Item) e
 		item.Note = "it changed meanwhile"
 		return nil
 	}
-	err = e.Delete(ctx, item.ID)
-	if err == nil {
-		item.Outcome = Deleted
-		e.Tell("deleted %d: %s: %s", item.ID, item.Digest, item.Why)
-		return nil
-	}
-	item.Note = err.Error()
+	return e.deleteOne(ctx, item)
+}
+
+// deleteOne deletes a version that was there just now. Where it is gone though GitHub did not say so, the answer was lost: whoever wants it
+// back must learn of it all the same.
+func (e Executor) deleteOne(ctx context.Context, item *Item) error {
+	err := e.Delete(ctx, item.ID)
 	switch {
+	case err == nil:
 	case errors.Is(err, github.ErrUndeletable):
-		item.forever = true
+		item.Note, item.forever = err.Error(), true
 		return nil
-	case errors.Is(err, github.ErrAbsent):
-		return e.absent(ctx, item)
+	case !errors.Is(err, github.ErrAbsent) && e.mayBeThere(ctx, item.ID):
+		item.Note = err.Error()
+		return err
+	default:
+		if err := e.absent(context.WithoutCancel(ctx), item); item.Outcome != Absent {
+			return err
+		}
 	}
-	return err
+	item.Outcome = Deleted
+	e.Tell("deleted %d: %s: %s", item.ID, item.Digest, item.Why)
+	return nil
+}
+
+// mayBeThere is false where GitHub does not find a version any more.
+func (e Executor) mayBeThere(ctx context.Context, id int64) bool {
+	_, found, err := e.Look(context.WithoutCancel(ctx), id)
+	return err != nil || found
 }
 
 // absent says of a version that GitHub does not find whether it is gone. One that the registry has is not, and needs all that it lists.

@@ -17,6 +17,7 @@ import (
 type robot struct {
 	looked   map[int64]github.Version
 	refuses  map[int64]error
+	lost     map[int64]bool // what it does though it refuses: the answer does not arrive
 	deleted  []int64
 	restored []int64
 	there    map[string]bool // what the registry has though it is not found
@@ -30,11 +31,11 @@ func (r *robot) executor() Executor {
 			return v, found && !slices.Contains(r.deleted, id), nil
 		},
 		Delete: func(_ context.Context, id int64) error {
-			if err := r.refuses[id]; err != nil {
+			if err := r.refuses[id]; err != nil && !r.lost[id] {
 				return err
 			}
 			r.deleted = append(r.deleted, id)
-			return nil
+			return r.refuses[id]
 		},
 		Restore: func(_ context.Context, id int64) error {
 			r.restored = append(r.restored, id)
@@ -109,18 +110,20 @@ func TestRun(t *testing.T) {
 		note   string
 		err    string
 	}{
-		"all":                   {budget: 9, want: all},
-		"budget":                {budget: 2, want: "b deleted, b0 deleted, b1 stayed, b2 stayed, e stayed", note: "a later run deletes it: `most` allows 200"},
-		"no budget":             {want: stayed},
-		"a new tag":             {robot: robot{looked: changed(func(v *github.Version) { v.Tags = []string{"rollback"} })}, budget: 9, want: stayed, note: "it changed meanwhile"},
-		"another time":          {robot: robot{looked: changed(func(v *github.Version) { v.Updated = v.Updated.Add(time.Second) })}, budget: 9, want: stayed, note: "it changed meanwhile"},
-		"another digest":        {robot: robot{looked: changed(func(v *github.Version) { v.Digest = digestOf("c") })}, budget: 9, want: stayed, note: "it changed meanwhile"},
-		"deleted meanwhile":     {robot: robot{refuses: map[int64]error{b: github.ErrAbsent}}, budget: 9, want: "b absent, b0 deleted, b1 deleted, b2 deleted, e deleted"},
-		"hidden":                {robot: robot{refuses: map[int64]error{b: github.ErrAbsent}, there: map[string]bool{digestOf("b"): true}}, budget: 9, want: stayed, note: "GitHub does not find it, and the registry has it"},
-		"what stays keeps all":  {robot: robot{refuses: map[int64]error{b: fmt.Errorf("%w: popular", github.ErrUndeletable)}}, budget: 9, want: stayed, note: "bbbbbbbbbbbb stays, and needs it"},
-		"a part may stay alone": {robot: robot{refuses: map[int64]error{b0: fmt.Errorf("%w: popular", github.ErrUndeletable)}}, budget: 9, want: "b deleted, b0 stayed, b1 deleted, b2 deleted, e deleted", note: "GitHub does not delete it: popular"},
-		"a fault ends it":       {robot: robot{refuses: map[int64]error{b0: github.ErrSpent}}, budget: 9, want: "b deleted, b0 stayed, b1 stayed, b2 stayed, e stayed", note: "the run ended before", err: "budget of requests is spent"},
-		"nobody can look again": {robot: robot{refuses: map[int64]error{0: errors.New("it is dark")}}, budget: 9, want: all, err: "it is dark"},
+		"all":                        {budget: 9, want: all},
+		"budget":                     {budget: 2, want: "b deleted, b0 deleted, b1 stayed, b2 stayed, e stayed", note: "a later run deletes it: `most` allows 200"},
+		"no budget":                  {want: stayed},
+		"a new tag":                  {robot: robot{looked: changed(func(v *github.Version) { v.Tags = []string{"rollback"} })}, budget: 9, want: stayed, note: "it changed meanwhile"},
+		"another time":               {robot: robot{looked: changed(func(v *github.Version) { v.Updated = v.Updated.Add(time.Second) })}, budget: 9, want: stayed, note: "it changed meanwhile"},
+		"another digest":             {robot: robot{looked: changed(func(v *github.Version) { v.Digest = digestOf("c") })}, budget: 9, want: stayed, note: "it changed meanwhile"},
+		"a lost answer":              {robot: robot{refuses: map[int64]error{b: errors.New("EOF")}, lost: map[int64]bool{b: true}}, budget: 9, want: all},
+		"a lost answer, asked again": {robot: robot{refuses: map[int64]error{b: github.ErrAbsent}, lost: map[int64]bool{b: true}}, budget: 9, want: all},
+		"an answer of nothing done":  {robot: robot{refuses: map[int64]error{b: errors.New("EOF")}}, budget: 9, want: stayed, note: "EOF", err: "EOF"},
+		"hidden":                     {robot: robot{refuses: map[int64]error{b: github.ErrAbsent}, there: map[string]bool{digestOf("b"): true}}, budget: 9, want: stayed, note: "GitHub does not find it, and the registry has it"},
+		"what stays keeps all":       {robot: robot{refuses: map[int64]error{b: fmt.Errorf("%w: popular", github.ErrUndeletable)}}, budget: 9, want: stayed, note: "bbbbbbbbbbbb stays, and needs it"},
+		"a part may stay alone":      {robot: robot{refuses: map[int64]error{b0: fmt.Errorf("%w: popular", github.ErrUndeletable)}}, budget: 9, want: "b deleted, b0 stayed, b1 deleted, b2 deleted, e deleted", note: "GitHub does not delete it: popular"},
+		"a fault ends it":            {robot: robot{refuses: map[int64]error{b0: github.ErrSpent}}, budget: 9, want: "b deleted, b0 stayed, b1 stayed, b2 stayed, e stayed", note: "the run ended before", err: "budget of requests is spent"},
+		"nobody can look again":      {robot: robot{refuses: map[int64]error{0: errors.New("it is dark")}}, budget: 9, want: all, err: "it is dark"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
