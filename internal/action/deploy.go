@@ -195,7 +195,7 @@ func (d *deployment) rollBack(ctx context.Context) error {
 }
 
 // locked brings a version up that is chosen once nobody else does so.
-func (d *deployment) locked(ctx context.Context, good string, choose func(deploy.History) (deploy.Version, error)) (err error) {
+func (d *deployment) locked(ctx context.Context, good string, choose func(deploy.History) (deploy.Version, error)) error {
 	if !d.job.pushes() {
 		return d.plan(ctx, choose)
 	}
@@ -203,13 +203,14 @@ func (d *deployment) locked(ctx context.Context, good string, choose func(deploy
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lock.Release()) }()
-	past, err := d.host.Read(ctx)
+	defer func() {
+		if err := lock.Release(); err != nil {
+			d.note(fmt.Sprintf("The lock on the host was not given back; it keeps others waiting for a minute at most: %v.", err))
+		}
+	}()
+	past, err := d.past(ctx)
 	if err != nil {
 		return err
-	}
-	if past.Interrupted {
-		d.note("The deployment before this one did not come to an end; what runs may be some of it.")
 	}
 	v, err := choose(past)
 	if err != nil {
@@ -222,12 +223,24 @@ func (d *deployment) locked(ctx context.Context, good string, choose func(deploy
 	d.begin(ctx, record)
 	result := d.host.Deploy(ctx, v, past)
 	result.Err = hint(result.Err)
+	if result.Unnoted != nil && !result.Good() {
+		d.note(fmt.Sprintf("The host could not be told that this deployment has ended, and takes it for one that did not, until the next or a rollback has: %v.", result.Unnoted))
+	}
 	d.told.Settle(result, good)
 	d.told.Error = d.log.Redact(d.told.Error)
 	record.Failed = !result.Good()
 	d.end(ctx, record)
 	d.share(ctx)
 	return nil
+}
+
+// past is what the host remembers.
+func (d *deployment) past(ctx context.Context) (deploy.History, error) {
+	past, err := d.host.Read(ctx)
+	if past.Interrupted {
+		d.note("The deployment before this one did not come to an end; what runs may be some of it.")
+	}
+	return past, err
 }
 
 // share says what part of the requests each colour gets by now.
@@ -243,7 +256,7 @@ func (d *deployment) share(ctx context.Context) {
 
 // plan only says what would change.
 func (d *deployment) plan(ctx context.Context, choose func(deploy.History) (deploy.Version, error)) error {
-	past, err := d.host.Read(ctx)
+	past, err := d.past(ctx)
 	if err != nil {
 		return err
 	}
@@ -306,7 +319,7 @@ func (d *deployment) status(ctx context.Context) error {
 	for _, i := range d.told.Services {
 		d.log.Printf("%s: %s since %s, %d restarts, %s", i.Service, i.State, i.Since.UTC().Format(time.RFC3339), i.Restarts, i.Image)
 	}
-	if s.Busy == "" {
+	if s.Busy == "" && d.job.pushes() {
 		d.judge(ctx)
 	}
 	return nil

@@ -224,6 +224,11 @@ func checkVolumes(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// pins PART: the host removes no volume whose name contains that; without it, it does again.
+func pinVolumes(ts *testscript.TestScript, _ bool, args []string) {
+	stageOf(ts).engine.Pin(strings.Join(args, ""))
+}
+
 // forget: somebody takes away what the host remembers.
 func forgetVolumes(ts *testscript.TestScript, _ bool, _ []string) {
 	api, err := client.New(client.WithHost(stageOf(ts).engine.Host()))

@@ -111,7 +111,7 @@ func TestScript(t *testing.T) {
 			"ask": askServer, "comes": waitForText, "memories": checkMemories, "cache-evicts": evictFromCache, "cache-breaks": breakCache, "cache-quota": limitCache, "cache-listed": listCaches, "parcels": checkParcels,
 			"mirrors": addMirrors, "mirror-down": stopMirror, "mirrored": checkMirrored,
 			"digest": readDigest, "is": checkDigest, "same": checkSame, "deployments": checkDeployments, "recorded": checkRecorded, "deployments-elsewhere": addDeployments, "deployments-withheld": withholdDeployments,
-			"deployed": checkDeployed, "deployed-none": checkNoneDeployed, "ends": endDeployed, "passes": passTime, "remembers": checkVolumes, "forget": forgetVolumes, "proxy-refuses": refuseTraffic,
+			"deployed": checkDeployed, "deployed-none": checkNoneDeployed, "ends": endDeployed, "passes": passTime, "pins": pinVolumes, "remembers": checkVolumes, "forget": forgetVolumes, "proxy-refuses": refuseTraffic,
 			"packages": useGitHubsRegistry, "branches": setBranches, "pulls": setPulls, "released": addRelease, "versions": checkVersions, "popular": makePopular, "whole": checkWhole, "listing-lags": makeListingLag, "lose": loseManifest, "breaks": breakImage, "there": checkThere,
 		},
 	})

@@ -61,6 +61,7 @@ type Result struct {
 	Err      error     // another reason for which it failed
 	After    string    // what became of what it had begun
 	Astray   error     // why going back failed
+	Unnoted  error     // why the host was not told what runs by now, where all else is as it says here
 }
 
 // Good reports whether all of it is well.
@@ -84,14 +85,12 @@ func (h Host) Deploy(ctx context.Context, v Version, past History) (r Result) {
 		r.Troubles, r.Err = h.start(ctx, v, before)
 	}
 	if r.Good() {
-		if err := h.write(ctx, v, past); err != nil {
-			r.Err = fmt.Errorf("all of it is well, but the host does not remember so: %w", err)
-		}
+		r.Unnoted = h.write(ctx, v, past)
 		return r
 	}
 	r.After, r.Astray = h.goBack(ctx, v, back)
 	if r.Astray == nil && (r.After != Untouched || !past.Interrupted) { // what was left before nobody has set right
-		r.Astray = h.end(ctx)
+		r.Unnoted = h.end(ctx)
 	}
 	return r
 }

@@ -64,6 +64,7 @@ type Server struct {
 	networks   map[string]*bridge     // by id
 	volumes    map[string]volume.Volume
 	ahead      time.Duration // of its machine's clock
+	pinned     string        // part of the names of volumes that are not removed
 	exhausted  bool          // no address is left for another network
 	execs      map[string]*execution
 	pulled     []string

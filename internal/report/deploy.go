@@ -52,7 +52,7 @@ func (d *Deployment) Settle(r deploy.Result, good string) {
 	d.Outcome, d.Troubles, d.After = good, append(d.Troubles, r.Troubles...), r.After
 	switch {
 	case r.Good():
-		return
+		d.settleUnnoted(r.Unnoted)
 	case r.Err != nil:
 		d.Outcome, d.ExitCode, d.Error = "failed", ExitFault, r.Err.Error()
 	default:
@@ -60,6 +60,13 @@ func (d *Deployment) Settle(r deploy.Result, good string) {
 	}
 	if r.Astray != nil {
 		d.Outcome, d.ExitCode, d.Error = "failed", ExitFault, strings.TrimPrefix(d.Error+"; going back failed too: "+r.Astray.Error(), "; ")
+	}
+}
+
+// settleUnnoted settles those of one that is well, but that the host does not remember: what fails next would not go back to it.
+func (d *Deployment) settleUnnoted(err error) {
+	if err != nil {
+		d.ExitCode, d.Error = ExitFault, fmt.Sprintf("the host could not be told all of what runs there by now, so deploy it once more: %v", err)
 	}
 }
 
@@ -99,9 +106,9 @@ func (d Deployment) Answer() string {
 	where := d.Project + " on " + d.Host
 	switch d.Outcome {
 	case "deployed":
-		return fmt.Sprintf("✅ Deployed %s in %s: all of it is well.", where, seconds(d.Seconds))
+		return d.done("Deployed " + where)
 	case "rolled-back":
-		return fmt.Sprintf("✅ Rolled back %s in %s: all of it is well.", where, seconds(d.Seconds))
+		return d.done("Rolled back " + where)
 	case "planned":
 		return fmt.Sprintf("✅ %s was left as it is, as this run changes nothing.", where)
 	case "healthy":
@@ -113,6 +120,13 @@ func (d Deployment) Answer() string {
 	default:
 		return "❌ Not deployed " + where + ": " + cmp.Or(d.sick(), "it could not be done") + ". " + d.after()
 	}
+}
+
+func (d Deployment) done(what string) string {
+	if d.ExitCode != 0 {
+		return fmt.Sprintf("❌ %s in %s: all of it is well, but the host does not remember it.", what, seconds(d.Seconds))
+	}
+	return fmt.Sprintf("✅ %s in %s: all of it is well.", what, seconds(d.Seconds))
 }
 
 func (d Deployment) sick() string {
