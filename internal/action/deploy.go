@@ -168,7 +168,7 @@ func (d *deployment) newest(ctx context.Context, past deploy.History) (v deploy.
 	if err != nil {
 		return v, err
 	}
-	v = deploy.Version{File: string(text), Weight: d.job.Config.Weight % 100, Commit: d.job.Event.SHA, By: d.host.By}
+	v = deploy.Version{File: string(text), Profiles: d.host.Program.Profiles, Weight: d.job.Config.Weight % 100, Commit: d.job.Event.SHA, By: d.host.By}
 	if v.Images, err = d.host.Program.Images(ctx, v); err != nil {
 		var problems service.Problems
 		problems.Add("the Compose file", "give it what it asks for, in the environment of this step", "%v", err)
@@ -276,7 +276,7 @@ func (d *deployment) changes(ctx context.Context, v deploy.Version, past deploy.
 	}
 	var problems service.Problems
 	for _, name := range past.Strangers(v, running) {
-		problems.Add("deploy: project", "give the deployment another name, or take the service down first", "%s runs in %s on the host, is not in the Compose file, and is of no deployment that the host remembers", name, d.host.Project)
+		problems.Add("deploy: project", "give the deployment another name, or take the service down first", "%s runs in %s on the host, is not in the Compose file, or in none of its profiles that are deployed, and is of no deployment that the host remembers", name, d.host.Project)
 	}
 	if len(problems) > 0 {
 		return problems

@@ -22,6 +22,7 @@ import (
 // composed is as much of a Compose file as the fake understands.
 type composed struct {
 	Services map[string]*composedService
+	others   []string // in none of the profiles
 }
 
 type composedService struct {
@@ -99,9 +100,12 @@ func readComposed() composed {
 		}
 		check(yaml.Unmarshal(text, &file)) // over what was read before
 	}
-	maps.DeleteFunc(file.Services, func(_ string, s *composedService) bool {
-		return len(s.Profiles) > 0 && !slices.ContainsFunc(s.Profiles, func(p string) bool { return slices.Contains(option("--profile"), p) })
-	})
+	for name, s := range file.Services {
+		if len(s.Profiles) > 0 && !slices.ContainsFunc(s.Profiles, func(p string) bool { return slices.Contains(option("--profile"), p) }) {
+			file.others = append(file.others, name)
+			delete(file.Services, name)
+		}
+	}
 	return file
 }
 
@@ -147,7 +151,7 @@ func (c fakeProject) up() {
 	running := map[string]container.Summary{}
 	for _, one := range c.containers() {
 		service := one.Labels["com.docker.compose.service"]
-		if wanted := c.file.Services[service]; wanted != nil && !slices.Contains(c.named(), service) {
+		if wanted := c.file.Services[service]; slices.Contains(c.file.others, service) || wanted != nil && !slices.Contains(c.named(), service) {
 			continue
 		} else if wanted == nil || wanted.Image != one.Image || one.State != "running" {
 			c.remove(one.ID)

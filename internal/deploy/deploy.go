@@ -27,17 +27,18 @@ type Host struct {
 
 // A Version is what a project is made of.
 type Version struct {
-	Number int               // of those that were well, which are written down on the host; 0 of one that is not
-	File   string            // a Compose file's text, in which nothing is filled in
-	Over   string            // a second one over it; empty for none
-	Images map[string]string // of its services, as REPOSITORY@sha256:…
-	Weight int               // percent of the requests that its colours get of services that are switched; 0 means all
-	Commit string            // that it was made at
-	By     string            // who deployed it
+	Number   int               // of those that were well, which are written down on the host; 0 of one that is not
+	File     string            // a Compose file's text, in which nothing is filled in
+	Over     string            // a second one over it; empty for none
+	Profiles []string          // of the file, whose services are brought up
+	Images   map[string]string // of its services, as REPOSITORY@sha256:…
+	Weight   int               // percent of the requests that its colours get of services that are switched; 0 means all
+	Commit   string            // that it was made at
+	By       string            // who deployed it
 }
 
 func (v Version) is(other Version) bool {
-	return v.File == other.File && v.Over == other.Over && v.Weight == other.Weight && maps.Equal(v.Images, other.Images)
+	return v.File == other.File && v.Over == other.Over && v.Weight == other.Weight && slices.Equal(v.Profiles, other.Profiles) && maps.Equal(v.Images, other.Images)
 }
 
 // without is a version but for some services.
@@ -132,14 +133,31 @@ func (h Host) bringUp(ctx context.Context, v Version, w *watch) error {
 	if err := h.settle(ctx, pairs, running); err != nil {
 		return err
 	}
+	if err := h.clear(ctx, v, running); err != nil {
+		return err
+	}
 	w.keep(untouched(pairs))
-	if err := h.Program.Up(ctx, w.version, w.kept); err != nil {
+	if err := h.Program.Up(ctx, w.version); err != nil {
 		return err
 	}
 	if err := w.untilWell(ctx); err != nil {
 		return err
 	}
 	return h.turnAll(ctx, v, pairs)
+}
+
+// clear takes away what runs of services that are none of a version's. Compose would leave those that are in the file, but in none of the profiles.
+func (h Host) clear(ctx context.Context, v Version, running []engine.Instance) error {
+	for _, i := range running {
+		if _, wanted := v.Images[i.Service]; wanted {
+			continue
+		}
+		h.Tell("  taking %s away", i.Service)
+		if err := h.Engine.TakeAway(ctx, i.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settling is for what is asked once the outcome is known.
@@ -206,7 +224,7 @@ func adopted(v Version, before []engine.Instance) *Version {
 	if err != nil || len(images) == 0 {
 		return nil
 	}
-	return &Version{File: v.File, Over: string(over), Images: images}
+	return &Version{File: v.File, Over: string(over), Profiles: v.Profiles, Images: images}
 }
 
 // Changes lists services whose image is another in a version than in what runs, sorted, and those that are in one of the two alone.

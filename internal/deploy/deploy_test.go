@@ -206,6 +206,35 @@ func TestMarkOfTheKilled(t *testing.T) {
 	}
 }
 
+// TestProfiles are those of a deployment, not of whoever goes back to it. An older release wrote none down.
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	g := newGround(t)
+	for n, profiles := range [][]string{{"a", "b"}, {}, {"production"}} {
+		v := version(1)
+		v.Profiles = profiles
+		if r := g.deploy(t, v); !r.Good() {
+			t.Fatal(r.Err)
+		}
+		past, err := g.Read(t.Context())
+		if last, _ := past.Last(); err != nil || last.Number != n+1 || !slices.Equal(last.Profiles, profiles) {
+			t.Errorf("%+v, %v; want the profiles %q", last, err, profiles)
+		}
+	}
+	labels, err := g.labels(version(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(labels, profileKey)
+	if v, err := g.version(labels); err != nil || !slices.Equal(v.Profiles, g.Program.Profiles) {
+		t.Errorf("of an older release: %+v, %v", v, err)
+	}
+	labels[profileKey] = "a,b"
+	if v, err := g.version(labels); err == nil {
+		t.Errorf("what somebody else wrote is read as %+v", v)
+	}
+}
+
 // TestGoingBack says what becomes of what ran before.
 func TestGoingBack(t *testing.T) {
 	t.Parallel()

@@ -22,6 +22,7 @@ const (
 	fileKey    = "ghcr-publish.file"
 	overKey    = "ghcr-publish.over"
 	weightKey  = "ghcr-publish.weight"
+	profileKey = "ghcr-publish.profiles"
 	imagesKey  = "ghcr-publish.images"
 	commitKey  = "ghcr-publish.commit"
 	byKey      = "ghcr-publish.by"
@@ -102,17 +103,36 @@ func (h Host) Read(ctx context.Context) (History, error) {
 		past.aim, _ = strconv.Atoi(cmp.Or(labels[backKey], labels[numberKey])) // of an older release, which had none, it is 0
 	}
 	for _, n := range notes {
-		v := Version{File: n.Labels[fileKey], Over: n.Labels[overKey], Commit: n.Labels[commitKey], By: n.Labels[byKey]}
-		number, err := strconv.Atoi(n.Labels[numberKey])
-		weight, bad := strconv.Atoi(cmp.Or(n.Labels[weightKey], "0"))
-		if err = errors.Join(err, bad, json.Unmarshal([]byte(n.Labels[imagesKey]), &v.Images)); err != nil {
+		v, err := h.version(n.Labels)
+		if err != nil {
 			return History{}, fmt.Errorf("reading the volume %s on the Docker host, which is to tell of a deployment: %w", n.Name, err)
 		}
-		v.Number, v.Weight = number, weight
 		past.Versions = append(past.Versions, v)
 	}
 	slices.SortFunc(past.Versions, func(a, b Version) int { return a.Number - b.Number })
 	return past, nil
+}
+
+// version is what labels tell of one. An older release wrote no profiles down: those that are asked for now take their place.
+func (h Host) version(labels map[string]string) (Version, error) {
+	v := Version{File: labels[fileKey], Over: labels[overKey], Profiles: h.Program.Profiles, Commit: labels[commitKey], By: labels[byKey]}
+	var wrong, bad, unknown error
+	v.Number, wrong = strconv.Atoi(labels[numberKey])
+	v.Weight, bad = strconv.Atoi(cmp.Or(labels[weightKey], "0"))
+	if text, told := labels[profileKey]; told {
+		unknown = json.Unmarshal([]byte(text), &v.Profiles)
+	}
+	return v, errors.Join(wrong, bad, unknown, json.Unmarshal([]byte(labels[imagesKey]), &v.Images))
+}
+
+// labels are what is written down of a version, of which empty ones are left out.
+func (h Host) labels(v Version) (map[string]string, error) {
+	images, err := json.Marshal(v.Images)
+	profiles, wrong := json.Marshal(v.Profiles)
+	labels := map[string]string{projectKey: h.Project, kindKey: "deployment", numberKey: strconv.Itoa(v.Number), weightKey: strconv.Itoa(v.Weight), fileKey: v.File, overKey: v.Over,
+		profileKey: string(profiles), imagesKey: string(images), commitKey: v.Commit, byKey: v.By}
+	maps.DeleteFunc(labels, func(_, value string) bool { return value == "" })
+	return labels, errors.Join(err, wrong)
 }
 
 // write has the host remember that a version is well: as the newest, or, if it was written down before, in place of those after it.
@@ -152,18 +172,16 @@ func (h Host) remember(ctx context.Context, v Version, past History) error {
 	if v.is(last) {
 		return nil
 	}
-	images, err := json.Marshal(v.Images)
+	v.Number = last.Number + 1
+	labels, err := h.labels(v)
+	if err == nil {
+		err = h.Engine.WriteNote(ctx, engine.Note{Name: h.note(v.Number), Labels: labels})
+	}
 	if err != nil {
 		return err
 	}
-	note := engine.Note{Name: h.note(last.Number + 1), Labels: map[string]string{projectKey: h.Project, kindKey: "deployment", numberKey: strconv.Itoa(last.Number + 1),
-		weightKey: strconv.Itoa(v.Weight), fileKey: v.File, overKey: v.Over, imagesKey: string(images), commitKey: v.Commit, byKey: v.By}}
-	maps.DeleteFunc(note.Labels, func(_, value string) bool { return value == "" })
-	if err := h.Engine.WriteNote(ctx, note); err != nil {
-		return err
-	}
 	// What was on trial is nothing to go back to.
-	return h.forget(ctx, past, func(old Version) bool { return old.Number <= last.Number+1-kept || old.Weight > 0 })
+	return h.forget(ctx, past, func(old Version) bool { return old.Number <= v.Number-kept || old.Weight > 0 })
 }
 
 func (h Host) note(number int) string {

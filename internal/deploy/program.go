@@ -23,7 +23,7 @@ type Program struct {
 	Folder   string   // what relative paths in the file are meant from
 	Private  string   // a folder for what nobody else is to read
 	Project  string
-	Profiles []string
+	Profiles []string // that are asked for now
 	Tell     func(format string, args ...any)
 }
 
@@ -58,13 +58,13 @@ func (p Program) command(v Version, args ...string) (run.Command, error) {
 		}
 		argv = append(argv, "--file", file)
 	}
-	for _, profile := range p.Profiles {
+	for _, profile := range v.Profiles {
 		argv = append(argv, "--profile", profile)
 	}
 	return run.Command{Argv: append(argv, args...), Env: p.Env}, nil
 }
 
-// Images are those of the services that a version runs in the profiles that are wanted.
+// Images are those of the services that a version runs in its profiles.
 func (p Program) Images(ctx context.Context, v Version) (map[string]string, error) {
 	services, err := p.services(ctx, v)
 	if err != nil {
@@ -84,7 +84,7 @@ type configured struct {
 	Environment map[string]string
 }
 
-// services are those that a version runs in the profiles that are wanted.
+// services are those that a version runs in its profiles.
 func (p Program) services(ctx context.Context, v Version) (map[string]configured, error) {
 	c, err := p.command(v, "config", "--format", "json")
 	if err != nil {
@@ -125,14 +125,10 @@ func (p Program) Pull(ctx context.Context, v Version) error {
 	return p.tell(ctx, "pulling the images", v, "pull", "--policy", "missing", "--ignore-buildable", "--quiet")
 }
 
-// Up starts what is not as the file says, and takes away what is not in it any more. Where any services are kept, only those are
-// started that the version has beside them.
-func (p Program) Up(ctx context.Context, v Version, kept []string) error {
+// Up starts the services of a version that are not as the file says, and takes away what is not in it any more.
+func (p Program) Up(ctx context.Context, v Version) error {
 	args := []string{"up", "--detach", "--remove-orphans", "--no-build", "--quiet-pull"}
-	if len(kept) > 0 {
-		args = append(args, slices.Sorted(maps.Keys(v.Images))...)
-	}
-	return p.tell(ctx, "starting the services", v, args...)
+	return p.tell(ctx, "starting the services", v, append(args, slices.Sorted(maps.Keys(v.Images))...)...)
 }
 
 // Down takes all away but the volumes.

@@ -80,5 +80,17 @@ func (e *Engine) Said(ctx context.Context, id string, lines int) ([]string, erro
 	return e.Container(id).Logs(ctx, lines)
 }
 
+// TakeAway has a container leave by itself, within the time that it was given for that, and removes it. Its volumes stay.
+func (e *Engine) TakeAway(ctx context.Context, id string) error {
+	_, err := e.api.ContainerStop(ctx, id, client.ContainerStopOptions{})
+	if err == nil {
+		_, err = e.api.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true})
+	}
+	if err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("taking a container away: %w", err)
+	}
+	return nil
+}
+
 // Container is one that is there, by its id.
 func (e *Engine) Container(id string) *Container { return &Container{engine: e, ID: id} }

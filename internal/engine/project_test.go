@@ -85,6 +85,14 @@ func TestProject(t *testing.T) {
 	if b := got[1]; b.Service != "b" || b.Status != "running" || b.Health != "healthy" || !b.Stays || time.Since(b.Since) > time.Minute {
 		t.Errorf("%+v", b)
 	}
+	for range 2 { // the second time it is gone already
+		if err := e.TakeAway(t.Context(), got[0].ID); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, err := e.Project(t.Context(), "cards"); err != nil || len(left) != 1 || left[0].ID != got[1].ID {
+		t.Errorf("%+v are left, %v", left, err)
+	}
 	if said, err := e.Said(t.Context(), got[1].ID, 3); err != nil || len(said) != 0 {
 		t.Errorf("it said %q, %v", said, err)
 	}
