@@ -33,6 +33,7 @@ func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, erro
 	if err != nil {
 		return 0, err
 	}
+	s.planning = publish.Span{Part: "plan", Began: begun, Seconds: made.Seconds}
 	s.join(ctx, alone, "publish", made.Services, nil)
 	results := s.work(ctx, made.Services)
 	s.publisher().Decide(ctx, results)
@@ -135,6 +136,7 @@ func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int,
 	if err != nil {
 		return 0, err
 	}
+	s.planning = publish.Span{Part: "plan", Began: made.StartedAt, Seconds: made.Seconds}
 	said := made.Said
 	for _, row := range made.Matrix.Include {
 		said = append(said, fragments[row.Row].Said...)
@@ -188,6 +190,7 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 	if err != nil {
 		return made, err
 	}
+	made.Seconds = p.Now().Sub(planner.Now).Seconds()
 	tellPlan(made, j.Config.MaxParallel, log)
 	shown := actions.Redacted(made, log.Redact)
 	if err := errors.Join(writeJSON(j.Config.PlanFile, shown), writeJSON(j.bakeFile(), shown.Bake(j.Event.Levels))); err != nil {
@@ -353,6 +356,7 @@ func (s *session) conclude(ctx context.Context, begun time.Time, results []publi
 		told.Notices = append(told.Notices, s.uploadFindings(ctx, results)...)
 	}
 	told.Fill(results, whole && s.job.pushes() && s.job.Config.Mode != "rescan")
+	told.Timeline = report.Timeline(told.StartedAt, s.planning, results)
 	told.AddMirrors(s.mirrored)
 	s.judgeByHistory(&told, results)
 	told = actions.Redacted(told, s.log.Redact)

@@ -68,9 +68,10 @@ type session struct {
 	alone    bool // one service is worked on, and no other
 	underway live // what is done with each service
 
-	known   insight.Known // what the memory has
-	member  *member       // among those who share it
-	started time.Time     // the run, whose plan may have been made by another job
+	known    insight.Known // what the memory has
+	member   *member       // among those who share it
+	started  time.Time     // the run, whose plan may have been made by another job
+	planning publish.Span  // of it; nothing where nothing was planned
 
 	mu          sync.Mutex
 	loaded      []string          // images that this run put into the engine

@@ -87,9 +87,10 @@ type Plan struct {
 	SchemaVersion int       `json:"schema_version"`
 	Commit        string    `json:"commit"`
 	Ref           string    `json:"ref"`
-	StartedAt     time.Time `json:"started_at"` // when planning began
-	Attempt       int       `json:"attempt"`    // of the run
-	Pushes        bool      `json:"pushes"`     // whether it may move tags
+	StartedAt     time.Time `json:"started_at"`        // when planning began
+	Seconds       float64   `json:"seconds,omitempty"` // that it took
+	Attempt       int       `json:"attempt"`           // of the run
+	Pushes        bool      `json:"pushes"`            // whether it may move tags
 	Services      []Service `json:"services"`
 	Matrix        Matrix    `json:"matrix"`
 	Notices       []string  `json:"notices,omitempty"` // what somebody should know about the plan as a whole

@@ -39,6 +39,7 @@ type Part struct {
 	Account   insight.Account    `json:"account"` // of the build
 	Cache     cache.Use          `json:"cache"`
 	Seconds   map[string]float64 `json:"seconds"`
+	Spans     []Span             `json:"spans,omitempty"`
 	Error     string             `json:"error,omitempty"` // what kept it from being judged
 }
 
@@ -50,9 +51,20 @@ func NewFragment(row, commit string, attempt int, results []Result, learnt []mem
 	f := Fragment{SchemaVersion: fragmentVersion, Row: row, Attempt: attempt, Commit: commit, Learnt: learnt}
 	for _, r := range results {
 		f.Parts = append(f.Parts, Part{Service: r.Plan.Name, Inputs: r.Plan.Inputs, Candidate: r.Candidate.Image.Ref.DigestStr(), Anew: r.Anew,
-			Evidence: r.Evidence, Account: r.Candidate.Account, Cache: r.Candidate.Cache, Seconds: r.Seconds, Error: text(r.Err)})
+			Evidence: r.Evidence, Account: r.Candidate.Account, Cache: r.Candidate.Cache, Seconds: r.Seconds, Spans: r.share(), Error: text(r.Err)})
 	}
 	return f
+}
+
+// share are the spans of what is done for a service in one row.
+func (r Result) share() []Span {
+	spans := slices.Clone(r.Spans)
+	for i := range spans {
+		if r.Plan.Part {
+			spans[i].Platforms = r.Plan.Platforms
+		}
+	}
+	return spans
 }
 
 // ReadFragment reads a fragment's JSON form.
@@ -100,6 +112,7 @@ func (p Publisher) join(ctx context.Context, r *Result, made plan.Plan, fragment
 		r.Candidate.Cache = r.Candidate.Cache.Join(part.Cache)
 		probes, digests = append(probes, part.Evidence.Probe), append(digests, part.Candidate)
 		r.Evidence.Emulated = append(r.Evidence.Emulated, part.Evidence.Emulated...)
+		r.Spans = append(r.Spans, part.Spans...)
 		for step, seconds := range part.Seconds {
 			r.Seconds[step] = max(r.Seconds[step], seconds) // rows work at the same time
 		}

@@ -202,7 +202,7 @@ func TestEveryFaultOfARowHoldsTheSet(t *testing.T) {
 			c.change(j)
 			results := j.finalize(t)
 			said := fmt.Sprint(results[0].Err, results[0].Verdict.Reasons)
-			if !strings.Contains(said, c.want) || len(j.did("promote")) > 0 || results[1].Held != heldBack {
+			if !strings.Contains(said, c.want) || len(j.did("promote")) > 0 || results[1].Held != HeldBack {
 				t.Errorf("it says %s, and promoted %q; want %q and nothing", said, j.did("promote"), c.want)
 			}
 			j.PerService = true

@@ -98,6 +98,22 @@ type Result struct {
 	Err       error    // what kept the service from being judged or promoted
 	Held      string   // why an approved service was not promoted
 	Seconds   map[string]float64
+	Spans     []Span // in the order in which they ended
+}
+
+// A Span is when something was done with a service.
+type Span struct {
+	Part      string    `json:"part"` // as in Seconds
+	Began     time.Time `json:"began"`
+	Seconds   float64   `json:"seconds"`
+	Platforms []string  `json:"platforms,omitempty"` // that it was done for, where that is not all of them
+}
+
+// took notes how long something took that is over now.
+func (r *Result) took(part string, began time.Time) {
+	seconds := time.Since(began).Seconds()
+	r.Seconds[part] += seconds
+	r.Spans = append(r.Spans, Span{Part: part, Began: began, Seconds: seconds})
 }
 
 // Approved reports whether the service was judged and may be published.
@@ -223,6 +239,7 @@ func (w work) judged(ctx context.Context, r *Result, bases map[string]Candidate)
 	w.builds.give()
 	if w.examine(ctx, r); r.Err != nil && ctx.Err() == nil { // the refusal stands
 		refused.Verdict.Notes = append(refused.Verdict.Notes, fmt.Sprintf("it could not be built anew: %v", r.Err))
+		refused.Spans = r.Spans
 		*r = refused
 	}
 }
@@ -238,7 +255,7 @@ func (p Publisher) make(ctx context.Context, r *Result, bases map[string]Candida
 	p.Tell("%s: %s for %d platforms", s.Name, verb, len(s.Platforms))
 	begun := time.Now()
 	r.Candidate, r.Err = make(ctx, s, bases)
-	r.Seconds[string(s.Action)] = time.Since(begun).Seconds()
+	r.took(string(s.Action), begun)
 	if r.Err != nil {
 		p.Tell("%s: %v", s.Name, r.Err)
 	}
@@ -255,7 +272,7 @@ func (w work) examine(ctx context.Context, r *Result) {
 	w.enter(r.Plan.Name, Judging)
 	begun := time.Now()
 	r.Evidence = w.gather(ctx, r.Plan, r.Candidate)
-	r.Seconds["judge"] += time.Since(begun).Seconds()
+	r.took("judge", begun)
 	if ctx.Err() != nil {
 		r.Err = context.Cause(ctx)
 		return
@@ -456,8 +473,8 @@ func (p Publisher) before(ctx context.Context, s plan.Service, c Candidate, publ
 	return &before
 }
 
-// heldBack is why approved services wait for the rest of their release set.
-const heldBack = "another service of the release set was not approved"
+// HeldBack is why approved services wait for the rest of their release set.
+const HeldBack = "another service of the release set was not approved"
 
 // Decide decides for the whole release set and then moves tags: none before every service of the set has its verdict.
 func (p Publisher) Decide(ctx context.Context, results []Result) {
@@ -473,7 +490,7 @@ func (p Publisher) Decide(ctx context.Context, results []Result) {
 		case p.NoPush:
 			r.Held = "this run pushes nothing"
 		case !complete && !p.PerService:
-			r.Held = heldBack
+			r.Held = HeldBack
 		default:
 			set = append(set, r)
 		}
@@ -533,7 +550,7 @@ func (p Publisher) sign(ctx context.Context, results []Result) {
 				r.Signed, err = p.Sign(ctx, *r, approval)
 			}
 			if r.Err = err; r.Signed.By() != "" {
-				r.Seconds["sign"] = time.Since(begun).Seconds()
+				r.took("sign", begun)
 			}
 			return nil
 		})
@@ -550,6 +567,6 @@ func (p Publisher) promote(ctx context.Context, r *Result) {
 	if err == nil {
 		r.Moves, err = p.Promote(ctx, r.Plan, approval)
 	}
-	r.Seconds["promote"] = time.Since(begun).Seconds()
+	r.took("promote", begun)
 	r.Err = err
 }

@@ -224,7 +224,7 @@ func told(results []Result) string {
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	held := heldBack
+	held := HeldBack
 	cases := []struct {
 		name    string
 		change  func(*stage)

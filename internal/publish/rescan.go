@@ -40,7 +40,7 @@ func (p Publisher) rescan(ctx context.Context, r *Result) {
 		r.Evidence.Wanted = append(r.Evidence.Wanted, platform.Platform)
 		r.Evidence.Platforms = append(r.Evidence.Platforms, e)
 	}
-	r.Seconds["judge"] = time.Since(begun).Seconds()
+	r.took("judge", begun)
 	if r.Err = context.Cause(ctx); r.Err != nil {
 		return
 	}

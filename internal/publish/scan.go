@@ -40,7 +40,7 @@ func (p Publisher) scan(ctx context.Context, e *verdict.Platform, now, published
 	verdict.MarkKnown(e.Findings, known)
 	if published.Image != "" && unknown == nil && err == nil {
 		before := counted(known)
-		e.Before = &before
+		e.Before, e.Gone = &before, verdict.Gone(known, found)
 	}
 }
 

@@ -37,9 +37,6 @@ func (s Service) writeBuild(b *strings.Builder) {
 	if m := s.FirstMiss; m != nil {
 		fmt.Fprintf(b, "\nThe first that did not: %s in line %d: %s.\n", cell(m.Instruction), m.Line, cell(m.Why))
 	}
-	for _, a := range s.Advice {
-		fmt.Fprintf(b, "\n- 💡 %s%s\n", cell(a.Text), saves(a))
-	}
 	if longest := longestSteps(s.Steps); len(longest) > 0 {
 		b.WriteString("\n| line | instruction | time | expected |\n|---|---|---|---|\n")
 		for _, step := range longest {

@@ -54,6 +54,7 @@ type Report struct {
 	Database      *Scanned           `json:"vulnerability_database,omitempty"` // nil where nothing was scanned
 	To            string             `json:"promoted_to,omitempty"`            // tag that images were promoted to, where somebody asked for that
 	Services      []Service          `json:"services"`
+	Timeline      []Span             `json:"timeline,omitempty"` // what was done when
 	Mirrors       []Copy             `json:"mirrors,omitempty"`
 	Notices       []string           `json:"notices"`
 	MemoryStats   memory.Stats       `json:"memory_stats"`
@@ -122,6 +123,8 @@ type Platform struct {
 	Scanned         bool              `json:"scanned"`
 	Counts          map[string]int    `json:"findings"` // by severity
 	Findings        []verdict.Finding `json:"details"`
+	Compared        bool              `json:"compared,omitempty"` // with those of the published image, by the same database
+	Gone            []verdict.Finding `json:"gone,omitempty"`     // of the published image, that this one has not
 	Harmless        []verdict.Finding `json:"harmless,omitempty"` // what VEX documents say does no harm; not counted
 }
 
@@ -130,6 +133,7 @@ type Verdict struct {
 	Outcome string   `json:"outcome"` // approved, refused, or none where nothing was judged
 	Reasons []string `json:"reasons"`
 	Notes   []string `json:"notes"`
+	Next    []string `json:"next,omitempty"` // what a person does about those of the reasons that do not say it
 }
 
 // Moved is a tag that points elsewhere now; From is empty for a new one.
@@ -142,8 +146,9 @@ type Moved struct {
 
 // Kept is a tag that was left where it was.
 type Kept struct {
-	Tag string `json:"tag"`
-	Why string `json:"why"`
+	Tag  string `json:"tag"`
+	Why  string `json:"why"`
+	Next string `json:"next,omitempty"` // what a person may do about it; empty where there is nothing to do
 }
 
 // A Trial is that of one platform.
@@ -289,13 +294,13 @@ func (s *Service) addMoves(r publish.Result) {
 		if m.Kept == "" {
 			s.Moved = append(s.Moved, Moved{m.Tag, m.From, m.To, m.Despite})
 		} else {
-			s.Kept = append(s.Kept, Kept{m.Tag, m.Kept})
+			s.Kept = append(s.Kept, Kept{m.Tag, m.Kept, afterMove(r, m)})
 		}
 	}
 	// What a promotion that broke off did not come to is kept too.
 	for _, tag := range r.Plan.TagSet.Names() {
 		if !slices.ContainsFunc(r.Moves, func(m tags.Move) bool { return m.Tag == tag }) {
-			s.Kept = append(s.Kept, Kept{tag, whyKept(r)})
+			s.Kept = append(s.Kept, Kept{tag, whyKept(r), afterHeld(r)})
 		}
 	}
 }
@@ -313,8 +318,29 @@ func whyKept(r publish.Result) string {
 	}
 }
 
+// afterMove is what a person may do about a tag that was looked at and stays.
+func afterMove(r publish.Result, m tags.Move) string {
+	i := slices.IndexFunc(r.Plan.TagSet.Tags, func(t tags.Tag) bool { return t.Name == m.Tag })
+	switch {
+	case m.From == m.To || i < 0:
+		return ""
+	case r.Plan.TagSet.Tags[i].Kind == tags.Version:
+		return "Publish what is new as a new version."
+	default:
+		return "Nothing, unless it is to go back: `force-move: true` moves it all the same."
+	}
+}
+
+// afterHeld is the same of a tag that nobody looked at.
+func afterHeld(r publish.Result) string {
+	if r.Held == publish.HeldBack {
+		return "Nothing by itself: it moves once the others pass. With `promote: per-service` it would not wait for them."
+	}
+	return ""
+}
+
 func newVerdict(r publish.Result) Verdict {
-	v := Verdict{Outcome: "none", Reasons: notNil(r.Verdict.Reasons), Notes: notNil(r.Verdict.Notes)}
+	v := Verdict{Outcome: "none", Reasons: notNil(r.Verdict.Reasons), Notes: notNil(r.Verdict.Notes), Next: r.Verdict.Next}
 	if r.Plan.Action == plan.Skip || r.Err != nil && !r.Verdict.Approved() && len(v.Reasons) == 0 {
 		return v
 	}
@@ -327,7 +353,7 @@ func newVerdict(r publish.Result) Verdict {
 
 func newPlatform(p verdict.Platform) Platform {
 	out := Platform{Platform: p.Platform, Digest: p.Digest, CompressedBytes: p.Compressed, Scanned: p.Unscanned == "",
-		Counts: map[string]int{}, Findings: notNil(p.Findings), Harmless: p.Harmless}
+		Counts: map[string]int{}, Findings: notNil(p.Findings), Harmless: p.Harmless, Compared: p.Before != nil, Gone: p.Gone}
 	for _, severity := range severities {
 		out.Counts[severity] = 0
 	}

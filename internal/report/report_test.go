@@ -239,7 +239,7 @@ func TestServiceOfAReport(t *testing.T) {
 			{Platform: "linux/arm64", Digest: sha("2"), CompressedBytes: 110e6, Scanned: true, Counts: map[string]int{"CRITICAL": 0, "HIGH": 1, "MEDIUM": 0, "LOW": 1, "UNKNOWN": 0},
 				Findings: []verdict.Finding{{Platform: "linux/arm64", ID: "CVE-2", Severity: "HIGH", Package: "zlib", Installed: "1"}, {Platform: "linux/arm64", ID: "CVE-3", Severity: "LOW", Package: "zlib", Installed: "1"}}},
 		},
-		Verdict: Verdict{"approved", []string{}, []string{}}, Moved: []Moved{{"sha-1234567", "", sha("a"), ""}, {"main", sha("b"), sha("a"), ""}}, Kept: []Kept{},
+		Verdict: Verdict{"approved", []string{}, []string{}, nil}, Moved: []Moved{{"sha-1234567", "", sha("a"), ""}, {"main", sha("b"), sha("a"), ""}}, Kept: []Kept{},
 		Healthy: true, StartupSeconds: 1.235, PeakMemoryBytes: 64 << 20, CPUSeconds: 0.25, UnpackedBytes: 300e6, Route: "container address",
 		Seconds: map[string]float64{"build": 12.346, "judge": 3}, CacheHitRate: 0.5, Cache: &used,
 		Compared: []Figure{{Name: "startup", Unit: "seconds", Now: 1.235}, {Name: "peak memory", Unit: "bytes", Now: 64 << 20}, {Name: "size linux/amd64", Unit: "bytes", Now: 120e6},
@@ -257,6 +257,11 @@ func TestWhatBecameOfTags(t *testing.T) {
 	t.Parallel()
 	newer := published("api")
 	newer.Moves[1].Kept = "the newer commit 7654321 is published there"
+	taken := published("api")
+	taken.Plan.TagSet.Tags[0].Kind, taken.Moves[1].Kept = tags.Version, "it is there"
+	inPlace := published("api")
+	inPlace.Moves[1].From, inPlace.Moves[1].Kept = inPlace.Moves[1].To, "it is there already"
+	const waits = "Nothing by itself: it moves once the others pass. With `promote: per-service` it would not wait for them."
 	cases := []struct {
 		name    string
 		result  publish.Result
@@ -265,12 +270,15 @@ func TestWhatBecameOfTags(t *testing.T) {
 		verdict string
 	}{
 		{"published", published("api"), "sha-1234567 main", []Kept{}, "approved"},
-		{"one is newer", newer, "sha-1234567", []Kept{{"main", "the newer commit 7654321 is published there"}}, "approved"},
-		{"skipped", skipped("api"), "", []Kept{{"main", "skipped: unchanged since 1234567, and every tag is in place"}, {"sha-1234567", "skipped: unchanged since 1234567, and every tag is in place"}}, "none"},
-		{"failed", failed("api"), "", []Kept{{"main", "the service failed"}, {"sha-1234567", "the service failed"}}, "none"},
-		{"refused", refused("api"), "", []Kept{{"main", "the image was refused"}, {"sha-1234567", "the image was refused"}}, "refused"},
-		{"held", held("api", "others"), "", []Kept{{"main", "others"}, {"sha-1234567", "others"}}, "approved"},
-		{"broken off", brokenOff("api"), "sha-1234567", []Kept{{"main", "the service failed"}}, "approved"},
+		{"one is newer", newer, "sha-1234567", []Kept{{"main", "the newer commit 7654321 is published there", "Nothing, unless it is to go back: `force-move: true` moves it all the same."}}, "approved"},
+		{"skipped", skipped("api"), "", []Kept{{"main", "skipped: unchanged since 1234567, and every tag is in place", ""}, {"sha-1234567", "skipped: unchanged since 1234567, and every tag is in place", ""}}, "none"},
+		{"failed", failed("api"), "", []Kept{{"main", "the service failed", ""}, {"sha-1234567", "the service failed", ""}}, "none"},
+		{"refused", refused("api"), "", []Kept{{"main", "the image was refused", ""}, {"sha-1234567", "the image was refused", ""}}, "refused"},
+		{"held", held("api", "others"), "", []Kept{{"main", "others", ""}, {"sha-1234567", "others", ""}}, "approved"},
+		{"a version is taken", taken, "sha-1234567", []Kept{{"main", "it is there", "Publish what is new as a new version."}}, "approved"},
+		{"in place", inPlace, "sha-1234567", []Kept{{"main", "it is there already", ""}}, "approved"},
+		{"held back", held("api", publish.HeldBack), "", []Kept{{"main", publish.HeldBack, waits}, {"sha-1234567", publish.HeldBack, waits}}, "approved"},
+		{"broken off", brokenOff("api"), "sha-1234567", []Kept{{"main", "the service failed", ""}}, "approved"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

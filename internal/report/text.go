@@ -113,84 +113,6 @@ func pick(bad []string, green, red string) string {
 	return red + strings.Join(bad, ", ")
 }
 
-// Summary renders the report as Markdown for the step's summary.
-func (r Report) Summary() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "### %s\n\n", cell(r.Answer()))
-	for _, s := range r.Services {
-		for _, problem := range s.problems() {
-			fmt.Fprintf(&b, "- ❌ **%s**: %s\n", cell(s.Name), cell(problem))
-		}
-	}
-	if r.mirrorsOnly() {
-		r.writeMirrors(&b)
-		r.writeNotices(&b)
-		return b.String()
-	}
-	if r.ReleaseURL != "" {
-		fmt.Fprintf(&b, "\n[The release](%s)\n", r.ReleaseURL)
-	}
-	b.WriteString("\n| service | action | verdict | live now | start | size | findings | cached |\n|---|---|---|---|---|---|---|---|\n")
-	for _, s := range r.Services {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", cell(s.Name), cell(s.Action), s.Verdict.Outcome,
-			cell(s.live()), s.start(), s.sizes(), s.findings(r.Severities), s.cached())
-	}
-	for _, s := range r.Services {
-		s.writeDetails(&b)
-	}
-	if d := r.Database; d != nil {
-		fmt.Fprintf(&b, "\nVulnerability database of %s.\n", verdict.Database{Updated: d.Updated, Age: time.Duration(d.AgeSeconds) * time.Second, From: d.From})
-	}
-	r.writeMirrors(&b)
-	if r.Compose != nil {
-		fmt.Fprintf(&b, "\n%s\n", cell(r.Compose.Answer()))
-	}
-	if r.Cleaning != nil {
-		fmt.Fprintf(&b, "\n%s", r.Cleaning.Summary())
-	}
-	r.writeNotices(&b)
-	if r.Row != "" {
-		return b.String() // the job that finalizes tells of the memory
-	}
-	fmt.Fprintf(&b, "\nMemory: %d entries in %d namespaces, %.2f KB, %s of builds succeeded.\n",
-		r.MemoryStats.TotalEntries, r.MemoryStats.Namespaces, r.MemoryStats.SizeKB, cell(r.MemoryStats.SuccessRate))
-	r.writeCoordination(&b)
-	return b.String()
-}
-
-func (r Report) writeNotices(b *strings.Builder) {
-	for _, n := range r.Notices {
-		fmt.Fprintf(b, "\n> %s\n", cell(n))
-	}
-}
-
-func (s Service) writeDetails(b *strings.Builder) {
-	fmt.Fprintf(b, "\n**%s**: %s\n", cell(s.Name), cell(s.Reason))
-	for _, note := range s.Verdict.Notes {
-		fmt.Fprintf(b, "- ⚠️ %s\n", cell(note))
-	}
-	for _, m := range s.Moved {
-		if m.Despite != "" {
-			fmt.Fprintf(b, "- ⚠️ moved %s as was demanded, although %s\n", cell(m.Tag), cell(m.Despite))
-		}
-	}
-	for _, k := range s.Kept {
-		fmt.Fprintf(b, "- kept `%s`: %s\n", cell(k.Tag), cell(k.Why))
-	}
-	if s.Cache != nil {
-		fmt.Fprintf(b, "- layers of other runs: %s\n", cell(s.Cache.String()))
-	}
-	s.writeExpected(b)
-	s.writeComparison(b)
-	s.writeBuild(b)
-	if s.Signature != nil {
-		fmt.Fprintf(b, "\nSigned by %s. Anybody can prove it:\n\n<pre>%s</pre>\n", cell(s.Signature.By()), html.EscapeString(strings.Join(s.Signature.Verify, "\n")))
-	}
-	if len(s.Log) > 0 {
-		fmt.Fprintf(b, "\n<details><summary>last lines of %s</summary>\n\n<pre>%s</pre>\n</details>\n", cell(s.Name), html.EscapeString(strings.Join(s.Log, "\n")))
-	}
-}
-
 // writeComparison shows what there is something to compare with for.
 func (s Service) writeComparison(b *strings.Builder) {
 	known := slices.DeleteFunc(slices.Clone(s.Compared), func(f Figure) bool { return f.Published == nil && f.Runs == 0 })
@@ -309,23 +231,6 @@ func (s Service) problems() []string {
 		problems = append(problems, s.Error)
 	}
 	return problems
-}
-
-// live is what users pull after the run.
-func (s Service) live() string {
-	var tags []string
-	for _, m := range s.Moved {
-		tags = append(tags, m.Tag)
-	}
-	slices.Sort(tags)
-	switch {
-	case len(tags) > 0:
-		return "new: " + strings.Join(tags, ", ")
-	case s.Before != "":
-		return "as before, " + short(s.Before)
-	default:
-		return "nothing known"
-	}
 }
 
 // short is enough of a digest to tell it from others.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -23,7 +24,7 @@ func TestSummary(t *testing.T) {
 	cases := map[string]Report{
 		"published":     filled(true, published("api"), skipped("web")),
 		"compared":      filled(true, compared("api")),
-		"refused":       filled(true, held("web", "another service was refused"), refused("api")),
+		"refused":       drawn(filled(true, held("web", publish.HeldBack), refused("api"))),
 		"failed":        filled(true, failed("api"), brokenOff("web")),
 		"nothing-to-do": filled(true, skipped("api")),
 		"approved":      filled(false, held("api", "this run pushes nothing")),
@@ -126,8 +127,8 @@ func TestLines(t *testing.T) {
 // spoken is a report that says text wherever it can say something that others wrote.
 func spoken(text string) Report {
 	r := Report{Outcome: "refused", Severities: []string{"CRITICAL"}, Notices: []string{text}, MemoryStats: memory.Stats{SuccessRate: text}}
-	r.Services = []Service{{Name: text, Action: text, Reason: text, Error: text, Healthy: true, Verdict: Verdict{"refused", []string{text}, []string{text}},
-		Moved: []Moved{{Tag: text}}, Kept: []Kept{{text, text}}, Log: []string{text}, Steps: []insight.Step{{Name: text}},
+	r.Services = []Service{{Name: text, Action: text, Reason: text, Error: text, Healthy: true, Verdict: Verdict{"refused", []string{text}, []string{text}, []string{"Read `x`."}},
+		Moved: []Moved{{Tag: text}}, Kept: []Kept{{text, text, "Nothing."}}, Advice: []insight.Advice{{Text: text, Seconds: 3}}, Log: []string{text}, Steps: []insight.Step{{Name: text}},
 		Platforms: []Platform{{Platform: text, Counts: map[string]int{"CRITICAL": 1}}}}}
 	return r
 }
@@ -168,7 +169,8 @@ func TestLogCannotLeaveItsBox(t *testing.T) {
 	summary := r.Summary()
 	_, box, _ := strings.Cut(summary, "<pre>")
 	box, rest, closed := strings.Cut(box, "</pre>")
-	if want := "&lt;/pre&gt;\n\n# heading\n| a |\n&lt;b&gt;\n@octocat [x](y)"; !closed || box != want || strings.Contains(rest, "<") && !strings.HasPrefix(rest, "\n</details>") {
+	rest = strings.TrimPrefix(rest, "\n\n</details>")
+	if want := "&lt;/pre&gt;\n\n# heading\n| a |\n&lt;b&gt;\n@octocat [x](y)"; !closed || box != want || strings.Contains(rest, "<") {
 		t.Errorf("the log is shown as %q", box)
 	}
 }
@@ -205,6 +207,51 @@ func TestFigure(t *testing.T) {
 	for name, c := range cases {
 		if published, arrow := c.figure.published(), c.figure.arrow(); published != c.published || arrow != c.arrow {
 			t.Errorf("%s: %q, %q; want %q, %q", name, published, arrow, c.published, c.arrow)
+		}
+	}
+}
+
+// TestSummaryHasRoom makes what would be larger than GitHub shows.
+func TestSummaryHasRoom(t *testing.T) {
+	t.Parallel()
+	loud := refused("loud")
+	for range 60 {
+		loud.Evidence.Probe.Log = append(loud.Evidence.Probe.Log, strings.Repeat("<", 300))
+	}
+	var results []publish.Result
+	for i := range 100 {
+		r := loud
+		if r.Plan.Name = fmt.Sprintf("quiet-%d", i); i%2 == 0 {
+			r = published(r.Plan.Name)
+		}
+		results = append(results, r)
+	}
+	summary := drawn(filled(true, results...)).Summary()
+	if n := len(summary); n > 1<<20 || n < 1<<19 {
+		t.Errorf("the summary has %d bytes", n)
+	}
+	left := regexp.MustCompile(`Details of (\d+) of the services are left out`).FindStringSubmatch(summary)
+	opened, closed := strings.Count(summary, "<details"), strings.Count(summary, "</details>")
+	if left == nil || opened != closed || fmt.Sprint(100-opened) != left[1] {
+		t.Errorf("%d details, %d ended, left out %q", opened, closed, left)
+	}
+	if rows := strings.Count(summary, "\n| ❌ ") + strings.Count(summary, "\n| ✅ "); rows != 100 || !strings.HasSuffix(summary, "of builds succeeded.\n") {
+		t.Errorf("%d rows; it ends with %q", rows, summary[len(summary)-100:])
+	}
+}
+
+// TestCode keeps commands as code, whatever they consist of.
+func TestCode(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"Set `a: b` in x.":  "Set <code>a: b</code> in x.",
+		"`a`, or `b`":       "<code>a</code>, or <code>b</code>",
+		"`<b> | @x`":        "<code>&lt;b&gt; &#124; &#64;x</code>",
+		"never `closed <b>": "never closed &lt;b&gt;",
+		"a\n\n# b":          "a # b",
+	} {
+		if got := code(text); got != want {
+			t.Errorf("code(%q) = %q, want %q", text, got, want)
 		}
 	}
 }

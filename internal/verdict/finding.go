@@ -63,6 +63,15 @@ func MarkKnown(findings, published []Finding) {
 	}
 }
 
+// Gone are the findings of what is published that are not among others. What a VEX document says to be harmless is none.
+func Gone(published, findings []Finding) []Finding {
+	now := map[Fault]bool{}
+	for _, f := range findings {
+		now[f.Fault()] = true
+	}
+	return slices.DeleteFunc(slices.Clone(published), func(f Finding) bool { return f.Harmless != nil || now[f.Fault()] })
+}
+
 // Rank orders severities: 4 for CRITICAL down to 0 for UNKNOWN and anything else.
 func Rank(severity string) int {
 	return 1 + slices.Index([]string{"LOW", "MEDIUM", "HIGH", "CRITICAL"}, severity)
@@ -92,6 +101,9 @@ func (v *Verdict) judgeUnscanned(p Platform, gates service.Gates) {
 			policy = service.OnUnavailableRefuse
 		}
 	}
+	if policy != service.OnUnavailableWarn {
+		v.advise("Run it again once the scanner works, or let it pass with `on_unavailable: warn` in gates.vulnerabilities.")
+	}
 	v.unavailable(policy, "%s could not be scanned: %s", p.Platform, p.Unscanned)
 }
 
@@ -111,6 +123,7 @@ func (v *Verdict) weigh(p Platform, kind, noun string, gates service.Gates) {
 		lenient = gates.Vulnerabilities
 	}
 	var bad, known, excepted []string
+	var refusing []Finding
 	for _, f := range p.Findings {
 		switch {
 		case !f.is(kind) || Rank(f.Severity) < Rank(failOn) || lenient.IgnoreUnfixed && f.Fixed == "":
@@ -120,7 +133,7 @@ func (v *Verdict) weigh(p Platform, kind, noun string, gates service.Gates) {
 		case lenient.OnlyNew && f.Known:
 			known = append(known, describe(f))
 		default:
-			bad = append(bad, describe(f))
+			bad, refusing = append(bad, describe(f)), append(refusing, f)
 		}
 	}
 	text := func(found []string, which string) string {
@@ -128,6 +141,7 @@ func (v *Verdict) weigh(p Platform, kind, noun string, gates service.Gates) {
 	}
 	if len(bad) > 0 {
 		v.refuse("%s", text(bad, ""))
+		v.adviseOf(refusing, kind)
 	}
 	if len(bad) > 0 && lenient.OnlyNew && p.Uncompared != "" {
 		v.note("every finding on %s counts as new, because there is nothing to compare with: %s", p.Platform, p.Uncompared)
@@ -137,6 +151,28 @@ func (v *Verdict) weigh(p Platform, kind, noun string, gates service.Gates) {
 	}
 	if len(known) > 0 {
 		v.note("%s", text(known, " that the published image has too"))
+	}
+}
+
+// mostNamed is how many packages an advice names.
+const mostNamed = 5
+
+// adviseOf says what mends findings of one kind.
+func (v *Verdict) adviseOf(found []Finding, kind string) {
+	var updates []string
+	for _, f := range found {
+		if update := fmt.Sprintf("%s to %s", f.Package, f.Fixed); f.Fixed != "" && !slices.Contains(updates, update) {
+			updates = append(updates, update)
+		}
+	}
+	const pass = "let it pass until a day, by an entry of `exceptions` in the gates"
+	switch {
+	case kind != service.Vulnerability:
+		v.advise("Take it out of the image, or %s.", pass)
+	case len(updates) > 0:
+		v.advise("Update %s, in the Dockerfile or by a newer base image.", shorten(updates, mostNamed))
+	default:
+		v.advise("Nothing mends it yet: take another package or base image, or %s.", pass)
 	}
 }
 

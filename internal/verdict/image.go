@@ -8,13 +8,18 @@ import (
 	"github.com/org/ghcr-publish/internal/service"
 )
 
+// smaller is what to do about an image that is too large.
+const smaller = "`docker history` shows which instruction brings it in; leave that out, copy only what is needed into a last stage, or raise the limit in gates.size."
+
 func (v *Verdict) judgeSize(p Platform, gate service.SizeGate) {
 	if gate.Max > 0 && p.Compressed > gate.Max {
 		v.refuse("%s is %s, more than %s", p.Platform, units.HumanSize(float64(p.Compressed)), units.HumanSize(float64(gate.Max)))
+		v.advise(smaller)
 	}
 	if gate.Growth > 0 && p.Published > 0 && float64(p.Compressed) > float64(p.Published)*(1+gate.Growth) {
 		v.refuse("%s grew from %s to %s, more than %.0f%%", p.Platform,
 			units.HumanSize(float64(p.Published)), units.HumanSize(float64(p.Compressed)), gate.Growth*100)
+		v.advise(smaller)
 	}
 }
 

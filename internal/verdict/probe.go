@@ -34,14 +34,24 @@ func (v *Verdict) judgeProbe(e Evidence, gate service.StartupGate) {
 	case e.Part && p.Platform == "" && p.Failure == "": // another part is tried out where its platform runs
 	case p.Platform == "" && len(e.Emulated) > 0: // none of its platforms runs by itself
 	case p.Unavailable != "":
-		v.unavailable(gate.OnUnavailable, "the image could not be tried out: %s", p.Unavailable)
+		v.untried(gate, "the image could not be tried out: %s", p.Unavailable)
 	case p.Failure != "":
 		v.refuse("%s", p.Failure)
+		v.advise("Read the container's last lines, in the details below.")
 	case !p.Healthy:
 		v.refuse("the image was not tried out")
 	case p.Started > gate.Within:
 		v.refuse("it took %s to become healthy, more than %s", p.Started.Round(100*time.Millisecond), gate.Within)
+		v.advise("Have it start faster, or give it longer with `within` in gates.startup.")
 	}
+}
+
+// untried refuses what could not be started, or lets it pass.
+func (v *Verdict) untried(gate service.StartupGate, format string, args ...any) {
+	if gate.OnUnavailable != service.OnUnavailableWarn {
+		v.advise("Give the job a Docker Engine that starts it, or let it pass with `on_unavailable: warn` in gates.startup.")
+	}
+	v.unavailable(gate.OnUnavailable, format, args...)
 }
 
 // judgeEmulated judges the trials of platforms that do not run by themselves. An emulator is slow, and says nothing of how fast they are.
@@ -49,7 +59,7 @@ func (v *Verdict) judgeEmulated(e Evidence, gate service.StartupGate) {
 	for _, p := range e.Emulated {
 		switch {
 		case p.Unavailable != "":
-			v.unavailable(gate.OnUnavailable, "the image could not be tried out for %s: %s", p.Platform, p.Unavailable)
+			v.untried(gate, "the image could not be tried out for %s: %s", p.Platform, p.Unavailable)
 		case p.Failure != "":
 			v.refuse("for %s, under emulation, %s", p.Platform, p.Failure)
 		case !p.Healthy:

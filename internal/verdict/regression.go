@@ -164,6 +164,7 @@ func (v *Verdict) judgeRegression(e Evidence, gate service.RegressionGate) {
 		}
 		if most := f.Published * (1 + allowed(slack, f.Usual)); f.Now > most+f.grain() {
 			v.refuse("its %s rose from %s to %s, more than the %.0f%% that gates.regression allows", f.Name, f.Text(f.Published), f.Text(f.Now), 100*allowed(slack, f.Usual))
+			v.advise("Compare with what is published, which did better on the same machine, or raise the limit in gates.regression.")
 		}
 	}
 }

@@ -24,6 +24,7 @@ type Platform struct {
 	Findings   []Finding `json:"findings"`
 	Harmless   []Finding `json:"harmless,omitempty"`  // what VEX documents say does no harm
 	Before     *int      `json:"before,omitempty"`    // how many findings the published image has by the same database; nil where nobody looked
+	Gone       []Finding `json:"gone,omitempty"`      // those of them that this one has not
 	Unscanned  string    `json:"unscanned,omitempty"` // why it could not be scanned; empty if it was
 	// Uncompared is why it is not known which findings the published image has too; empty where nobody asked.
 	Uncompared string `json:"uncompared,omitempty"`
@@ -61,6 +62,7 @@ type Verdict struct {
 	platforms []name.Digest
 	Reasons   []string // why it is refused; none if it is approved
 	Notes     []string // what was let pass, and why
+	Next      []string // what a person does about those of the reasons that do not say it themselves
 }
 
 // Approved reports whether the candidate was judged and nothing spoke against it.
@@ -76,7 +78,7 @@ func (v Verdict) Despite() Verdict {
 	for _, reason := range v.Reasons {
 		notes = append(notes, "it is refused today, and was demanded all the same: "+reason)
 	}
-	v.Reasons, v.Notes = nil, notes
+	v.Reasons, v.Notes, v.Next = nil, notes, nil
 	return v
 }
 
@@ -148,6 +150,13 @@ func (v *Verdict) note(format string, args ...any) {
 	v.Notes = append(v.Notes, fmt.Sprintf(format, args...))
 }
 
+// advise says what to do about a refusal. Of several platforms it is said once.
+func (v *Verdict) advise(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(v.Next, text) {
+		v.Next = append(v.Next, text)
+	}
+}
+
 // unavailable refuses or notes, as the gate says.
 func (v *Verdict) unavailable(policy, format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); policy == service.OnUnavailableWarn {
@@ -164,6 +173,7 @@ func (v *Verdict) judgeCompleteness(e Evidence) {
 	for _, wanted := range e.Wanted {
 		if !slices.ContainsFunc(e.Platforms, func(p Platform) bool { return p.Platform == wanted }) {
 			v.refuse("%s is missing from the image index", wanted)
+			v.advise("Build it for every platform of `platforms`, or take the platform out of that.")
 		}
 	}
 }
