@@ -274,6 +274,10 @@ func TestSignedKeyless(t *testing.T) {
 	v.refused(t, s, "verify", by...)
 	by[4], by[2] = identity, "https://token.actions.githubusercontent.com"
 	v.refused(t, s, "verify", by...)
+	// Whoever calls that workflow has its name; the certificate tells them apart.
+	by[2] = sigstore.URL
+	v.proven(t, s, "verify", append(by, "--certificate-github-workflow-repository", "octo-org/cards")...)
+	v.refused(t, s, "verify", append(by, "--certificate-github-workflow-repository", "octo-org/others")...)
 
 	t.Run("whom the authority does not know moves no tag", func(t *testing.T) {
 		w.commit("next", map[string]string{"auth/www/auth/extra": "x"})

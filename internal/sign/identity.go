@@ -86,8 +86,12 @@ func (s *Signer) record(image name.Digest, claims []Claim) Record {
 	who := s.Who
 	r := Record{Identity: who.name, Issuer: who.issuer, PublicKey: who.publicKey, Attested: []string{}}
 	how := fmt.Sprintf("--certificate-identity %s --certificate-oidc-issuer %s", quote(who.name), quote(who.issuer))
-	if who.publicKey != "" {
+	switch {
+	case who.publicKey != "":
 		how = "--key cosign.pub --insecure-ignore-tlog=true"
+	case s.Repository != "" && !strings.Contains(who.name, "/"+s.Repository+"/"):
+		// Whoever calls a workflow of another repository signs by its name.
+		how += " --certificate-github-workflow-repository " + quote(s.Repository)
 	}
 	r.Verify = []string{fmt.Sprintf("cosign verify %s %s", how, image.Name())}
 	for _, claim := range claims {

@@ -55,8 +55,12 @@ func TestKeyless(t *testing.T) {
 		t.Errorf("record %+v", record)
 	}
 	candidate, _ := s.approval.Candidate()
-	if want := "cosign verify --certificate-identity '" + workflow + "' --certificate-oidc-issuer '" + world.URL + "' " + candidate.Name(); record.Verify[0] != want {
-		t.Errorf("it is proven by %q, want %q", record.Verify[0], want)
+	by := "cosign verify --certificate-identity '" + workflow + "' --certificate-oidc-issuer '" + world.URL + "' "
+	for repository, want := range map[string]string{"": by, "octo-org/shared": by, "octo-org/cards": by + "--certificate-github-workflow-repository 'octo-org/cards' "} {
+		s.Repository = repository
+		if got := s.record(candidate, nil).Verify[0]; got != want+candidate.Name() {
+			t.Errorf("in %q it is proven by %q, want %q", repository, got, want+candidate.Name())
+		}
 	}
 	if n := world.Entries(); n != 2 {
 		t.Errorf("the log has %d entries for 2 statements on 3 images", n)
