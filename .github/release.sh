@@ -91,6 +91,10 @@ commit_release() {
   check
   [ -z "$(git status --porcelain)" ] || refuse 'the clone has changes that are not committed'
   [ "$(grep -cx '  image: Dockerfile' action.yml)" = 1 ] || refuse 'action.yml does not say "image: Dockerfile" once'
+  # The workflow that others call cannot name this very version: the workflow's token may push no file of a workflow that no branch has.
+  if [ -z "$pre" ] && grep -F 'uses: org/ghcr-publish@' .github/workflows/publish.yml | grep -qvx " *\(- \)\?uses: org/ghcr-publish@v$major"; then
+    refuse ".github/workflows/publish.yml uses another line of the action than v$major; write org/ghcr-publish@v$major there"
+  fi
   git checkout --quiet --detach
   sed -i "s|^  image: Dockerfile\$|$line|" action.yml
   git diff --no-ext-diff -- action.yml

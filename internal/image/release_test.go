@@ -25,15 +25,15 @@ type clone struct {
 func newClone(t *testing.T) clone {
 	t.Helper()
 	c := clone{t, filepath.Join(t.TempDir(), "clone"), filepath.Join(t.TempDir(), "origin.git")}
-	action, err := os.ReadFile("../../action.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	c.must(run.OS(t.Context(), run.Command{Argv: []string{"git", "init", "--quiet", "--bare", c.origin}, Env: environ()}))
 	c.must(run.OS(t.Context(), run.Command{Argv: []string{"git", "init", "--quiet", "--initial-branch=main", c.dir}, Env: environ()}))
 	c.git("remote", "add", "origin", c.origin)
-	c.must(nil, os.WriteFile(filepath.Join(c.dir, "action.yml"), action, 0o644))
-	c.git("add", "action.yml")
+	for _, file := range []string{"action.yml", ".github/workflows/publish.yml"} {
+		text := c.must(os.ReadFile(filepath.Join("../..", file)))
+		c.must(nil, os.MkdirAll(filepath.Dir(filepath.Join(c.dir, file)), 0o755))
+		c.must(nil, os.WriteFile(filepath.Join(c.dir, file), []byte(text+"\n"), 0o644))
+	}
+	c.git("add", ".")
 	c.git("commit", "--quiet", "--message=first")
 	c.git("push", "--quiet", "origin", "main")
 	return c
@@ -255,6 +255,7 @@ func TestReleaseRefuses(t *testing.T) {
 	c.mustRefuse("usage", "publish", "1.2.3", one, two)
 	c.mustRefuse("usage", "publish", "--dry-run", "1.2.3")
 	c.mustRefuse("usage")
+	c.mustRefuse("publish.yml uses another line of the action than v2", "publish", "2.0.0", one)
 	c.must(nil, os.WriteFile(filepath.Join(c.dir, "left"), nil, 0o644))
 	c.mustRefuse("not committed", "publish", "1.2.3", one)
 }
