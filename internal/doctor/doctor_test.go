@@ -155,6 +155,8 @@ func TestPermissions(t *testing.T) {
 		"to clean up":             {"permissions: {packages: read, pull-requests: read, deployments: read},", "mode: clean", "", Problem, "packages: write"},
 		"to know what is live":    {"permissions: {packages: write, pull-requests: read},", "mode: clean", "", Advice, "deployments: read"},
 		"to look alone":           {"permissions: {packages: read},", "mode: plan", "", Fine, ""},
+		"to judge alone":          {"permissions: {packages: read},", "push: false", "", Fine, ""},
+		"to judge nothing":        {"permissions: {},", "push: false", "", Advice, "packages: read"},
 		"to look and then to do":  {"permissions: {packages: read},", "mode: plan", ", {uses: org/ghcr-publish@v1}", Problem, "packages: write"},
 		"another's token":         {"permissions: {contents: read},", "token: '${{ secrets.ROBOT }}'", "", Fine, ""},
 		"another's for images":    {"permissions: {contents: read},", "registry-token: '${{ secrets.ROBOT }}'", "", Fine, ""},
@@ -176,13 +178,23 @@ func TestExamples(t *testing.T) {
 	if err != nil || len(files) < 3 {
 		t.Fatalf("%q, %v", files, err)
 	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
+		if name := filepath.Base(file); !strings.Contains(string(readme), "| ["+name+"]") && !strings.Contains(string(readme), ", ["+name+"]") {
+			t.Errorf("README.md does not list %s", name)
+		}
 		f := Facts{OnRunner: true, Pushes: true, Publishing: []string{"push", "workflow_dispatch"}, Workflow: workflow(string(text)), Event: actions.Event{Visibility: "public", Public: true},
 			Config: service.Config{Settings: service.Settings{Push: "auto", Sign: "auto", Attest: "auto", Cache: "auto", CodeScanning: "auto", RescanIssues: true}}}
+		if strings.Contains(string(text), "handover: registry") { // GitHub Enterprise Server, whose identity signs nothing and whose cache keeps no layers
+			f.Key, f.Config.Cache = true, "registry"
+		}
 		if looks := strings.Contains(string(text), "status: true"); looks && !f.Workflow.text.Concurrency.IsZero() {
 			t.Errorf("%s: a job that only looks takes the place of a deployment that waits", file)
 		}
@@ -190,6 +202,34 @@ func TestExamples(t *testing.T) {
 			for _, found := range look(f) {
 				if found.State != Fine {
 					t.Errorf("%s: %+v", file, found)
+				}
+			}
+		}
+	}
+}
+
+// TestCalls examines jobs that call a workflow: this action's own does all, and its runs wait for each other.
+func TestCalls(t *testing.T) {
+	t.Parallel()
+	for title, c := range map[string]struct {
+		calls, rights string
+		want          State
+		fix           string
+	}{
+		"all rights":       {"org/ghcr-publish/.github/workflows/publish.yml@v1", "packages: write", Fine, ""},
+		"too few":          {"org/ghcr-publish/.github/workflows/publish.yml@v1", "packages: read", Problem, "packages: write"},
+		"another's":        {"org/cards/.github/workflows/publish.yml@v1", "packages: read", Unknown, "Set up job"},
+		"another of these": {"org/ghcr-publish/.github/workflows/other.yml@v1", "packages: read", Unknown, "Set up job"},
+	} {
+		f := Facts{OnRunner: true, Pushes: true, Event: actions.Event{Visibility: "public", Public: true}, Config: service.Config{Settings: service.Settings{Push: "auto", Sign: "off", CodeScanning: "off", Cache: "off"}},
+			Workflow: workflow("jobs: {publish: {uses: " + c.calls + ", permissions: {" + c.rights + "}}}")}
+		if got := permissions(f); len(got) != 1 || got[0].State != c.want || !strings.Contains(got[0].Fix, c.fix) {
+			t.Errorf("%s: %+v, want %s", title, got, c.want)
+		}
+		for _, look := range []func(Facts) []Finding{concurrency, jobs, runner} {
+			for _, found := range look(f) {
+				if found.State != Fine {
+					t.Errorf("%s: %+v", title, found)
 				}
 			}
 		}

@@ -21,25 +21,25 @@ func (f Facts) needs(mode string) []need {
 	if mode == "doctor" {
 		mode = "all"
 	}
-	finishes, works := mode == "all" || mode == "finalize" || mode == "promote", mode == "all" || mode == "publish"
+	finishes, works := mode == "all" || mode == "finalize" || mode == "promote", mode == "all" || mode == "publish" || mode == "judge"
 	var all []need
 	add := func(when bool, n need) {
 		if when {
 			all = append(all, n)
 		}
 	}
-	reads := mode == "plan" || mode == "rescan" || mode == "mirror" || mode == "compose" || mode == "deploy"
+	reads := mode == "plan" || mode == "judge" || mode == "rescan" || mode == "mirror" || mode == "compose" || mode == "deploy"
 	pushes, keyless := f.publishes() && c.RegistryToken == "", f.publishes() && f.keyless()
 	releases := (mode == "all" || mode == "finalize") && f.publishes() && (c.Release == "draft" || c.Release == "publish")
 	add(releases, need{"contents", "write", "the release", true})
 	cleans := mode == "clean" || mode != "promote" && finishes && f.publishes() && c.Clean.After
 	add((finishes || works || reads || mode == "clean") && !releases && !f.Event.Public, need{"contents", "read", "the checkout", f.Event.Visibility != ""})
-	add((finishes || works) && pushes, need{"packages", "write", "the images", true})
+	add((finishes || works) && pushes && mode != "judge", need{"packages", "write", "the images", true})
 	add(mode == "clean", need{"packages", "write", "what is to go", true})
 	add(cleans, need{"pull-requests", "read", "which are open", false})
 	add(cleans, need{"deployments", "read", "what is live", false})
 	add(reads, need{"packages", "read", "what is published", false})
-	add((finishes || mode == "rescan") && c.CodeScanning != "off", need{"security-events", "write", "the findings", false})
+	add((finishes || mode == "judge" || mode == "rescan") && c.CodeScanning != "off", need{"security-events", "write", "the findings", false})
 	add(finishes && keyless, need{"id-token", "write", "the signatures", c.Sign == "keyless"})
 	add(finishes && keyless && (c.Attest == "auto" || c.Attest == "github"), need{"attestations", "write", "what is attested of the images", c.Attest == "github"})
 	add(works && (c.Cache == "auto" || c.Cache == "gha"), need{"actions", "read", "how full the cache is", false})
@@ -171,7 +171,7 @@ func concurrency(f Facts) []Finding {
 	}
 	var found []Finding
 	for _, j := range moving {
-		if j.text.Concurrency.IsZero() {
+		if j.text.Concurrency.IsZero() && !j.called {
 			found = append(found, one(Advice, f.Workflow.at(j.line), fmt.Sprintf("runs of job %s do not wait for each other: those of one branch do the same work twice", j.id), "concurrency:\n  group: publish-${{ github.ref }}")...)
 		}
 	}

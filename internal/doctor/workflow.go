@@ -29,9 +29,10 @@ type Workflow struct {
 type job struct {
 	id, uses string   // uses is as a step writes it
 	line     int      // of its id
-	modes    []string // of its steps
+	modes    []string // of its steps; judge is one of all that pushes nothing
 	ownToken bool     // they are given another one than the job's
 	deploys  bool     // they record a deployment
+	called   bool     // it is this action's own workflow, which does all and whose runs wait for each other
 	rights   *rights  // that its token has by the file; nil where that says none
 	text     jobText
 }
@@ -60,6 +61,7 @@ type jobText struct {
 			Token         string `yaml:"token"`
 			RegistryToken string `yaml:"registry-token"`
 			Environment   string `yaml:"environment"`
+			Push          string `yaml:"push"`
 		} `yaml:"with"`
 	} `yaml:"steps"`
 }
@@ -154,8 +156,14 @@ func (w *Workflow) parse(data []byte, action string) error {
 // jobsToken is how a step names the token of its job.
 var jobsToken = regexp.MustCompile(`(?i)^\s*(\$\{\{\s*(github\.token|secrets\.GITHUB_TOKEN)\s*\}\})?\s*$`)
 
+// ownWorkflow is how a job calls this action's own workflow.
+var ownWorkflow = regexp.MustCompile(`^[^/]+/ghcr-publish/\.github/workflows/publish\.yml@`)
+
 // find looks for this action among the job's steps.
 func (j *job) find(action string) {
+	if ownWorkflow.MatchString(j.text.Calls) {
+		j.uses, j.modes, j.called = j.text.Calls, []string{"all"}, true
+	}
 	for _, step := range j.text.Steps {
 		at, _, _ := strings.Cut(step.Uses, "@")
 		if !strings.EqualFold(at, action) && path.Base(at) != "ghcr-publish" {
@@ -164,7 +172,11 @@ func (j *job) find(action string) {
 		j.uses = step.Uses
 		j.ownToken = j.ownToken || !jobsToken.MatchString(step.With.Token) || !jobsToken.MatchString(step.With.RegistryToken)
 		j.deploys = j.deploys || step.With.Environment != ""
-		j.modes = append(j.modes, cmp.Or(step.With.Mode, "all"))
+		mode := cmp.Or(step.With.Mode, "all")
+		if mode == "all" && step.With.Push == "false" {
+			mode = "judge"
+		}
+		j.modes = append(j.modes, mode)
 	}
 }
 
