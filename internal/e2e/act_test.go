@@ -37,17 +37,20 @@ func newAct(t *testing.T) *act {
 	if a.toml, err = os.ReadFile(parts.BuildkitConfig); err != nil && parts.BuildkitConfig != "" {
 		t.Fatal(err)
 	}
-	a.action = publishedAction(t)
+	a.action = a.publishedAction()
+	for _, action := range others.FindAllString(read(t, "../../.github/workflows/publish.yml")+read(t, "../../.github/examples/rescan.yml"), -1) {
+		a.options = append(a.options, "--local-repository", action+"="+repositoryOf(t, map[string]string{"action.yml": other}))
+	}
 	// act hands no state to the post step, which so cannot stop the builder.
 	t.Cleanup(func() { dropBuilder(t, buildx.DefaultName(a.toml, true, "")) })
 	return a
 }
 
-// publishedAction is what a release of the action is: a repository whose action.yml names an image.
-func publishedAction(t *testing.T) string {
-	t.Helper()
-	action := strings.Replace(read(t, "../../action.yml"), "image: Dockerfile", "image: docker://"+actionImage, 1)
-	return repositoryOf(t, map[string]string{"action.yml": action})
+// publishedAction is what a release of the action is: a repository whose action.yml names an image, and whose workflow others call.
+func (a *act) publishedAction() string {
+	a.t.Helper()
+	action := strings.Replace(read(a.t, "../../action.yml"), "image: Dockerfile", "image: docker://"+actionImage, 1)
+	return repositoryOf(a.t, map[string]string{"action.yml": action, ".github/workflows/publish.yml": a.fill(read(a.t, "../../.github/workflows/publish.yml"))})
 }
 
 // repositoryOf makes a repository of files.
@@ -82,11 +85,21 @@ const inputs = `          registry: REGISTRY
 
 var uses = regexp.MustCompile(`(?m)^ +(- )?uses: org/ghcr-publish@v1\n +with:\n`)
 
+// others are actions that are not here, and other is what stands for them; act does itself what actions/checkout does.
+var others = regexp.MustCompile(`\bactions/(upload-artifact|cache/\w+)@[0-9a-f]{40}`)
+
+const other = `{name: other, inputs: {name: {}, path: {}}, runs: {using: composite, steps: [{shell: bash, run: 'echo "keeps $NAME"', env: {NAME: "${{ inputs.name }}"}}]}}`
+
 // example is one of the examples, for this laboratory.
 func (a *act) example(name string) string {
 	a.t.Helper()
+	return a.fill(read(a.t, "../../.github/examples/"+name))
+}
+
+// fill gives the steps of a workflow that use the action what they need in this laboratory.
+func (a *act) fill(workflow string) string {
 	fill := strings.NewReplacer("REGISTRY", hub.addr, "OWNER", a.owner, "DATABASE", strings.Join(parts.TrivyDB, ","), "BINFMT", parts.BinfmtImage)
-	return uses.ReplaceAllString(read(a.t, "../../.github/examples/"+name), "${0}"+fill.Replace(inputs))
+	return uses.ReplaceAllString(workflow, "${0}"+fill.Replace(inputs))
 }
 
 // commitWorkflows commits them and makes the clone look like one of GitHub's. It can be pushed from all the same.
@@ -111,11 +124,17 @@ func (a *act) commitWorkflows(workflows map[string]string) {
 // push runs a workflow as a push of what is checked out does.
 func (a *act) push(workflow, attempt string) (string, error) {
 	a.t.Helper()
+	return a.on("push", workflow, "--env", "GITHUB_RUN_ATTEMPT="+attempt)
+}
+
+// on runs a workflow as an event does.
+func (a *act) on(event, workflow string, more ...string) (string, error) {
+	a.t.Helper()
 	var log bytes.Buffer
-	argv := []string{"act", "push", "--workflows", ".github/workflows/" + workflow, "--pull=false", "--rm", "-P", "ubuntu-latest=" + a.image, "-P", "ubuntu-24.04-arm=" + a.image,
-		"--artifact-server-path", a.artifacts, "--artifact-server-addr", "127.0.0.1", "--artifact-server-port", freePort(a.t), "--env", "GITHUB_RUN_ATTEMPT=" + attempt,
+	argv := []string{"act", event, "--workflows", ".github/workflows/" + workflow, "--pull=false", "--rm", "-P", "ubuntu-latest=" + a.image, "-P", "ubuntu-24.04-arm=" + a.image,
+		"--artifact-server-path", a.artifacts, "--artifact-server-addr", "127.0.0.1", "--artifact-server-port", freePort(a.t),
 		"-s", "GITHUB_TOKEN=" + a.token, "--local-repository", "org/ghcr-publish@v1=" + a.action}
-	argv = append(argv, a.options...)
+	argv = slices.Concat(argv, a.options, more)
 	_, err := run.OS(a.t.Context(), run.Command{Argv: argv, Dir: a.repo.Dir, Env: parts.Environ(os.Environ()), Stdout: &log, Stderr: &log})
 	if a.leaks(log.Bytes()) {
 		a.t.Error("the log holds the token")
@@ -213,4 +232,34 @@ func TestExampleSplitByPlatform(t *testing.T) {
 	if now := a.tags("backend"); !maps.Equal(now, published) {
 		t.Errorf("without one platform, the tags are %v, and were %v", now, published)
 	}
+}
+
+// TestExamples runs the examples one after another in one repository. What act leaves out is `permissions`, `concurrency`, and the approval of an environment;
+// every job has the same token, and every runner is this machine.
+func TestExamples(t *testing.T) {
+	a := newAct(t)
+	day := []struct {
+		example, event string
+		options        []string
+		want           []string
+	}{
+		{example: "reusable.yml", event: "push", want: []string{"✅ Published backend, frontend, auth", `published {`, `"auth": "sha256:`}},
+	}
+	workflows := map[string]string{}
+	for _, at := range day {
+		workflows[at.example] = a.example(at.example)
+	}
+	a.commitWorkflows(workflows)
+	for _, at := range day {
+		log, err := a.on(at.event, at.example, at.options...)
+		if err != nil {
+			t.Errorf("%s: %v\n%s", at.example, err, log)
+		}
+		for _, want := range at.want {
+			if !strings.Contains(log, want) {
+				t.Errorf("%s does not say %q\n%s", at.example, want, log)
+			}
+		}
+	}
+	a.checkTagsWereJudged()
 }
