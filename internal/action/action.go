@@ -110,6 +110,8 @@ func execute(ctx context.Context, p Process, flags flags, log *actions.Log) (int
 		return mirrorMode(ctx, p, job, log)
 	case "clean":
 		return cleanMode(ctx, p, job, log)
+	case "report":
+		return reportMode(ctx, p, job, log)
 	default:
 		return allMode(ctx, p, job, log)
 	}

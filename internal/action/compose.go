@@ -241,9 +241,9 @@ const exampleFile = ".env.example"
 // A place is a file in a folder that nothing leads out of.
 type place struct{ root, file string }
 
-// composePlace is where the Compose file is: in a folder for temporary files, or in the workspace.
-func (j job) composePlace(p Process) (place, error) {
-	at, err := resolved(j.at(j.Config.ComposeFile))
+// place is where a file or folder is that somebody has named: in a folder for temporary files, or in the workspace.
+func (j job) place(p Process, path string) (place, error) {
+	at, err := resolved(j.at(path))
 	if err != nil {
 		return place{}, err
 	}
@@ -279,7 +279,7 @@ func (j job) checkCompose(ctx context.Context, p Process, problems *service.Prob
 	if c == nil {
 		return
 	}
-	at, err := j.composePlace(p)
+	at, err := j.place(p, j.Config.ComposeFile)
 	if err != nil {
 		problems.Add("compose-file", "give a path in one of them", "%s: %v", j.Config.ComposeFile, err)
 	}
@@ -312,7 +312,7 @@ func (j job) checkInWorkspace(file string, problems *service.Problems) {
 
 // writeCompose writes the file and what lies beside it. An example that somebody else has written is kept.
 func (j job) writeCompose(p Process, file compose.File) (notices []string, err error) {
-	at, err := j.composePlace(p)
+	at, err := j.place(p, j.Config.ComposeFile)
 	if err == nil {
 		err = os.MkdirAll(at.root, 0o755)
 	}

@@ -30,6 +30,7 @@ var Outputs = [...]Output{
 	{"digests", "Digest of each service's image index, by name, as JSON."},
 	{"report", "Path of the report, as JSON."},
 	{"compose-file", "Path of the Compose file of what is live, where one was written; `.env.example` lies beside it."},
+	{"dashboard", "With `mode: report`: folder of the page, for `actions/upload-pages-artifact` and others."},
 	{"sarif", "Folder with the findings as SARIF files, for `github/codeql-action/upload-sarif` and others."},
 	{"release-url", "Page of the release of GitHub that the run made or completed; empty where it did not."},
 	{"deleted", "With `mode: clean`: ids of the versions that were deleted, which the input `restore` takes for thirty days."},

@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"run", "actions", "results", "registry", "github", "engine", "memory"},
 	{"git", "buildx", "trivy"},
 	{"compose", "discover", "migrate", "plan", "scan", "probe", "sign", "insight", "carry", "mirror", "deploy"},
-	{"publish", "promote", "agent", "clean", "release"},
+	{"publish", "promote", "agent", "clean", "release", "dashboard"},
 	{"report", "doctor", "mcp"},
 	{"action"},
 }

@@ -42,7 +42,7 @@ func TestAbsurdNumbers(t *testing.T) {
 		for what, made := range map[string]any{
 			"expectation": learn.NewLearner(history).Expect("api", learn.Situation{}), "guess": history.Guess("go"), "steps": history.Steps("api"),
 			"anomaly": history.Anomaly(now), "costs": Costs(k["builds"]), "usual": Usual(k["builds"], k["validations"], nil), "worth": Worth(k["cache"]),
-			"briefing": k.Brief("api"), "slowness": slow,
+			"briefing": k.Brief("api"), "slowness": slow, "pasts": k.Pasts(""),
 			"coordination": learn.Coordinate(Coordination(k["coordination"])),
 		} {
 			if _, err := json.Marshal(made); err != nil {

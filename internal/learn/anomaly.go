@@ -37,7 +37,7 @@ func (h History) Anomaly(now Build) *Anomaly {
 	for i, b := range before {
 		took[i] = b.Building
 	}
-	usual := plain(took)
+	usual := Plain(took)
 	if now.Building <= max(usual.High, unusualTimes*usual.Seconds, usual.Seconds+unusualSeconds) || usual.Seconds <= 0 {
 		return nil
 	}

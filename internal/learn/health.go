@@ -50,16 +50,32 @@ func (all Trials) Health(now Trial) Health {
 	own := slices.DeleteFunc(slices.Clone(all), func(t Trial) bool { return t.Service != now.Service })
 	h := Health{Note: own.note(now)}
 	own = append(own, now)
-	for _, t := range own {
-		if h.Trials++; t.Healthy {
-			continue
+	flaky := own.Flaky()
+	for i, t := range own {
+		h.Trials++
+		if !t.Healthy {
+			h.Failed++
 		}
-		h.Failed++
-		if healthy, _ := own.count(t); healthy > 0 {
+		if flaky[i] {
 			h.Flaky++
 		}
 	}
 	return h
+}
+
+// Flaky tells of each trial whether it failed although the same image was healthy at another time.
+func (all Trials) Flaky() []bool {
+	healthy := map[[2]string]bool{} // by service, and digest of the image or of what it is made of
+	for _, t := range all {
+		if t.Healthy {
+			healthy[[2]string{t.Service, t.Digest}], healthy[[2]string{t.Service, t.Inputs}] = true, true
+		}
+	}
+	flaky := make([]bool, len(all))
+	for i, t := range all {
+		flaky[i] = !t.Healthy && (t.Digest != "" && healthy[[2]string{t.Service, t.Digest}] || t.Inputs != "" && healthy[[2]string{t.Service, t.Inputs}])
+	}
+	return flaky
 }
 
 // note tells what earlier trials of the same image say of one.

@@ -214,13 +214,13 @@ func plainly(builds []Build) Expectation {
 	for i, b := range builds {
 		took[i] = b.Seconds
 	}
-	e := plain(took)
+	e := Plain(took)
 	e.Building = e.Seconds * building(builds)
 	return e.rounded()
 }
 
-// plain is the median of what something took, the oldest first, and what it spans.
-func plain(took []float64) Expectation {
+// Plain is the median of what something took lately, the oldest first and once at least, and what it spans.
+func Plain(took []float64) Expectation {
 	e := Expectation{Seconds: middle(lately(took)), By: median, Builds: len(took)}
 	low, high := span(slices.Sorted(slices.Values(took)))
 	e.Low, e.High = min(low, e.Seconds), max(high, e.Seconds)

@@ -12,7 +12,7 @@ func (h History) Steps(service string) map[string]Expectation {
 	}
 	steps := map[string]Expectation{}
 	for name, seconds := range took {
-		steps[name] = plain(seconds).rounded()
+		steps[name] = Plain(seconds).rounded()
 	}
 	return steps
 }

@@ -104,7 +104,7 @@ func TestLoadFillsDefaults(t *testing.T) {
 		Sign:         "auto",
 		Attest:       "auto",
 		TrivyDB:      []string{"mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"},
-		CodeScanning: "auto", Release: "off", Memory: ".swarm/memory.db", PlanFile: "/tmp/run/plan.json", Report: "/tmp/run/report.json", ComposeFile: "/tmp/run/compose/compose.yaml",
+		CodeScanning: "auto", Release: "off", Memory: ".swarm/memory.db", PlanFile: "/tmp/run/plan.json", Report: "/tmp/run/report.json", ComposeFile: "/tmp/run/compose/compose.yaml", Dashboard: "/tmp/run/dashboard",
 	}
 	if diff := cmp.Diff(want, got.Settings); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -161,6 +161,7 @@ memory: off
 plan_file: plan.json
 report: report.json
 compose_file: deploy/compose.yaml
+dashboard: site
 dry_run: true
 `
 	want := Settings{
@@ -170,7 +171,7 @@ dry_run: true
 		Builder: "mine", BuilderConfig: "buildkitd.toml", Emulation: "off", BinfmtImage: "binfmt:1", Cache: CacheOff, CacheDir: "/mnt/layers", Provenance: "min", SBOM: "scanner:1",
 		Sign: "off", SigningConfig: "c.json", TrustedRoot: "r.json", Attest: "off", AttestSBOM: []string{"spdx-json"},
 		TrivyDB: []string{"one.example/db:2", "two.example/db:2"}, CodeScanning: "off", Release: "off", Memory: "off",
-		PlanFile: "plan.json", Report: "report.json", ComposeFile: "deploy/compose.yaml", DryRun: true,
+		PlanFile: "plan.json", Report: "report.json", ComposeFile: "deploy/compose.yaml", Dashboard: "site", DryRun: true,
 	}
 	if diff := cmp.Diff(want, mustLoad(t, workspace(file+minimal)).Settings); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -610,7 +611,7 @@ func TestTableIsSound(t *testing.T) {
 func TestSettingsRefuse(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ name, value, want string }{
-		{"mode", "pln", `"pln" is none of all, plan, publish, finalize, rescan, clean, doctor, mirror, compose, promote, deploy (did you mean "plan"?)`},
+		{"mode", "pln", `"pln" is none of all, plan, publish, finalize, rescan, clean, doctor, mirror, compose, promote, deploy, report (did you mean "plan"?)`},
 		{"push", "maybe", `"maybe" is none of auto, true, false`},
 		{"plain-http", "yes", `"yes" is neither true nor false`},
 		{"max-parallel", "0", `"0" is not a whole number of 1 or more`},

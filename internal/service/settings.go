@@ -83,6 +83,7 @@ type Settings struct {
 	PlanFile      string
 	Report        string
 	ComposeFile   string
+	Dashboard     string // folder
 	DryRun        bool
 	Confirm       bool
 	Restore       []int64 // versions of packages, by their ids
@@ -118,8 +119,8 @@ func (s Setting) Key() string { return strings.ReplaceAll(s.Name, "-", "_") }
 // Table lists every setting. The README is checked against it.
 func Table() []Setting {
 	return []Setting{
-		{Name: "mode", Default: "all", FlagOnly: true, Allowed: []string{"all", "plan", "publish", "finalize", "rescan", "clean", "doctor", "mirror", "compose", "promote", "deploy"}, set: text(func(s *Settings) *string { return &s.Mode }),
-			Help: "What to do: `all` plans, builds, judges and promotes, in one job; `plan` only says what `all` would do, and plans for the other two; `publish` builds and judges one row of the matrix and moves no tag; `finalize` puts the rows together and promotes; `rescan` scans every image that has a tag, moves none, and says what is new since the last time; `clean` says which versions of the images' packages nobody needs, and deletes them once `confirm` is set; `doctor` says what is wrong with the configuration, its rights and its surroundings, with what mends it, and changes nothing; `mirror` copies what is live to the registries under `mirrors`; `compose` writes a Compose file of what is published; `promote` points a tag such as `production` to images that there are; `deploy` brings what is live up on the Docker host that `DOCKER_HOST` names, or looks how it is there."},
+		{Name: "mode", Default: "all", FlagOnly: true, Allowed: []string{"all", "plan", "publish", "finalize", "rescan", "clean", "doctor", "mirror", "compose", "promote", "deploy", "report"}, set: text(func(s *Settings) *string { return &s.Mode }),
+			Help: "What to do: `all` plans, builds, judges and promotes, in one job; `plan` only says what `all` would do, and plans for the other two; `publish` builds and judges one row of the matrix and moves no tag; `finalize` puts the rows together and promotes; `rescan` scans every image that has a tag, moves none, and says what is new since the last time; `clean` says which versions of the images' packages nobody needs, and deletes them once `confirm` is set; `doctor` says what is wrong with the configuration, its rights and its surroundings, with what mends it, and changes nothing; `mirror` copies what is live to the registries under `mirrors`; `compose` writes a Compose file of what is published; `promote` points a tag such as `production` to images that there are; `deploy` brings what is live up on the Docker host that `DOCKER_HOST` names, or looks how it is there; `report` writes a page of how builds have been doing, by what is remembered of them."},
 		{Name: "config", Default: ".github/ghcr-publish.yml", FlagOnly: true, set: text(func(s *Settings) *string { return &s.ConfigFile }),
 			Help: "Configuration file, relative to the workspace."},
 		{Name: "registry", Default: "ghcr.io", set: text(func(s *Settings) *string { return &s.Registry }),
@@ -246,6 +247,8 @@ func Table() []Setting {
 			Help: "Where to write the report."},
 		{Name: "compose-file", Default: "{{temp}}/compose/compose.yaml", set: text(func(s *Settings) *string { return &s.ComposeFile }),
 			Help: "Where to write the Compose file, with `.env.example` beside it: in the runner's folder for temporary files, or in the workspace where no build takes it."},
+		{Name: "dashboard", Default: "{{temp}}/dashboard", set: text(func(s *Settings) *string { return &s.Dashboard }),
+			Help: "With `mode: report`: folder to write the page into, `index.html`, with the same figures as `figures.json`, `metrics.txt` (Prometheus) and `openmetrics.txt`: in the runner's folder for temporary files, or in the workspace where no build takes it."},
 		{Name: "dry-run", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.DryRun }),
 			Help: "Build and judge, and push nothing."},
 		{Name: "confirm", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.Confirm }),

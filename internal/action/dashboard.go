@@ -1,0 +1,153 @@
+package action
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/dashboard"
+	"github.com/org/ghcr-publish/internal/insight"
+	"github.com/org/ghcr-publish/internal/memory"
+	"github.com/org/ghcr-publish/internal/plan"
+	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/service"
+)
+
+const pageFile = "index.html"
+
+// reportMode writes how builds have been doing, by what is remembered of them: a page, and the same figures for programs.
+func reportMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
+	at, err := j.dashboardPlace(p)
+	if err != nil {
+		return 0, err
+	}
+	folder := filepath.Join(at.root, at.file)
+	log.Printf("writing what is remembered of builds to %s", folder)
+	known, err := j.everything(ctx, p)
+	if err != nil {
+		return 0, err
+	}
+	figures := dashboard.Collect(dashboard.Source{Known: known, Repository: j.Event.Repository, Server: j.Event.ServerURL, Program: "ghcr-publish " + p.Version, Now: p.Now()})
+	figures = actions.Redacted(figures, log.Redact)
+	if err := writeDashboard(at, figures); err != nil {
+		return 0, err
+	}
+	if len(figures.Builds) == 0 {
+		log.Warning(actions.Annotation{Title: "Memory", Message: figures.Answer + " The page says so; have the runs that build keep a memory, and this one bring it."})
+	}
+	log.Printf("%s", figures.Answer)
+	if err := actions.AppendSummary(p.Getenv("GITHUB_STEP_SUMMARY"), report.Dashboard(figures)); err != nil {
+		return 0, err
+	}
+	if err := writeOutputs(p, [][2]string{{"dashboard", hostPath(ctx, p, folder)}}); err != nil {
+		return 0, err
+	}
+	return report.ExitDone, printJSON(p, j, figures)
+}
+
+// dashboardPlace is the folder that is written into. All that speaks against it is told at once.
+func (j job) dashboardPlace(p Process) (place, error) {
+	var problems service.Problems
+	if j.Config.Memory == "off" {
+		problems.Add("memory", "name the memory's file", "it is off, and there is nothing to report of without one")
+	}
+	at, err := j.place(p, j.Config.Dashboard)
+	if err != nil {
+		problems.Add("dashboard", "give a path in one of them", "%s: %v", j.Config.Dashboard, err)
+		return at, problems
+	}
+	if name := filepath.ToSlash(at.file); name == ".git" || strings.HasPrefix(name, ".git/") {
+		problems.Add("dashboard", "give another folder", "%s is git's own", j.Config.Dashboard)
+	}
+	if workspace, _ := resolved(j.Workspace); at.root == workspace {
+		if taken := plan.Takes(j.Workspace, j.Config.Services, filepath.ToSlash(filepath.Join(at.file, pageFile))); taken != "" {
+			problems.Add("dashboard", "name it in the ignore file, or leave it in the folder for temporary files", "%s would be part of what %s is built from", j.Config.Dashboard, taken)
+		}
+	}
+	return at, problems.Err()
+}
+
+// everything is what is remembered of builds, by namespace: nothing where there is no memory.
+func (j job) everything(ctx context.Context, p Process) (known insight.Known, err error) {
+	store, err := memory.Open(ctx, j.memoryPath(), p.Now, memory.IfThere())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	known = insight.Known{}
+	for _, namespace := range append(insight.Namespaces(), "sessions") {
+		if known[namespace], err = store.List(ctx, namespace, 0); err != nil {
+			return nil, err
+		}
+	}
+	return known, nil
+}
+
+// writeDashboard writes the page last, so that the figures it links to are there. Files that somebody else has written are kept.
+func writeDashboard(at place, figures dashboard.Figures) error {
+	files, err := render(figures)
+	if err == nil {
+		err = os.MkdirAll(at.root, 0o755)
+	}
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(at.root)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", at.file, err)
+	}
+	defer root.Close()
+	if err := checkOwn(root, at.file, files); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := replace(root, filepath.Join(at.file, f.name), f.text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A rendered file is one of those of a dashboard.
+type rendered struct {
+	name string
+	text []byte
+}
+
+func render(figures dashboard.Figures) ([]rendered, error) {
+	data, err := report.JSON(figures)
+	if err != nil {
+		return nil, err
+	}
+	text, open, err := figures.Metrics()
+	if err != nil {
+		return nil, err
+	}
+	page, err := figures.Page()
+	return []rendered{{"figures.json", data}, {"metrics.txt", text}, {"openmetrics.txt", open}, {pageFile, page}}, err
+}
+
+// checkOwn refuses to write over what is no dashboard.
+func checkOwn(root *os.Root, folder string, files []rendered) error {
+	page, err := root.ReadFile(filepath.Join(folder, pageFile))
+	if err == nil && bytes.Contains(page, []byte(dashboard.Generator)) {
+		return nil
+	}
+	i := slices.IndexFunc(files, func(f rendered) bool { _, err := root.Lstat(filepath.Join(folder, f.name)); return err == nil })
+	if i < 0 {
+		return nil
+	}
+	var problems service.Problems
+	problems.Add("dashboard", "give another folder", "%s is somebody's own", filepath.Join(folder, files[i].name))
+	return problems
+}
