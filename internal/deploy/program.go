@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,7 +65,7 @@ func (p Program) command(v Version, args ...string) (run.Command, error) {
 	return run.Command{Argv: append(argv, args...), Env: p.Env}, nil
 }
 
-// Images are those of the services that a version runs in its profiles.
+// Images are those of the services of which a version runs any containers in its profiles.
 func (p Program) Images(ctx context.Context, v Version) (map[string]string, error) {
 	services, err := p.services(ctx, v)
 	if err != nil {
@@ -72,7 +73,9 @@ func (p Program) Images(ctx context.Context, v Version) (map[string]string, erro
 	}
 	images := map[string]string{}
 	for name, s := range services {
-		images[name] = s.Image
+		if s.containers() != 0 {
+			images[name] = s.Image
+		}
 	}
 	return images, nil
 }
@@ -82,6 +85,14 @@ type configured struct {
 	Image       string
 	Labels      map[string]string
 	Environment map[string]string
+	Scale       *int
+	Deploy      struct{ Replicas *int }
+}
+
+// containers is how many there are to be of a service.
+func (c configured) containers() int {
+	one := 1
+	return *cmp.Or(c.Scale, c.Deploy.Replicas, &one)
 }
 
 // services are those that a version runs in its profiles.

@@ -94,3 +94,16 @@ func TestStreams(t *testing.T) {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }
+
+// TestNoContainers: of a service that is to have none, nothing is waited for.
+func TestNoContainers(t *testing.T) {
+	t.Parallel()
+	p := Program{Argv: []string{"compose"}, Private: t.TempDir(), Run: func(context.Context, run.Command) ([]byte, error) {
+		return []byte(`{"services": {"a": {"image": "a:1"}, "b": {"image": "b:1", "scale": 0}, "c": {"image": "c:1", "deploy": {"replicas": 0}}, "d": {"image": "d:1", "scale": 2, "deploy": {"replicas": 2}}, "e": {"image": "e:1", "deploy": {"mode": "replicated"}}}}`), nil
+	}}
+	got, err := p.Images(t.Context(), Version{File: "services: {}"})
+	want := map[string]string{"a": "a:1", "d": "d:1", "e": "e:1"}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
