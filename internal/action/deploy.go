@@ -281,9 +281,12 @@ func (d *deployment) changes(ctx context.Context, v deploy.Version, past deploy.
 	if len(problems) > 0 {
 		return problems
 	}
-	kept, err := d.host.Kept(ctx, v, running)
+	kept, gaps, err := d.host.Ahead(ctx, v, running)
 	if err != nil {
 		return err
+	}
+	for _, gap := range gaps {
+		d.note(gap)
 	}
 	defer d.log.Group(fmt.Sprintf("Deployment of %s: %d services", d.host.Project, len(v.Images)))()
 	for _, c := range deploy.Changes(running, v) {

@@ -24,6 +24,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/traffic"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata")
@@ -462,5 +463,53 @@ func TestEveryCompanion(t *testing.T) {
 	}
 	if want := map[string]bool{"postgres:17-alpine": true, "redis:8-alpine": true}; !maps.Equal(images, want) {
 		t.Errorf("images %v, want %v", images, want)
+	}
+}
+
+// TestLikeness: what the label of a proxy's container says changes with what only another container can be, and with nothing else.
+func TestLikeness(t *testing.T) {
+	t.Parallel()
+	likeness := func(change func(*Project), environment ...string) string {
+		p := project(t, "testdata/switch")
+		for n := range p.Images { // which the project has to itself
+			in := p.Images[n].Service.InCompose()
+			p.Images[n].Service.Compose = &in
+		}
+		change(&p)
+		details := types.ConfigDetails{Environment: types.NewMapping(environment), ConfigFiles: []types.ConfigFile{{Filename: "compose.yaml", Content: p.file(t, "").Compose}}}
+		read, err := loader.LoadWithContext(t.Context(), details, func(o *loader.Options) { o.SetProjectName("cards", false) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return read.Services["frontend"].Labels[traffic.ContainerLabel]
+	}
+	of := func(p *Project, name string) *service.Service {
+		at := slices.IndexFunc(p.Images, func(i Image) bool { return i.Service.Name == name })
+		return &p.Images[at].Service
+	}
+	was := likeness(func(*Project) {})
+	if was == "" || !strings.HasSuffix(was, " 80:3000") {
+		t.Errorf("the label says %q", was)
+	}
+	for title, c := range map[string]struct {
+		change      func(*Project)
+		environment []string
+		same        bool
+	}{
+		"no cookie":                    {func(p *Project) { of(p, "frontend").Compose.Sticky = false }, nil, true},
+		"another one that is switched": {func(p *Project) { of(p, "worker").Port, of(p, "worker").Compose.Switch = 1, true }, nil, true},
+		"another one that is not":      {func(p *Project) { of(p, "search").Compose.Switch = false }, nil, true},
+		"more time to start":           {func(p *Project) { p.StartPeriod = time.Hour }, nil, true},
+		"another path":                 {func(p *Project) { of(p, "frontend").HealthEndpoint = "/" }, nil, true},
+		"profiles":                     {func(p *Project) { of(p, "worker").Compose.Profiles = []string{"x"} }, nil, true},
+		"another image":                {func(p *Project) { p.Pins["nginx:1.28-alpine"] = sha("6") }, nil, false},
+		"nobody outside":               {func(p *Project) { of(p, "frontend").Compose.Publish = "" }, nil, false},
+		"another place":                {func(p *Project) { of(p, "frontend").Compose.Publish = "127.0.0.1:80" }, nil, false},
+		"another port":                 {func(p *Project) { of(p, "frontend").Port = 3001 }, nil, false},
+		"another one outside":          {func(*Project) {}, []string{"FRONTEND_PORT=81"}, false},
+	} {
+		if got := likeness(c.change, c.environment...); (got == was) != c.same {
+			t.Errorf("%s: the label says %q, and said %q", title, got, was)
+		}
 	}
 }

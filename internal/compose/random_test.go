@@ -73,6 +73,7 @@ func TestRandomProjects(t *testing.T) {
 			for name, s := range read.Services {
 				checkSafe(t, name, s)
 				p.checkClosed(t, s)
+				p.checkWaits(t, s, read.Services)
 				for other, how := range s.DependsOn {
 					if !p.isMet(read.Services[other], other, how.Condition) {
 						t.Errorf("%s waits in vain until %s is %s:\n%s", name, other, how.Condition, text)
@@ -81,6 +82,29 @@ func TestRandomProjects(t *testing.T) {
 			}
 			if t.Failed() {
 				t.FailNow()
+			}
+		}
+	}
+}
+
+// checkWaits: a proxy waits for both colours, and nobody but it and what asks them does.
+func (p Project) checkWaits(t *testing.T, s types.ServiceConfig, all types.Services) {
+	t.Helper()
+	for _, i := range p.Images {
+		if !i.switched() {
+			continue
+		}
+		for _, colour := range service.Colours(i.Service.Name) {
+			asks := colour
+			if i.asked() {
+				asks = p.sidecar(colour)
+			}
+			_, waits := s.DependsOn[asks]
+			if waits != (s.Name == i.Service.Name) {
+				t.Errorf("%s waits for %s: %t", s.Name, asks, waits)
+			}
+			if _, there := all[asks]; s.Name == i.Service.Name && !there {
+				t.Errorf("%s waits for %s, which is not there", s.Name, asks)
 			}
 		}
 	}
@@ -130,7 +154,7 @@ func isColour(i Image, name string) bool {
 
 // isMet reports whether a container can come to be what another one waits for. One that is not there is not waited for.
 func (p Project) isMet(s types.ServiceConfig, name, condition string) bool {
-	at := slices.IndexFunc(p.Images, func(i Image) bool { return i.Service.Name == name })
+	at := slices.IndexFunc(p.Images, func(i Image) bool { return i.Service.Name == name || isColour(i, name) })
 	switch condition {
 	case types.ServiceConditionHealthy:
 		return s.Name == "" || s.HealthCheck != nil || at >= 0 && p.Images[at].Checked

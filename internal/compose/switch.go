@@ -2,6 +2,11 @@ package compose
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/traffic"
@@ -13,8 +18,7 @@ func (p Project) proxyImage() string {
 	return cmp.Or(p.Wanted.Proxy.Image, traffic.Named(p.Wanted.Proxy.Kind).Image)
 }
 
-// addColours puts a service into the file twice, and a proxy under its name before them. Nothing waits for a colour, so that no command
-// which starts something else touches the one that is live.
+// addColours puts a service into the file twice, and a proxy under its name before them.
 func (p Project) addColours(d document, i Image) error {
 	for _, colour := range service.Colours(i.Service.Name) {
 		one, in := i, i.Service.InCompose()
@@ -31,14 +35,16 @@ func (p Project) addColours(d document, i Image) error {
 			}
 		}
 	}
-	return p.addProxy(d, i.Service)
+	return p.addProxy(d, i)
 }
 
 const proxyMemory = 128 << 20
 
-func (p Project) addProxy(d document, s service.Service) error {
-	proxy, in, first := traffic.Named(p.Wanted.Proxy.Kind), s.InCompose(), traffic.First(s)
-	text, err := proxy.Write(first)
+// addProxy has a proxy wait for both colours: whoever needs the service waits for the proxy, which is not well before one of them answers.
+func (p Project) addProxy(d document, i Image) error {
+	s := i.Service
+	proxy, in := traffic.Named(p.Wanted.Proxy.Kind), s.InCompose()
+	text, err := proxy.Write(traffic.First(s))
 	if err != nil {
 		return err
 	}
@@ -53,7 +59,27 @@ func (p Project) addProxy(d document, s service.Service) error {
 	volume := s.Name + "-traffic"
 	c.Volumes = []string{volume + ":" + traffic.Folder}
 	d.Volumes[volume] = struct{}{}
-	c.Healthcheck = p.newHealthcheck(escaped(traffic.Healthcheck(first)...))
+	if c.Labels[traffic.ContainerLabel], err = likeness(c); err != nil {
+		return err
+	}
+	c.Healthcheck = p.newHealthcheck(escaped(traffic.Healthcheck()...))
+	for _, colour := range service.Colours(s.Name) {
+		if i.asked() {
+			colour = p.sidecar(colour)
+		}
+		c.dependOn(colour, dependency{Condition: "service_healthy"})
+	}
 	d.add(s.Name, c)
 	return nil
+}
+
+// likeness tells containers of a proxy apart that cannot be made like each other while they run. What it does at first, which its file says
+// later, is nothing of that; the ports are there as they are filled in.
+func likeness(c container) (string, error) {
+	c.Profiles, c.Environment, c.Image.LineComment = nil, nil, ""
+	text, err := yaml.Marshal(c)
+	if err != nil {
+		return "", fmt.Errorf("writing YAML: %w", err)
+	}
+	return strings.TrimSpace(fmt.Sprintf("%x %s", sha256.Sum256(text), strings.Join(c.Ports, " "))), nil
 }

@@ -136,11 +136,15 @@ func (h Host) bringUp(ctx context.Context, v Version, w *watch) error {
 	if err := h.clear(ctx, v, running); err != nil {
 		return err
 	}
-	w.keep(untouched(pairs))
-	if err := h.Program.Up(ctx, w.version); err != nil {
-		return err
+	kept := untouched(pairs)
+	if last := replaced(pairs, running); len(last) > 0 {
+		w.keep(v, slices.Concat(kept, last))
+		if err := w.up(ctx); err != nil {
+			return err
+		}
 	}
-	if err := w.untilWell(ctx); err != nil {
+	w.keep(v, kept)
+	if err := w.up(ctx); err != nil {
 		return err
 	}
 	return h.turnAll(ctx, v, pairs)

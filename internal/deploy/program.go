@@ -136,9 +136,9 @@ func (p Program) Pull(ctx context.Context, v Version) error {
 	return p.tell(ctx, "pulling the images", v, "pull", "--policy", "missing", "--ignore-buildable", "--quiet")
 }
 
-// Up starts the services of a version that are not as the file says, and takes away what is not in it any more.
+// Up starts the services of a version that are not as the file says, whatever others they need, and takes away what is not in it any more.
 func (p Program) Up(ctx context.Context, v Version) error {
-	args := []string{"up", "--detach", "--remove-orphans", "--no-build", "--quiet-pull"}
+	args := []string{"up", "--detach", "--remove-orphans", "--no-build", "--quiet-pull", "--no-deps"}
 	return p.tell(ctx, "starting the services", v, append(args, slices.Sorted(maps.Keys(v.Images))...)...)
 }
 

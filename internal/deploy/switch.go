@@ -19,9 +19,12 @@ import (
 type pair struct {
 	name    string
 	first   traffic.Split       // of a proxy that was never told anything else
+	like    string              // what the proxy's container is to be like
 	members map[string][]string // services that belong to each colour: itself, and what asks it how it is
 	wanted  map[string]string   // how Compose tells one definition of each service from another
 	now     *traffic.Split      // by which the proxy goes; nil where none runs
+	text    string              // of its file
+	stays   bool                // its container is like that already
 	target  string              // the colour that is to be the version's
 	other   string
 	same    bool // the other colour is the version's, too
@@ -51,7 +54,7 @@ func (p Program) pairs(ctx context.Context, v Version) ([]*pair, error) {
 		if s.Labels[traffic.ProxyLabel] == "" {
 			continue
 		}
-		one := &pair{name: name, members: members, wanted: hashes}
+		one := &pair{name: name, like: plain(s.Labels[traffic.ContainerLabel]), members: members, wanted: hashes}
 		if one.first, err = traffic.Read(plain(s.Environment[traffic.Variable])); err != nil {
 			return nil, fmt.Errorf("what the proxy of %s is to do: %w", name, err)
 		}
@@ -78,30 +81,62 @@ func (h Host) survey(ctx context.Context, v Version, running []engine.Instance) 
 	return all, nil
 }
 
-// Kept are the services of a version that stay as they are while it is brought up: the colours that people are sent to meanwhile, or that were
-// so before.
-func (h Host) Kept(ctx context.Context, v Version, running []engine.Instance) ([]string, error) {
+// Ahead tells of the services of a version which are kept as they are while it is brought up, and of moments in which nobody answers that has a
+// proxy before it or is to have one.
+func (h Host) Ahead(ctx context.Context, v Version, running []engine.Instance) (kept, gaps []string, err error) {
 	all, err := h.survey(ctx, v, running)
-	return untouched(all), err
+	if err != nil {
+		return nil, nil, err
+	}
+	return untouched(all), gapsOf(all, v, running), nil
 }
 
+// untouched are the colours that people are sent to while a version is brought up, or that were so before, and the proxies that need only be told
+// something else.
 func untouched(all []*pair) (services []string) {
 	for _, one := range all {
 		if one.now != nil {
 			services = append(services, one.members[one.other]...)
 		}
+		if one.stays {
+			services = append(services, one.name)
+		}
 	}
 	return services
+}
+
+// replaced are services that run and in whose place a new proxy comes, which need not be before all else is well.
+func replaced(all []*pair, running []engine.Instance) (services []string) {
+	for _, one := range all {
+		if !one.stays && slices.ContainsFunc(running, func(i engine.Instance) bool { return i.Service == one.name && i.Running }) {
+			services = append(services, one.name)
+		}
+	}
+	return services
+}
+
+func gapsOf(all []*pair, v Version, running []engine.Instance) (gaps []string) {
+	for _, i := range running {
+		_, _, proxy := standing(i.Service, running)
+		switch proxied := slices.ContainsFunc(all, func(one *pair) bool { return one.name == i.Service }); {
+		case proxied && slices.Contains(replaced(all, running), i.Service):
+			gaps = append(gaps, i.Service+": once all else is well its container is replaced by a new proxy, and nobody answers for some seconds.")
+		case proxy && !proxied && v.Images[i.Service] != "":
+			gaps = append(gaps, i.Service+": it is switched no more, and nobody answers until it is well.")
+		}
+	}
+	return gaps
 }
 
 // look reads by what a pair's proxy goes, and settles which colour is to become the version's.
 func (h Host) look(ctx context.Context, one *pair, running []engine.Instance) error {
 	if proxy, kind, there := standing(one.name, running); there {
-		split, err := h.split(ctx, proxy, kind)
+		split, text, err := h.split(ctx, proxy, kind)
 		if err != nil {
 			return err
 		}
-		one.now = &split
+		one.now, one.text = &split, text
+		one.stays = one.like != "" && proxy.Labels[traffic.ContainerLabel] == one.like
 	}
 	one.choose(running)
 	return nil
@@ -153,17 +188,16 @@ func standing(name string, running []engine.Instance) (engine.Instance, traffic.
 	return running[at], traffic.Named(running[at].Labels[traffic.ProxyLabel]), true
 }
 
-// split reads how a proxy shares requests out.
-func (h Host) split(ctx context.Context, proxy engine.Instance, kind traffic.Proxy) (traffic.Split, error) {
-	text, err := h.told(ctx, proxy, kind.Show())
-	if err != nil {
-		return traffic.Split{}, err
+// split reads how a proxy shares requests out, and the text that says so.
+func (h Host) split(ctx context.Context, proxy engine.Instance, kind traffic.Proxy) (split traffic.Split, text string, err error) {
+	if text, err = h.told(ctx, proxy, kind.Show()); err != nil {
+		return split, "", err
 	}
-	split, err := traffic.Read(text + "\n") // which was taken off what was printed
-	if err != nil {
+	text += "\n" // which was taken off what was printed
+	if split, err = traffic.Read(text); err != nil {
 		err = fmt.Errorf("%s of the proxy of %s: %w; take it away and start the proxy again, and it begins anew", kind.File(), proxy.Service, err)
 	}
-	return split, err
+	return split, text, err
 }
 
 // told runs a command in a proxy's container.
@@ -280,11 +314,7 @@ func (h Host) turn(ctx context.Context, one *pair, running []engine.Instance, sp
 	if err != nil {
 		return err
 	}
-	before, err := kind.Write(*one.now)
-	if err != nil {
-		return err
-	}
-	if text == before {
+	if text == one.text {
 		return h.prove(ctx, proxy, split)
 	}
 	if _, err = h.told(ctx, proxy, kind.Switch(text)); err == nil {
@@ -293,10 +323,10 @@ func (h Host) turn(ctx context.Context, one *pair, running []engine.Instance, sp
 	if err != nil {
 		last, done := aside(ctx, settling)
 		defer done()
-		_, back := h.told(last, proxy, kind.Switch(before))
+		_, back := h.told(last, proxy, kind.Switch(one.text))
 		return errors.Join(err, back)
 	}
-	one.now = &split
+	one.now, one.text = &split, text
 	return nil
 }
 
@@ -365,7 +395,7 @@ func (h Host) shares(ctx context.Context, running []engine.Instance) (map[string
 		if !there {
 			continue
 		}
-		split, err := h.split(ctx, proxy, kind)
+		split, _, err := h.split(ctx, proxy, kind)
 		if err != nil {
 			return nil, err
 		}

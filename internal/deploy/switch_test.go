@@ -2,10 +2,10 @@ package deploy
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -28,6 +28,8 @@ type crossing struct {
 	t     *testing.T
 	api   *client.Client
 	proxy *enginetest.Proxy
+	first traffic.Split     // by which a proxy begins
+	like  string            // what its container is like
 	sick  string            // a release that is not well
 	seen  []string          // what was started
 	runs  map[string]string // the release of each colour
@@ -40,7 +42,7 @@ func imageOf(name string) string { return "octo/" + name + "@sha256:" + strings.
 
 func newCrossing(t *testing.T) *crossing {
 	t.Helper()
-	x := &crossing{ground: newGround(t), t: t, proxy: enginetest.NewProxy(traffic.First(web)), runs: map[string]string{}, paths: map[string]string{}}
+	x := &crossing{ground: newGround(t), t: t, proxy: enginetest.NewProxy(traffic.First(web)), first: traffic.First(web), like: "p", runs: map[string]string{}, paths: map[string]string{}}
 	x.Wait = time.Minute
 	var err error
 	if x.api, err = client.New(client.WithHost(x.server.Host())); err != nil {
@@ -77,26 +79,44 @@ func release(name string, weight int) Version {
 	return Version{File: traffic.ProxyLabel + " " + name, Weight: weight, Commit: name, Images: map[string]string{"web": imageOf("proxy"), "web-blue": image, "web-green": image}}
 }
 
+// bare is the release in which "web" is not switched.
+const bare = "bare"
+
+func bareRelease() Version {
+	return Version{File: "services " + bare, Commit: bare, Images: map[string]string{"web": imageOf(bare)}}
+}
+
+// definition is by what Compose tells one proxy from another: also by what it does at first.
+func (x *crossing) definition() string {
+	if x.first.Sticky {
+		return x.like + "-sticky"
+	}
+	return x.like
+}
+
 // compose stands for Docker Compose.
 func (x *crossing) compose(_ context.Context, c run.Command) ([]byte, error) {
 	text := strings.Join(c.Argv, " ")
 	name := x.read(c)
 	v := release(name, 0)
+	if name == bare {
+		v = bareRelease()
+	}
 	switch {
 	case strings.Contains(text, "--format json"):
-		first, err := traffic.Named("").Write(traffic.First(web))
+		first, err := traffic.Named("").Write(x.first)
 		if err != nil {
 			return nil, err
 		}
-		services := map[string]configured{"web": {Image: imageOf("proxy"), Labels: map[string]string{traffic.ProxyLabel: "nginx"}, Environment: map[string]string{traffic.Variable: strings.ReplaceAll(first, "$", "$$")}}}
+		services := map[string]configured{"web": {Image: imageOf("proxy"), Labels: map[string]string{traffic.ProxyLabel: "nginx", traffic.ContainerLabel: x.like}, Environment: map[string]string{traffic.Variable: strings.ReplaceAll(first, "$", "$$")}}}
 		for _, colour := range service.Colours("web") {
 			services[colour] = configured{Image: v.Images[colour], Labels: map[string]string{traffic.ColourLabel: colour, traffic.HealthLabel: strings.ReplaceAll(x.path(name), "$", "$$")}}
 		}
 		return json.Marshal(map[string]any{"services": services})
 	case strings.Contains(text, "--hash"):
-		return []byte("web p\nweb-blue " + name + "\nweb-green " + name + "\n"), nil
+		return []byte("web " + x.definition() + "\nweb-blue " + name + "\nweb-green " + name + "\n"), nil
 	case slices.Contains(c.Argv, "up"):
-		return nil, x.start(v, c.Argv[slices.Index(c.Argv, "--quiet-pull")+1:])
+		return nil, x.start(v, c.Argv[slices.Index(c.Argv, "--no-deps")+1:])
 	default:
 		return nil, nil
 	}
@@ -112,11 +132,8 @@ func (x *crossing) read(c run.Command) string {
 	return name
 }
 
-// start replaces those containers that are of another release, of the services that are named, or of all.
+// start replaces those containers that are of another release, of the services that are named, and of none that these need.
 func (x *crossing) start(v Version, services []string) error {
-	if len(services) == 0 {
-		services = slices.Sorted(maps.Keys(v.Images))
-	}
 	ctx := x.t.Context()
 	running, err := x.Engine.Project(ctx, x.Project)
 	if err != nil {
@@ -125,10 +142,12 @@ func (x *crossing) start(v Version, services []string) error {
 	for _, name := range services {
 		hash := v.Commit
 		labels := map[string]string{"com.docker.compose.project": x.Project, "com.docker.compose.service": name, traffic.ColourLabel: name, traffic.HealthLabel: x.path(hash)}
-		if name == "web" {
-			hash = "p"
-			labels[traffic.ProxyLabel] = "nginx"
-		} else {
+		switch {
+		case v.Commit == bare:
+		case name == "web":
+			hash = x.definition()
+			labels[traffic.ProxyLabel], labels[traffic.ContainerLabel] = "nginx", x.like
+		default:
 			x.runs[name] = v.Commit
 		}
 		labels["com.docker.compose.config-hash"] = hash
@@ -303,4 +322,67 @@ func TestKilledTurn(t *testing.T) {
 	if x.seen[len(x.seen)-1] != "web-green=three" {
 		t.Errorf("started %q", x.seen)
 	}
+}
+
+// TestProxyStays: a proxy is told what else it is to do, and its container is replaced only where it has to be another one, once all else is well.
+func TestProxyStays(t *testing.T) {
+	t.Parallel()
+	x := newCrossing(t)
+	x.sick = "bad"
+	older := func() { // the file is another release's of this program, which writes the same in another way
+		text := x.file()
+		_, rest, _ := strings.Cut(strings.TrimPrefix(text, "# Written by ghcr-publish: "), " ")
+		rest += "# more\n"
+		sum := sha256.Sum256([]byte(rest))
+		x.proxy.Write(fmt.Sprintf("# Written by ghcr-publish: %x %s", sum[:8], rest))
+	}
+	for _, step := range []struct {
+		title   string
+		release string
+		before  func()
+		started string
+		gap     string
+	}{
+		{"the first", "one", func() {}, "web=p web-blue=one web-green=one", ""},
+		{"with a cookie", "two", func() { x.first.Sticky = true }, "web-green=two", ""},
+		{"an older file", "two", older, "", ""},
+		{"without a cookie", "two", func() { x.first.Sticky = false }, "", ""},
+		{"another image of the proxy", "three", func() { x.like = "q" }, "web-blue=three web=q", "its container is replaced by a new proxy"},
+		{"a bad one with another image", "bad", func() { x.like = "r" }, "web-green=bad web=r", "its container is replaced by a new proxy"},
+		{"no proxy", bare, func() {}, "web=bare", "it is switched no more"},
+		{"a proxy again", "four", func() {}, "web-blue=four web-green=four web=r", "its container is replaced by a new proxy"},
+	} {
+		step.before()
+		x.seen = nil
+		v := release(step.release, 0)
+		if step.release == bare {
+			v = bareRelease()
+		}
+		running, err := x.Engine.Project(t.Context(), x.Project)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, gaps, err := x.Ahead(t.Context(), v, running)
+		if got := strings.Join(gaps, "; "); err != nil || (got == "") != (step.gap == "") || !strings.Contains(got, step.gap) {
+			t.Errorf("%s: it is told %q, %v; want %q", step.title, got, err, step.gap)
+		}
+		if r := x.deploy(t, v); r.Good() == (step.release == "bad") || r.Astray != nil {
+			t.Fatalf("%s: %+v", step.title, r)
+		}
+		if got := strings.Join(x.seen, " "); got != step.started {
+			t.Errorf("%s: started %s, want %s", step.title, got, step.started)
+		}
+		if step.release == bare {
+			continue
+		}
+		if goes := x.proxy.Split(); goes.Sticky != x.first.Sticky || strings.Contains(x.file(), "# more") {
+			t.Errorf("%s: the proxy goes by %s", step.title, x.file())
+		}
+	}
+}
+
+// file is that of the proxy.
+func (x *crossing) file() string {
+	_, text := x.proxy.Exec(traffic.Named("").Show())
+	return text
 }

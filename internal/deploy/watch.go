@@ -55,8 +55,16 @@ func newWatch(h Host, v Version, before []engine.Instance) *watch {
 	return w
 }
 
-// keep has services be left as they are, and not be looked at.
-func (w *watch) keep(services []string) { w.kept, w.version = services, w.version.without(services) }
+// keep has services of a version be left as they are, and not be looked at.
+func (w *watch) keep(v Version, services []string) { w.kept, w.version = services, v.without(services) }
+
+// up brings the version up, and waits until all of it is well.
+func (w *watch) up(ctx context.Context) error {
+	if err := w.host.Program.Up(ctx, w.version); err != nil {
+		return err
+	}
+	return w.untilWell(ctx)
+}
 
 // untilWell looks again and again until all services are well, one cannot become so, or the time is up.
 func (w *watch) untilWell(ctx context.Context) error {

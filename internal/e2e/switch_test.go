@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -36,7 +37,7 @@ type prober struct {
 // probes is how long a prober waits between two questions of a kind.
 const probes = 20 * time.Millisecond
 
-func probe(t *testing.T, address string) *prober {
+func probe(t testing.TB, address string) *prober {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &prober{address: address, stop: cancel, said: map[string]int{}}
@@ -119,6 +120,7 @@ type street struct {
 	*prober
 	image string
 	page  string // that is asked for to find out whether it is well
+	how   string // it is switched
 }
 
 // config has the frontend be switched, with an environment.
@@ -126,10 +128,10 @@ func (s street) config(environment string) map[string]string {
 	return map[string]string{".github/ghcr-publish.yml": fmt.Sprintf(`platforms: [linux/%s]
 gates: {vulnerabilities: {fail_on: NONE}}
 services:
-  - {name: frontend, image: prompt-card-frontend, dockerfile: frontend/Dockerfile, port: 3000, health_endpoint: /%s, compose: {publish: true, switch: {sticky: true}}}
+  - {name: frontend, image: prompt-card-frontend, dockerfile: frontend/Dockerfile, port: 3000, health_endpoint: /%s, compose: {publish: true, switch: %s}}
 compose: {proxy: {image: "%s"}, environment: {%s}}
 deploy: {wait: 90s, project: %s}
-`, runtime.GOARCH, s.page, s.image, environment, s.owner)}
+`, runtime.GOARCH, s.page, s.how, s.image, environment, s.owner)}
 }
 
 // want demands that from now on all requests are answered by one release.
@@ -143,7 +145,7 @@ func (s street) want(release string) {
 // TestSwitch brings new releases of a service up beside the ones before, and has its proxy send people there and back, while somebody asks it
 // all the time. No question may fail.
 func TestSwitch(t *testing.T) {
-	s := street{site: newSite(t, newWorld(t))}
+	s := street{site: newSite(t, newWorld(t)), how: "{sticky: true}"}
 	var err error
 	if s.image, err = parts.Nginx(t.Context()); err != nil {
 		t.Fatal(err)
@@ -199,6 +201,14 @@ func TestSwitch(t *testing.T) {
 	for _, name := range []string{"four", "five"} {
 		s.kill(name)
 	}
+	proxy := s.proxy()
+	s.how = "true"
+	s.commit("no cookie", s.config("RELEASE: six"))
+	s.deploy(report.ExitDone)
+	s.want("six")
+	if now := s.proxy(); now != proxy {
+		t.Errorf("the proxy was replaced, %s by %s", proxy, now)
+	}
 
 	s.end()
 	t.Logf("asked %d times", s.asked)
@@ -207,6 +217,91 @@ func TestSwitch(t *testing.T) {
 	}
 	s.docker("restart", s.owner+"-frontend-1")
 	s.deploy(report.ExitDone)
+	s.takeOver()
+}
+
+// proxy is the id of its container.
+func (s street) proxy() string {
+	s.t.Helper()
+	return s.docker("inspect", "--format", "{{.Id}}", s.owner+"-frontend-1")
+}
+
+// takeOver has the frontend be switched no more, and then again: who asks it meanwhile is answered but for a moment, which is told beforehand.
+func (s street) takeOver() {
+	s.t.Helper()
+	s.how = "false"
+	s.commit("off", s.config("RELEASE: off"))
+	if told := s.deploy(report.ExitDone, "--dry-run"); len(told.Notices) != 1 || !strings.Contains(told.Notices[0], "it is switched no more") {
+		s.t.Errorf("before it is switched no more: %+v", told)
+	}
+	s.deploy(report.ExitDone)
+	p := probe(s.t, s.address)
+	if said := p.next(30); len(said) != 1 || said["off"] == 0 {
+		s.t.Errorf("switched no more, it answers %v", said)
+	}
+	s.how = "true"
+	s.commit("on", s.config("RELEASE: on"))
+	if told := s.deploy(report.ExitDone); len(told.Notices) != 1 || !strings.Contains(told.Notices[0], "replaced by a new proxy") {
+		s.t.Errorf("switched again: %+v", told)
+	}
+	p.end()
+	if n := len(p.failed); n > 0 {
+		s.t.Logf("while a proxy took its place %d of %d questions failed, from %s to %s", n, p.asked, p.failed[0], p.failed[n-1])
+	}
+	if said := probe(s.t, s.address).next(30); len(said) != 1 || said["on"] == 0 {
+		s.t.Errorf("switched again, it answers %v", said)
+	}
+}
+
+// slow is a backend that takes its time to begin, and asks for more of it than its proxy would have.
+const slow = `FROM busybox
+USER 65534:65534
+EXPOSE 9180
+HEALTHCHECK --interval=1s --timeout=2s --retries=3 --start-period=%s CMD wget -q -O /dev/null http://127.0.0.1:9180/
+STOPSIGNAL SIGKILL
+CMD ["sh", "-c", "sleep ${DELAY:-0}; mkdir -p /tmp/www; echo slow >/tmp/www/index.html; exec httpd -f -p 9180 -h /tmp/www"]
+`
+
+// TestSwitchIsNeeded brings up what needs a service that is switched, in a Compose file that starts everything at once: it waits for a backend
+// that takes longer to begin than its proxy may be without one, and does not wait where that ends.
+func TestSwitchIsNeeded(t *testing.T) {
+	w := newWorld(t)
+	image, err := parts.Nginx(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish := func(delay, patience string) stack {
+		w.commit("slow", map[string]string{"frontend/Dockerfile": fmt.Sprintf(switched, "one"), "backend/Dockerfile": fmt.Sprintf(slow, patience),
+			".github/ghcr-publish.yml": fmt.Sprintf(`platforms: [linux/%s]
+gates: {vulnerabilities: {fail_on: NONE}}
+services:
+  - {name: frontend, image: prompt-card-frontend, dockerfile: frontend/Dockerfile, port: 3000, health_endpoint: /, compose: {needs: [backend]}}
+  - {name: backend, image: prompt-card-backend, dockerfile: backend/Dockerfile, port: 9180, health_endpoint: /, compose: {switch: true}}
+compose: {proxy: {image: "%s"}, environment: {DELAY: %s}}
+`, runtime.GOARCH, image, delay)})
+		o := w.mustPublish(report.ExitDone)
+		text, err := os.ReadFile(o.Compose.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hasty := strings.NewReplacer("retries: 6", "retries: 1", "start_period: 30s", "start_period: 0s").Replace(string(text))
+		file := filepath.Join(t.TempDir(), "compose.yaml")
+		if err := os.WriteFile(file, []byte(hasty), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return w.newStack(file)
+	}
+	up := publish("15", "60s")
+	up.must("up", "--detach", "--wait", "--wait-timeout", "120")
+	up.checkHealth(map[string]string{"backend": "running healthy", "backend-blue": "running healthy", "backend-green": "running healthy", "frontend": "running healthy"})
+	up.must("down", "--timeout", "1")
+
+	sick := publish("1000", "1s")
+	begun := time.Now()
+	if out, err := sick.run("up", "--detach"); err == nil || !strings.Contains(out, "unhealthy") {
+		t.Errorf("what needs a backend that is not well is started: %v\n%s", err, out)
+	}
+	t.Logf("that was known after %s", time.Since(begun).Round(time.Second))
 }
 
 // wantSticky demands that whoever has the proxy's cookie is answered by one release, and that not all are by the same.

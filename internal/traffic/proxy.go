@@ -28,12 +28,13 @@ func Named(kind string) Proxy {
 		render:       nginx, run: "nginx -e stderr -c FILE -g 'daemon off;'", check: "nginx -e stderr -q -t -c FILE", reload: "nginx -e stderr -c FILE -s reload"}
 }
 
-// The labels of a proxy, whose value is its name, and of each container that belongs to a colour, whose values are the colour's name and the
-// path that says whether it is well.
+// The labels of a proxy, whose values are its name and what its container is like, as far as only another one can be otherwise; and of each
+// container that belongs to a colour, whose values are the colour's name and the path that says whether it is well.
 const (
-	ProxyLabel  = "ghcr-publish.proxy"
-	ColourLabel = "ghcr-publish.colour"
-	HealthLabel = "ghcr-publish.health"
+	ProxyLabel     = "ghcr-publish.proxy"
+	ContainerLabel = "ghcr-publish.container"
+	ColourLabel    = "ghcr-publish.colour"
+	HealthLabel    = "ghcr-publish.health"
 )
 
 // Folder is that of the container which outlives it, and Variable holds what the proxy does as long as nothing is in there.
@@ -76,22 +77,24 @@ func Ask(s Split) []string {
 	return shell(`exec wget -q -S -O /dev/null "$1" 2>&1`, s.inside())
 }
 
-// Healthcheck is what the container is asked with whether anybody answers behind it, as a Compose file has it.
-func Healthcheck(s Split) []string {
-	return []string{"CMD-SHELL", fmt.Sprintf("wget -q -S -O /dev/null http://127.0.0.1:%d/ 2>&1 | grep -q 'HTTP/1.1 [1-4]'", s.ownPort())}
+// Healthcheck is what the container is asked with whether anybody answers behind it, as a Compose file has it. A proxy listens at that port
+// whatever it is told: at its own, or at the service's.
+func Healthcheck() []string {
+	return []string{"CMD-SHELL", fmt.Sprintf("wget -q -S -O /dev/null http://127.0.0.1:%d/ 2>&1 | grep -q 'HTTP/1.1 [1-4]'", usualOwnPort)}
 }
 
 func (s Split) inside() string {
 	return fmt.Sprintf("http://127.0.0.1:%d%s", s.ownPort(), cmp.Or(s.Health, "/"))
 }
 
+const usualOwnPort = 9180
+
 // ownPort is where the proxy also says what it goes by. Nobody outside of its container need reach it.
 func (s Split) ownPort() int {
-	const usual = 9180
-	if s.Port == usual {
-		return usual + 1
+	if s.Port == usualOwnPort {
+		return usualOwnPort + 1
 	}
-	return usual
+	return usualOwnPort
 }
 
 // splitHeader is that of an answer which says what the proxy goes by.

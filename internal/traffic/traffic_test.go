@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,29 @@ func TestFiles(t *testing.T) {
 			want, err := os.ReadFile(at)
 			if diff := cmp.Diff(string(want), got); err != nil || diff != "" {
 				t.Errorf("%s: %v (-want +got; -update writes it):\n%s", at, err, diff)
+			}
+		}
+	}
+}
+
+// TestOnePort: a container is asked how it is at a port at which its proxy listens by whatever split it goes, and sends on what it is asked.
+func TestOnePort(t *testing.T) {
+	t.Parallel()
+	asked := regexp.MustCompile(`http://127\.0\.0\.1:(\d+)/ `).FindStringSubmatch(strings.Join(Healthcheck(), " "))
+	if asked == nil {
+		t.Fatalf("it is asked by %q", Healthcheck())
+	}
+	for _, kind := range service.Proxies {
+		for _, port := range []int{80, 9179, 9180, 9181} {
+			s := First(service.Service{Name: "web", Port: port})
+			text, err := Named(kind).Write(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, at := range []string{asked[1], fmt.Sprint(port), fmt.Sprint(s.ownPort())} {
+				if got := strings.Count(text, "\t\tlisten "+at+";\n\t\tlocation / {\n\t\t\tproxy_pass http://$drawn;\n"); got != 1 {
+					t.Errorf("%s: of a service at %d it listens %d times at %s:\n%s", kind, port, got, at, text)
+				}
 			}
 		}
 	}
