@@ -221,7 +221,7 @@ func (d *deployment) locked(ctx context.Context, good string, choose func(deploy
 	}
 	record := d.record(v)
 	d.begin(ctx, record)
-	result := d.host.Deploy(ctx, v, past)
+	result := lock.Deploy(ctx, v, past)
 	result.Err = hint(result.Err)
 	if result.Unnoted != nil && !result.Good() {
 		d.note(fmt.Sprintf("The host could not be told that this deployment has ended, and takes it for one that did not, until the next or a rollback has: %v.", result.Unnoted))

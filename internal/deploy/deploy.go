@@ -3,6 +3,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,6 +55,7 @@ const (
 	Restored  = "restored"   // what ran before runs again, and is well
 	Removed   = "removed"    // nothing ran before, and nothing does now; volumes are kept
 	Stranded  = "unrestored" // going back failed too
+	Left      = "left"       // as it is: the lock was lost, and another may be at it
 )
 
 // A Result is what became of a deployment.
@@ -68,32 +70,46 @@ type Result struct {
 // Good reports whether all of it is well.
 func (r Result) Good() bool { return r.Err == nil && len(r.Troubles) == 0 }
 
-// Deploy brings a version up, in place of what runs. Its history is that of the host, which is locked.
-func (h Host) Deploy(ctx context.Context, v Version, past History) (r Result) {
-	before, err := h.Engine.Project(ctx, h.Project)
+// Deploy brings a version up, in place of what runs, for as long as the lock is held. Its history is that of the host.
+func (l *Lock) Deploy(ctx context.Context, v Version, past History) Result {
+	working, done := l.during(ctx)
+	defer done()
+	before, err := l.host.Engine.Project(working, l.host.Project)
 	if err != nil {
-		r.Err = err
-		return r
+		return Result{Err: cmp.Or(l.lost(), err)}
 	}
-	back := past.behind(v, before)
+	r, begun := l.host.attempt(working, v, past, before)
+	switch lost := l.lost(); {
+	case lost != nil && begun:
+		return Result{Err: lost, After: Left}
+	case lost != nil:
+		return Result{Err: lost}
+	case r.Good():
+		r.Unnoted = l.host.write(ctx, v, past)
+		return r
+	case !begun && !past.Interrupted:
+		return r // and nothing was touched
+	}
+	r.After, r.Astray = l.goBack(ctx, v, past.behind(v, before))
+	switch lost := l.lost(); {
+	case lost != nil:
+		return Result{Troubles: r.Troubles, Err: lost, After: Left}
+	case r.Astray == nil && (r.After != Untouched || !past.Interrupted): // what was left before nobody has set right
+		r.Unnoted = l.host.end(ctx)
+	}
+	return r
+}
+
+// attempt brings a version up, and reports whether that was begun.
+func (h Host) attempt(ctx context.Context, v Version, past History, before []engine.Instance) (r Result, begun bool) {
 	if r.Err = h.Program.Pull(ctx, v); r.Err == nil {
 		r.Err = h.begin(ctx, v, past)
 	}
-	if r.Err != nil && !past.Interrupted {
-		return r // and nothing was touched
+	if r.Err != nil {
+		return r, false
 	}
-	if r.Err == nil {
-		r.Troubles, r.Err = h.start(ctx, v, before)
-	}
-	if r.Good() {
-		r.Unnoted = h.write(ctx, v, past)
-		return r
-	}
-	r.After, r.Astray = h.goBack(ctx, v, back)
-	if r.Astray == nil && (r.After != Untouched || !past.Interrupted) { // what was left before nobody has set right
-		r.Unnoted = h.end(ctx)
-	}
-	return r
+	r.Troubles, r.Err = h.start(ctx, v, before)
+	return r, true
 }
 
 // start brings a version up, waits until all of it is well, and then has people be sent to it. Services that were not well are what it
@@ -172,10 +188,13 @@ func aside(ctx context.Context, most time.Duration) (context.Context, context.Ca
 	return context.WithTimeout(context.WithoutCancel(ctx), most)
 }
 
-// goBack has run what ran before, nil for nothing. It does so also where the run itself has been cancelled.
-func (h Host) goBack(ctx context.Context, failed Version, back *Version) (after string, err error) {
+// goBack has run what ran before, nil for nothing. It does so also where the run itself has been cancelled, but not without the lock.
+func (l *Lock) goBack(ctx context.Context, failed Version, back *Version) (after string, err error) {
+	h := l.host
 	ctx, cancel := aside(ctx, 2*h.Wait)
 	defer cancel()
+	ctx, done := l.during(ctx)
+	defer done()
 	switch after = Restored; {
 	case back == nil:
 		h.Tell("nothing ran before: taking it down, but for its volumes")

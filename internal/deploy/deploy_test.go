@@ -25,12 +25,13 @@ type ground struct {
 	mu     sync.Mutex
 	calls  []string
 	up     func() error
+	pull   func() error
 	told   []string
 }
 
 func newGround(t *testing.T) *ground {
 	t.Helper()
-	g := &ground{server: enginetest.Start(), up: func() error { return nil }}
+	g := &ground{server: enginetest.Start(), up: func() error { return nil }, pull: func() error { return nil }}
 	t.Cleanup(g.server.Close)
 	e, err := engine.Open(func(name string) string { return map[string]string{"DOCKER_HOST": g.server.Host()}[name] })
 	if err != nil {
@@ -48,7 +49,10 @@ func (g *ground) run(_ context.Context, c run.Command) ([]byte, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.calls = append(g.calls, c.Argv[at])
-	if c.Argv[at] == "up" {
+	switch c.Argv[at] {
+	case "pull":
+		return nil, g.pull()
+	case "up":
 		return nil, g.up()
 	}
 	return nil, nil
@@ -69,7 +73,7 @@ func (g *ground) deploy(t *testing.T, v Version) Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := g.Deploy(t.Context(), v, past)
+	r := lock.Deploy(t.Context(), v, past)
 	if err := lock.Release(); err != nil {
 		t.Error(err)
 	}
@@ -350,8 +354,8 @@ func TestLockIsRenewed(t *testing.T) {
 		t.Fatal(holder, err)
 	}
 	held.renew(t.Context(), time.Millisecond)
-	for range 5 {
-		g.server.Pass(lease / 2)
+	for range 10 {
+		g.server.Pass(lease / 4)
 		for before := g.server.Volumes(); slices.Equal(before, g.server.Volumes()); { // until it is another note
 			time.Sleep(time.Millisecond)
 		}
@@ -364,6 +368,76 @@ func TestLockIsRenewed(t *testing.T) {
 	}
 	if left := g.server.Volumes(); len(left) > 0 {
 		t.Errorf("%q are left", left)
+	}
+}
+
+// TestLockIsLost has the holder notice that he has it no more, and say why.
+func TestLockIsLost(t *testing.T) {
+	t.Parallel()
+	for title, c := range map[string]struct {
+		happens func(*ground, *Lock)
+		want    string
+	}{
+		"it was taken away": {func(g *ground, l *Lock) { _ = g.Engine.RemoveNote(t.Context(), l.name) }, "it ran out there, or was taken away"},
+		"it ran out":        {func(g *ground, _ *Lock) { g.server.Pass(lease + time.Second) }, "it ran out there, or was taken away"},
+		"the host is away":  {func(g *ground, l *Lock) { g.server.Close(); l.until = time.Now().Add(time.Millisecond) }, "it could not be renewed in time: "},
+	} {
+		g := newGround(t)
+		l := &Lock{host: g.Host}
+		if holder, err := l.try(t.Context()); holder != "" || err != nil {
+			t.Fatal(holder, err)
+		}
+		c.happens(g, l)
+		l.renew(t.Context(), time.Millisecond)
+		<-l.held.Done()
+		if got := fmt.Sprint(l.lost()); !strings.Contains(got, "the lock on the Docker host was lost, so another deployment of cards may be under way there: "+c.want) || !strings.Contains(got, "start this one again") {
+			t.Errorf("%s: %q", title, got)
+		}
+		l.stop()
+	}
+}
+
+// TestWithoutTheLock has nothing more be done, nor undone, by who has lost the lock. What had begun stays marked as such.
+func TestWithoutTheLock(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("port is in use")
+	for title, c := range map[string]struct {
+		at    int // the time that something is started at which it is lost
+		calls string
+		open  bool
+	}{
+		"before anything is touched": {0, "pull", false},
+		"while it is brought up":     {1, "pull up", true},
+		"while it goes back":         {2, "pull up pull up", true},
+	} {
+		g := newGround(t)
+		if r := g.deploy(t, version(1)); !r.Good() {
+			t.Fatal(r.Err)
+		}
+		past, err := g.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := &Lock{host: g.Host}
+		held, lose := context.WithCancelCause(t.Context())
+		l.held = held
+		lost, times := errors.New("somebody else has it"), 0
+		if g.calls = nil; c.at == 0 {
+			g.pull = func() error { lose(lost); return lost }
+		}
+		g.up = func() error {
+			if times++; times == c.at {
+				lose(lost)
+			}
+			return broken
+		}
+		r := l.Deploy(t.Context(), version(2), past)
+		if !errors.Is(r.Err, lost) || r.Astray != nil || (r.After == Left) != c.open || strings.Join(g.calls, " ") != c.calls {
+			t.Errorf("%s: %+v by %q", title, r, g.calls)
+		}
+		if past, err := g.Read(t.Context()); err != nil || past.Interrupted != c.open || len(past.Versions) != 1 {
+			t.Errorf("%s: %+v, %v", title, past, err)
+		}
 	}
 }
 
@@ -387,7 +461,12 @@ func TestCancelled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := g.Deploy(ctx, version(2), past); !errors.Is(r.Err, stopped) || r.After != Restored {
+	lock, err := g.Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.stop()
+	if r := lock.Deploy(ctx, version(2), past); !errors.Is(r.Err, stopped) || r.After != Restored {
 		t.Errorf("%+v", r)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,13 +19,17 @@ const (
 	lease = time.Minute
 	// renewal is how often it is renewed.
 	renewal = lease / 4
+	// margin is how long before it runs out it is given up, for what goes on under it to have ended by then.
+	margin = lease / 4
 )
 
 // A Lock keeps other deployments of a project away from a host.
 type Lock struct {
-	host Host
-	name string // of the note that is the lock at this moment
-	stop func()
+	host  Host
+	name  string          // of the note that is the lock at this moment
+	until time.Time       // when it is given up unless it is renewed, by the clock of this machine
+	held  context.Context // ends once the lock is lost, with that as its cause
+	stop  func()
 }
 
 // Lock waits until no other deployment of the project is under way on the host, as long as one may take. Whoever wants the lock writes that down
@@ -69,7 +74,7 @@ func pause(ctx context.Context, about time.Duration) error {
 
 // try takes the lock unless another has it, who is returned.
 func (l *Lock) try(ctx context.Context) (holder string, err error) {
-	if err := l.claim(ctx); err != nil {
+	if err := l.claim(ctx, settling); err != nil {
 		return "", err
 	}
 	live, left, err := l.host.locks(ctx, l.name)
@@ -88,9 +93,10 @@ func (l *Lock) try(ctx context.Context) (holder string, err error) {
 }
 
 // claim writes down that the lock is held from now on. It is not interrupted: nobody would know what to take away again.
-func (l *Lock) claim(ctx context.Context) error {
-	ctx, cancel := aside(ctx, settling)
+func (l *Lock) claim(ctx context.Context, most time.Duration) error {
+	ctx, cancel := aside(ctx, most)
 	defer cancel()
+	until := time.Now().Add(lease - margin)
 	at, err := l.host.Engine.Clock(ctx)
 	if err != nil {
 		return err
@@ -100,7 +106,7 @@ func (l *Lock) claim(ctx context.Context) error {
 	if err := l.host.Engine.WriteNote(ctx, n); err != nil {
 		return err
 	}
-	l.name = n.Name
+	l.name, l.until = n.Name, until
 	return nil
 }
 
@@ -123,24 +129,60 @@ func (h Host) locks(ctx context.Context, own string) (live, left []engine.Note, 
 	return live, left, err
 }
 
-// renew keeps the lock until it is given back. A renewal that fails is made up for by the next.
+// renew keeps the lock until it is given back, or lost.
 func (l *Lock) renew(ctx context.Context, every time.Duration) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ctx = context.WithoutCancel(ctx)
+	held, lose := context.WithCancelCause(ctx)
+	going, stop := context.WithCancel(held)
 	var renewing sync.WaitGroup
 	renewing.Go(func() {
 		for {
 			select {
-			case <-ctx.Done():
+			case <-going.Done():
 				return
-			case <-time.After(every):
+			case <-time.After(min(every, time.Until(l.until))):
 			}
-			old := Lock{host: l.host, name: l.name}
-			if l.claim(ctx) == nil {
-				_ = old.drop(ctx)
+			if lost := l.again(ctx); lost != nil {
+				lose(fmt.Errorf("the lock on the Docker host was lost, so another deployment of %s may be under way there: %w; once nobody else deploys, start this one again", l.host.Project, lost))
+				return
 			}
 		}
 	})
-	l.stop = func() { cancel(); renewing.Wait() }
+	l.held, l.stop = held, func() { stop(); renewing.Wait() }
+}
+
+// again renews the lock, and returns why it is lost if it is. That nobody had it meanwhile is sure where the note that it was until now still is
+// there, and holds, once there is the next.
+func (l *Lock) again(ctx context.Context) error {
+	ctx, cancel := context.WithDeadline(ctx, l.until)
+	defer cancel()
+	next, live := &Lock{host: l.host}, []engine.Note(nil)
+	err := next.claim(ctx, min(settling, time.Until(l.until)))
+	if err == nil {
+		live, _, err = l.host.locks(ctx, next.name)
+	}
+	at := slices.IndexFunc(live, func(n engine.Note) bool { return n.Name == l.name })
+	switch {
+	case err != nil && time.Now().After(l.until):
+		return fmt.Errorf("it could not be renewed in time: %w", err)
+	case err != nil:
+		return nil // the next makes up for it
+	case at < 0:
+		err = errors.New("it ran out there, or was taken away")
+	}
+	_ = l.drop(ctx)
+	l.name, l.until = next.name, next.until
+	return err
+}
+
+// lost is why the lock is lost; nil while it is held.
+func (l *Lock) lost() error { return context.Cause(l.held) }
+
+// during is a context that ends with the lock, too.
+func (l *Lock) during(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(l.held, func() { cancel(l.lost()) })
+	return ctx, func() { stop(); cancel(nil) }
 }
 
 // Release gives the lock back, also when the run's context has ended.

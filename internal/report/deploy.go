@@ -31,7 +31,7 @@ type Deployment struct {
 	Services      []Deployed       `json:"services"`
 	Troubles      []deploy.Trouble `json:"troubles"`
 	Error         string           `json:"error,omitempty"`
-	After         string           `json:"after,omitempty"` // what became of what ran before, where it failed: restored, removed or unrestored
+	After         string           `json:"after,omitempty"` // what became of what ran before, where it failed: restored, removed, left or unrestored
 	Notices       []string         `json:"notices"`
 }
 
@@ -143,6 +143,8 @@ func (d Deployment) after() string {
 		return "What ran before runs again, and is well."
 	case deploy.Removed:
 		return "It was the first deployment, and was taken down; volumes are kept."
+	case deploy.Left:
+		return "What it had begun is left as it is: the next deployment, or a rollback, sets it right."
 	case deploy.Stranded:
 		return "GOING BACK FAILED TOO: the host needs somebody now."
 	default:
