@@ -288,6 +288,13 @@ func (d *deployment) changes(ctx context.Context, v deploy.Version, past deploy.
 	for _, gap := range gaps {
 		d.note(gap)
 	}
+	lacks, err := d.host.Lacks(ctx, v, past, running)
+	if err != nil {
+		return err
+	}
+	for _, t := range lacks {
+		d.note(fmt.Sprintf("Should this deployment fail: %s, which is of no deployment that the host remembers, %s.", t.Service, t.What))
+	}
 	defer d.log.Group(fmt.Sprintf("Deployment of %s: %d services", d.host.Project, len(v.Images)))()
 	for _, c := range deploy.Changes(running, v) {
 		if slices.Contains(kept, c.Service) {

@@ -2,6 +2,7 @@ package action_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -32,6 +33,10 @@ type composedService struct {
 	Labels      map[string]string
 	Environment map[string]string
 	Healthcheck *struct{ Test []string }
+}
+
+func (s composedService) hash() string {
+	return fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, s.Image, s.Environment)))
 }
 
 func check(err error) {
@@ -69,7 +74,7 @@ func fakeCompose() {
 	switch {
 	case slices.Contains(os.Args, "--hash"):
 		for name, s := range c.file.Services {
-			fmt.Println(name, s.Image)
+			fmt.Println(name, s.hash())
 		}
 	case slices.Contains(os.Args, "config"):
 		check(json.NewEncoder(os.Stdout).Encode(c.file))
@@ -98,7 +103,15 @@ func readComposed() composed {
 				check(fmt.Errorf("error while interpolating: required variable %s is missing a value: %s", v[1], v[2]))
 			}
 		}
-		check(yaml.Unmarshal(text, &file)) // over what was read before
+		var over composed
+		check(yaml.Unmarshal(text, &over))
+		if file.Services == nil {
+			file = over
+			continue
+		}
+		for name, s := range over.Services {
+			file.Services[name].Image = s.Image
+		}
 	}
 	for name, s := range file.Services {
 		if len(s.Profiles) > 0 && !slices.ContainsFunc(s.Profiles, func(p string) bool { return slices.Contains(option("--profile"), p) }) {
@@ -183,7 +196,7 @@ func (c fakeProject) named() []string {
 
 func (c fakeProject) start(name string) {
 	s := c.file.Services[name]
-	config := &container.Config{Image: s.Image, Labels: map[string]string{"com.docker.compose.project": c.name, "com.docker.compose.service": name, "com.docker.compose.oneoff": "False", "com.docker.compose.config-hash": s.Image}}
+	config := &container.Config{Image: s.Image, Labels: map[string]string{"com.docker.compose.project": c.name, "com.docker.compose.service": name, "com.docker.compose.oneoff": "False", "com.docker.compose.config-hash": s.hash()}}
 	maps.Copy(config.Labels, s.Labels)
 	if s.Healthcheck != nil {
 		config.Healthcheck = &container.HealthConfig{Test: s.Healthcheck.Test}

@@ -53,6 +53,7 @@ func (v Version) without(services []string) Version {
 const (
 	Untouched = ""           // nothing had begun, or there is nothing else to go back to
 	Restored  = "restored"   // what ran before runs again, and is well
+	Partly    = "partly"     // so do its images, but not all of what nobody had written down could be restored
 	Removed   = "removed"    // nothing ran before, and nothing does now; volumes are kept
 	Stranded  = "unrestored" // going back failed too
 	Left      = "left"       // as it is: the lock was lost, and another may be at it
@@ -75,6 +76,10 @@ func (l *Lock) Deploy(ctx context.Context, v Version, past History) Result {
 	working, done := l.during(ctx)
 	defer done()
 	before, err := l.host.Engine.Project(working, l.host.Project)
+	var lacks []Trouble
+	if err == nil {
+		lacks, err = l.host.Lacks(working, v, past, before)
+	}
 	if err != nil {
 		return Result{Err: cmp.Or(l.lost(), err)}
 	}
@@ -91,6 +96,9 @@ func (l *Lock) Deploy(ctx context.Context, v Version, past History) Result {
 		return r // and nothing was touched
 	}
 	r.After, r.Astray = l.goBack(ctx, v, past.behind(v, before))
+	if r.After == Restored && len(lacks) > 0 {
+		r.After = Partly
+	}
 	switch lost := l.lost(); {
 	case lost != nil:
 		return Result{Troubles: r.Troubles, Err: lost, After: Left}
@@ -232,6 +240,28 @@ func (v Version) String() string {
 		return "the images that ran before"
 	}
 	return fmt.Sprintf("deployment %d", v.Number)
+}
+
+// Lacks are services that run and that nobody wrote down, of which going back from a version would not bring everything back, with the reason.
+func (h Host) Lacks(ctx context.Context, v Version, past History, running []engine.Instance) (lacks []Trouble, err error) {
+	if _, known := past.Last(); known {
+		return nil, nil
+	}
+	hashes := map[string]string{}
+	if back := past.behind(v, running); back != nil {
+		if hashes, err = h.Program.hashes(ctx, *back); err != nil {
+			return nil, err
+		}
+	}
+	for _, i := range running {
+		switch what := judge(i); {
+		case what != "":
+			lacks = append(lacks, Trouble{Service: i.Service, What: what + ", so it is not gone back to"})
+		case hashes[i.Service] != i.Hash:
+			lacks = append(lacks, Trouble{Service: i.Service, What: "was not started as the Compose file says, so only its image is gone back to"})
+		}
+	}
+	return lacks, nil
 }
 
 // adopted is what runs and nobody wrote down: a file with the images of the containers that are well; nil where none is.

@@ -31,7 +31,7 @@ type Deployment struct {
 	Services      []Deployed       `json:"services"`
 	Troubles      []deploy.Trouble `json:"troubles"`
 	Error         string           `json:"error,omitempty"`
-	After         string           `json:"after,omitempty"` // what became of what ran before, where it failed: restored, removed, left or unrestored
+	After         string           `json:"after,omitempty"` // what became of what ran before, where it failed: restored, partly, removed, left or unrestored
 	Notices       []string         `json:"notices"`
 }
 
@@ -141,6 +141,8 @@ func (d Deployment) after() string {
 	switch d.After {
 	case deploy.Restored:
 		return "What ran before runs again, and is well."
+	case deploy.Partly:
+		return "The images that were well before run again; what else was not written down is not restored."
 	case deploy.Removed:
 		return "It was the first deployment, and was taken down; volumes are kept."
 	case deploy.Left:

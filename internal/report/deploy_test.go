@@ -25,15 +25,16 @@ func TestDeploymentOutcomes(t *testing.T) {
 		code    int
 		answer  string
 	}{
-		"well":             {deploy.Result{}, "deployed", 0, "✅ Deployed cards on ssh://host in 4.5s: all of it is well."},
-		"not well":         {deploy.Result{Troubles: sick, After: deploy.Restored}, "refused", 3, "❌ Not deployed cards on ssh://host: backend. What ran before runs again, and is well."},
-		"the first":        {deploy.Result{Troubles: sick, After: deploy.Removed}, "refused", 3, "❌ Not deployed cards on ssh://host: backend. It was the first deployment, and was taken down; volumes are kept."},
-		"a fault":          {deploy.Result{Err: errors.New("port is in use"), After: deploy.Restored}, "failed", 1, "❌ Not deployed cards on ssh://host: it could not be done. What ran before runs again, and is well."},
-		"no going back":    {deploy.Result{Troubles: sick, After: deploy.Stranded, Astray: errors.New("it is dark")}, "failed", 1, "❌ Not deployed cards on ssh://host: backend. GOING BACK FAILED TOO: the host needs somebody now."},
-		"not written down": {deploy.Result{Unnoted: errors.New("it is in use")}, "deployed", 1, "❌ Deployed cards on ssh://host in 4.5s: all of it is well, but the host does not remember it."},
-		"not ended":        {deploy.Result{Troubles: sick, After: deploy.Restored, Unnoted: errors.New("it is in use")}, "refused", 3, "❌ Not deployed cards on ssh://host: backend. What ran before runs again, and is well."},
-		"without the lock": {deploy.Result{Err: errors.New("the lock was lost"), After: deploy.Left}, "failed", 1, "❌ Not deployed cards on ssh://host: it could not be done. What it had begun is left as it is: the next deployment, or a rollback, sets it right."},
-		"not begun":        {deploy.Result{Err: errors.New("no such image")}, "failed", 1, "❌ Not deployed cards on ssh://host: it could not be done. Nothing was gone back to."},
+		"well":                      {deploy.Result{}, "deployed", 0, "✅ Deployed cards on ssh://host in 4.5s: all of it is well."},
+		"not well":                  {deploy.Result{Troubles: sick, After: deploy.Restored}, "refused", 3, "❌ Not deployed cards on ssh://host: backend. What ran before runs again, and is well."},
+		"the first":                 {deploy.Result{Troubles: sick, After: deploy.Removed}, "refused", 3, "❌ Not deployed cards on ssh://host: backend. It was the first deployment, and was taken down; volumes are kept."},
+		"a fault":                   {deploy.Result{Err: errors.New("port is in use"), After: deploy.Restored}, "failed", 1, "❌ Not deployed cards on ssh://host: it could not be done. What ran before runs again, and is well."},
+		"no going back":             {deploy.Result{Troubles: sick, After: deploy.Stranded, Astray: errors.New("it is dark")}, "failed", 1, "❌ Not deployed cards on ssh://host: backend. GOING BACK FAILED TOO: the host needs somebody now."},
+		"not written down":          {deploy.Result{Unnoted: errors.New("it is in use")}, "deployed", 1, "❌ Deployed cards on ssh://host in 4.5s: all of it is well, but the host does not remember it."},
+		"not ended":                 {deploy.Result{Troubles: sick, After: deploy.Restored, Unnoted: errors.New("it is in use")}, "refused", 3, "❌ Not deployed cards on ssh://host: backend. What ran before runs again, and is well."},
+		"what was not written down": {deploy.Result{Troubles: sick, After: deploy.Partly}, "refused", 3, "❌ Not deployed cards on ssh://host: backend. The images that were well before run again; what else was not written down is not restored."},
+		"without the lock":          {deploy.Result{Err: errors.New("the lock was lost"), After: deploy.Left}, "failed", 1, "❌ Not deployed cards on ssh://host: it could not be done. What it had begun is left as it is: the next deployment, or a rollback, sets it right."},
+		"not begun":                 {deploy.Result{Err: errors.New("no such image")}, "failed", 1, "❌ Not deployed cards on ssh://host: it could not be done. Nothing was gone back to."},
 	} {
 		d := deployment()
 		d.Settle(c.result, "deployed")
