@@ -91,11 +91,10 @@ func execute(ctx context.Context, p Process, flags flags, log *actions.Log) (int
 	if job.Config.Mode == "compose" {
 		return composeMode(ctx, p, job, log) // which has nothing to do with the memory
 	}
-	if job.Config.Mode == "deploy" {
-		return deployMode(ctx, p, job, log) // neither
-	}
 	job.memory = fetchMemory(ctx, p, job, log)
 	switch job.Config.Mode {
+	case "deploy":
+		return deployMode(ctx, p, job, log)
 	case "plan":
 		return planMode(ctx, p, job, log)
 	case "publish":

@@ -16,6 +16,7 @@ import (
 	"github.com/org/ghcr-publish/internal/deploy"
 	"github.com/org/ghcr-publish/internal/engine"
 	"github.com/org/ghcr-publish/internal/github"
+	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/service"
 )
@@ -44,6 +45,7 @@ func deployMode(ctx context.Context, p Process, j job, log *actions.Log) (int, e
 	if err = errors.Join(err, d.close()); err != nil {
 		return 0, hint(err)
 	}
+	d.remember(ctx)
 	return d.tell(ctx)
 }
 
@@ -441,6 +443,29 @@ func (d *deployment) note(notice string) {
 	if notice = d.log.Redact(notice); !slices.Contains(d.told.Notices, notice) {
 		d.told.Notices = append(d.told.Notices, notice)
 		d.log.Warning(actions.Annotation{Title: "Deployment", Message: notice})
+	}
+}
+
+// remember has later runs know how what is deployed is, and tells what the memory says of that. It decides nothing.
+func (d *deployment) remember(ctx context.Context) {
+	if !d.job.pushes() || d.told.Outcome == "deploying" {
+		return
+	}
+	ctx, done := lastWords(ctx)
+	defer done()
+	told := actions.Redacted(d.told, d.log.Redact)
+	now := insight.Deployed{Project: told.Project, Environment: told.Environment, Outcome: told.Outcome, After: told.After, Images: d.images(), EndedAt: d.process.Now()}
+	for _, t := range told.Troubles {
+		now.Troubles = append(now.Troubles, t.Service+" "+t.What)
+	}
+	now, since := now.Following(insight.LastDeployed(d.job.recall(ctx, d.process, "deployments")["deployments"], told.Project, told.Environment))
+	entries, err := insight.OfDeployed(now)
+	s := &session{job: d.job, process: d.process, log: d.log, begun: d.told.StartedAt, started: d.told.StartedAt, figures: d.job.memory.cost}
+	_, lost := s.keepLearnt(ctx, entries, err)
+	for _, text := range append(append(d.job.memory.notices, lost...), since) {
+		if text != "" {
+			d.note(text)
+		}
 	}
 }
 
