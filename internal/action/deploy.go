@@ -232,7 +232,9 @@ func (d *deployment) locked(ctx context.Context, good string, choose func(deploy
 	d.told.Error = d.log.Redact(d.told.Error)
 	record.Failed = !result.Good()
 	d.end(ctx, record)
-	d.share(ctx)
+	if result.After != deploy.Left { // else the host may be out of reach
+		d.share(ctx)
+	}
 	return nil
 }
 
