@@ -410,3 +410,49 @@ func TestDeployByTLS(t *testing.T) {
 	s.deploy(report.ExitDone)
 	s.check(live)
 }
+
+// TestDeployByHand tells what Compose leaves running of another profile, and what can be gone back to that nobody wrote down.
+func TestDeployByHand(t *testing.T) {
+	s := newSite(t, newWorld(t))
+	const file = ".github/ghcr-publish.yml"
+	config := strings.Replace(s.read(file), "    context: auth\n", "    context: auth\n    compose: {profiles: [extra]}\n", 1)
+	more := strings.Replace(config, "wait: 90s", "wait: 90s, profiles: [production, extra]", 1)
+	all := s.release("first", map[string]string{file: config})
+	some := maps.Clone(all)
+	delete(some, "auth")
+	for n, c := range []struct {
+		config string
+		args   []string
+		want   map[string]string
+	}{{config, nil, some}, {more, nil, all}, {config, nil, some}, {config, []string{"--rollback"}, all}, {more, []string{"--rollback"}, some}} {
+		s.commit("profiles", map[string]string{file: c.config})
+		s.deploy(report.ExitDone, c.args...)
+		if t.Logf("deployment %d", n); !maps.Equal(s.running(), c.want) {
+			t.Errorf("it is of other profiles: %v", s.running())
+		}
+	}
+
+	// The same that runs already is gone back to as it was; of what was started otherwise, only the images are.
+	broken := strings.NewReplacer("' 200 '", "' 299 '", "--retries=15", "--retries=2").Replace(s.read("backend/Dockerfile"))
+	for _, want := range []string{deploy.Restored, deploy.Partly} {
+		settings := ""
+		if want == deploy.Partly {
+			settings = "compose: {environment: {OTHER: 1}}\n"
+		}
+		notes, err := s.engine.Notes(t.Context(), map[string]string{"ghcr-publish.project": s.owner})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range notes {
+			if err := s.engine.RemoveNote(t.Context(), n.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.release("broken", map[string]string{"backend/Dockerfile": broken, file: config + settings})
+		told := s.deploy(report.ExitRefused)
+		if said := strings.Contains(fmt.Sprint(told.Notices), "Should this deployment fail: backend"); told.After != want || said != (want == deploy.Partly) {
+			t.Errorf("want %s: %+v", want, told)
+		}
+		s.check(some)
+	}
+}
