@@ -464,7 +464,7 @@ func (d *deployment) remember(ctx context.Context) {
 	entries, err := insight.OfDeployed(now)
 	s := &session{job: d.job, process: d.process, log: d.log, begun: d.told.StartedAt, started: d.told.StartedAt, figures: d.job.memory.cost}
 	_, lost := s.keepLearnt(ctx, entries, err)
-	for _, text := range append(append(d.job.memory.notices, lost...), since) {
+	for _, text := range slices.Concat(d.job.memory.notices, lost, []string{since}) {
 		if text != "" {
 			d.note(text)
 		}
