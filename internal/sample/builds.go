@@ -21,7 +21,7 @@ func Builds(repository string, builds int, last time.Time) ([]memory.Entry, erro
 	runs := (builds + len(Services) - 1) / len(Services)
 	for i := range runs {
 		at := last.Add(-85 * 24 * time.Hour / time.Duration(runs) * time.Duration(runs-1-i))
-		run := insight.Run{ID: fmt.Sprintf("%d-1", 1_000_000_000+i), Repository: repository, Commit: fmt.Sprintf("%040x", random.Uint64()), Ref: "refs/heads/main", Outcome: "published", EndedAt: at, Built: len(Services)}
+		run := insight.Run{ID: fmt.Sprintf("%d-1", 1_000_000_000+i), Repository: repository, Commit: fmt.Sprintf("%016x%024x", random.Uint64(), i), Ref: "refs/heads/main", Outcome: "published", EndedAt: at, Built: len(Services)}
 		if random.IntN(4) == 0 {
 			run.Ref = "refs/heads/topic"
 		}

@@ -5,6 +5,7 @@
   const choice = { service: by("service"), ref: by("ref"), days: by("days") };
   const most = 8; // lines in one chart, and charts of one kind
   const day = 86400;
+  const crowd = 300; // dots in a chart from which on what was expected is drawn by the day
 
   // Text, as the page has it where it was written.
   const round = (v) => Math.round(v * 1000) / 1000;
@@ -156,8 +157,8 @@
     return {
       width: Math.max(plot.clientWidth, 200), height: 190, legend: { show: false }, tzDate: (t) => uPlot.tzDate(new Date(t * 1000), "Etc/UTC"),
       cursor: { y: false, points: { size: 6 }, drag: { setScale: false } },
-      scales: { y: { range: (_, low, high) => [0, c.top || (high > 0 ? high * 1.08 : 1)] } },
-      axes: [{ ...axis, values: (_, all) => all.map((t) => brief.format(t * 1000)) }, { ...axis, size: 62, values: (_, all) => all.map(text) }],
+      scales: { x: { range: (_, low, high) => low === high ? [low - day, high + day] : [low, high] }, y: { range: (_, low, high) => [0, c.top || (high > 0 ? high * 1.08 : 1)] } },
+      axes: [{ ...axis, size: 30, values: (_, all) => all.map((t) => brief.format(t * 1000)) }, { ...axis, size: 62, values: (_, all) => all.map(text) }],
       series: [{}, ...c.series.map((s) => ({ label: s.name, stroke: s.stroke, width: s.width ?? 1.75, fill: s.fill, spanGaps: true, paths: s.paths, points: s.points || { show: c.x.length < 2, size: 5 } }))],
       bands: c.bands,
       hooks: { setCursor: [(u) => { readout.textContent = u.cursor.idx == null ? c.note || "" : told(c, u.cursor.idx); }] },
@@ -165,11 +166,11 @@
   }
   const told = (c, k) => (c.when || date)(c.x[k]) + "  " + c.series.filter((s) => s.values[k] != null).map((s) => s.name + " " + s.text(s.values[k])).join(", ");
   function table(c) {
-    const details = element("details"), summary = element("summary", "Table of " + c.title.toLowerCase());
+    const details = element("details"), summary = element("summary", "Table of " + (c.of || c.title.toLowerCase()));
     details.append(summary);
     details.addEventListener("toggle", () => {
       if (details.children.length > 1) return;
-      const wide = element("div", null, { class: "wide", role: "region", tabindex: "0", "aria-label": c.title }), t = element("table"), head = element("tr"), body = element("tbody"), source = c.table || c;
+      const wide = element("div", null, { class: "wide", role: "region", tabindex: "0", "aria-label": c.of || c.title }), t = element("table"), head = element("tr"), body = element("tbody"), source = c.table || c;
       for (const name of ["Day", ...source.series.map((s) => s.name)]) head.append(element("th", name, { scope: "col" }));
       for (let k = source.x.length - 1; k >= 0; k--) {
         const row = element("tr");
@@ -199,25 +200,27 @@
     const shown = [...groups].map(([s, all]) => [s, all.filter((i) => data.seconds[i] > 0)]).filter(([, all]) => all.length).sort((a, b) => b[1].length - a[1].length).slice(0, most);
     by("times").classList.toggle("one", shown.length === 1);
     for (const [s, all] of shown) {
-      const values = (figure, such) => all.map((i) => such(i) ? figure[i] : null), foreseen = (i) => data.expected[i] > 0;
-      const line = { width: 1.25, points: { show: false } }, edge = { width: 0, points: { show: false } }, dots = (stroke) => ({ paths: () => null, points: { show: true, size: 4, fill: stroke, stroke } });
-      const good = style("--c0"), bad = style("--bad"), days = daily(all), passed = (is) => is.filter((i) => data.passed[i]);
+      const days = daily(all), foreseen = (i) => data.expected[i] > 0, many = all.length > crowd;
+      const values = (figure, such) => all.map((i) => such(i) ? figure[i] : null), ofDay = (figure) => column(days, (is) => median(is.filter(foreseen).map((i) => figure[i])));
+      const band = (figure) => { const of = ofDay(figure); return many ? [...days.values()].flatMap((is, k) => is.map(() => of[k])) : values(figure, foreseen); };
+      const line = { width: 1.25, points: { show: false } }, edge = { width: 0, points: { show: false } }, dots = (fill) => ({ paths: () => null, points: { show: true, size: many ? 3 : 4, fill, stroke: "transparent" } });
+      const good = style("--c0"), bad = style("--bad"), passed = (is) => is.filter((i) => data.passed[i]);
       const failures = all.some((i) => !data.passed[i]);
       chart("times", {
-        title: data.services[s], x: all.map((i) => data.at[i]), when: moment, bands: [{ name: "band", series: [4, 3], fill: style("--band") }],
+        title: data.services[s], of: "the build times of " + data.services[s], x: all.map((i) => data.at[i]), when: moment, bands: [{ name: "band", series: [4, 3], fill: style("--band") }],
         series: [
-          { name: "took", values: values(data.seconds, (i) => data.passed[i]), text: seconds, stroke: good, ...dots(good) },
-          { name: "expected", values: values(data.expected, foreseen), text: seconds, stroke: style("--muted"), ...line },
-          { name: "at least", values: values(data.low, foreseen), text: seconds, stroke: "transparent", ...edge },
-          { name: "at most", values: values(data.high, foreseen), text: seconds, stroke: "transparent", ...edge },
+          { name: "took", values: values(data.seconds, (i) => data.passed[i]), text: seconds, stroke: good, ...dots(many ? good + "70" : good) },
+          { name: "expected", values: band(data.expected), text: seconds, stroke: style("--muted"), ...line },
+          { name: "at least", values: band(data.low), text: seconds, stroke: "transparent", ...edge },
+          { name: "at most", values: band(data.high), text: seconds, stroke: "transparent", ...edge },
           ...(failures ? [{ name: "did not pass", values: values(data.seconds, (i) => !data.passed[i]), text: seconds, stroke: bad, ...dots(bad) }] : []),
         ],
         table: { x: [...days.keys()], series: [
           { name: "Builds", values: column(days, (is) => is.length), text: String },
           { name: "Median", values: column(days, (is) => median(passed(is).map((i) => data.seconds[i]))), text: seconds },
-          { name: "Expected", values: column(days, (is) => median(is.filter(foreseen).map((i) => data.expected[i]))), text: seconds },
-          { name: "At least", values: column(days, (is) => median(is.filter(foreseen).map((i) => data.low[i]))), text: seconds },
-          { name: "At most", values: column(days, (is) => median(is.filter(foreseen).map((i) => data.high[i]))), text: seconds },
+          { name: "Expected", values: ofDay(data.expected), text: seconds },
+          { name: "At least", values: ofDay(data.low), text: seconds },
+          { name: "At most", values: ofDay(data.high), text: seconds },
         ] },
       });
     }
@@ -294,5 +297,6 @@
   const all = selection();
   showLatest(all);
   draw(all, grouped(all));
+  performance.mark("ready");
   document.documentElement.dataset.ready = "true";
 })();

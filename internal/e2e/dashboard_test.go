@@ -1,0 +1,274 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/memory"
+	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/sample"
+)
+
+// A browser shows one page, and notes what the page complains of and asks for.
+type browser struct {
+	ctx context.Context
+	t   *testing.T
+
+	mu         sync.Mutex
+	complaints []string
+	requests   []string
+}
+
+func startBrowser(t *testing.T) *browser {
+	t.Helper()
+	program, err := parts.Chromium(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 1600),
+		chromedp.Flag("disable-gpu", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
+	ctx, stop := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(stop)
+	ctx, stop = chromedp.NewContext(ctx)
+	t.Cleanup(stop)
+	b := &browser{ctx: ctx, t: t}
+	b.do()
+	if err := chromedp.Listen(ctx, b.hear); err != nil {
+		t.Fatal(err)
+	}
+	call(b, network.Enable, network.EnableParams{})
+	call(b, cdplog.Enable, cdp.Empty{})
+	return b
+}
+
+func (b *browser) hear(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *runtime.EventConsoleAPICalled:
+		for _, a := range e.Args {
+			b.complaints = append(b.complaints, string(e.Type)+": "+string(a.Value))
+		}
+	case *runtime.EventExceptionThrown:
+		b.complaints = append(b.complaints, e.ExceptionDetails.Text+" "+e.ExceptionDetails.Exception.Description)
+	case *cdplog.EventEntryAdded:
+		b.complaints = append(b.complaints, e.Entry.Text)
+	case *network.EventRequestWillBeSent:
+		b.requests = append(b.requests, e.Request.URL)
+	}
+}
+
+func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func call[P, R any](b *browser, command cdp.Command[P, R], params P) {
+	b.t.Helper()
+	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, command, params)
+		return err
+	}))
+}
+
+// value is what an expression of JavaScript comes to.
+func value[T any](b *browser, expression string, options ...chromedp.EvaluateOption) T {
+	b.t.Helper()
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, options...))
+	if err != nil {
+		b.t.Fatalf("%.200s: %v", expression, err)
+	}
+	return v
+}
+
+// press puts keys into an element.
+func (b *browser) press(selector chromedp.CSS, keys string) {
+	b.t.Helper()
+	b.do(chromedp.Focus(selector), chromedp.KeyEvent(keys))
+}
+
+// until waits for what an expression says.
+func (b *browser) until(expression string) {
+	b.t.Helper()
+	if _, err := chromedp.Run(b.ctx, chromedp.Poll[bool](expression)); err != nil {
+		b.t.Fatalf("waiting for %s: %v", expression, err)
+	}
+}
+
+// open shows a page, and tells how long that took until all was drawn, in milliseconds.
+func (b *browser) open(page string, scheme string) float64 {
+	b.t.Helper()
+	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	b.do(chromedp.Navigate("file://"+page), chromedp.WaitReady(chromedp.CSS("html[data-ready]")))
+	return value[float64](b, "performance.getEntriesByName('ready')[0].startTime")
+}
+
+// shown are the texts of the elements that a selector finds.
+func (b *browser) shown(selector string) []string {
+	b.t.Helper()
+	return value[[]string](b, "[...document.querySelectorAll("+quoted(selector)+")].map((e) => e.textContent)")
+}
+
+func quoted(text string) string {
+	data, _ := json.Marshal(text)
+	return string(data)
+}
+
+// audit has axe-core look at the page, and returns what it finds that is serious.
+func (b *browser) audit(axe string) []string {
+	b.t.Helper()
+	value[chromedp.Void](b, axe)
+	var serious []string
+	for _, f := range value[[]struct {
+		ID, Impact, Help string
+		Nodes            []struct{ HTML string }
+	}](b, "axe.run().then((r) => r.violations)", chromedp.EvalAwaitPromise) {
+		if f.Impact == "serious" || f.Impact == "critical" {
+			serious = append(serious, f.ID+": "+f.Help+": "+f.Nodes[0].HTML)
+		} else {
+			b.t.Logf("axe: %s: %s", f.Impact, f.Help)
+		}
+	}
+	return serious
+}
+
+// TestDashboard has the program make the page of 10,000 builds, and looks at it in a browser as people do: in light and dark, with keys, and by what a
+// screen reader is told.
+func TestDashboard(t *testing.T) {
+	w := newWorld(t)
+	const builds = 10_000
+	entries, err := sample.Builds("Octo-Org/cards", builds, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := memory.Open(t.Context(), filepath.Join(w.repo.Dir, ".swarm/memory.db"), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for chunk := range slices.Chunk(entries, 2000) {
+		if err := store.Put(t.Context(), chunk...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.mode = "report"
+	begun := time.Now()
+	if o := w.run(sample.Job{}); o.code != report.ExitDone {
+		t.Fatalf("exit code %d\n%s", o.code, o.log)
+	}
+	t.Logf("the program took %v to write the page of %d builds", time.Since(begun).Round(time.Millisecond), builds)
+	axe, err := parts.Axe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile(axe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := filepath.Join(w.temp, "ghcr-publish", "dashboard", "index.html")
+	b := startBrowser(t)
+	for _, scheme := range []string{"light", "dark"} {
+		t.Logf("%s: the page of %d builds was drawn after %.0f ms", scheme, builds, b.open(page, scheme))
+		if serious := b.audit(string(script)); len(serious) > 0 {
+			t.Errorf("%s: axe finds\n%s", scheme, strings.Join(serious, "\n"))
+		}
+		keepScreenshot(b, scheme)
+	}
+	b.filters()
+	b.tables(string(script))
+	if len(b.complaints) > 0 {
+		t.Errorf("the page complains: %q", b.complaints)
+	}
+	if other := slices.DeleteFunc(b.requests, func(url string) bool { return url == "file://"+page || url == "data:," }); len(other) > 0 {
+		t.Errorf("the page asks for %q", other)
+	}
+}
+
+// filters chooses by keys, and back: what the script then says is what the program had written.
+func (b *browser) filters() {
+	b.t.Helper()
+	written := [][]string{b.shown("#cards dd"), b.shown("#services td, #services tbody th"), b.shown("#shown")}
+	charts := len(b.shown("#times canvas"))
+	b.press("#service", "backend")
+	if got := value[string](b, "document.querySelector('#service').selectedOptions[0].textContent"); got != "backend" {
+		b.t.Fatalf("keys choose %q", got)
+	}
+	if got := b.shown("#services tbody th"); !slices.Equal(got, []string{"backend"}) {
+		b.t.Errorf("of backend alone the services are %q", got)
+	}
+	if got := len(b.shown("#times canvas")); got != 1 || charts != len(sample.Services) {
+		b.t.Errorf("%d charts of build times became %d", charts, got)
+	}
+	if got := value[int](b, "document.querySelectorAll('#steps tbody tr:not([hidden])').length"); got == 0 || got >= len(b.shown("#steps tbody tr")) {
+		b.t.Errorf("%d steps of backend are shown", got)
+	}
+	all := b.shown("#shown")[0]
+	b.press("#ref", "topic")
+	b.press("#days", kb.ArrowDown)
+	if got := b.shown("#shown")[0]; got == all || got == "0 builds shown" {
+		b.t.Errorf("of a branch in seven days %s, and %s of all", got, all)
+	}
+	if got := b.shown("#latest tbody td:nth-child(3)"); len(got) == 0 || slices.ContainsFunc(got, func(ref string) bool { return ref != "topic" }) {
+		b.t.Errorf("the builds of topic are of %q", got)
+	}
+	b.press(".filters button", kb.Enter)
+	b.until("document.querySelector('#shown').textContent === " + quoted(written[2][0]))
+	if diff := cmp.Diff(written, [][]string{b.shown("#cards dd"), b.shown("#services td, #services tbody th"), b.shown("#shown")}); diff != "" {
+		b.t.Errorf("the script does not come to what the program has written (-program +script):\n%s", diff)
+	}
+}
+
+// tables opens each chart's table, and looks once more.
+func (b *browser) tables(axe string) {
+	b.t.Helper()
+	charts := len(b.shown(".chart canvas"))
+	b.press(".chart summary", kb.Enter)
+	b.do(chromedp.WaitReady(chromedp.CSS(".chart details[open] tbody tr")))
+	value[chromedp.Void](b, "document.querySelectorAll('.chart details').forEach((d) => { d.open = true; })")
+	b.until("document.querySelectorAll('.chart tbody').length === document.querySelectorAll('.chart').length")
+	if got := len(b.shown(".chart table")); got != charts || charts < 8 {
+		b.t.Errorf("%d charts have %d tables", charts, got)
+	}
+	for _, text := range b.shown(".chart tbody") {
+		if text == "" || strings.Contains(text, "NaN") || strings.Contains(text, "undefined") {
+			b.t.Errorf("a table has %.200q", text)
+		}
+	}
+	if serious := b.audit(axe); len(serious) > 0 {
+		b.t.Errorf("with all tables axe finds\n%s", strings.Join(serious, "\n"))
+	}
+}
+
+// keepScreenshot leaves a picture where SCREENSHOTS names a folder.
+func keepScreenshot(b *browser, name string) {
+	folder := os.Getenv("SCREENSHOTS")
+	if folder == "" {
+		return
+	}
+	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o644); err != nil {
+		b.t.Error(err)
+	}
+}
