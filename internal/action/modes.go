@@ -44,6 +44,7 @@ func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, erro
 	told := s.conclude(ctx, begun, results, made.Notices)
 	told.Compose = composed
 	s.release(ctx, &told, results)
+	s.comment(ctx, &told)
 	seen := s.cleanAfter(ctx, &told)
 	learnt, err := insight.Entries(s.learnt(told, results))
 	return s.record(ctx, told, append(learnt, seen...), err)
@@ -152,6 +153,7 @@ func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int,
 	told := s.conclude(ctx, begun, results, made.Notices)
 	told.Compose = composed
 	s.release(ctx, &told, results)
+	s.comment(ctx, &told)
 	seen := s.cleanAfter(ctx, &told)
 	entries, err := insight.OfRun(s.learnt(told, results))
 	entries = append(entries, seen...)

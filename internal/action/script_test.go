@@ -107,7 +107,7 @@ func TestScript(t *testing.T) {
 			"exits": exits, "sample": makeSample, "commit": commit, "tag": checkTag, "moved": checkMoved, "delete": deleteImage, "forge": forgeImage, "merged": mergeCommit,
 			"engine": setEngine, "uploads": checkUploads, "uploads-answer": answerUploads, "uploads-fail": failUploads, "uploads-silent": silenceUploads, "uploaded": checkUploaded, "github-ref": setRef, "engine-empty": checkEngine, "engine-networks": limitNetworks,
 			"artifacts": checkArtifacts, "output": readOutput, "platforms": checkPlatforms, "tags": checkTags, "has": setFindings, "base": pushBase, "annotation": checkAnnotation, "api-silent": checkSilence,
-			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "registry-clock": setClock, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "releases": checkReleases, "issue-note": noteIssue, "cache-token": giveCache, "cache-filled": fillCache, "no-token": searchToken,
+			"services": checkServices, "key": makeKey, "signed": checkSigned, "registry-refuses": refuseRequests, "registry-clock": setClock, "sigstore": useSigstore, "sigstore-fails": failSigstore, "sigstore-claim": claimOfJob, "attestations": checkAttestations, "attestations-withheld": withholdAttestations, "issues": checkIssues, "comments": checkComments, "comment-by": addComment, "comments-withheld": withholdComments, "speaks-for": speakFor, "releases": checkReleases, "issue-note": noteIssue, "cache-token": giveCache, "cache-filled": fillCache, "no-token": searchToken,
 			"ask": askServer, "comes": waitForText, "memories": checkMemories, "cache-evicts": evictFromCache, "cache-breaks": breakCache, "cache-quota": limitCache, "cache-listed": listCaches, "parcels": checkParcels,
 			"mirrors": addMirrors, "mirror-down": stopMirror, "mirrored": checkMirrored,
 			"digest": readDigest, "is": checkDigest, "same": checkSame, "deployments": checkDeployments, "recorded": checkRecorded, "deployments-elsewhere": addDeployments, "deployments-withheld": withholdDeployments,
@@ -181,6 +181,35 @@ func checkIssues(ts *testscript.TestScript, _ bool, args []string) {
 	if !slices.Equal(states, args) {
 		ts.Fatalf("issues are %q, want %q", states, args)
 	}
+}
+
+// comments AUTHOR...: these have written the comments there are on pull request 7; every one is in $WORK/comment-N.md.
+func checkComments(ts *testscript.TestScript, _ bool, args []string) {
+	var authors []string
+	for i, c := range stageOf(ts).github.Comments() {
+		if authors = append(authors, c.Author); c.On != 7 {
+			ts.Fatalf("a comment is on %d", c.On)
+		}
+		ts.Check(os.WriteFile(ts.MkAbs(filepath.Join(ts.Getenv("WORK"), fmt.Sprintf("comment-%d.md", i+1))), []byte(c.Body), 0o644))
+	}
+	if !slices.Equal(authors, args) {
+		ts.Fatalf("comments are by %q, want %q", authors, args)
+	}
+}
+
+// comment-by AUTHOR FILE: somebody comments on pull request 7.
+func addComment(ts *testscript.TestScript, _ bool, args []string) {
+	stageOf(ts).github.AddComments(githubtest.Comment{On: 7, Author: args[0], Body: ts.ReadFile(args[1])})
+}
+
+// comments-withheld: the token may write no comments. With ! it may.
+func withholdComments(ts *testscript.TestScript, neg bool, _ []string) {
+	stageOf(ts).github.WithholdComments(!neg)
+}
+
+// speaks-for LOGIN: the token is a person's.
+func speakFor(ts *testscript.TestScript, _ bool, args []string) {
+	stageOf(ts).github.SpeakFor(args[0])
 }
 
 // releases TAG...: the repository has these releases, of drafts followed by a question mark. Their notes are in release-N.md, their files in release-N.

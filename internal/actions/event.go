@@ -26,6 +26,7 @@ type Event struct {
 	BaseRef       string // branch that a git tag was pushed from, or that a pull request or a merge queue is for; often not known
 	BaseSHA       string // commit that a pull request or a merge queue starts from
 	Before        string // commit that a branch was at before the push; zeros for a new one
+	Pull          int    // number of the pull request; 0 where the run is for none
 	Repository    string // owner/name
 	Description   string // of the repository; often empty
 	License       string // its SPDX identifier, where GitHub knows it
@@ -71,7 +72,8 @@ type payload struct {
 		} `json:"owner"`
 	} `json:"repository"`
 	PullRequest struct {
-		Base struct {
+		Number int `json:"number"`
+		Base   struct {
 			Ref string `json:"ref"`
 			SHA string `json:"sha"`
 		} `json:"base"`
@@ -136,7 +138,7 @@ func (e *Event) readPayload(event map[string]any) error {
 	e.BaseRef = cmp.Or(p.BaseRef, p.PullRequest.Base.Ref, p.MergeGroup.BaseRef)
 	e.BaseSHA, e.Before = cmp.Or(p.PullRequest.Base.SHA, p.MergeGroup.BaseSHA), p.Before
 	head := p.PullRequest.Head.Repo.FullName
-	e.HeadSHA = p.PullRequest.Head.SHA
+	e.HeadSHA, e.Pull = p.PullRequest.Head.SHA, p.PullRequest.Number
 	e.Fork = strings.HasPrefix(e.Name, "pull_request") && !strings.EqualFold(head, e.Repository)
 	return nil
 }

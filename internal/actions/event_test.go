@@ -65,25 +65,27 @@ func TestReadEvent(t *testing.T) {
 			func(e *Event) { e.Ref, e.BaseRef, e.Before = "refs/tags/v1.2.3", "refs/heads/main", zero }},
 		{"a pull request", strings.Replace(pull, "HEAD", `{"full_name": "octo/hello", "fork": false}`, 1), map[string]string{"GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/7/merge"},
 			func(e *Event) {
-				e.Name, e.Ref, e.BaseRef, e.BaseSHA, e.Before = "pull_request", "refs/pull/7/merge", "main", base, before
+				e.Name, e.Ref, e.BaseRef, e.BaseSHA, e.Before, e.Pull = "pull_request", "refs/pull/7/merge", "main", base, before, 7
 			}},
 		{"a pull request from a fork", strings.Replace(pull, "HEAD", `{"full_name": "stranger/hello", "fork": true}`, 1), map[string]string{"GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/7/merge"},
 			func(e *Event) {
-				e.Name, e.Ref, e.BaseRef, e.BaseSHA, e.Before, e.Fork = "pull_request", "refs/pull/7/merge", "main", base, before, true
+				e.Name, e.Ref, e.BaseRef, e.BaseSHA, e.Before, e.Pull, e.Fork = "pull_request", "refs/pull/7/merge", "main", base, before, 7, true
 			}},
 		{"a pull request from a fork that is gone", strings.Replace(pull, "HEAD", "null", 1), map[string]string{"GITHUB_EVENT_NAME": "pull_request_target"},
 			func(e *Event) {
-				e.Name, e.BaseRef, e.BaseSHA, e.Before, e.Fork = "pull_request_target", "main", base, before, true
+				e.Name, e.BaseRef, e.BaseSHA, e.Before, e.Pull, e.Fork = "pull_request_target", "main", base, before, 7, true
 			}},
 		{"a pull request whose head is to be named", strings.Replace(pull, "HEAD", `{"full_name": "Octo/Hello"}`, 1),
 			map[string]string{"GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/7/merge", "GITHUB_SHA": before, "DOCKER_METADATA_PR_HEAD_SHA": "True"},
 			func(e *Event) {
 				e.Name, e.Ref, e.BaseRef, e.SHA, e.TriggerSHA, e.HeadSHA = "pull_request", "refs/pull/7/merge", "main", before, before, head
-				e.BaseSHA, e.Before = base, before
+				e.BaseSHA, e.Before, e.Pull = base, before, 7
 			}},
 		{"a pull request whose head is not", strings.Replace(pull, "HEAD", `{"full_name": "Octo/Hello"}`, 1),
 			map[string]string{"GITHUB_EVENT_NAME": "pull_request", "DOCKER_METADATA_PR_HEAD_SHA": "false"},
-			func(e *Event) { e.Name, e.BaseRef, e.BaseSHA, e.Before = "pull_request", "main", base, before }},
+			func(e *Event) {
+				e.Name, e.BaseRef, e.BaseSHA, e.Before, e.Pull = "pull_request", "main", base, before, 7
+			}},
 		{"no pull request, whose head could be named", `{` + repository + `}`, map[string]string{"DOCKER_METADATA_PR_HEAD_SHA": "true"}, func(*Event) {}},
 		{"a longer short form", `{` + repository + `}`, map[string]string{"DOCKER_METADATA_SHORT_SHA_LENGTH": "12"}, func(e *Event) { e.ShortSHA = 12 }},
 		{"levels of annotations", `{` + repository + `}`, map[string]string{"DOCKER_METADATA_ANNOTATIONS_LEVELS": "manifest, index,manifest,index-descriptor,manifest-descriptor"},

@@ -41,6 +41,9 @@ type Server struct {
 	refs          map[string]string           // commits by ref, without refs/
 	pulls         map[string][]map[string]any // by the commit that came by them
 	issues        []Issue
+	comments      []Comment
+	noComments    bool   // the token may write none
+	person        string // whose the token is; empty where it is a job's
 	problems      []string
 	deployments   []Deployment
 	noDeployments bool // the token may record none
@@ -87,6 +90,10 @@ func Start(token string) *Server {
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/issues", s.listIssues)
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/issues", s.openIssue)
 	mux.HandleFunc("PATCH "+base+"/repos/{owner}/{repo}/issues/{number}", s.editIssue)
+	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/issues/{number}/comments", s.listComments)
+	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/issues/{number}/comments", s.createComment)
+	mux.HandleFunc("PATCH "+base+"/repos/{owner}/{repo}/issues/comments/{id}", s.editComment)
+	mux.HandleFunc("GET "+base+"/user", s.me)
 	mux.HandleFunc("GET "+base+"/repos/{owner}/{repo}/releases", s.listReleases)
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/releases", s.createRelease)
 	mux.HandleFunc("POST "+base+"/repos/{owner}/{repo}/releases/generate-notes", s.generateNotes)

@@ -134,7 +134,7 @@ func TestRefusedRequests(t *testing.T) {
 		"malformed":        {raw("POST", route, "application/json", "{"), 400, "Problems parsing JSON"},
 		"unknown key":      {raw("POST", route, "application/json; charset=utf-8", `{"category":"x"}`), 422, "category"},
 		"unknown upload":   {raw("GET", route+"/1", "", ""), 404, "Not Found"},
-		"unknown route":    {raw("GET", "/user", "", ""), 404, "Not Found"},
+		"unknown route":    {raw("GET", "/users", "", ""), 404, "Not Found"},
 		"another method":   {raw("GET", route, "", ""), 404, "Not Found"},
 		"two slashes":      {raw("POST", "/"+route, "application/json", "{}"), 404, "Not Found"},
 		"outside the base": {raw("GET", "/../../"+route, "", ""), 404, "Not Found"},

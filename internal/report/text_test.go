@@ -129,7 +129,7 @@ func spoken(text string) Report {
 	r := Report{Outcome: "refused", Severities: []string{"CRITICAL"}, Notices: []string{text}, MemoryStats: memory.Stats{SuccessRate: text}}
 	r.Services = []Service{{Name: text, Action: text, Reason: text, Error: text, Healthy: true, Verdict: Verdict{"refused", []string{text}, []string{text}, []string{"Read `x`."}},
 		Moved: []Moved{{Tag: text}}, Kept: []Kept{{text, text, "Nothing."}}, Advice: []insight.Advice{{Text: text, Seconds: 3}}, Log: []string{text}, Steps: []insight.Step{{Name: text}},
-		Platforms: []Platform{{Platform: text, Counts: map[string]int{"CRITICAL": 1}}}}}
+		Platforms: []Platform{{Platform: text, Counts: map[string]int{"CRITICAL": 1}, Compared: true, Findings: []verdict.Finding{{ID: text, Package: text}}, Gone: []verdict.Finding{{ID: text, Package: text, Severity: text}}}}}}
 	return r
 }
 
@@ -185,6 +185,9 @@ func FuzzSummary(f *testing.F) {
 		}
 		if got := shape(flatLog(spoken(text), text).Summary()); got != want {
 			t.Errorf("%q changes the summary's form:\n%s", text, cmp.Diff(want, got))
+		}
+		if got, want := shape(spoken(text).Comment()), shape(spoken("text").Comment()); got != want {
+			t.Errorf("%q changes the comment's form:\n%s", text, cmp.Diff(want, got))
 		}
 	})
 }

@@ -78,6 +78,7 @@ type Settings struct {
 	ReleaseTag    string
 	ReleaseAssets []string // patterns of files of the workspace
 	RescanIssues  bool
+	Comment       bool
 	Memory        string
 	MemoryHome    string // repository that a memory lives in besides; empty for none
 	PlanFile      string
@@ -239,6 +240,8 @@ func Table() []Setting {
 			Help: "Files of the workspace that a release has beside its own, one a line, as patterns such as `dist/*.tar.gz`. What the release has already by that name stays."},
 		{Name: "rescan-issues", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.RescanIssues }),
 			Help: "With `mode: rescan`: open an issue for a service of which something new is live that the gate for vulnerabilities refuses, keep it up to date, and close it when that is gone. Needs `issues: write`."},
+		{Name: "comment", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.Comment }),
+			Help: "Tell a pull request in one comment, which every run replaces, what would change by it: sizes, findings, start, and the tags that it would get. Needs `pull-requests: write`, which the runs of forks and of Dependabot have not."},
 		{Name: "memory", Default: OwnMemory, set: memory,
 			Help: "Memory of earlier runs, relative to the workspace, where the cache of GitHub Actions brings it from run to run; `off` keeps none, and `oci://ghcr.io/owner/memory` keeps it there, too, for all branches and repositories that have it so."},
 		{Name: "plan-file", Default: "{{temp}}/plan.json", set: text(func(s *Settings) *string { return &s.PlanFile }),

@@ -37,7 +37,7 @@ func (v *Verdict) judgeProbe(e Evidence, gate service.StartupGate) {
 		v.untried(gate, "the image could not be tried out: %s", p.Unavailable)
 	case p.Failure != "":
 		v.refuse("%s", p.Failure)
-		v.advise("Read the container's last lines, in the details below.")
+		v.advise("Read the container's last lines, in the details of the run's summary.")
 	case !p.Healthy:
 		v.refuse("the image was not tried out")
 	case p.Started > gate.Within:
