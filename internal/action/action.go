@@ -14,6 +14,7 @@ import (
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/service"
+	"golang.org/x/term"
 )
 
 // A Process is what the program takes from the operating system.
@@ -76,11 +77,25 @@ func Main(ctx context.Context, p Process) int {
 }
 
 func newLog(p Process, out io.Writer) *actions.Log {
-	return actions.NewLog(out, p.Getenv("GITHUB_ACTIONS") == "true")
+	log := actions.NewLog(out, p.Getenv("GITHUB_ACTIONS") == "true")
+	if shows(p, out) {
+		log.Colour()
+	}
+	return log
+}
+
+// shows reports whether a log goes to where colours are seen, and wanted.
+// https://no-color.org
+func shows(p Process, out io.Writer) bool {
+	file, ok := out.(interface{ Fd() uintptr })
+	return ok && term.IsTerminal(int(file.Fd())) && p.Getenv("NO_COLOR") == "" && p.Getenv("TERM") != "dumb" && p.Getenv("GITHUB_ACTIONS") != "true"
 }
 
 func execute(ctx context.Context, p Process, flags flags, log *actions.Log) (int, error) {
 	job, err := load(ctx, p, flags, log)
+	if job.Config.Quiet {
+		log.Quiet()
+	}
 	var mistakes service.Problems
 	if job.Config.Mode == "doctor" && (err == nil || errors.As(err, &mistakes)) {
 		return doctorMode(ctx, p, job, log, mistakes)

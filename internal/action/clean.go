@@ -347,7 +347,7 @@ func (s *session) recordCleaning(ctx context.Context, told report.Cleaning, foun
 	stats, lost := s.keepLearnt(ctx, entries, err)
 	told.MemoryStats, told.Notices = stats, append(told.Notices, lost...)
 	told = actions.Redacted(told, s.log.Redact)
-	s.log.Printf("%s", told.Answer())
+	s.log.Answer("%s", told.Answer())
 	if err := errors.Join(writeJSON(s.job.Config.Report, told), actions.AppendSummary(s.process.Getenv("GITHUB_STEP_SUMMARY"), told.Summary())); err != nil {
 		return 0, err
 	}

@@ -33,7 +33,7 @@ func composeMode(ctx context.Context, p Process, j job, log *actions.Log) (int, 
 	for _, n := range notices {
 		log.Warning(actions.Annotation{Title: "Compose", Message: n})
 	}
-	log.Printf("%s", made.Answer())
+	log.Answer("%s", made.Answer())
 	if err := actions.AppendSummary(p.Getenv("GITHUB_STEP_SUMMARY"), made.Summary()); err != nil {
 		return 0, err
 	}

@@ -481,7 +481,7 @@ func (d *deployment) tell(ctx context.Context) (int, error) {
 		d.log.Error(actions.Annotation{Title: "Deployment", Message: d.told.Error})
 	}
 	told := actions.Redacted(d.told, d.log.Redact)
-	d.log.Printf("%s", told.Answer())
+	d.log.Answer("%s", told.Answer())
 	if err := errors.Join(writeJSON(d.job.Config.Report, told), actions.AppendSummary(d.process.Getenv("GITHUB_STEP_SUMMARY"), told.Summary())); err != nil {
 		return 0, err
 	}

@@ -48,14 +48,18 @@ func doctorMode(ctx context.Context, p Process, j job, log *actions.Log, mistake
 
 func tellFindings(told doctor.Examination, annotate bool, log *actions.Log) {
 	for _, found := range told.Findings {
+		say := log.Printf
+		if found.State != doctor.Fine {
+			say = log.Answer
+		}
 		for _, line := range found.Lines() {
-			log.Printf("%s", line)
+			say("%s", line)
 		}
 		if annotate && found.State == doctor.Problem {
 			log.Error(actions.Annotation{Title: found.Check, Message: found.Found + "\n" + found.Fix})
 		}
 	}
-	log.Printf("%s", told)
+	log.Answer("%s", told)
 }
 
 // examine gathers all facts at the same time. Each question fills fields of its own.

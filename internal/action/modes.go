@@ -69,6 +69,7 @@ func planMode(ctx context.Context, p Process, j job, log *actions.Log) (int, err
 		return 0, err
 	}
 	made.Said = nil // to the other jobs
+	log.Answer("%s", planAnswer(made))
 	return report.ExitDone, printJSON(p, j, made)
 }
 
@@ -212,6 +213,15 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 // mostOutput is how many characters of outputs GitHub keeps for a job: a megabyte, two bytes each.
 // https://docs.github.com/en/actions/reference/limits#existing-system-limits
 const mostOutput = 500_000
+
+// planAnswer is a plan in one line.
+func planAnswer(made plan.Plan) string {
+	var doing []string
+	for _, s := range made.Work() {
+		doing = append(doing, fmt.Sprintf("%s (%s)", s.Name, s.Action))
+	}
+	return fmt.Sprintf("%d of %d services need work: %s", len(doing), len(made.Services), cmp.Or(strings.Join(doing, ", "), "none"))
+}
 
 func tellPlan(made plan.Plan, parallel int, log *actions.Log) {
 	defer log.Group(fmt.Sprintf("Plan: %d of %d services need work", len(made.Work()), len(made.Services)))()

@@ -166,7 +166,7 @@ func (s *session) tell(ctx context.Context, told report.Report) error {
 			}
 		}
 	}
-	s.log.Printf("%s", told.Answer())
+	s.log.Answer("%s", told.Answer())
 	if err := actions.AppendSummary(s.process.Getenv("GITHUB_STEP_SUMMARY"), told.Summary()); err != nil {
 		return err
 	}

@@ -26,6 +26,8 @@ type Log struct {
 	mu       sync.Mutex
 	w        io.Writer
 	onRunner bool
+	quiet    bool // only what is answered, and what went wrong
+	coloured bool
 	secrets  []string
 	counts   map[string]int
 }
@@ -33,6 +35,20 @@ type Log struct {
 // NewLog returns a Log that writes to w.
 func NewLog(w io.Writer, onRunner bool) *Log {
 	return &Log{w: w, onRunner: onRunner, counts: map[string]int{}}
+}
+
+// Quiet has the log tell only the answer, and what went wrong, from here on.
+func (l *Log) Quiet() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.quiet = true
+}
+
+// Colour has the log use the colours of a terminal.
+func (l *Log) Colour() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.coloured = true
 }
 
 // Mask keeps a secret out of everything that is logged from here on, by this program and by the
@@ -77,33 +93,47 @@ func (l *Log) redact(text string) string {
 	return text
 }
 
-// Printf writes one line, or several.
+// Printf writes one line, or several, unless the log is quiet.
 func (l *Log) Printf(format string, args ...any) {
-	l.print(fmt.Sprintf(format, args...))
-}
-
-func (l *Log) print(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lines(text)
+	if !l.quiet {
+		l.lines(none, fmt.Sprintf(format, args...))
+	}
 }
 
-// lines writes text line by line; the caller holds the lock.
-func (l *Log) lines(text string) {
+// Answer writes what was asked for, also where the log is quiet.
+func (l *Log) Answer(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines(bold, fmt.Sprintf(format, args...))
+}
+
+// lines writes text line by line, in a colour; the caller holds the lock.
+func (l *Log) lines(c colour, text string) {
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 		// Once more afterwards, as a secret may come with control characters in its midst.
-		fmt.Fprintln(l.w, l.redact(harmless(l.redact(line))))
+		line = l.redact(harmless(l.redact(line)))
+		if l.coloured {
+			line = c.tint(line)
+		}
+		fmt.Fprintln(l.w, line)
 	}
 }
 
 // Group begins a foldable group; the returned func ends it. Groups do not nest.
 func (l *Log) Group(title string) (end func()) {
 	title = harmless(l.Redact(title))
-	if !l.onRunner {
-		l.Printf("\n%s", title)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.quiet:
+		return func() {}
+	case !l.onRunner:
+		l.lines(bold, "\n"+title)
 		return func() {}
 	}
-	l.command("group", nil, title)
+	l.say("group", nil, title)
 	return func() { l.command("endgroup", nil, "") }
 }
 
@@ -126,7 +156,7 @@ func (l *Log) Part(name string) *Part { return &Part{log: l, name: name} }
 
 // Print logs a line.
 func (p *Part) Print(line string) {
-	if !p.log.onRunner {
+	if !p.log.onRunner || p.log.isQuiet() {
 		p.log.Printf("%s │ %s", p.name, line)
 		return
 	}
@@ -136,6 +166,12 @@ func (p *Part) Print(line string) {
 	if p.size += len(line) + 1; p.size > mostKept {
 		p.write(p.name + ", which goes on")
 	}
+}
+
+func (l *Log) isQuiet() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.quiet
 }
 
 // End writes what was kept, under a title.
@@ -153,7 +189,7 @@ func (p *Part) write(title string) {
 	defer l.mu.Unlock()
 	l.say("group", nil, harmless(l.redact(title)))
 	for _, line := range p.kept {
-		l.lines(line)
+		l.lines(none, line)
 	}
 	l.say("endgroup", nil, "")
 	p.kept, p.size = nil, 0
@@ -173,25 +209,27 @@ func (l *Log) Error(a Annotation)   { l.annotate("error", a) }
 
 func (l *Log) annotate(level string, a Annotation) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.quiet && level == "notice" {
+		return
+	}
 	l.counts[level]++
-	over := l.counts[level] > annotationLimit
-	l.mu.Unlock()
-	if !l.onRunner || over {
-		l.Printf("%s: %s", level, strings.TrimPrefix(a.Title+": "+a.Message, ": "))
+	if !l.onRunner || l.counts[level] > annotationLimit {
+		l.lines(none, level+": "+strings.TrimPrefix(a.Title+": "+a.Message, ": "))
 		return
 	}
 	properties := githubactions.CommandProperties{}
 	if a.Title != "" {
-		properties["title"] = l.Redact(a.Title)
+		properties["title"] = l.redact(a.Title)
 	}
 	if a.File != "" {
 		properties["file"], properties["line"] = a.File, fmt.Sprint(max(a.Line, 1))
 	}
-	message := l.Redact(a.Message)
+	message := l.redact(a.Message)
 	if len(message) > messageLimit {
 		message = strings.ToValidUTF8(message[:messageLimit-3], "") + "…"
 	}
-	l.command(level, properties, message)
+	l.say(level, properties, message)
 }
 
 // command writes one workflow command, escaped as the runner's toolkit does.

@@ -90,6 +90,7 @@ type Settings struct {
 	Restore       []int64 // versions of packages, by their ids
 	InUse         string
 	JSON          bool
+	Quiet         bool
 	// SecretEnv names the environment variables that secrets were taken from.
 	SecretEnv []string
 }
@@ -260,6 +261,8 @@ func Table() []Setting {
 			Help: "With `mode: clean`: ids of versions to bring back instead, as a report of the last thirty days has them."},
 		{Name: "in-use", FlagOnly: true, set: text(func(s *Settings) *string { return &s.InUse }),
 			Help: "With `mode: clean`, or `clean.after` in the file: any text with the digests that are in use, such as what a cluster says it runs. They stay, with all that they need."},
+		{Name: "quiet", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.Quiet }),
+			Help: "Let the log have only the answer, and what went wrong: no progress, and nothing of the builds."},
 		{Name: "json", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.JSON }),
 			Help: "Print the plan or the report as JSON to standard output; the log goes to standard error."},
 	}
