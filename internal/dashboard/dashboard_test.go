@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/sample"
@@ -23,7 +24,7 @@ import (
 
 var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-// source has entries, the newest first, as a memory lists them.
+// of has entries, the newest first, as a memory lists them.
 func of(tb testing.TB, entries []memory.Entry, err error) Source {
 	tb.Helper()
 	if err != nil {
@@ -63,8 +64,11 @@ func TestFigures(t *testing.T) {
 	t.Parallel()
 	reused := built("web", 1, "sha256:b", true)
 	reused.Action, reused.Seconds, reused.Account = "reuse", map[string]float64{"judge": 2}, insight.Account{}
-	entries := runs(t, "octo-org/shop", []insight.Service{built("web", 20, "sha256:a", true), built("api", 5, "sha256:c", true)}, []insight.Service{built("web", 30, "sha256:a", false)},
-		[]insight.Service{built("web", 24, "sha256:b", true)}, []insight.Service{reused})
+	first, third := built("web", 20, "sha256:a", true), built("web", 24, "sha256:b", true)
+	first.Cache.Tiers = []cache.Gave{{Tier: "actions", Hits: 1, Bytes: 10, Seconds: 1}}
+	third.Cache.Tiers = []cache.Gave{{Tier: "registry", Seconds: 4}, {Tier: "actions", Hits: 2, Bytes: 30, Seconds: 3}}
+	entries := runs(t, "octo-org/shop", []insight.Service{first, built("api", 5, "sha256:c", true)}, []insight.Service{built("web", 30, "sha256:a", false)},
+		[]insight.Service{third}, []insight.Service{reused})
 	elsewhere, err := insight.Entries(insight.Run{ID: "5-1", Repository: "octo-org/other", EndedAt: now, Services: []insight.Service{built("web", 100, "sha256:a", false)}})
 	f := Collect(of(t, append(entries, elsewhere...), err))
 	type told struct {
@@ -95,6 +99,9 @@ func TestFigures(t *testing.T) {
 	wantSteps := []Step{{Text: "RUN make", Platform: "linux/amd64", Line: 3, Builds: 3, HitRate: 0, Seconds: 22, Cost: 22.667}, {Text: "COPY . .", Platform: "linux/amd64", Line: 2, Builds: 3, Seconds: 1, Cost: 1}}
 	if diff := cmp.Diff(wantSteps, web.Steps); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]Tier{{Name: "actions", Builds: 2, Hits: 1.5, Bytes: 20, Seconds: 2}, {Name: "registry", Builds: 1, Seconds: 4}}, web.Tiers); diff != "" {
+		t.Errorf("tiers (-want +got):\n%s", diff)
 	}
 	wantAnswer := "67% of 6 builds passed since 1 May 2026; in the median one took 20s, where 20s were expected. Most is to be won from web: RUN make in line 3 costs a build 1m38s, and came from the cache in 0% of 1."
 	if f.Answer != wantAnswer {
@@ -255,6 +262,7 @@ func FuzzHostileNames(f *testing.F) {
 		s := built(name, 30, name, true)
 		s.Reasons, s.Sizes, s.Findings, s.Part = []string{name}, map[string]int64{name: 5}, map[string]int{name: 3, "HIGH": 1}, name
 		s.Account.Steps = []insight.Step{{Name: "[1/1] RUN " + name, Line: 1, Seconds: 9, Platform: name}}
+		s.Cache.Tiers = []cache.Gave{{Tier: name}}
 		s.Account.Advice = []insight.Advice{{Text: name, Seconds: 5}}
 		entries, err := insight.Entries(insight.Run{ID: name, Repository: name, Commit: name, Ref: "refs/heads/" + name, EndedAt: now, Services: []insight.Service{s, built("web", 20, "sha256:a", true)}})
 		from := of(t, entries, err)

@@ -57,6 +57,7 @@ type Service struct {
 	Findings   map[string]int     `json:"findings,omitempty"` // of the last image that was scanned, by severity
 	Steps      []Step             `json:"steps,omitempty"`    // what costs most first
 	Advice     []insight.Advice   `json:"advice,omitempty"`   // on the last build
+	Tiers      []Tier             `json:"tiers,omitempty"`
 
 	platforms []string // of the last build
 }
@@ -70,6 +71,15 @@ type Step struct {
 	HitRate  float64 `json:"cache_hit_rate"`
 	Seconds  float64 `json:"median_seconds"` // where it was worked on
 	Cost     float64 `json:"mean_seconds"`   // over all builds, also those that had it from the cache
+}
+
+// A Tier is what one cache for layers of other runs did for a service, over the builds whose steps are remembered. Numbers are means of a build.
+type Tier struct {
+	Name    string  `json:"name"`
+	Builds  int     `json:"builds"`     // that looked into it, or wrote to it
+	Hits    float64 `json:"mean_hits"`  // instructions whose layers it had
+	Bytes   float64 `json:"mean_bytes"` // compressed, that it gave
+	Seconds float64 `json:"mean_seconds"`
 }
 
 // A Slow is what most would be won by.
@@ -122,7 +132,7 @@ type Source struct {
 func Collect(s Source) Figures {
 	pasts := s.Known.Pasts(s.Repository)
 	f := Figures{SchemaVersion: 1, Program: s.Program, Repository: s.Repository, MadeAt: s.Now.UTC().Truncate(time.Second), Services: []Service{}, Builds: s.builds(pasts)}
-	f.Overall = Sum(f.Builds)
+	f.Overall = summarize(f.Builds)
 	if len(f.Builds) > 0 {
 		f.From, f.To = f.Builds[0].At, f.Builds[len(f.Builds)-1].At
 	}
@@ -239,8 +249,8 @@ func outcome(p insight.Past, flaky bool) string {
 	}
 }
 
-// Sum sums builds up.
-func Sum(builds []Build) Summary {
+// summarize sums builds up.
+func summarize(builds []Build) Summary {
 	s := Summary{Builds: len(builds)}
 	var took, expected, startups, hits []float64
 	within := 0
@@ -327,7 +337,7 @@ func round(v float64) float64 { return math.Round(v*1000) / 1000 }
 // service sums one up: builds and what is remembered of them, in the same order.
 func service(id identity, pasts []insight.Past, builds []Build) Service {
 	last := pasts[len(pasts)-1]
-	s := Service{Name: id.name, Repository: id.repository, Summary: Sum(builds), LastAt: last.At.UTC(), LastPassed: true, platforms: last.Platforms}
+	s := Service{Name: id.name, Repository: id.repository, Summary: summarize(builds), LastAt: last.At.UTC(), LastPassed: true, platforms: last.Platforms}
 	for _, p := range lastRun(pasts, func(insight.Past) bool { return true }) {
 		s.LastPassed = s.LastPassed && p.Success
 	}
@@ -341,7 +351,7 @@ func service(id identity, pasts []insight.Past, builds []Build) Service {
 	for _, p := range lastRun(pasts, func(p insight.Past) bool { return p.Cache != nil }) {
 		s.Advice = append(s.Advice, p.Cache.Advice...)
 	}
-	s.Steps = steps(pasts)
+	s.Steps, s.Tiers = steps(pasts), tiers(pasts)
 	return s
 }
 

@@ -35,6 +35,7 @@ type page struct {
 	Figures         Figures
 	Data            data
 	Advice          []advice
+	Tiers           bool // there are any
 }
 
 // An advice is on the last build of a service, which is told by its index.
@@ -45,7 +46,7 @@ type advice struct {
 
 // Page writes the figures as a page of HTML, which needs nothing beside it. Whatever was remembered is text in it.
 func (f Figures) Page() ([]byte, error) {
-	p := page{Generator: Generator, Title: strings.TrimSuffix("Builds of "+f.Repository, " of "), Figures: f, Data: f.data(), Advice: f.advice()}
+	p := page{Generator: Generator, Title: strings.TrimSuffix("Builds of "+f.Repository, " of "), Figures: f, Data: f.data(), Advice: f.advice(), Tiers: slices.ContainsFunc(f.Services, func(s Service) bool { return len(s.Tiers) > 0 })}
 	texts := map[string]string{}
 	for _, name := range []string{"page/page.html", "page/page.css", "page/page.js", "uplot/uPlot.iife.min.js", "uplot/uPlot.min.css", "uplot/LICENSE"} {
 		text, err := fs.ReadFile(files, name)
@@ -220,15 +221,20 @@ func size(of map[string]float64) string {
 	for _, bytes := range of {
 		largest = max(largest, bytes)
 	}
+	return bytesText(largest)
+}
+
+// bytesText writes a number of bytes for a person; 0 is not known.
+func bytesText(n float64) string {
 	switch {
-	case largest == 0:
+	case n == 0:
 		return none
-	case largest >= 1e9:
-		return fmt.Sprintf("%.2f GB", largest/1e9)
-	case largest >= 1e6:
-		return fmt.Sprintf("%.1f MB", largest/1e6)
+	case n >= 1e9:
+		return fmt.Sprintf("%.2f GB", n/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f MB", n/1e6)
 	default:
-		return fmt.Sprintf("%.1f kB", largest/1e3)
+		return fmt.Sprintf("%.1f kB", n/1e3)
 	}
 }
 
@@ -252,7 +258,7 @@ func Percent(v *float64) string {
 
 func (f Figures) functions() template.FuncMap {
 	return template.FuncMap{
-		"cards": cards, "cells": cells, "heads": heads, "percent": percent, "seconds": learn.Text, "label": f.Label,
+		"cards": cards, "cells": cells, "heads": heads, "bytes": bytesText, "percent": percent, "seconds": learn.Text, "label": f.Label,
 		"shown":  func(n int) string { return count(n, "build") + " shown" },
 		"branch": func(ref string) string { return cmp.Or(branch(ref), "unknown") },
 		"date":   func(t time.Time) string { return t.Format("2 January 2006") },

@@ -70,6 +70,27 @@ func (t *tally) sum() Step {
 	return t.Step
 }
 
+// tiers tell what caches did for a service's builds.
+func tiers(pasts []insight.Past) []Tier {
+	sums := map[string]Tier{}
+	for _, p := range pasts {
+		if p.Cache == nil {
+			continue
+		}
+		for _, gave := range p.Cache.Tiers {
+			sum := sums[gave.Tier]
+			sums[gave.Tier] = Tier{gave.Tier, sum.Builds + 1, sum.Hits + float64(gave.Hits), sum.Bytes + float64(gave.Bytes), sum.Seconds + gave.Seconds}
+		}
+	}
+	var told []Tier
+	for _, name := range slices.Sorted(maps.Keys(sums)) {
+		sum := sums[name]
+		n := float64(sum.Builds)
+		told = append(told, Tier{name, sum.Builds, round(sum.Hits / n), round(sum.Bytes / n), round(sum.Seconds / n)})
+	}
+	return told
+}
+
 // slowest is what most would be won by: what the last build of a service would have been spared, or else the instruction that costs its builds most.
 func slowest(services []Service) *Slow {
 	var advice, costly []Slow

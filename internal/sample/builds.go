@@ -52,7 +52,7 @@ func build(random *rand.Rand, service int, part float64) insight.Service {
 		Seconds: map[string]float64{"judge": 6 * noise, "promote": 1.2, "sign": 2.1}, Sizes: map[string]int64{"linux/amd64": int64(float64(80+40*service) * 1e6 * (1 + 0.1*part)), "linux/arm64": int64(float64(78+40*service) * 1e6)},
 		Findings: map[string]int{"CRITICAL": random.IntN(2), "HIGH": 2 + service, "MEDIUM": 9 - int(6*part)}, Tried: true, Healthy: random.IntN(25) > 0, Startup: float64(1+service) * 1.3 * noise, PeakMemory: 90 << 20,
 		Situation: learn.Situation{Changes: []string{"sources"}, Platforms: []string{"linux/amd64", "linux/arm64"}, Runner: "ubuntu-latest"},
-		Cache:     cache.Use{Policy: cache.Policy{Writes: "actions"}, Tiers: []cache.Gave{{Tier: "actions", Hits: 2, Seconds: 3}}}}
+		Cache:     cache.Use{Policy: cache.Policy{Writes: "actions"}, Tiers: []cache.Gave{{Tier: "actions", Hits: 2, Bytes: 30 << 20, Seconds: 3}}}}
 	hits := 0
 	for _, step := range steps {
 		if step.Cached {
