@@ -19,6 +19,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/net/html"
 )
 
@@ -103,6 +104,7 @@ func TestFigures(t *testing.T) {
 	if diff := cmp.Diff([]Tier{{Name: "actions", Builds: 2, Hits: 1.5, Bytes: 20, Seconds: 2}, {Name: "registry", Builds: 1, Seconds: 4}}, web.Tiers); diff != "" {
 		t.Errorf("tiers (-want +got):\n%s", diff)
 	}
+	conforms(t, schema(t), f)
 	wantAnswer := "67% of 6 builds passed since 1 May 2026; in the median one took 20s, where 20s were expected. Most is to be won from web: RUN make in line 3 costs a build 1m38s, and came from the cache in 0% of 1."
 	if f.Answer != wantAnswer {
 		t.Errorf("the answer is %q, want %q", f.Answer, wantAnswer)
@@ -192,7 +194,66 @@ func rendered(tb testing.TB, f Figures) []byte {
 func TestPageIsWhole(t *testing.T) {
 	t.Parallel()
 	entries, err := sample.Builds("octo-org/shop", 300, now)
-	look(t, rendered(t, Collect(of(t, entries, err))))
+	figures := Collect(of(t, entries, err))
+	look(t, rendered(t, figures))
+	conforms(t, schema(t), figures)
+}
+
+// schema is what figures.json is promised to be like.
+func schema(tb testing.TB) *jsonschema.Schema {
+	tb.Helper()
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(file(tb, "schema.json")))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	if err := compiler.AddResource("figures.json", document); err != nil {
+		tb.Fatal(err)
+	}
+	return compiler.MustCompile("figures.json")
+}
+
+func conforms(tb testing.TB, schema *jsonschema.Schema, figures any) {
+	tb.Helper()
+	if err := validate(tb, schema, figures); err != nil {
+		tb.Errorf("the figures do not conform to their schema: %v", err)
+	}
+}
+
+func validate(tb testing.TB, schema *jsonschema.Schema, figures any) error {
+	tb.Helper()
+	data, err := json.Marshal(figures)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	value, err := jsonschema.UnmarshalJSON(strings.NewReader(string(data)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return schema.Validate(value)
+}
+
+// TestSchemaIsStrict has the schema refuse what figures never are.
+func TestSchemaIsStrict(t *testing.T) {
+	t.Parallel()
+	s := schema(t)
+	for name, wrong := range map[string]func(*Figures){
+		"a share above all":    func(f *Figures) { f.Overall.Success = ptr(1.1) },
+		"another outcome":      func(f *Figures) { f.Builds[0].Trial = "perhaps" },
+		"time that runs back":  func(f *Figures) { f.Builds[0].Seconds = -1 },
+		"no services":          func(f *Figures) { f.Services = nil },
+		"a version to come":    func(f *Figures) { f.SchemaVersion = 2 },
+		"negative findings":    func(f *Figures) { f.Services[0].Findings = map[string]int{"HIGH": -1} },
+		"a step of no builds":  func(f *Figures) { f.Services[0].Steps[0].Builds = 0 },
+		"a cache of no builds": func(f *Figures) { f.Services[0].Tiers[0].Builds = 0 },
+	} {
+		entries, err := sample.Builds("octo-org/shop", 9, now)
+		figures := Collect(of(t, entries, err))
+		if wrong(&figures); validate(t, s, figures) == nil {
+			t.Errorf("the schema takes %s", name)
+		}
+	}
 }
 
 // look reads a page as a browser does, and refuses what it must not have: elements and attributes of somebody else's.
@@ -258,6 +319,7 @@ func FuzzHostileNames(f *testing.F) {
 	for _, name := range []string{"</script><img src=x onerror=alert(1)>", "\"><svg/onload=alert(1)>", "'--></style><script>alert(1)</script>", "<!--<script>", "\u2028{{.}}", "javascript:alert(1)", "\xff\x00", "${alert(1)}", "]]>"} {
 		f.Add(name)
 	}
+	promised := schema(f)
 	f.Fuzz(func(t *testing.T, name string) {
 		s := built(name, 30, name, true)
 		s.Reasons, s.Sizes, s.Findings, s.Part = []string{name}, map[string]int64{name: 5}, map[string]int{name: 3, "HIGH": 1}, name
@@ -269,6 +331,7 @@ func FuzzHostileNames(f *testing.F) {
 		from.Server, from.Program = name, name
 		figures := Collect(from)
 		look(t, rendered(t, figures))
+		conforms(t, promised, figures)
 		text, open, err := figures.Metrics()
 		if err != nil {
 			t.Fatal(err)

@@ -78,6 +78,9 @@ func tiers(pasts []insight.Past) []Tier {
 			continue
 		}
 		for _, gave := range p.Cache.Tiers {
+			if gave.Hits < 0 || gave.Bytes < 0 {
+				continue // no run has written that
+			}
 			sum := sums[gave.Tier]
 			sums[gave.Tier] = Tier{gave.Tier, sum.Builds + 1, sum.Hits + float64(gave.Hits), sum.Bytes + float64(gave.Bytes), sum.Seconds + gave.Seconds}
 		}

@@ -58,7 +58,7 @@ func (k Known) Pasts(repository string) []Past {
 	var all []Past
 	for _, e := range k["builds"] {
 		b, ok := readBuild(e)
-		if !ok {
+		if !ok || b.EndedAt.IsZero() {
 			continue
 		}
 		p := Past{Run: e.Key[strings.LastIndex(e.Key, ":")+1:], Repository: cmp.Or(elsewhere(e, repository), repository), Service: b.Service, Platforms: b.Situation.Platforms,

@@ -33,7 +33,7 @@ func TestPastsOfSomebodyElse(t *testing.T) {
 	t.Parallel()
 	k := remembered(t, whole(judged("api")))
 	for namespace := range k {
-		for _, value := range []string{`null`, `"text"`, `{}`, `[1]`, `{"service":7}`} {
+		for _, value := range []string{`null`, `"text"`, `{}`, `[1]`, `{"service":7}`, `{"service":"api"}`} {
 			k[namespace] = append(k[namespace], memory.Entry{Namespace: namespace, Key: "theirs:1-1", Value: []byte(value)})
 		}
 	}
