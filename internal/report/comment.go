@@ -54,9 +54,9 @@ const commentHead = "\n| service | size | findings | start | tags |\n|---|---|--
 func (r Report) commentRow(s Service) string {
 	start := s.start()
 	if f := s.figure(verdict.Startup); s.Healthy && f.Published != nil {
-		start += " " + f.arrow()
+		start += "<br>" + strings.ReplaceAll(f.arrow(), " ", "&nbsp;")
 	}
-	return fmt.Sprintf("| %s **%s** | %s | %s | %s | %s |\n", r.mark(s), cell(s.Name), s.growth(), s.news(r.Severities), start, r.wouldGet(s))
+	return fmt.Sprintf("| %s&nbsp;**%s** | %s | %s | %s | %s |\n", r.mark(s), cell(s.Name), s.growth(), s.news(r.Severities), start, r.wouldGet(s))
 }
 
 // wouldGet are the tags of an image, which a run that pushes nothing gives it not yet.

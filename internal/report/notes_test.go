@@ -29,12 +29,12 @@ func TestNotesCompare(t *testing.T) {
 		want string // of size and findings
 	}{
 		"known": {[]Platform{platformWith("linux/amd64", 1000, "CVE-1 HIGH", "CVE-3 CRITICAL", "CVE-8 LOW"), platformWith("linux/arm64", 1000, "CVE-3 CRITICAL", "CVE-4 HIGH")},
-			"1.03kB / 2kB (▲ 3% since v1.0.0) | 2 HIGH on linux/amd64, 1 HIGH on linux/arm64; since v1.0.0 1 new, 2 gone |"},
-		"the same":         {now, "1.03kB / 2kB (＝ since v1.0.0) | 2 HIGH on linux/amd64, 1 HIGH on linux/arm64; since v1.0.0 0 new, 0 gone |"},
-		"another platform": {[]Platform{platformWith("linux/arm64", 4000)}, "1.03kB / 2kB (▼ 50% since v1.0.0) | 2 HIGH on linux/amd64, 1 HIGH on linux/arm64; since v1.0.0 2 new, 0 gone |"},
-		"not looked at":    {[]Platform{unscanned}, "1.03kB / 2kB (▲ 3% since v1.0.0) | 2 HIGH on linux/amd64, 1 HIGH on linux/arm64 |"},
-		"unknown":          {nil, "1.03kB / 2kB | 2 HIGH on linux/amd64, 1 HIGH on linux/arm64 |"},
-		"without a size":   {[]Platform{platformWith("linux/amd64", 0)}, "1.03kB / 2kB | 2 HIGH on linux/amd64, 1 HIGH on linux/arm64; since v1.0.0 2 new, 0 gone |"},
+			"1.03kB / 2kB (▲ 3% since v1.0.0) | 2 HIGH on linux/amd64<br>1 HIGH on linux/arm64; since v1.0.0 1 new, 2 gone |"},
+		"the same":         {now, "1.03kB / 2kB (＝ since v1.0.0) | 2 HIGH on linux/amd64<br>1 HIGH on linux/arm64; since v1.0.0 0 new, 0 gone |"},
+		"another platform": {[]Platform{platformWith("linux/arm64", 4000)}, "1.03kB / 2kB (▼ 50% since v1.0.0) | 2 HIGH on linux/amd64<br>1 HIGH on linux/arm64; since v1.0.0 2 new, 0 gone |"},
+		"not looked at":    {[]Platform{unscanned}, "1.03kB / 2kB (▲ 3% since v1.0.0) | 2 HIGH on linux/amd64<br>1 HIGH on linux/arm64 |"},
+		"unknown":          {nil, "1.03kB / 2kB | 2 HIGH on linux/amd64<br>1 HIGH on linux/arm64 |"},
+		"without a size":   {[]Platform{platformWith("linux/amd64", 0)}, "1.03kB / 2kB | 2 HIGH on linux/amd64<br>1 HIGH on linux/arm64; since v1.0.0 2 new, 0 gone |"},
 	} {
 		r := Report{Severities: []string{"CRITICAL", "HIGH"}, Services: []Service{{Name: "s", Digest: "sha256:1", Platforms: now}}}
 		notes := r.Notes([]Released{{Service: "s", Image: "i", Tag: "1.1.0", Digest: "sha256:1", Platforms: now, Since: "v1.0.0", Was: c.was}})

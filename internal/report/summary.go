@@ -55,7 +55,7 @@ func (r Report) writeTable(b *strings.Builder) {
 	}
 	b.WriteString("\n| service | what, and why | time | cached | start | size | findings | tags |\n|---|---|---|---|---|---|---|---|\n")
 	for _, s := range r.Services {
-		fmt.Fprintf(b, "| %s **%s** | **%s**: %s | %s | %s | %s | %s | %s | %s |\n", r.mark(s), cell(s.Name), cell(s.Action), cell(clipped(s.Reason)), s.took(), s.cached(),
+		fmt.Fprintf(b, "| %s&nbsp;**%s** | **%s**: %s | %s | %s | %s | %s | %s | %s |\n", r.mark(s), cell(s.Name), cell(s.Action), cell(clipped(s.Reason)), s.took(), s.cached(),
 			s.start(), s.growth(), s.news(r.Severities), s.tags())
 	}
 }
@@ -75,7 +75,7 @@ func (r Report) mark(s Service) string {
 }
 
 // longestReason is how many characters of a reason a table has place for.
-const longestReason = 90
+const longestReason = 70
 
 // clipped is the beginning of a text, on one line.
 func clipped(text string) string {
@@ -105,7 +105,7 @@ func (s Service) growth() string {
 	for _, p := range s.Platforms {
 		size := Service{Platforms: []Platform{p}}.sizes()
 		if f := s.figure(verdict.Size(p.Platform)); f.Published != nil {
-			size += " " + f.arrow()
+			size += "&nbsp;" + strings.ReplaceAll(f.arrow(), " ", "&nbsp;")
 		}
 		sizes = append(sizes, size)
 	}
@@ -126,7 +126,7 @@ func (s Service) figure(name string) Figure {
 func (s Service) news(shown []string) string {
 	found := cmp.Or(s.findings(shown), "–")
 	if fresh, gone, compared := s.difference(); compared {
-		found += fmt.Sprintf("<br>%d new, %d gone", len(fresh), len(gone))
+		found += fmt.Sprintf("<br>%d&nbsp;new, %d&nbsp;gone", len(fresh), len(gone))
 	}
 	return found
 }
@@ -192,17 +192,23 @@ func (r Report) writeToDo(b *strings.Builder) {
 	for _, s := range r.Services {
 		s.writeProblems(&items)
 	}
-	for _, s := range r.Services {
-		s.writeKept(&items)
-	}
+	r.writeKept(&items)
 	if items.Len() > 0 {
 		fmt.Fprintf(b, "\n#### Refused and kept\n\n%s", items.String())
 	}
 }
 
 func (s Service) writeProblems(b *strings.Builder) {
-	for _, reason := range s.Verdict.Reasons {
-		fmt.Fprintf(b, "- ❌ **%s** is refused: %s\n", cell(s.Name), cell(reason))
+	if reasons := s.Verdict.Reasons; len(reasons) > 0 {
+		lead := "\n  - "
+		if len(reasons) == 1 {
+			lead = " "
+		}
+		fmt.Fprintf(b, "- ❌ **%s** is refused:", cell(s.Name))
+		for _, reason := range reasons {
+			b.WriteString(lead + cell(reason))
+		}
+		b.WriteString("\n")
 	}
 	for _, next := range s.Verdict.Next {
 		fmt.Fprintf(b, "  - ➜ %s\n", code(next))
@@ -212,19 +218,30 @@ func (s Service) writeProblems(b *strings.Builder) {
 	}
 }
 
+// mostServices is how many services are named that have the same thing to tell of.
+const mostServices = 10
+
 // writeKept tells of tags that stay for a reason that a person may do something about, those of one reason together.
-func (s Service) writeKept(b *strings.Builder) {
-	left := slices.DeleteFunc(slices.Clone(s.Kept), func(k Kept) bool { return k.Next == "" })
-	for len(left) > 0 {
-		first, tags := left[0], []string{}
-		left = slices.DeleteFunc(left, func(k Kept) bool {
-			same := k.Why == first.Why && k.Next == first.Next
-			if same {
-				tags = append(tags, k.Tag)
+func (r Report) writeKept(b *strings.Builder) {
+	type cause struct{ why, next string }
+	var order []cause
+	keep := map[cause][]string{}
+	for _, s := range r.Services {
+		tags := map[cause][]string{}
+		for _, k := range s.Kept {
+			if c := (cause{k.Why, k.Next}); k.Next != "" {
+				if keep[c] == nil && tags[c] == nil {
+					order = append(order, c)
+				}
+				tags[c] = append(tags[c], k.Tag)
 			}
-			return same
-		})
-		fmt.Fprintf(b, "- ⏸️ **%s** keeps %s: %s\n  - ➜ %s\n", cell(s.Name), cell(few(tags, mostTags)), cell(first.Why), code(first.Next))
+		}
+		for c := range tags {
+			keep[c] = append(keep[c], fmt.Sprintf("**%s** keeps %s", cell(s.Name), cell(few(tags[c], mostTags))))
+		}
+	}
+	for _, c := range order {
+		fmt.Fprintf(b, "- ⏸️ %s: %s\n  - ➜ %s\n", few(keep[c], mostServices), cell(c.why), code(c.next))
 	}
 }
 

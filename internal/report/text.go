@@ -182,14 +182,14 @@ func (s Service) findings(shown []string) string {
 	for _, p := range s.Platforms {
 		for _, severity := range shown {
 			if n := p.Counts[severity]; n > 0 {
-				found = append(found, fmt.Sprintf("%d %s on %s%s", n, severity, p.Platform, p.ofThem(severity)))
+				found = append(found, cell(fmt.Sprintf("%d %s on %s%s", n, severity, p.Platform, p.ofThem(severity))))
 			}
 		}
 	}
 	if len(found) == 0 && len(s.Platforms) > 0 {
 		return "none of note"
 	}
-	return cell(strings.Join(found, ", "))
+	return strings.Join(found, "<br>")
 }
 
 // ofThem says how many findings of a severity are no news.

@@ -238,7 +238,7 @@ func TestSummaryHasRoom(t *testing.T) {
 	if left == nil || opened != closed || fmt.Sprint(100-opened) != left[1] {
 		t.Errorf("%d details, %d ended, left out %q", opened, closed, left)
 	}
-	if rows := strings.Count(summary, "\n| ❌ ") + strings.Count(summary, "\n| ✅ "); rows != 100 || !strings.HasSuffix(summary, "of builds succeeded.\n") {
+	if rows := strings.Count(summary, "\n| ❌&nbsp;") + strings.Count(summary, "\n| ✅&nbsp;"); rows != 100 || !strings.HasSuffix(summary, "of builds succeeded.\n") {
 		t.Errorf("%d rows; it ends with %q", rows, summary[len(summary)-100:])
 	}
 }
