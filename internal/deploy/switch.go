@@ -116,12 +116,13 @@ func replaced(all []*pair, running []engine.Instance) (services []string) {
 }
 
 func gapsOf(all []*pair, v Version, running []engine.Instance) (gaps []string) {
+	for _, name := range replaced(all, running) {
+		gaps = append(gaps, name+": once all else is well its container is replaced by a new proxy, and nobody answers for some seconds.")
+	}
 	for _, i := range running {
 		_, _, proxy := standing(i.Service, running)
-		switch proxied := slices.ContainsFunc(all, func(one *pair) bool { return one.name == i.Service }); {
-		case proxied && slices.Contains(replaced(all, running), i.Service):
-			gaps = append(gaps, i.Service+": once all else is well its container is replaced by a new proxy, and nobody answers for some seconds.")
-		case proxy && !proxied && v.Images[i.Service] != "":
+		switched := slices.ContainsFunc(all, func(one *pair) bool { return one.name == i.Service })
+		if proxy && !switched && v.Images[i.Service] != "" {
 			gaps = append(gaps, i.Service+": it is switched no more, and nobody answers until it is well.")
 		}
 	}

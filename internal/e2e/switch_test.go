@@ -235,21 +235,33 @@ func (s street) takeOver() {
 		s.t.Errorf("before it is switched no more: %+v", told)
 	}
 	s.deploy(report.ExitDone)
-	p := probe(s.t, s.address)
-	if said := p.next(30); len(said) != 1 || said["off"] == 0 {
-		s.t.Errorf("switched no more, it answers %v", said)
-	}
 	s.how = "true"
 	s.commit("on", s.config("RELEASE: on"))
+	s.replaced("off", "on")
+	elsewhere := strings.NewReplacer("3000", "3001")
+	files := s.config("")
+	files[".github/ghcr-publish.yml"] = elsewhere.Replace(files[".github/ghcr-publish.yml"])
+	files["frontend/Dockerfile"] = elsewhere.Replace(fmt.Sprintf(switched, "elsewhere"))
+	s.release("another port", files)
+	s.replaced("on", "elsewhere")
+}
+
+// replaced has a new proxy come, before which one release answers, and after which another.
+func (s street) replaced(before, after string) {
+	s.t.Helper()
+	p := probe(s.t, s.address)
+	if said := p.next(30); len(said) != 1 || said[before] == 0 {
+		s.t.Errorf("before a new proxy comes, it answers %v, want %s alone", said, before)
+	}
 	if told := s.deploy(report.ExitDone); len(told.Notices) != 1 || !strings.Contains(told.Notices[0], "replaced by a new proxy") {
-		s.t.Errorf("switched again: %+v", told)
+		s.t.Errorf("before a new proxy comes: %+v", told)
 	}
 	p.end()
 	if n := len(p.failed); n > 0 {
-		s.t.Logf("while a proxy took its place %d of %d questions failed, from %s to %s", n, p.asked, p.failed[0], p.failed[n-1])
+		s.t.Logf("while a new proxy came %d of %d questions failed, from %s to %s", n, p.asked, p.failed[0], p.failed[n-1])
 	}
-	if said := probe(s.t, s.address).next(30); len(said) != 1 || said["on"] == 0 {
-		s.t.Errorf("switched again, it answers %v", said)
+	if said := probe(s.t, s.address).next(30); len(said) != 1 || said[after] == 0 {
+		s.t.Errorf("once a new proxy has come, it answers %v, want %s alone", said, after)
 	}
 }
 
