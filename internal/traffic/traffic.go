@@ -32,8 +32,7 @@ type Backend struct {
 
 func (b Backend) address() string { return fmt.Sprintf("%s:%d", b.Host, b.Port) }
 
-// First is the split of a service before anything was switched: all to the first colour. It says nothing of what another version may have
-// otherwise, so that its proxy need not be replaced with it.
+// First is the split of a service before anything was switched: all to the first colour, of which any answer will do.
 func First(of service.Service) Split {
 	s := Split{Service: of.Name, Port: of.Port, Sticky: of.InCompose().Sticky}
 	for n, host := range service.Colours(of.Name) {
