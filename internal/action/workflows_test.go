@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/service"
 	"go.yaml.in/yaml/v3"
 )
@@ -24,11 +25,13 @@ type caller struct {
 	Jobs map[string]struct {
 		Uses          string
 		With, Secrets map[string]any
-		Steps         []struct {
-			ID, Uses string
-			With     map[string]any
-		}
+		Steps         []step
 	}
+}
+
+type step struct {
+	ID, Name, Uses, Run string
+	With                map[string]any
 }
 
 const ownWorkflow = "org/ghcr-publish/.github/workflows/publish.yml@v1"
@@ -79,6 +82,43 @@ func taken(text, from, id string) map[string]any {
 	return names
 }
 
+func readOwn(t *testing.T) (own caller) {
+	t.Helper()
+	data, err := os.ReadFile("../../.github/workflows/publish.yml")
+	if err == nil {
+		err = yaml.Unmarshal(data, &own)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return own
+}
+
+// TestCallersSecrets runs the step by which the own workflow gives each of its jobs the variables that the caller's secret `env` has, and has none of them shown.
+func TestCallersSecrets(t *testing.T) {
+	t.Parallel()
+	jobs := readOwn(t).Jobs
+	if len(jobs) != 3 {
+		t.Fatalf("%d jobs", len(jobs))
+	}
+	for id, job := range jobs {
+		at := slices.IndexFunc(job.Steps, func(s step) bool { return s.Name == "Secrets of the configuration" })
+		if at < 0 {
+			t.Fatalf("job %s has no such step", id)
+		}
+		env := filepath.Join(t.TempDir(), "env")
+		const given = "NPM_TOKEN=a=b%c\n\nno line\nEMPTY=\n1ST=d\nEVIL<<E=f\nPASSWORD=$(touch x) `y` \\n "
+		out, err := run.OS(t.Context(), run.Command{Argv: []string{"bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", job.Steps[at].Run}, Dir: t.TempDir(), Env: []string{"PATH=" + os.Getenv("PATH"), "GITHUB_ENV=" + env, "SECRETS=" + given}})
+		if want := "::add-mask::a=b%25c\n::add-mask::$(touch x) `y` \\n \n"; err != nil || string(out) != want {
+			t.Errorf("job %s prints %q, want %q, %v", id, out, want, err)
+		}
+		written, err := os.ReadFile(env)
+		if want := "NPM_TOKEN=a=b%c\nPASSWORD=$(touch x) `y` \\n \n"; err != nil || string(written) != want {
+			t.Errorf("job %s has %q, want %q, %v", id, written, want, err)
+		}
+	}
+}
+
 // TestWorkflows keeps the workflows of this repository, and those that are shown to people, to what the action has. Nobody else does: actionlint does not know
 // an action of another repository, as they name it, and the runner only warns.
 func TestWorkflows(t *testing.T) {
@@ -87,14 +127,7 @@ func TestWorkflows(t *testing.T) {
 	if err != nil || len(files) < 15 {
 		t.Fatalf("%q, %v", files, err)
 	}
-	var own caller
-	data, err := os.ReadFile("../../.github/workflows/publish.yml")
-	if err == nil {
-		err = yaml.Unmarshal(data, &own)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	own := readOwn(t)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
