@@ -42,7 +42,7 @@ func reportMode(ctx context.Context, p Process, j job, log *actions.Log) (int, e
 	if len(figures.Builds) == 0 {
 		log.Warning(actions.Annotation{Title: "Memory", Message: figures.Answer + " The page says so; have the runs that build keep a memory, and this one bring it."})
 	}
-	log.Printf("%s", figures.Answer)
+	log.Answer("%s", figures.Answer)
 	if err := actions.AppendSummary(p.Getenv("GITHUB_STEP_SUMMARY"), report.Dashboard(figures)); err != nil {
 		return 0, err
 	}
@@ -118,7 +118,7 @@ func writeDashboard(at place, figures dashboard.Figures) error {
 	return nil
 }
 
-// A rendered file is one of those of a dashboard.
+// A rendered file is one of a dashboard's.
 type rendered struct {
 	name string
 	text []byte

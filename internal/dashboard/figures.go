@@ -180,24 +180,11 @@ func pick[T any](all []T, at []int) []T {
 
 func (s Source) builds(pasts []insight.Past) []Build {
 	flaky := flaky(pasts)
-	links := links{server: s.Server}
 	before := map[[3]string][]float64{} // what builds took, by service and platforms
 	builds := make([]Build, len(pasts))
 	for i, p := range pasts {
-		b := Build{Service: p.Service, Repository: p.Repository, Run: p.Run, RunURL: links.run(p), Commit: p.Commit, CommitURL: links.commit(p), Ref: p.Ref, At: p.At.UTC(), Action: p.Action,
-			Platforms: p.Platforms, Passed: p.Success, Reasons: p.Reasons, Findings: p.Findings, Trial: outcome(p, flaky[i])}
-		for _, seconds := range p.Seconds {
-			b.Work += seconds
-		}
-		for _, bytes := range p.Sizes {
-			b.Bytes = max(b.Bytes, bytes)
-		}
-		if p.Trial != nil && p.Trial.Healthy {
-			b.Startup = round(p.Startup) // of another trial it is how long was waited in vain
-		}
-		if p.Cache != nil {
-			b.HitRate = known(p.Cache.HitRate)
-		}
+		b := s.build(p)
+		b.Trial = outcome(p, flaky[i])
 		if p.Action == "build" && p.Seconds["build"] > 0 {
 			b.Seconds = round(p.Took())
 			key := [3]string{p.Repository, p.Service, strings.Join(p.Platforms, " ")}
@@ -206,10 +193,30 @@ func (s Source) builds(pasts []insight.Past) []Build {
 				before[key] = append(before[key], p.Took())
 			}
 		}
-		b.Work = round(b.Work)
 		builds[i] = b
 	}
 	return builds
+}
+
+// build is what is known of one by itself.
+func (s Source) build(p insight.Past) Build {
+	links := links{server: s.Server}
+	b := Build{Service: p.Service, Repository: p.Repository, Run: p.Run, RunURL: links.run(p), Commit: p.Commit, CommitURL: links.commit(p), Ref: p.Ref, At: p.At.UTC(), Action: p.Action,
+		Platforms: p.Platforms, Passed: p.Success, Reasons: p.Reasons, Findings: p.Findings}
+	for _, seconds := range p.Seconds {
+		b.Work += seconds
+	}
+	b.Work = round(b.Work)
+	for _, bytes := range p.Sizes {
+		b.Bytes = max(b.Bytes, bytes)
+	}
+	if p.Trial != nil && p.Trial.Healthy {
+		b.Startup = round(p.Startup) // of another trial it is how long was waited in vain
+	}
+	if p.Cache != nil {
+		b.HitRate = known(p.Cache.HitRate)
+	}
+	return b
 }
 
 // foresee is what was to be expected by builds before.
