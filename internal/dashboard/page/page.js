@@ -134,6 +134,9 @@
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const color = (i) => style("--c" + i % most);
 
+  // steps are how far lines of the grid may be apart, where that is not for uPlot to say.
+  const steps = new Map([[seconds, [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400]], [number, [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]]]);
+
   // chart adds one to a place: {title, x, series: [{name, values, text, ...}], bands, table}.
   function chart(place, c) {
     const box = element("figure", null, { class: "chart" }), title = element("h3", c.title), plot = element("div"), readout = element("p", c.note || "", { class: "readout", "aria-hidden": "true" });
@@ -158,7 +161,7 @@
       width: Math.max(plot.clientWidth, 200), height: 190, legend: { show: false }, tzDate: (t) => uPlot.tzDate(new Date(t * 1000), "Etc/UTC"),
       cursor: { y: false, points: { size: 6 }, drag: { setScale: false } },
       scales: { x: { range: (_, low, high) => low === high ? [low - day, high + day] : [low, high] }, y: { range: (_, low, high) => [0, c.top || (high > 0 ? high * 1.08 : 1)] } },
-      axes: [{ ...axis, size: 30, values: (_, all) => all.map((t) => brief.format(t * 1000)) }, { ...axis, size: 62, values: (_, all) => all.map(text) }],
+      axes: [{ ...axis, size: 30, values: (_, all) => all.map((t) => brief.format(t * 1000)) }, { ...axis, size: 62, incrs: steps.get(text), values: (_, all) => all.map((v) => v === 0 ? "0" : text(v)) }],
       series: [{}, ...c.series.map((s) => ({ label: s.name, stroke: s.stroke, width: s.width ?? 1.75, fill: s.fill, spanGaps: true, paths: s.paths, points: s.points || { show: c.x.length < 2, size: 5 } }))],
       bands: c.bands,
       hooks: { setCursor: [(u) => { readout.textContent = u.cursor.idx == null ? c.note || "" : told(c, u.cursor.idx); }] },
@@ -250,7 +253,7 @@
     if (all.some((i) => data.trial[i] > 0)) {
       bars("Trials that failed", days, number, [["failed", style("--bad"), (is) => is.filter((i) => data.trial[i] > 1).length], ["of them flaky", style("--c4"), (is) => is.filter((i) => data.trial[i] > 2).length]]);
     }
-    bars("Minutes of work", days, minutes, [["work", style("--c0"), (is) => sum(is.map((i) => data.work[i]))]]);
+    bars("Minutes of work", days, (v) => minutes(60 * v), [["work", style("--c0"), (is) => sum(is.map((i) => data.work[i])) / 60]]);
   }
   // showFindings draws those of each day's newest images. An image stays what it is until there is a newer one.
   function showFindings(groups, days) {
