@@ -81,8 +81,8 @@ func (h Host) survey(ctx context.Context, v Version, running []engine.Instance) 
 	return all, nil
 }
 
-// Ahead tells of the services of a version which are kept as they are while it is brought up, and of moments in which nobody answers that has a
-// proxy before it or is to have one.
+// Ahead lists the services of a version that are kept as they are while it is brought up, and says where nobody answers for a while because a
+// proxy comes, goes or is replaced.
 func (h Host) Ahead(ctx context.Context, v Version, running []engine.Instance) (kept, gaps []string, err error) {
 	all, err := h.survey(ctx, v, running)
 	if err != nil {
