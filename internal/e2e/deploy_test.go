@@ -353,6 +353,44 @@ func TestDeployDisturbed(t *testing.T) {
 	s.check(second)
 }
 
+// TestDeployWithoutLock takes the lock away from a deployment that goes on: it stops, and a rollback sets right what it left.
+func TestDeployWithoutLock(t *testing.T) {
+	s := newSite(t, newWorld(t))
+	first := s.release("first", nil)
+	s.deploy(report.ExitDone)
+	waits := strings.NewReplacer("' 200 '", "' 299 '", "--retries=15", "--retries=1000").Replace(s.read("backend/Dockerfile"))
+	second := s.release("second", map[string]string{"backend/Dockerfile": waits})
+	s.mode = "deploy"
+	ended := make(chan outcome)
+	go func() { ended <- s.run(sample.Job{}) }()
+	for s.running()["backend"] != second["backend"] {
+		select {
+		case o := <-ended:
+			t.Fatalf("it ended before it had begun\n%s", o.log)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	notes, err := s.engine.Notes(t.Context(), map[string]string{"ghcr-publish.project": s.owner, "ghcr-publish.kind": "lock"})
+	if err != nil || len(notes) == 0 {
+		t.Fatal(notes, err)
+	}
+	for _, n := range notes {
+		if err := s.engine.RemoveNote(t.Context(), n.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o := <-ended; o.code != report.ExitFault || !strings.Contains(o.log, "the lock on the Docker host was lost") || !strings.Contains(o.log, "What it had begun is left as it is") {
+		t.Errorf("exit code %d\n%s", o.code, o.log)
+	}
+	if got := s.running(); got["backend"] != second["backend"] {
+		t.Errorf("it is not left as it is: %v", got)
+	}
+	if told := s.deploy(report.ExitDone, "--rollback"); !strings.Contains(fmt.Sprint(told.Notices), "did not come to an end") {
+		t.Errorf("the rollback: %+v", told)
+	}
+	s.check(first)
+}
+
 // secured leads a port that only those may use who have a certificate to the machine's engine, and returns the folder with what they need.
 func secured(t *testing.T) (address, certificates string) {
 	t.Helper()
