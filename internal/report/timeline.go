@@ -74,12 +74,24 @@ func (r Report) writeTimeline(b *strings.Builder) {
 	}
 }
 
-// axis is how times are told, of a run of some seconds.
+// axis is how times are told, of a run of some seconds: no time twice.
 func axis(seconds float64) string {
-	if seconds < 3600 {
+	switch {
+	case seconds < 10:
+		return "%M:%S\n    tickInterval 1second"
+	case seconds < 3600:
 		return "%M:%S"
+	default:
+		return "%H:%M"
 	}
-	return "%H:%M"
+}
+
+// length is how long a span was, as briefly as it was.
+func (s Span) length() string {
+	if s.Seconds < 0.1 {
+		return fmt.Sprintf("%.0fms", 1000*s.Seconds)
+	}
+	return seconds(s.Seconds)
 }
 
 func (r Report) writeSection(b *strings.Builder, service string, begin float64) {
@@ -95,7 +107,7 @@ func (r Report) writeSection(b *strings.Builder, service string, begin float64) 
 		if len(s.Platforms) > 0 {
 			part += " " + plain(strings.Join(s.Platforms, " "))
 		}
-		fmt.Fprintf(b, "%s    %s %s :%s%s, %s\n", title, part, seconds(s.Seconds), r.looks(s), clock(s.Start-begin), clock(s.end()-begin))
+		fmt.Fprintf(b, "%s    %s %s :%s%s, %s\n", title, part, s.length(), r.looks(s), clock(s.Start-begin), clock(s.end()-begin))
 		title = ""
 	}
 }

@@ -75,6 +75,20 @@ func TestTheLongestAreDrawn(t *testing.T) {
 	}
 }
 
+func TestScale(t *testing.T) {
+	t.Parallel()
+	for seconds, want := range map[float64]string{3: "%M:%S\n    tickInterval 1second", 30: "%M:%S", 7200: "%H:%M"} {
+		if got := axis(seconds); got != want {
+			t.Errorf("axis(%v) = %q, want %q", seconds, got, want)
+		}
+	}
+	for seconds, want := range map[float64]string{0: "0ms", 0.0194: "19ms", 0.1: "100ms", 41.25: "41.3s", 3700: "1h1m40s"} {
+		if got := (Span{Seconds: seconds}).length(); got != want {
+			t.Errorf("length of %v = %q, want %q", seconds, got, want)
+		}
+	}
+}
+
 func TestClock(t *testing.T) {
 	t.Parallel()
 	for seconds, want := range map[float64]string{0: "00:00:00.000", 61.2345: "00:01:01.235", 7325: "02:02:05.000", 1e6: "23:59:59.999"} {
@@ -85,7 +99,7 @@ func TestClock(t *testing.T) {
 }
 
 // chart is what a chart may consist of: Mermaid takes ":", ";", "#" and "%" for more than text.
-var chart = regexp.MustCompile(`(?m)^(gantt|    dateFormat HH:mm:ss\.SSS|    axisFormat %[MH]:%[SM]|    section [^:;#%\n]*|    [a-z]+[^:;#%\n]* :(crit, |done, |active, )?\d\d:\d\d:\d\d\.\d{3}, \d\d:\d\d:\d\d\.\d{3})$`)
+var chart = regexp.MustCompile(`(?m)^(gantt|    dateFormat HH:mm:ss\.SSS|    axisFormat %[MH]:%[SM]|    tickInterval 1second|    section [^:;#%\n]*|    [a-z]+[^:;#%\n]* :(crit, |done, |active, )?\d\d:\d\d:\d\d\.\d{3}, \d\d:\d\d:\d\d\.\d{3})$`)
 
 func FuzzTimeline(f *testing.F) {
 	for _, name := range []string{"api", "a:b", "a;b#c", "```", "a\n    section b", "%%{init: {}}%%", "\u2028x", "\xff", strings.Repeat("é", 99)} {

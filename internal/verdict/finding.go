@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/org/ghcr-publish/internal/service"
 )
@@ -161,18 +162,17 @@ const mostNamed = 5
 func (v *Verdict) adviseOf(found []Finding, kind string) {
 	var updates []string
 	for _, f := range found {
-		if update := fmt.Sprintf("%s to %s", f.Package, f.Fixed); f.Fixed != "" && !slices.Contains(updates, update) {
+		if update := fmt.Sprintf("%s to %s", f.Package, strings.ReplaceAll(f.Fixed, ", ", " or ")); f.Fixed != "" && !slices.Contains(updates, update) {
 			updates = append(updates, update)
 		}
 	}
-	const pass = "let it pass until a day, by an entry of `exceptions` in the gates"
 	switch {
 	case kind != service.Vulnerability:
-		v.advise("Take it out of the image, or %s.", pass)
+		v.advise("Take it out of the image, or let it pass until a day, by an entry in `.trivyignore.yaml`.")
 	case len(updates) > 0:
 		v.advise("Update %s, in the Dockerfile or by a newer base image.", shorten(updates, mostNamed))
 	default:
-		v.advise("Nothing mends it yet: take another package or base image, or %s.", pass)
+		v.advise("Nothing mends it yet: take another package or base image, or let it pass until a day, by an entry of `exceptions` in gates.vulnerabilities.")
 	}
 }
 
