@@ -34,12 +34,9 @@ func Usual(builds, validations, scans []memory.Entry) map[string]verdict.History
 		}
 	}
 	for _, e := range validations {
-		var v struct {
-			Service string  `json:"service"`
-			Startup float64 `json:"startupSeconds"`
-			Memory  float64 `json:"peakMemory"`
-		}
-		if json.Unmarshal(e.Value, &v) == nil && v.Startup > 0 && within(v.Startup, mostSeconds) && within(v.Memory, mostBytes) {
+		var v tried
+		// Of one that was not well it is how long was waited in vain.
+		if json.Unmarshal(e.Value, &v) == nil && (v.Healthy || !v.Tried) && v.Startup > 0 && within(v.Startup, mostSeconds) && within(v.Memory, mostBytes) {
 			add(v.Service, verdict.Startup, v.Startup)
 			add(v.Service, verdict.PeakMemory, v.Memory)
 		}

@@ -23,7 +23,7 @@ func TestUsual(t *testing.T) {
 		}
 	}
 	failed := judged("api")
-	failed.Success, failed.Seconds, failed.Startup = false, map[string]float64{"build": 900}, 0
+	failed.Success, failed.Seconds, failed.Startup, failed.Tried, failed.Healthy = false, map[string]float64{"build": 900}, 30, true, false
 	for _, e := range entries(t, whole(failed)) {
 		kinds[e.Namespace] = append(kinds[e.Namespace], e)
 	}
