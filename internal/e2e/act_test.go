@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/run"
@@ -38,8 +40,9 @@ func newAct(t *testing.T) *act {
 		t.Fatal(err)
 	}
 	a.action = a.publishedAction()
-	for _, action := range others.FindAllString(read(t, "../../.github/workflows/publish.yml")+read(t, "../../.github/examples/rescan.yml"), -1) {
-		a.options = append(a.options, "--local-repository", action+"="+repositoryOf(t, map[string]string{"action.yml": other}))
+	standIn := repositoryOf(t, map[string]string{"action.yml": other, "restore/action.yml": other, "save/action.yml": other})
+	for _, action := range others.FindAllStringSubmatch(read(t, "../../.github/workflows/publish.yml")+read(t, "../../.github/examples/rescan.yml")+read(t, "../../.github/examples/report.yml"), -1) {
+		a.options = append(a.options, "--local-repository", action[1]+action[2]+"="+standIn)
 	}
 	// act hands no state to the post step, which so cannot stop the builder.
 	t.Cleanup(func() { dropBuilder(t, buildx.DefaultName(a.toml, true, "")) })
@@ -83,12 +86,12 @@ const inputs = `          registry: REGISTRY
           binfmt-image: BINFMT
 `
 
-var uses = regexp.MustCompile(`(?m)^ +(- )?uses: org/ghcr-publish@v1\n +with:\n`)
+var uses = regexp.MustCompile(`(?m)^ +(- )?uses: org/ghcr-publish@v1\n( +env:\n( {10}.*\n)+)? +with:\n`)
 
 // others are actions that are not here, and other is what stands for them; act does itself what actions/checkout does.
-var others = regexp.MustCompile(`\bactions/(upload-artifact|cache/\w+)@[0-9a-f]{40}`)
+var others = regexp.MustCompile(`\b(actions/(?:upload-artifact|upload-pages-artifact|deploy-pages|cache))(?:/\w+)?(@[0-9a-f]{40})`)
 
-const other = `{name: other, inputs: {name: {}, path: {}}, runs: {using: composite, steps: [{shell: bash, run: 'echo "keeps $NAME"', env: {NAME: "${{ inputs.name }}"}}]}}`
+const other = `{name: other, inputs: {name: {}, path: {}}, outputs: {page_url: {value: https://pages.example}}, runs: {using: composite, steps: [{shell: bash, run: 'echo "keeps $NAME $FILES"', env: {NAME: "${{ inputs.name }}", FILES: "${{ inputs.path }}"}}]}}`
 
 // example is one of the examples, for this laboratory.
 func (a *act) example(name string) string {
@@ -234,32 +237,105 @@ func TestExampleSplitByPlatform(t *testing.T) {
 	}
 }
 
-// TestExamples runs the examples one after another in one repository. What act leaves out is `permissions`, `concurrency`, and the approval of an environment;
-// every job has the same token, and every runner is this machine.
+// cards is the configuration of the repository of TestExamples, which is deployed, with a service of two colours, mirrored and cleaned up.
+const cards = `services:
+  - {name: backend, image: prompt-card-backend, dockerfile: backend/Dockerfile, paths: [backend/**, shared/**, .dockerignore], port: 3001, health_endpoint: /health}
+  - {name: auth, image: prompt-card-auth, context: auth, port: 8005, health_endpoint: /auth/health, compose: {switch: true}}
+tags: |
+  type=ref,event=branch
+  type=semver,pattern={{version}}
+gates: {vulnerabilities: {fail_on: CRITICAL}}
+compose: {proxy: {image: "NGINX"}}
+deploy: {wait: 90s, project: OWNER}
+mirrors: [{image: "REGISTRY/OWNER-copies/{{name}}"}]
+clean: {untagged: {newest: 0, younger: 1d}}
+`
+
+// A day is one on which an example runs: after a change of auth, or none.
+type day struct {
+	example, event string
+	changed        bool
+	more           string // of the event
+	runners        string // labels beside GitHub's own
+	want           string // in the log
+}
+
+var days = []day{
+	{example: "reusable.yml", event: "push", want: "} ghcr-publish-compose"}, // its outputs
+	{example: "one-service.yml", event: "push", want: "✅ Nothing to do"},
+	{example: "promote.yml", event: "workflow_dispatch", want: "✅ production points to what was asked for, of backend, auth"},
+	{example: "deploy.yml", event: "workflow_dispatch", more: `"inputs": {"weight": "100"}`, want: "✅ Deployed e2e-testexamples"},
+	{example: "blue-green.yml", event: "push", changed: true, want: "auth: 10 % of the requests go to auth-green"},
+	{example: "deploy.yml", event: "schedule", want: "✅ All of e2e-testexamples"},
+	{example: "forks.yml", event: "pull_request", changed: true, want: "✅ auth passed every gate. Nothing was pushed",
+		more: `"number": 7, "pull_request": {"number": 7, "base": {"ref": "main"}, "head": {"ref": "feature", "repo": {"full_name": "stranger/cards", "fork": true}}}`},
+	{example: "self-hosted.yml", event: "push", runners: "docker-amd64 docker-arm64", want: "✅ Published auth"},
+	{example: "ghes.yml", event: "push", changed: true, runners: "self-hosted linux", want: "✅ Published auth"},
+	{example: "arc.yml", event: "push", changed: true, runners: "arc-runner-set", want: "✅ Published auth"},
+	{example: "monorepo-releases.yml", event: "push", more: `"ref": "refs/tags/auth/v1.2.3"`, want: "released auth/v1.2.3"},
+	{example: "rescan.yml", event: "schedule", want: "✅ backend, auth passed every gate"},
+	{example: "mirror.yml", event: "schedule", want: "✅ Nothing to do: the mirrors have all"},
+	{example: "report.yml", event: "schedule", want: "writing what is remembered of builds"},
+	{example: "clean.yml", event: "workflow_dispatch", want: "Nothing was deleted"},
+	{example: "nightly.yml", event: "schedule", want: "✅ Deleted "},
+}
+
+// TestExamples runs the examples one after another in one repository, but those that the tests above do. act knows no `permissions`, `concurrency` and approvals
+// of environments, every job has the same token, and every runner is this machine: ghes.yml is tried without GitHub Enterprise Server, arc.yml without Kubernetes
+// and `builders`.
 func TestExamples(t *testing.T) {
 	a := newAct(t)
-	day := []struct {
-		example, event string
-		options        []string
-		want           []string
-	}{
-		{example: "reusable.yml", event: "push", want: []string{"✅ Published backend, frontend, auth", `published {`, `"auth": "sha256:`}},
+	nginx, err := parts.Nginx(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
+	newSite(t, a.world)
+	hub.front(a.owner, a.api.Registry("orgs", hub.kept))
+	a.api.SetBranches("main")
+	a.options = append(a.options, "--env", "GITHUB_API_URL="+a.api.URL, "--var", "DEPLOY_HOST=unix:///var/run/docker.sock")
 	workflows := map[string]string{}
-	for _, at := range day {
-		workflows[at.example] = a.example(at.example)
+	for _, d := range days {
+		workflows[d.example] = a.example(d.example)
 	}
+	workflows["arc.yml"] = change(t, workflows["arc.yml"], "container: buildpack-deps:24.04-scm ", "container: "+a.image+" ")
+	workflows["blue-green.yml"] = change(t, workflows["blue-green.yml"], "WEIGHT: 100 # percent", "WEIGHT: 10 # percent") // staging is the same host
+	workflows["promote.yml"] = change(t, workflows["promote.yml"], "'staging'", "'main'")
+	a.commit("cards", map[string]string{".github/ghcr-publish.yml": strings.NewReplacer("NGINX", nginx, "REGISTRY", hub.addr, "OWNER", a.owner).Replace(cards)})
 	a.commitWorkflows(workflows)
-	for _, at := range day {
-		log, err := a.on(at.event, at.example, at.options...)
-		if err != nil {
-			t.Errorf("%s: %v\n%s", at.example, err, log)
+	for i, d := range days {
+		if d.example == "nightly.yml" { // which deletes what tags had been at
+			a.checkTagsWereJudged()
 		}
-		for _, want := range at.want {
-			if !strings.Contains(log, want) {
-				t.Errorf("%s does not say %q\n%s", at.example, want, log)
-			}
+		begun := time.Now()
+		log, err := a.live(i, d)
+		t.Logf("%s took %s", d.example, time.Since(begun).Round(100*time.Millisecond))
+		if err != nil || !strings.Contains(log, d.want) {
+			t.Errorf("%s: %v, want %q\n%s", d.example, err, d.want, log)
 		}
 	}
-	a.checkTagsWereJudged()
+	if problems := a.api.Problems(); len(problems) > 0 {
+		t.Errorf("the GitHub API refused %q", problems)
+	}
+}
+
+// live runs the example of a day.
+func (a *act) live(number int, d day) (string, error) {
+	a.t.Helper()
+	if d.changed {
+		a.commit(d.example, map[string]string{"auth/www/auth/day": fmt.Sprint(number)})
+	}
+	head, err := a.repo.Git(a.t.Context(), "rev-parse", "HEAD")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.api.SetRef("heads/main", strings.TrimSpace(head))
+	event := filepath.Join(a.t.TempDir(), "event.json")
+	if err := os.WriteFile(event, []byte(strings.TrimSuffix(`{"repository": {"default_branch": "main", "full_name": "Octo-Org/cards"}, `+d.more, ", ")+"}"), 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+	options := []string{"--eventpath", event}
+	for label := range strings.FieldsSeq(d.runners) {
+		options = append(options, "-P", label+"="+a.image)
+	}
+	return a.on(d.event, d.example, options...)
 }
