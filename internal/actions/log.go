@@ -156,7 +156,7 @@ func (l *Log) Part(name string) *Part { return &Part{log: l, name: name} }
 
 // Print logs a line.
 func (p *Part) Print(line string) {
-	if !p.log.onRunner || p.log.isQuiet() {
+	if !p.log.onRunner {
 		p.log.Printf("%s │ %s", p.name, line)
 		return
 	}
@@ -166,12 +166,6 @@ func (p *Part) Print(line string) {
 	if p.size += len(line) + 1; p.size > mostKept {
 		p.write(p.name + ", which goes on")
 	}
-}
-
-func (l *Log) isQuiet() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.quiet
 }
 
 // End writes what was kept, under a title.
@@ -187,12 +181,16 @@ func (p *Part) write(title string) {
 	l := p.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	kept := p.kept
+	p.kept, p.size = nil, 0
+	if l.quiet {
+		return
+	}
 	l.say("group", nil, harmless(l.redact(title)))
-	for _, line := range p.kept {
+	for _, line := range kept {
 		l.lines(none, line)
 	}
 	l.say("endgroup", nil, "")
-	p.kept, p.size = nil, 0
 }
 
 // An Annotation is a message that GitHub shows beside the run, at a file's line where it has one.

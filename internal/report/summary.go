@@ -247,30 +247,11 @@ func (r Report) writeKept(b *strings.Builder) {
 
 // code makes text safe as cell does, and keeps as code what stands between backquotes.
 func code(text string) string {
-	parts := strings.Split(text, "`")
-	for i := range parts {
-		open, end := "", ""
-		if i%2 == 1 && i < len(parts)-1 {
-			open, end = "<code>", "</code>"
-		}
-		parts[i] = open + keepSpaces(parts[i]) + end
+	parts := strings.Split(cell(text), "&#96;")
+	for i := 1; i < len(parts)-1; i += 2 {
+		parts[i] = "<code>" + parts[i] + "</code>"
 	}
 	return strings.Join(parts, "")
-}
-
-// keepSpaces is cell, for a part of a line.
-func keepSpaces(text string) string {
-	inner := cell(text)
-	if inner == "" {
-		return strings.Repeat(" ", min(len(text), 1))
-	}
-	if strings.HasPrefix(text, " ") {
-		inner = " " + inner
-	}
-	if strings.HasSuffix(text, " ") {
-		inner += " "
-	}
-	return inner
 }
 
 // mostAdvice is how many hints the summary has; the log and the report have all of them.
