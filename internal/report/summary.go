@@ -366,6 +366,6 @@ func (r Report) writeRest(b *strings.Builder) {
 
 func (r Report) writeNotices(b *strings.Builder) {
 	for _, n := range r.Notices {
-		fmt.Fprintf(b, "\n> %s\n", cell(n))
+		fmt.Fprintf(b, "\n> %s\n", code(n))
 	}
 }

@@ -136,8 +136,11 @@ func spoken(text string) Report {
 // markup is what means something in Markdown or HTML; entities are text.
 var markup = regexp.MustCompile("[^|`<>\\[\\]*@\\\\\n]+")
 
-// shape is what is left of a text without its words.
+// shape is what is left of a text without its words, of which code is some.
 func shape(text string) string {
+	if strings.Count(text, "<code>") == strings.Count(text, "</code>") {
+		text = strings.NewReplacer("<code>", "", "</code>", "").Replace(text)
+	}
 	return markup.ReplaceAllString(strings.ReplaceAll(text, "]", "x"), "·") // "]" means nothing without its "["
 }
 
