@@ -280,6 +280,20 @@ var days = []day{
 	{example: "nightly.yml", event: "schedule", want: "✅ Deleted "},
 }
 
+// TestEveryExampleIsRun finds examples that no test runs.
+func TestEveryExampleIsRun(t *testing.T) {
+	files, err := filepath.Glob("../../.github/examples/*.yml")
+	if err != nil || len(files) < len(days)/2 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	for _, file := range files {
+		name := filepath.Base(file)
+		if name != "publish.yml" && name != "matrix.yml" && !slices.ContainsFunc(days, func(d day) bool { return d.example == name }) {
+			t.Errorf("no test runs %s", name)
+		}
+	}
+}
+
 // TestExamples runs the examples one after another in one repository, but those that the tests above do. act knows no `permissions`, `concurrency` and approvals
 // of environments, every job has the same token, and every runner is this machine: ghes.yml is tried without GitHub Enterprise Server, arc.yml without Kubernetes
 // and `builders`.
