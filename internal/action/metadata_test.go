@@ -1,11 +1,10 @@
 package action
 
 import (
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/docstest"
 	"github.com/org/ghcr-publish/internal/service"
 	"go.yaml.in/yaml/v3"
 )
@@ -30,12 +29,7 @@ type output struct{ Description string }
 func TestMetadata(t *testing.T) {
 	t.Parallel()
 	const file = "../../action.yml"
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := replaceParts(t, file, string(data), map[string]string{"inputs": inputsYAML(t), "outputs": outputsYAML(t)})
-	keep(t, file, string(data), want)
+	want := docstest.Keep(t, *update, file, map[string]string{"inputs": inputsYAML(t), "outputs": outputsYAML(t)})
 	var read metadata
 	if err := yaml.Unmarshal([]byte(want), &read); err != nil {
 		t.Fatal(err)
@@ -110,35 +104,4 @@ func encode(t *testing.T, key string, value *yaml.Node) string {
 		t.Fatal(err)
 	}
 	return b.String()
-}
-
-// replaceParts puts texts between the comments "begin NAME" and "end NAME" of a file.
-func replaceParts(t *testing.T, file, data string, parts map[string]string) string {
-	t.Helper()
-	for name, text := range parts {
-		begin, end := "begin "+name, "end "+name
-		before, rest, found := strings.Cut(data, begin)
-		_, after, closed := strings.Cut(rest, end)
-		line, _, _ := strings.Cut(rest, "\n")
-		if !found || !closed {
-			t.Fatalf("%s has no place for %s", file, name)
-		}
-		opening := before[strings.LastIndex(before, "\n")+1:]
-		data = before + begin + line + "\n" + text + opening + end + after
-	}
-	return data
-}
-
-// keep rewrites a file with -update, and demands otherwise that nothing would change.
-func keep(t *testing.T, file, data, want string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, data); diff != "" {
-		t.Errorf("%s is out of date; run go test ./internal/action -run 'TestReadme|TestMetadata' -update (-want +got):\n%s", file, diff)
-	}
 }

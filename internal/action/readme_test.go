@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -10,20 +11,22 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/ghcr-publish/internal/docstest"
 	"github.com/org/ghcr-publish/internal/service"
 )
 
-var update = flag.Bool("update", false, "rewrite what README.md and action.yml say of settings and outputs")
+var update = flag.Bool("update", false, "rewrite what documents and action.yml say of settings, outputs and keys")
 
-// TestReadme keeps the README's tables equal to what the program knows.
-func TestReadme(t *testing.T) {
+// TestDocuments keeps the tables of the documents equal to what the program knows.
+func TestDocuments(t *testing.T) {
 	t.Parallel()
-	const file = "../../README.md"
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+	docstest.Keep(t, *update, "../../.github/docs/settings.md", map[string]string{"settings": settingsTable(), "outputs": outputsTable()})
+	schema := readSchema(t)
+	keys := map[string]string{}
+	for _, key := range []string{"services", "gates", "compose", "deploy", "clean", "mirrors", "builders"} {
+		keys[key] = schema.table(key)
 	}
-	keep(t, file, string(data), replaceParts(t, file, string(data), map[string]string{"settings": settingsTable(), "outputs": outputsTable(), "compose": keysTable(t, [2]string{"compose_keys", "compose"}, [2]string{"compose_service_keys", "services: … compose"}), "deploy": keysTable(t, [2]string{"deploy", "deploy"})}))
+	docstest.Keep(t, *update, "../../.github/docs/configuration.md", keys)
 }
 
 func settingsTable() string {
@@ -43,32 +46,6 @@ func settingsTable() string {
 	return b.String()
 }
 
-// keysTable lists keys of the configuration as the schema describes them, by the name of their definition there and by what they are of.
-func keysTable(t *testing.T, groups ...[2]string) string {
-	t.Helper()
-	data, err := os.ReadFile("../service/schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var schema struct {
-		Defs map[string]struct {
-			Properties map[string]struct{ Description string }
-		} `json:"$defs"`
-	}
-	if err := json.Unmarshal(data, &schema); err != nil {
-		t.Fatal(err)
-	}
-	var b strings.Builder
-	b.WriteString("| key | what it says |\n|---|---|\n")
-	for _, group := range groups {
-		keys := schema.Defs[group[0]].Properties
-		for _, key := range slices.Sorted(maps.Keys(keys)) {
-			fmt.Fprintf(&b, "| `%s: %s` | %s |\n", group[1], key, keys[key].Description)
-		}
-	}
-	return b.String()
-}
-
 func outputsTable() string {
 	var b strings.Builder
 	b.WriteString("| output | what it holds |\n|---|---|\n")
@@ -76,4 +53,85 @@ func outputsTable() string {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", o.Name, o.Help)
 	}
 	return b.String()
+}
+
+// A keySchema is what the configuration's schema says of a value.
+type keySchema struct {
+	Ref         string `json:"$ref"`
+	Description string
+	Default     any
+	Enum        []any
+	Properties  map[string]keySchema
+	Items       *keySchema
+	AnyOf       []keySchema
+	Defs        map[string]keySchema `json:"$defs"`
+}
+
+func readSchema(t *testing.T) (schema keySchema) {
+	t.Helper()
+	data, err := os.ReadFile("../service/schema.json")
+	if err == nil {
+		err = json.Unmarshal(data, &schema)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+// table lists the keys that there are below one of the file.
+func (k keySchema) table(key string) string {
+	var b strings.Builder
+	b.WriteString("| key | values, default | what it says |\n|---|---|---|\n")
+	k.write(&b, key, k.Properties[key])
+	return b.String()
+}
+
+func (k keySchema) write(b *strings.Builder, path string, at keySchema) {
+	at = k.resolve(at)
+	for _, one := range at.AnyOf {
+		k.write(b, path, one)
+	}
+	if at.Items != nil {
+		k.write(b, path+"[]", *at.Items)
+	}
+	for _, name := range slices.Sorted(maps.Keys(at.Properties)) {
+		key := k.resolve(at.Properties[name])
+		if key.Description != "" {
+			fmt.Fprintf(b, "| `%s.%s` | %s | %s |\n", path, name, key.values(), strings.ReplaceAll(key.Description, "|", `\|`))
+		}
+		k.write(b, path+"."+name, key)
+	}
+}
+
+// resolve takes what is defined elsewhere for what refers to it. What stands beside the reference counts.
+func (k keySchema) resolve(at keySchema) keySchema {
+	if at.Ref == "" {
+		return at
+	}
+	found := k.Defs[strings.TrimPrefix(at.Ref, "#/$defs/")]
+	found.Description = cmp.Or(at.Description, found.Description)
+	if at.Default != nil {
+		found.Default = at.Default
+	}
+	return found
+}
+
+func (k keySchema) values() string {
+	var words []string
+	for _, value := range k.Enum {
+		if _, quoted := value.(string); !quoted && len(k.Enum) > 2 {
+			continue
+		}
+		words = append(words, fmt.Sprintf("`%v`", value))
+	}
+	if slices.Contains(words, "`TRUE`") {
+		words = []string{"`true`", "`false`"}
+	}
+	text := strings.Join(words, ", ")
+	if k.Default != nil {
+		value, _ := json.Marshal(k.Default)
+		text = strings.TrimPrefix(text+"; `"+strings.Trim(string(value), `"`)+"`", "; ")
+	}
+	return text
 }

@@ -262,6 +262,7 @@ type day struct {
 
 var days = []day{
 	{example: "reusable.yml", event: "push", want: "} ghcr-publish-compose"}, // its outputs
+	{example: "start.yml", event: "push", want: "✅ Nothing to do"},
 	{example: "one-service.yml", event: "push", want: "✅ Nothing to do"},
 	{example: "promote.yml", event: "workflow_dispatch", want: "✅ production points to what was asked for, of backend, auth"},
 	{example: "deploy.yml", event: "workflow_dispatch", more: `"inputs": {"weight": "100"}`, want: "✅ Deployed e2e-testexamples"},
@@ -311,6 +312,7 @@ func TestExamples(t *testing.T) {
 	for _, d := range days {
 		workflows[d.example] = a.example(d.example)
 	}
+	workflows["start.yml"] = a.fill(change(t, workflows["start.yml"], "- uses: org/ghcr-publish@v1\n", "- uses: org/ghcr-publish@v1\n        with:\n"))
 	workflows["arc.yml"] = change(t, workflows["arc.yml"], "container: buildpack-deps:24.04-scm ", "container: "+a.image+" ")
 	workflows["blue-green.yml"] = change(t, workflows["blue-green.yml"], "WEIGHT: 100 # percent", "WEIGHT: 10 # percent") // staging is the same host
 	workflows["promote.yml"] = change(t, workflows["promote.yml"], "'staging'", "'main'")

@@ -1,6 +1,13 @@
 package registry
 
-import "testing"
+import (
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/org/ghcr-publish/internal/docstest"
+)
 
 // TestAdvice reads refusals as ghcr.io, or a tool that it refused, has really worded them.
 func TestAdvice(t *testing.T) {
@@ -55,4 +62,17 @@ func TestAdvice(t *testing.T) {
 			t.Errorf("no text has %q", r.words)
 		}
 	}
+}
+
+var update = flag.Bool("update", false, "rewrite what the page on troubleshooting says of refusals")
+
+// TestRefusalsAreDocumented has the page on troubleshooting tell of every refusal what the program tells.
+func TestRefusalsAreDocumented(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("| words | what to do |\n|---|---|\n")
+	for _, r := range refusals {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", r.words, r.advice)
+	}
+	docstest.Keep(t, *update, "../../.github/docs/troubleshooting.md", map[string]string{"refusals": b.String()})
 }

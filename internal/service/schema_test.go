@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/docstest"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 )
@@ -207,24 +209,22 @@ func compiled(t *testing.T) *jsonschema.Schema {
 func TestSchemaAndReaderAgree(t *testing.T) {
 	t.Parallel()
 	schema := compiled(t)
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
+	documented := docstest.Blocks(t, "# .github/ghcr-publish.yml")
+	if len(documented) == 0 {
+		t.Error("no document has a whole configuration")
 	}
-	_, inReadme, _ := strings.Cut(string(readme), "```yaml\n")
-	inReadme, _, _ = strings.Cut(inReadme, "```")
-	right := []string{minimal, example, inReadme,
+	right := append(slices.Collect(maps.Values(documented)), minimal, example,
 		"services: [{name: a, platforms: [linux/arm64]}]\nbuilders: [{endpoint: 'tcp://arm:1234', platforms: [linux/arm64], options: {servername: arm}, ca: env:CA, cert: env:CERT, key: env:KEY}]\n",
-		minimal + "mirrors: [{image: 'docker.io/octo/{{name}}', username: octo, password: env:HUB}, {image: 'localhost:5000/{{name}}', plain_http: true}]\n",
-		minimal + "sbom: true\npush: false\nforce: True\nmax_parallel: \"3\"\nplatforms: linux/amd64, linux/arm64\nrunners: [linux/arm64=arm]\ntoken: env:TOKEN\n",
-		minimal + "tags: [type=sha, main]\ngates: {size: {max: 1000, growth: 2.5%}, startup: {within: 1m30s}, vulnerabilities: {fail_on: NONE, ignore_unfixed: \"true\"}}\n",
+		minimal+"mirrors: [{image: 'docker.io/octo/{{name}}', username: octo, password: env:HUB}, {image: 'localhost:5000/{{name}}', plain_http: true}]\n",
+		minimal+"sbom: true\npush: false\nforce: True\nmax_parallel: \"3\"\nplatforms: linux/amd64, linux/arm64\nrunners: [linux/arm64=arm]\ntoken: env:TOKEN\n",
+		minimal+"tags: [type=sha, main]\ngates: {size: {max: 1000, growth: 2.5%}, startup: {within: 1m30s}, vulnerabilities: {fail_on: NONE, ignore_unfixed: \"true\"}}\n",
 		"services: [{name: a, port: \"80\", env: {N: 1, B: true}}, {name: b, run_once: [1]}]\n",
 		"base: 1234567\ntags: [1]\nservices: [{name: 1, target: 2}, {name: b, depends_on: [1], run_once: [a], smoke: []}]\n",
-		"defaults: {network: host, cache: gha, no_cache: true, build_args: {A: 1}, ulimits: {nofile: 1024}}\n" + minimal,
+		"defaults: {network: host, cache: gha, no_cache: true, build_args: {A: 1}, ulimits: {nofile: 1024}}\n"+minimal,
 		"services: [{name: a, contexts: {b: docker-image://x, c: 'service:d'}, secrets: {npm: env:NPM, ca: file:ca.pem}, ssh: [default], extra_hosts: {h: '::1'}, shm_size: 1g, provenance: false, sbom: true, no_cache_filters: [x], cgroup_parent: y, cache: off}, {name: d, dockerfile_inline: FROM scratch}]\n",
 		"services: [{name: a, peers: [db], peers_file: deploy/compose.yaml, read_only: true, new_privileges: true, resources: {limits: {pids: 200}}, tmpfs: [/tmp], expect: {user: app, ports: [80], env: {A: 1}, files: [{path: /a, mode: \"0644\", contains: x}, {path: /b, absent: true}]}}]\n",
-		minimal + "gates: {startup: {within: .5s}, size: {max: 1.5e9, growth: 1e1%}, regression: {startup: auto, peak_memory: 20%, build_time: auto}}\n",
-	}
+		minimal+"gates: {startup: {within: .5s}, size: {max: 1.5e9, growth: 1e1%}, regression: {startup: auto, peak_memory: 20%, build_time: auto}}\n",
+	)
 	right = append(right, minimal+"compose: {}\n", minimal+"compose: deploy/compose.yaml\n", minimal+"compose: {from: compose.yaml}\n",
 		minimal+"compose: {environment: {A: 1}, companions: [postgres, redis], health_image: 'busybox:1'}\n", minimal+"compose: {companions: {postgres: {image: 'postgres:18', profiles: [development], resources: {limits: {memory: 1G}}}, redis: }}\n",
 		"compose: {companions: [redis]}\nservices: [{name: a, port: 80, compose: {publish: true, needs: [redis, b], volumes: {v: /v}, secrets: [s], environment: {A: '${A}'}, profiles: [production], read_only: false}}, {name: b, port: 1, compose: {publish: '127.0.0.1:8080'}}, {name: c, compose: false}]\n")
