@@ -56,7 +56,7 @@ func (p Project) addProxy(d document, i Image) error {
 	}
 	// As root it owns its folder, and can do nothing else that root can.
 	c.User, c.CapDrop, c.CapAdd, c.ReadOnly, c.Tmpfs, c.StopSignal = "0:0", []string{"ALL"}, proxy.Capabilities, true, []string{"/tmp"}, proxy.StopSignal
-	volume := s.Name + "-traffic"
+	volume := traffic.Volume(s.Name)
 	c.Volumes = []string{volume + ":" + traffic.Folder}
 	d.Volumes[volume] = struct{}{}
 	if c.Labels[traffic.ContainerLabel], err = likeness(c); err != nil {

@@ -167,6 +167,9 @@ func (h Host) bringUp(ctx context.Context, v Version, w *watch) error {
 			return err
 		}
 	}
+	if err := h.wipe(ctx, pairs, running); err != nil {
+		return err
+	}
 	w.keep(v, kept)
 	if err := w.up(ctx); err != nil {
 		return err

@@ -234,6 +234,28 @@ func (h Host) settle(ctx context.Context, all []*pair, running []engine.Instance
 	return nil
 }
 
+// wipe takes away what is left of proxies that do not run, with their files: a new one is to begin with the version, both of whose colours come
+// with it, and not with ports at which nobody may listen any more.
+func (h Host) wipe(ctx context.Context, all []*pair, running []engine.Instance) error {
+	for _, one := range all {
+		if one.now != nil {
+			continue
+		}
+		for _, i := range running {
+			if i.Service != one.name || i.Labels[traffic.ProxyLabel] == "" {
+				continue
+			}
+			if err := h.Engine.TakeAway(ctx, i.ID); err != nil {
+				return err
+			}
+		}
+		if err := h.Engine.RemoveVolume(ctx, h.Project+"_"+traffic.Volume(one.name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // align has a proxy go by what its file says, if it does not.
 func (h Host) align(ctx context.Context, one *pair, proxy engine.Instance, kind traffic.Proxy) error {
 	_, said, err := h.Engine.Container(proxy.ID).Exec(ctx, traffic.Ask(*one.now))
@@ -287,7 +309,7 @@ func (h Host) turnAll(ctx context.Context, v Version, all []*pair) error {
 		return err
 	}
 	for _, one := range all {
-		if one.now == nil { // it has only just begun; its volume may be older
+		if one.now == nil { // it has only just begun
 			if err := h.look(ctx, one, running); err != nil {
 				return err
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"github.com/org/ghcr-publish/internal/engine"
 	"github.com/org/ghcr-publish/internal/enginetest"
 	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/service"
@@ -34,6 +35,7 @@ type crossing struct {
 	seen  []string          // what was started
 	runs  map[string]string // the release of each colour
 	paths map[string]string // by which releases say that they are well, where it is not the usual one
+	port  int               // at which releases listen
 }
 
 const usualPath = "/a$b"
@@ -42,13 +44,12 @@ func imageOf(name string) string { return "octo/" + name + "@sha256:" + strings.
 
 func newCrossing(t *testing.T) *crossing {
 	t.Helper()
-	x := &crossing{ground: newGround(t), t: t, proxy: enginetest.NewProxy(traffic.First(web)), first: traffic.First(web), like: "p", runs: map[string]string{}, paths: map[string]string{}}
+	x := &crossing{ground: newGround(t), t: t, proxy: enginetest.NewProxy(traffic.First(web)), first: traffic.First(web), like: "p", runs: map[string]string{}, paths: map[string]string{}, port: web.Port}
 	x.Wait = time.Minute
 	var err error
 	if x.api, err = client.New(client.WithHost(x.server.Host())); err != nil {
 		t.Fatal(err)
 	}
-	x.server.Behave("octo/proxy", enginetest.Behaviour{Exec: x.ask})
 	x.Program.Run = x.compose
 	return x
 }
@@ -88,8 +89,11 @@ func bareRelease() Version {
 
 // definition is by what Compose tells one proxy from another: also by what it does at first.
 func (x *crossing) definition() string {
-	if x.first.Sticky {
+	switch {
+	case x.first.Sticky:
 		return x.like + "-sticky"
+	case x.first.Port != web.Port:
+		return fmt.Sprintf("%s-%d", x.like, x.first.Port)
 	}
 	return x.like
 }
@@ -117,6 +121,8 @@ func (x *crossing) compose(_ context.Context, c run.Command) ([]byte, error) {
 		return []byte("web " + x.definition() + "\nweb-blue " + name + "\nweb-green " + name + "\n"), nil
 	case slices.Contains(c.Argv, "up"):
 		return nil, x.start(v, c.Argv[slices.Index(c.Argv, "--no-deps")+1:])
+	case slices.Contains(c.Argv, "down"):
+		return nil, x.down()
 	default:
 		return nil, nil
 	}
@@ -163,7 +169,32 @@ func (x *crossing) start(v Version, services []string) error {
 			continue
 		}
 		x.seen = append(x.seen, name+"="+hash)
-		err = errors.Join(err, x.begin(v.Images[name], labels, v.Commit == x.sick && name != "web"))
+		sick := v.Commit == x.sick && name != "web"
+		if labels[traffic.ProxyLabel] != "" {
+			sick = x.astray()
+		}
+		err = errors.Join(err, x.begin(v.Images[name], labels, sick))
+	}
+	return err
+}
+
+// astray has a proxy begin, with what is in its volume or else with what it does at first, and reports whether nobody listens where it sends people.
+func (x *crossing) astray() bool {
+	if volume := "cards_web-traffic"; !slices.Contains(x.server.Volumes(), volume) {
+		if err := x.Engine.WriteNote(x.t.Context(), engine.Note{Name: volume}); err != nil {
+			x.t.Fatal(err)
+		}
+		x.proxy.Leave(x.first)
+	}
+	x.proxy.Exec(traffic.Named("").Reload())
+	return !slices.ContainsFunc(x.proxy.Split().Backends, func(b traffic.Backend) bool { return b.Weight > 0 && b.Port == x.port })
+}
+
+// down takes all containers away, and no volume.
+func (x *crossing) down() error {
+	running, err := x.Engine.Project(x.t.Context(), x.Project)
+	for _, i := range running {
+		err = errors.Join(err, x.Engine.TakeAway(x.t.Context(), i.ID))
 	}
 	return err
 }
@@ -174,9 +205,13 @@ func (x *crossing) begin(image string, labels map[string]string, sick bool) erro
 	if sick {
 		b.Status = 500
 	}
+	name := "proxy"
 	if labels[traffic.ProxyLabel] == "" {
-		x.server.Behave("octo/"+labels["com.docker.compose.config-hash"], b)
+		name = labels["com.docker.compose.config-hash"]
+	} else {
+		b.Exec = x.ask
 	}
+	x.server.Behave("octo/"+name, b)
 	progress, err := x.api.ImagePull(ctx, image, client.ImagePullOptions{})
 	if err == nil {
 		err = progress.Wait(ctx)
@@ -378,6 +413,48 @@ func TestProxyStays(t *testing.T) {
 		if goes := x.proxy.Split(); goes.Sticky != x.first.Sticky || strings.Contains(x.file(), "# more") {
 			t.Errorf("%s: the proxy goes by %s", step.title, x.file())
 		}
+	}
+}
+
+// TestNewPort: where no proxy runs, a new one goes by the ports of the version that it comes with, whatever one before it did.
+func TestNewPort(t *testing.T) {
+	t.Parallel()
+	for title, before := range map[string]func(*crossing){
+		"a first one with a wrong port": func(x *crossing) {
+			x.port, x.Wait = 9000, 50*time.Millisecond
+			if r := x.deploy(t, release("one", 0)); r.Good() || r.After != Removed {
+				t.Errorf("with a wrong port: %+v", r)
+			}
+			x.Wait = time.Minute
+		},
+		"one that was switched": func(x *crossing) {
+			x.mustDeploy(release("one", 0))
+			x.mustDeploy(bareRelease())
+		},
+		"one whose proxy is stopped": func(x *crossing) {
+			x.mustDeploy(release("one", 0))
+			running, err := x.Engine.Project(t.Context(), x.Project)
+			if err == nil {
+				_, err = x.Engine.Stop(t.Context(), running[0].ID)
+			}
+			if err != nil || running[0].Service != "web" {
+				t.Fatal(running, err)
+			}
+		},
+	} {
+		x := newCrossing(t)
+		before(x)
+		x.port, x.first = 9000, traffic.First(service.Service{Name: "web", Port: 9000, HealthEndpoint: "/"})
+		if r := x.deploy(t, release("two", 0)); !r.Good() || x.shared() != "two=100" || x.proxy.Split().Of("web-blue").Port != 9000 {
+			t.Errorf("after %s: %+v, shared as %s by %+v", title, r, x.shared(), x.proxy.Split())
+		}
+	}
+}
+
+func (x *crossing) mustDeploy(v Version) {
+	x.t.Helper()
+	if r := x.deploy(x.t, v); !r.Good() {
+		x.t.Fatalf("%+v", r)
 	}
 }
 

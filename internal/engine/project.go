@@ -92,5 +92,13 @@ func (e *Engine) TakeAway(ctx context.Context, id string) error {
 	return nil
 }
 
+// RemoveVolume takes a volume away with all that is in it, if it is there.
+func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
+	if _, err := e.api.VolumeRemove(ctx, name, client.VolumeRemoveOptions{}); err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("removing the volume %s: %w", name, err)
+	}
+	return nil
+}
+
 // Container is one that is there, by its id.
 func (e *Engine) Container(id string) *Container { return &Container{engine: e, ID: id} }

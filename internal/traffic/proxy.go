@@ -43,6 +43,9 @@ const (
 	Variable = "TRAFFIC"
 )
 
+// Volume is what a Compose file calls that folder of the proxy of a service.
+func Volume(service string) string { return service + "-traffic" }
+
 // File is the configuration that is in force.
 func (p Proxy) File() string { return Folder + "/" + p.Name }
 
