@@ -80,6 +80,9 @@ func (l *Lock) Deploy(ctx context.Context, v Version, past History) Result {
 	if err == nil {
 		lacks, err = l.host.Lacks(working, v, past, before)
 	}
+	if err == nil {
+		past, err = l.host.abandon(working, v, past)
+	}
 	if err != nil {
 		return Result{Err: cmp.Or(l.lost(), err)}
 	}

@@ -186,6 +186,51 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// TestNewAfterKilledRollback goes back, where it fails, to what that rollback went back to, and to nothing from which it did.
+func TestNewAfterKilledRollback(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("port is in use")
+	for title, c := range map[string]struct {
+		pulls, starts error
+		version       Version
+		calls         string
+		remember      string
+	}{
+		"one that cannot be pulled":     {broken, nil, version(3), "pull pull up", "1"},
+		"one that fails":                {nil, broken, version(3), "pull up pull up", "1"},
+		"one that is well":              {nil, nil, version(3), "pull up", "1 3"},
+		"what was gone back from, anew": {nil, nil, version(2), "pull up", "1 2"},
+		"what was gone back to":         {nil, nil, version(1), "pull up", "1"},
+	} {
+		g := newGround(t)
+		for n := 1; n <= 2; n++ {
+			if r := g.deploy(t, version(n)); !r.Good() {
+				t.Fatal(r.Err)
+			}
+		}
+		past, err := g.Read(t.Context())
+		if err == nil {
+			err = g.begin(t.Context(), past.Versions[0], past)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		once := func(err error) func() error {
+			return func() (now error) { now, err = err, nil; return now }
+		}
+		g.calls, g.told, g.pull, g.up = nil, nil, once(c.pulls), once(c.starts)
+		r := g.deploy(t, c.version)
+		past, err = g.Read(t.Context())
+		failed := errors.Join(c.pulls, c.starts)
+		if errors.Is(r.Err, broken) != (failed != nil) || r.Unnoted != nil || (r.After == Restored) != (failed != nil) || strings.Join(g.calls, " ") != c.calls || strings.Join(g.commits(t), " ") != c.remember || err != nil || past.Interrupted {
+			t.Errorf("%s: %+v by %q, %q is remembered: %+v, %v", title, r, g.calls, g.commits(t), past, err)
+		}
+		if failed != nil && !slices.Contains(g.told, "going back to deployment 1") {
+			t.Errorf("%s: %q", title, g.told)
+		}
+	}
+}
+
 // TestMarkOfTheKilled stays where the same that was well last fails on top of it, and goes where it is well.
 func TestMarkOfTheKilled(t *testing.T) {
 	t.Parallel()

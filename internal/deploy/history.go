@@ -51,7 +51,7 @@ func (p History) Last() (Version, bool) {
 // Previous is the version that a rollback goes back to: the one before the last. Where a deployment was killed it is the last itself, unless
 // it was that one and came as far as to be written down; a rollback that was killed is gone on with.
 func (p History) Previous() (Version, error) {
-	n, aimed := len(p.Versions)-2, slices.IndexFunc(p.Versions, func(v Version) bool { return v.Number == p.aim })
+	n, aimed := len(p.Versions)-2, p.aimed()
 	switch {
 	case p.back && aimed >= 0:
 		n = aimed
@@ -64,9 +64,23 @@ func (p History) Previous() (Version, error) {
 	return p.Versions[n], nil
 }
 
+// aimed is where the version is that had begun; negative where it is not remembered.
+func (p History) aimed() int {
+	return slices.IndexFunc(p.Versions, func(v Version) bool { return v.Number == p.aim })
+}
+
+// under is the history for a version that is deployed. After a rollback that did not come to an end, a new one has none of those under it from
+// which that went back: somebody did not want them any more.
+func (p History) under(v Version) History {
+	if aimed := p.aimed(); v.Number == 0 && p.back && aimed >= 0 {
+		p.Versions = p.Versions[:aimed+1]
+	}
+	return p
+}
+
 // behind is what runs again where a version fails; nil for nothing.
 func (p History) behind(v Version, before []engine.Instance) *Version {
-	if last, found := p.Last(); found {
+	if last, found := p.under(v).Last(); found {
 		return &last
 	}
 	return adopted(v, before)
@@ -182,6 +196,13 @@ func (h Host) remember(ctx context.Context, v Version, past History) error {
 	}
 	// What was on trial is nothing to go back to.
 	return h.forget(ctx, past, func(old Version) bool { return old.Number <= v.Number-kept || old.Weight > 0 })
+}
+
+// abandon forgets what is not under a version, and returns what is.
+func (h Host) abandon(ctx context.Context, v Version, past History) (History, error) {
+	under := past.under(v)
+	last, _ := under.Last()
+	return under, h.forget(ctx, past, func(old Version) bool { return old.Number > last.Number })
 }
 
 func (h Host) note(number int) string {
