@@ -65,9 +65,14 @@ func (d *Deployment) Settle(r deploy.Result, good string) {
 
 // settleUnnoted settles those of one that is well, but that the host does not remember: what fails next would not go back to it.
 func (d *Deployment) settleUnnoted(err error) {
-	if err != nil {
-		d.ExitCode, d.Error = ExitFault, fmt.Sprintf("the host could not be told all of what runs there by now, so deploy it once more: %v", err)
+	if err == nil {
+		return
 	}
+	again := "deploy it once more"
+	if d.Outcome == "rolled-back" { // what is deployed may be what was gone back from
+		again = "roll back once more"
+	}
+	d.ExitCode, d.Error = ExitFault, fmt.Sprintf("the host could not be told all of what runs there by now, so %s: %v", again, err)
 }
 
 // SettleStatus settles those of a look at what is deployed.

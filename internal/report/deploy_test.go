@@ -59,6 +59,18 @@ func TestDeploymentOutcomes(t *testing.T) {
 	checkStrict(t, DeploySchema, d, "services", "outcome", "after", "extra", "exit_code")
 }
 
+// TestUnnoted has what could not be written down be done again, not undone.
+func TestUnnoted(t *testing.T) {
+	t.Parallel()
+	for outcome, want := range map[string]string{"deployed": "so deploy it once more: it is in use", "rolled-back": "so roll back once more: it is in use"} {
+		d := deployment()
+		d.Settle(deploy.Result{Unnoted: errors.New("it is in use")}, outcome)
+		if !strings.HasSuffix(d.Error, want) || d.Outcome != outcome || d.ExitCode != ExitFault {
+			t.Errorf("%s: %q with %d, want %q", d.Outcome, d.Error, d.ExitCode, want)
+		}
+	}
+}
+
 func TestDeploymentStatus(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
