@@ -36,6 +36,7 @@ type Version struct {
 	Weight   int               // percent of the requests that its colours get of services that are switched; 0 means all
 	Commit   string            // that it was made at
 	By       string            // who deployed it
+	left     []string          // services that nobody wrote down and that were not well: they stay as they are when it is brought up
 }
 
 func (v Version) is(other Version) bool {
@@ -98,7 +99,7 @@ func (l *Lock) Deploy(ctx context.Context, v Version, past History) Result {
 	case !begun && !past.Interrupted:
 		return r // and nothing was touched
 	}
-	r.After, r.Astray = l.goBack(ctx, v, past.behind(v, before))
+	r.After, r.Astray = l.goBack(ctx, v, past.behind(v, before), len(before) == 0)
 	if r.After == Restored && len(lacks) > 0 {
 		r.After = Partly
 	}
@@ -163,7 +164,7 @@ func (h Host) bringUp(ctx context.Context, v Version, w *watch) error {
 	if err := h.clear(ctx, v, running); err != nil {
 		return err
 	}
-	kept := untouched(pairs)
+	kept := slices.Concat(untouched(pairs), v.left)
 	if last := replaced(pairs, running); len(last) > 0 {
 		w.keep(v, slices.Concat(kept, last))
 		if err := w.up(ctx); err != nil {
@@ -183,7 +184,7 @@ func (h Host) bringUp(ctx context.Context, v Version, w *watch) error {
 // clear takes away what runs of services that are none of a version's. Compose would leave those that are in the file, but in none of the profiles.
 func (h Host) clear(ctx context.Context, v Version, running []engine.Instance) error {
 	for _, i := range running {
-		if _, wanted := v.Images[i.Service]; wanted {
+		if _, wanted := v.Images[i.Service]; wanted || slices.Contains(v.left, i.Service) {
 			continue
 		}
 		h.Tell("  taking %s away", i.Service)
@@ -202,14 +203,18 @@ func aside(ctx context.Context, most time.Duration) (context.Context, context.Ca
 	return context.WithTimeout(context.WithoutCancel(ctx), most)
 }
 
-// goBack has run what ran before, nil for nothing. It does so also where the run itself has been cancelled, but not without the lock.
-func (l *Lock) goBack(ctx context.Context, failed Version, back *Version) (after string, err error) {
+// goBack has run what ran before, nil for nothing that is known to be well, and takes a first version down. It does so also where the run itself has
+// been cancelled, but not without the lock.
+func (l *Lock) goBack(ctx context.Context, failed Version, back *Version, first bool) (after string, err error) {
 	h := l.host
 	ctx, cancel := aside(ctx, 2*h.Wait)
 	defer cancel()
 	ctx, done := l.during(ctx)
 	defer done()
 	switch after = Restored; {
+	case back == nil && !first:
+		h.Tell("nothing that ran before was well: what runs stays as it is")
+		return Untouched, nil
 	case back == nil:
 		h.Tell("nothing ran before: taking it down, but for its volumes")
 		after, err = Removed, h.Program.Down(ctx, failed)
@@ -250,40 +255,62 @@ func (v Version) String() string {
 
 // Lacks are services that run and that nobody wrote down, of which going back from a version would not bring everything back, with the reason.
 func (h Host) Lacks(ctx context.Context, v Version, past History, running []engine.Instance) (lacks []Trouble, err error) {
-	if _, known := past.Last(); known {
-		return nil, nil
-	}
-	hashes := map[string]string{}
-	if back := past.behind(v, running); back != nil {
+	back, hashes := past.behind(v, running), map[string]string{}
+	if back == nil {
+		back = &Version{}
+	} else if back.Number == 0 {
 		if hashes, err = h.Program.hashes(ctx, *back); err != nil {
 			return nil, err
 		}
 	}
 	for _, i := range running {
-		switch what := judge(i); {
-		case what != "":
-			lacks = append(lacks, Trouble{Service: i.Service, What: what + ", so it is not gone back to"})
-		case hashes[i.Service] != i.Hash:
-			lacks = append(lacks, Trouble{Service: i.Service, What: "was not started as the Compose file says, so only its image is gone back to"})
+		_, stays := v.Images[i.Service]
+		_, comes := back.Images[i.Service]
+		what := ""
+		switch {
+		case !comes && !stays, !comes && back.Number > 0 && !past.Interrupted: // else the one that was killed may have begun it
+			what = "is taken away, and not brought back"
+		case back.Number == 0:
+			what = lack(i, hashes[i.Service])
+		}
+		if what != "" {
+			lacks = append(lacks, Trouble{Service: i.Service, What: what})
 		}
 	}
 	return lacks, nil
 }
 
+// lack is what is not brought back of a container that nobody wrote down, of a service with a hash; empty for nothing.
+func lack(i engine.Instance, hash string) string {
+	switch what := judge(i); {
+	case what != "":
+		return what + ", so it is not gone back to, and stays as this deployment leaves it"
+	case i.Hash != hash:
+		return "was not started as the Compose file says, so only its image is gone back to"
+	default:
+		return ""
+	}
+}
+
 // adopted is what runs and nobody wrote down: a file with the images of the containers that are well; nil where none is.
 func adopted(v Version, before []engine.Instance) *Version {
-	images, services := map[string]string{}, map[string]any{}
+	images, services, left := map[string]string{}, map[string]any{}, []string(nil)
 	for _, i := range before {
 		if _, known := v.Images[i.Service]; known && judge(i) == "" {
 			images[i.Service] = i.Image
 			services[i.Service] = map[string]string{"image": i.Image}
 		}
 	}
+	for _, i := range before {
+		if _, well := images[i.Service]; !well {
+			left = append(left, i.Service)
+		}
+	}
 	over, err := json.Marshal(map[string]any{"services": services}) // which is YAML as well
 	if err != nil || len(images) == 0 {
 		return nil
 	}
-	return &Version{File: v.File, Over: string(over), Profiles: v.Profiles, Images: images}
+	return &Version{File: v.File, Over: string(over), Profiles: v.Profiles, Images: images, left: left}
 }
 
 // Changes lists services whose image is another in a version than in what runs, sorted, and those that are in one of the two alone.

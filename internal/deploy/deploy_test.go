@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
 
 	"github.com/org/ghcr-publish/internal/engine"
 	"github.com/org/ghcr-publish/internal/enginetest"
@@ -322,6 +325,107 @@ func TestGoingBack(t *testing.T) {
 		}
 		if past, err := g.Read(t.Context()); err != nil || past.Interrupted != c.open {
 			t.Errorf("%s: %+v, %v", title, past, err)
+		}
+	}
+}
+
+// place starts a container of a service by hand, and waits until it is known to be well, or not to be.
+func (g *ground) place(t *testing.T, service string, well bool) {
+	t.Helper()
+	api, err := client.New(client.WithHost(g.server.Host()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, want := imageOf(service), "healthy"
+	if !well {
+		g.server.Behave("octo/"+service, enginetest.Behaviour{Status: 500})
+		want = "unhealthy"
+	}
+	progress, err := api.ImagePull(t.Context(), image, client.ImagePullOptions{})
+	if err == nil {
+		err = progress.Wait(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]string{"com.docker.compose.project": g.Project, "com.docker.compose.service": service}
+	made, err := api.ContainerCreate(t.Context(), client.ContainerCreateOptions{Config: &container.Config{Image: image, Labels: labels,
+		Healthcheck: &container.HealthConfig{Test: []string{"CMD", "true"}, Interval: time.Millisecond, Retries: 1}}})
+	if err == nil {
+		_, err = api.ContainerStart(t.Context(), made.ID, client.ContainerStartOptions{})
+	}
+	for health := ""; err == nil && health != want; {
+		var s engine.State
+		s, err = g.Engine.Container(made.ID).State(t.Context())
+		health = s.Health
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestByHand says what becomes of what somebody started by hand where a deployment fails on top of it, and whether that was said beforehand.
+func TestByHand(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("port is in use")
+	const stays = "is unhealthy, so it is not gone back to, and stays as this deployment leaves it"
+	for title, c := range map[string]struct {
+		well, sick []string // services that are known to be well, and not to be, of which web and db are the version's
+		known      bool     // web is of a deployment that is written down
+		lacks      map[string]string
+		after      string
+		calls      string
+		left       []string
+	}{
+		"what is well":           {[]string{"db", "web"}, nil, false, map[string]string{}, Restored, "config pull up pull up", []string{"db", "web"}},
+		"one that is not well":   {[]string{"web"}, []string{"db"}, false, map[string]string{"db": stays}, Partly, "config pull up pull up", []string{"db", "web"}},
+		"none is well":           {nil, []string{"db", "web"}, false, map[string]string{"db": stays, "web": stays}, Untouched, "pull up", []string{"db", "web"}},
+		"beside a known one":     {[]string{"debug", "web"}, nil, true, map[string]string{"debug": "is taken away, and not brought back"}, Partly, "pull up pull up", []string{"web"}},
+		"what comes to be known": {[]string{"db", "web"}, nil, true, map[string]string{"db": "is taken away, and not brought back"}, Partly, "pull up pull up", []string{"web"}},
+	} {
+		g := newGround(t)
+		v := version(2)
+		v.Images = map[string]string{"db": imageOf("db"), "web": imageOf("web")}
+		for _, service := range c.well {
+			g.place(t, service, true)
+		}
+		for _, service := range c.sick {
+			g.place(t, service, false)
+		}
+		if c.known {
+			known := version(1)
+			known.Images = map[string]string{"web": imageOf("web")}
+			if err := g.remember(t.Context(), known, History{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		past, err := g.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		running, err := g.Engine.Project(t.Context(), g.Project)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lacks, err := g.Lacks(t.Context(), v, past, running)
+		said := map[string]string{}
+		for _, l := range lacks {
+			said[l.Service] = l.What
+		}
+		if diff := cmp.Diff(c.lacks, said); diff != "" || err != nil {
+			t.Errorf("%s is said beforehand (-want +got), %v:\n%s", title, err, diff)
+		}
+		times := 0
+		g.calls, g.up = nil, func() error {
+			if times++; times == 1 {
+				return broken
+			}
+			return nil
+		}
+		r := g.deploy(t, v)
+		left := slices.Sorted(maps.Keys(g.server.Deployed()))
+		if r.Good() || r.Astray != nil || r.After != c.after || strings.Join(g.calls, " ") != c.calls || !slices.Equal(left, c.left) {
+			t.Errorf("%s: %+v by %q, and %q are left", title, r, g.calls, left)
 		}
 	}
 }
