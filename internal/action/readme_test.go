@@ -23,7 +23,7 @@ func TestDocuments(t *testing.T) {
 	docstest.Keep(t, *update, "../../.github/docs/settings.md", map[string]string{"settings": settingsTable(), "outputs": outputsTable()})
 	schema := readSchema(t)
 	keys := map[string]string{}
-	for _, key := range []string{"services", "gates", "compose", "deploy", "clean", "mirrors", "builders"} {
+	for _, key := range []string{"services", "defaults", "gates", "compose", "deploy", "clean", "mirrors", "builders"} {
 		keys[key] = schema.table(key)
 	}
 	docstest.Keep(t, *update, "../../.github/docs/configuration.md", keys)
