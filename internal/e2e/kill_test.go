@@ -53,7 +53,7 @@ func TestKilled(t *testing.T) {
 	sound := w.read("backend/Dockerfile")
 	landed, weak := map[string]int{}, map[string]bool{} // how often they hit a run at work; commits that are refused
 	tries := 0
-	for ; tries < times(200) || len(landed) < len(accidents) && tries < 200; tries++ {
+	for ; tries < times(120) || len(landed) < len(accidents) && tries < 120; tries++ {
 		dockerfile, isWeak := sound, dice.IntN(4) == 0
 		if isWeak {
 			dockerfile = sample.Weaken(sound)
