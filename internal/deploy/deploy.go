@@ -87,14 +87,14 @@ func (l *Lock) Deploy(ctx context.Context, v Version, past History) Result {
 	if err != nil {
 		return Result{Err: cmp.Or(l.lost(), err)}
 	}
-	r, begun := l.host.attempt(working, v, past, before)
+	r, begun := l.attempt(working, v, past, before)
 	switch lost := l.lost(); {
 	case lost != nil && begun:
 		return Result{Err: lost, After: Left}
 	case lost != nil:
 		return Result{Err: lost}
 	case r.Good():
-		r.Unnoted = l.host.write(ctx, v, past)
+		r.Unnoted = l.atLast(ctx, func(ctx context.Context) error { return l.host.write(ctx, v, past) })
 		return r
 	case !begun && !past.Interrupted:
 		return r // and nothing was touched
@@ -107,31 +107,31 @@ func (l *Lock) Deploy(ctx context.Context, v Version, past History) Result {
 	case lost != nil:
 		return Result{Troubles: r.Troubles, Err: lost, After: Left}
 	case r.Astray == nil && (r.After != Untouched || !past.Interrupted): // what was left before nobody has set right
-		r.Unnoted = l.host.end(ctx)
+		r.Unnoted = l.atLast(ctx, l.host.end)
 	}
 	return r
 }
 
 // attempt brings a version up, and reports whether that was begun.
-func (h Host) attempt(ctx context.Context, v Version, past History, before []engine.Instance) (r Result, begun bool) {
-	if r.Err = h.Program.Pull(ctx, v); r.Err == nil {
-		r.Err = h.begin(ctx, v, past)
+func (l *Lock) attempt(ctx context.Context, v Version, past History, before []engine.Instance) (r Result, begun bool) {
+	if r.Err = l.host.Program.Pull(ctx, v); r.Err == nil {
+		r.Err = l.host.begin(ctx, v, past)
 	}
 	if r.Err != nil {
 		return r, false
 	}
-	r.Troubles, r.Err = h.start(ctx, v, before)
+	r.Troubles, r.Err = l.start(ctx, v, before)
 	return r, true
 }
 
 // start brings a version up, waits until all of it is well, and then has people be sent to it. Services that were not well are what it
 // failed for where there are any.
-func (h Host) start(ctx context.Context, v Version, before []engine.Instance) ([]Trouble, error) {
-	begun := time.Now()
+func (l *Lock) start(ctx context.Context, v Version, before []engine.Instance) ([]Trouble, error) {
+	h, begun := l.host, time.Now()
 	starting, cancel := context.WithTimeoutCause(ctx, h.Wait, errLate)
 	defer cancel()
 	w := newWatch(h, v, before)
-	err := h.bringUp(starting, v, w)
+	err := l.bringUp(starting, v, w)
 	if err == nil {
 		h.Tell("all of it is well after %s", time.Since(begun).Round(100*time.Millisecond))
 		return nil, nil
@@ -149,7 +149,8 @@ func (h Host) start(ctx context.Context, v Version, before []engine.Instance) ([
 }
 
 // bringUp does not touch what people are sent to until all else is well.
-func (h Host) bringUp(ctx context.Context, v Version, w *watch) error {
+func (l *Lock) bringUp(ctx context.Context, v Version, w *watch) error {
+	h := l.host
 	running, err := h.Engine.Project(ctx, h.Project)
 	if err != nil {
 		return err
@@ -158,7 +159,7 @@ func (h Host) bringUp(ctx context.Context, v Version, w *watch) error {
 	if err != nil {
 		return err
 	}
-	if err := h.settle(ctx, pairs, running); err != nil {
+	if err := l.settle(ctx, pairs, running); err != nil {
 		return err
 	}
 	if err := h.clear(ctx, v, running); err != nil {
@@ -171,14 +172,14 @@ func (h Host) bringUp(ctx context.Context, v Version, w *watch) error {
 			return err
 		}
 	}
-	if err := h.wipe(ctx, pairs, running); err != nil {
+	if err := h.wipe(ctx, pairs, running, kept); err != nil {
 		return err
 	}
 	w.keep(v, kept)
 	if err := w.up(ctx); err != nil {
 		return err
 	}
-	return h.turnAll(ctx, v, pairs)
+	return l.turnAll(ctx, v, pairs)
 }
 
 // clear takes away what runs of services that are none of a version's. Compose would leave those that are in the file, but in none of the profiles.
@@ -203,6 +204,22 @@ func aside(ctx context.Context, most time.Duration) (context.Context, context.Ca
 	return context.WithTimeout(context.WithoutCancel(ctx), most)
 }
 
+// closing is for what is still done under the lock once the run may be over: less than the margin, so that it has ended before another may have the lock.
+const closing = 10 * time.Second
+
+// atLast does what is left to be done under the lock, also where the run itself has been cancelled, and nothing once the lock is lost: what
+// another has done since is not to be undone.
+func (l *Lock) atLast(ctx context.Context, what func(context.Context) error) error {
+	if lost := l.lost(); lost != nil {
+		return lost
+	}
+	ctx, cancel := aside(ctx, closing)
+	defer cancel()
+	ctx, done := l.during(ctx)
+	defer done()
+	return what(ctx)
+}
+
 // goBack has run what ran before, nil for nothing that is known to be well, and takes a first version down. It does so also where the run itself has
 // been cancelled, but not without the lock.
 func (l *Lock) goBack(ctx context.Context, failed Version, back *Version, first bool) (after string, err error) {
@@ -222,7 +239,7 @@ func (l *Lock) goBack(ctx context.Context, failed Version, back *Version, first 
 		return Untouched, nil
 	default:
 		h.Tell("going back to %s", *back)
-		err = h.restore(ctx, *back)
+		err = l.restore(ctx, *back)
 	}
 	if err != nil {
 		after = Stranded
@@ -231,7 +248,8 @@ func (l *Lock) goBack(ctx context.Context, failed Version, back *Version, first 
 }
 
 // restore brings a version up that was well.
-func (h Host) restore(ctx context.Context, v Version) error {
+func (l *Lock) restore(ctx context.Context, v Version) error {
+	h := l.host
 	before, err := h.Engine.Project(ctx, h.Project)
 	if err != nil {
 		return err
@@ -239,7 +257,7 @@ func (h Host) restore(ctx context.Context, v Version) error {
 	if err := h.Program.Pull(ctx, v); err != nil {
 		return err
 	}
-	troubles, err := h.start(ctx, v, before)
+	troubles, err := l.start(ctx, v, before)
 	for _, t := range troubles {
 		err = errors.Join(err, fmt.Errorf("%s %s", t.Service, t.What))
 	}

@@ -590,6 +590,30 @@ func TestWithoutTheLock(t *testing.T) {
 	}
 }
 
+// TestAtLast: what is done once the run is over is so as long as the lock is held, and has ended before another may have it.
+func TestAtLast(t *testing.T) {
+	t.Parallel()
+	held, lose := context.WithCancelCause(t.Context())
+	defer lose(nil)
+	l, lost, calls := &Lock{held: held}, errors.New("somebody else has it"), 0
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 2 {
+		err := l.atLast(over, func(ctx context.Context) error {
+			calls++
+			if ends, bound := ctx.Deadline(); ctx.Err() != nil || !bound || time.Until(ends) >= margin {
+				t.Errorf("it ends at %s, %v", ends, ctx.Err())
+			}
+			lose(lost)
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+		if !errors.Is(err, lost) || calls != 1 {
+			t.Errorf("%d calls, the last of which %v", calls, err)
+		}
+	}
+}
+
 // TestCancelled goes back although the run itself is over.
 func TestCancelled(t *testing.T) {
 	t.Parallel()

@@ -151,8 +151,6 @@ func (h Host) labels(v Version) (map[string]string, error) {
 
 // write has the host remember that a version is well: as the newest, or, if it was written down before, in place of those after it.
 func (h Host) write(ctx context.Context, v Version, past History) error {
-	ctx, cancel := aside(ctx, settling)
-	defer cancel()
 	v, err := h.given(ctx, v)
 	if err == nil {
 		err = h.remember(ctx, v, past)
@@ -240,8 +238,6 @@ func (h Host) end(ctx context.Context) error { return h.endBut(ctx, "") }
 
 // endBut takes away what was written down of deployments that had begun, but for one.
 func (h Host) endBut(ctx context.Context, but string) error {
-	ctx, cancel := aside(ctx, settling)
-	defer cancel()
 	begun, err := h.Engine.Notes(ctx, map[string]string{projectKey: h.Project, kindKey: "begun"})
 	failed := []error{err}
 	for _, n := range begun {

@@ -215,7 +215,8 @@ func (h Host) told(ctx context.Context, proxy engine.Instance, command []string)
 }
 
 // settle makes up for a deployment that was killed, and takes all requests away from colours that are to be replaced.
-func (h Host) settle(ctx context.Context, all []*pair, running []engine.Instance) error {
+func (l *Lock) settle(ctx context.Context, all []*pair, running []engine.Instance) error {
+	h := l.host
 	for _, one := range all {
 		proxy, kind, there := standing(one.name, running)
 		if !there {
@@ -226,7 +227,7 @@ func (h Host) settle(ctx context.Context, all []*pair, running []engine.Instance
 		}
 		if one.weightOf(one.target) > 0 && !one.is(one.target, running) {
 			h.Tell("%s: all requests go to %s, as %s is replaced", one.name, one.other, one.target)
-			if err := h.turn(ctx, one, running, one.shared(*one.now, 0)); err != nil {
+			if err := l.turn(ctx, one, running, one.shared(*one.now, 0)); err != nil {
 				return err
 			}
 		}
@@ -236,9 +237,9 @@ func (h Host) settle(ctx context.Context, all []*pair, running []engine.Instance
 
 // wipe takes away what is left of proxies that do not run, with their files: a new one is to begin with the version, both of whose colours come
 // with it, and not with ports at which nobody may listen any more.
-func (h Host) wipe(ctx context.Context, all []*pair, running []engine.Instance) error {
+func (h Host) wipe(ctx context.Context, all []*pair, running []engine.Instance, kept []string) error {
 	for _, one := range all {
-		if one.now != nil {
+		if one.now != nil || slices.Contains(kept, one.name) {
 			continue
 		}
 		for _, i := range running {
@@ -300,10 +301,11 @@ func (one *pair) weight(v Version) int {
 }
 
 // turnAll has the proxies send people to a version, all of which is well.
-func (h Host) turnAll(ctx context.Context, v Version, all []*pair) error {
+func (l *Lock) turnAll(ctx context.Context, v Version, all []*pair) error {
 	if len(all) == 0 {
 		return nil
 	}
+	h := l.host
 	running, err := h.Engine.Project(ctx, h.Project)
 	if err != nil {
 		return err
@@ -315,7 +317,7 @@ func (h Host) turnAll(ctx context.Context, v Version, all []*pair) error {
 			}
 		}
 		weight := one.weight(v)
-		if err := h.turn(ctx, one, running, one.shared(one.first, weight)); err != nil {
+		if err := l.turn(ctx, one, running, one.shared(one.first, weight)); err != nil {
 			return err
 		}
 		h.Tell("%s: %d %% of the requests go to %s, and %d %% to %s", one.name, weight, one.target, 100-weight, one.other)
@@ -326,12 +328,14 @@ func (h Host) turnAll(ctx context.Context, v Version, all []*pair) error {
 	return nil
 }
 
-// turn has a proxy go by a split, and proves that it does. Where it does not, it is told to do what it did.
-func (h Host) turn(ctx context.Context, one *pair, running []engine.Instance, split traffic.Split) error {
+// turn has a proxy go by a split, and proves that it does. Where it does not, it is told to do what it did, unless another may have told it
+// something since.
+func (l *Lock) turn(ctx context.Context, one *pair, running []engine.Instance, split traffic.Split) error {
 	proxy, kind, there := standing(one.name, running)
 	if !there || one.now == nil {
 		return fmt.Errorf("the proxy of %s does not run", one.name)
 	}
+	h := l.host
 	split.Health = healthOf(split, running)
 	text, err := kind.Write(split)
 	if err != nil {
@@ -344,10 +348,10 @@ func (h Host) turn(ctx context.Context, one *pair, running []engine.Instance, sp
 		err = h.prove(ctx, proxy, split)
 	}
 	if err != nil {
-		last, done := aside(ctx, settling)
-		defer done()
-		_, back := h.told(last, proxy, kind.Switch(one.text))
-		return errors.Join(err, back)
+		return errors.Join(err, l.atLast(ctx, func(ctx context.Context) error {
+			_, err := h.told(ctx, proxy, kind.Switch(one.text))
+			return err
+		}))
 	}
 	one.now, one.text = &split, text
 	return nil

@@ -36,6 +36,7 @@ type crossing struct {
 	runs  map[string]string // the release of each colour
 	paths map[string]string // by which releases say that they are well, where it is not the usual one
 	port  int               // at which releases listen
+	turns func()            // is called when the proxy has been told anything
 }
 
 const usualPath = "/a$b"
@@ -44,7 +45,7 @@ func imageOf(name string) string { return "octo/" + name + "@sha256:" + strings.
 
 func newCrossing(t *testing.T) *crossing {
 	t.Helper()
-	x := &crossing{ground: newGround(t), t: t, proxy: enginetest.NewProxy(traffic.First(web)), first: traffic.First(web), like: "p", runs: map[string]string{}, paths: map[string]string{}, port: web.Port}
+	x := &crossing{ground: newGround(t), t: t, proxy: enginetest.NewProxy(traffic.First(web)), first: traffic.First(web), like: "p", runs: map[string]string{}, paths: map[string]string{}, port: web.Port, turns: func() {}}
 	x.Wait = time.Minute
 	var err error
 	if x.api, err = client.New(client.WithHost(x.server.Host())); err != nil {
@@ -64,6 +65,9 @@ func (x *crossing) path(release string) string {
 // ask stands for what is run in the proxy's container. Who gets most requests knows no path but its own.
 func (x *crossing) ask(argv []string) (exitCode int, output string) {
 	exitCode, output = x.proxy.Exec(argv)
+	if slices.Equal(argv, traffic.Named("").Switch(argv[len(argv)-1])) {
+		x.turns()
+	}
 	at, asked := strings.CutPrefix(argv[len(argv)-1], "http://127.0.0.1:9180")
 	most := slices.MaxFunc(x.proxy.Split().Backends, func(a, b traffic.Backend) int { return a.Weight - b.Weight })
 	if asked && at != x.path(x.runs[most.Host]) {
@@ -338,6 +342,25 @@ func TestTurnsThatFail(t *testing.T) {
 		if got := x.shared(); got != "one=100" {
 			t.Errorf("%s: shared as %s", want, got)
 		}
+	}
+}
+
+// TestTurnWithoutTheLock: who has lost the lock does not tell the proxy what it did before, since another may have told it something else.
+func TestTurnWithoutTheLock(t *testing.T) {
+	t.Parallel()
+	x := newCrossing(t)
+	x.mustDeploy(release("one", 0))
+	x.proxy.Ignore()
+	past, err := x.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, lose := context.WithCancelCause(t.Context())
+	lost, turns := errors.New("somebody else has it"), 0
+	x.turns = func() { turns++; lose(lost) }
+	l := &Lock{host: x.Host, held: held}
+	if r := l.Deploy(t.Context(), release("two", 0), past); !errors.Is(r.Err, lost) || r.After != Left || turns != 1 {
+		t.Errorf("%+v, and the proxy was told something %d times", r, turns)
 	}
 }
 
