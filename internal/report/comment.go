@@ -22,9 +22,10 @@ func (r Report) Comment() string {
 	}
 	foot.WriteString("</sub>\n")
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s\n", cell(r.Answer()))
+	fmt.Fprintf(&b, "### %s\n", unlinked(cell(r.Answer())))
 	rows, more := 0, 0
 	add := func(text string) bool {
+		text = unlinked(text)
 		fits := b.Len()+len(text)+foot.Len()+200 < commentRoom
 		if fits {
 			b.WriteString(text)

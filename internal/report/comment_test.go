@@ -41,7 +41,9 @@ func TestCommentHasRoom(t *testing.T) {
 	t.Parallel()
 	var results []publish.Result
 	for i := range 800 {
-		results = append(results, refused(fmt.Sprintf("service-%d", i)))
+		r := refused(fmt.Sprintf("service-%d", i))
+		r.Verdict.Reasons = append(r.Verdict.Reasons, strings.Repeat("#1", 20))
+		results = append(results, r)
 	}
 	comment := filled(false, results...).Comment()
 	rows := strings.Count(comment, "\n| ❌&nbsp;")

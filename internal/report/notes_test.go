@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/ghcr-publish/internal/release"
 	"github.com/org/ghcr-publish/internal/verdict"
 )
 
@@ -45,6 +46,16 @@ func TestNotesCompare(t *testing.T) {
 	// What was not judged by this run is compared in size alone.
 	notes := Report{}.Notes([]Released{{Service: "s", Image: "i", Tag: "1.1.0", Digest: "sha256:1", Platforms: now, Since: "v1.0.0", Was: now}})
 	if !strings.Contains(notes, "(＝ since v1.0.0) | – |\n") {
+		t.Errorf("the notes are\n%s", notes)
+	}
+}
+
+// TestNotesMentionNobody has a commit's subject name a person and an issue.
+func TestNotesMentionNobody(t *testing.T) {
+	t.Parallel()
+	image := Released{Service: "s", Image: "i", Tag: "1.1.0", Digest: "sha256:1", Since: "v1.0.0", Changes: []release.Group{{Title: "Fixes", Changes: []string{"thank @mona for o/r#12"}}}}
+	notes := Report{}.Notes([]Released{image})
+	if !strings.Contains(notes, "- thank &#64;\u200bmona for o/r#\u200b12") || !strings.Contains(notes, "docker pull i@sha256:1\n") {
 		t.Errorf("the notes are\n%s", notes)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"html"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -247,4 +248,25 @@ func seconds(s float64) string {
 func cell(text string) string {
 	text = html.EscapeString(strings.Join(strings.Fields(text), " "))
 	return strings.NewReplacer(`\`, "&#92;", "|", "&#124;", "`", "&#96;", "[", "&#91;", "*", "&#42;", "@", "&#64;").Replace(text)
+}
+
+// linked is what GitHub makes mentions and references of, whether it is written as an entity or not. What it leaves alone comes first: code, and
+// the entities of other characters.
+// https://docs.github.com/en/get-started/writing-on-github/working-with-advanced-formatting/autolinked-references-and-urls
+var linked = regexp.MustCompile("(?is)```.*?```|`[^`]*`|<code>.*?</code>|&#64;|&#[0-9]+;|@|(?:#|GH-)[0-9]")
+
+// unlinked keeps Markdown whose text is of unknown origin from mentioning people and from pointing to issues, by spaces of no width.
+func unlinked(markdown string) string {
+	const space = "\u200b"
+	return linked.ReplaceAllStringFunc(markdown, func(found string) string {
+		last := len(found) - 1
+		switch {
+		case found == "@" || found == "&#64;":
+			return found + space
+		case strings.ContainsRune("`<&", rune(found[0])):
+			return found
+		default:
+			return found[:last] + space + found[last:]
+		}
+	})
 }

@@ -246,6 +246,22 @@ func TestSummaryHasRoom(t *testing.T) {
 	}
 }
 
+// TestUnlinked has no text mention anybody or point anywhere, and leaves alone what is code already.
+func TestUnlinked(t *testing.T) {
+	t.Parallel()
+	for markdown, want := range map[string]string{
+		cell("@org/team, a@b"):                                 "&#64;\u200borg/team, a&#64;\u200bb",
+		cell("#12, o/r#1, gh-7, &#1;"):                         "#\u200b12, o/r#\u200b1, gh-\u200b7, &amp;#\u200b1;",
+		cell("it's \"x\" | # b, GHSA-1, sha256:1"):             "it&#39;s &#34;x&#34; &#124; # b, GHSA-1, sha256:1",
+		"@x `i@sha256:1 #1` @y\n```sh\ni@sha256:1 #1\n```\n@z": "@\u200bx `i@sha256:1 #1` @\u200by\n```sh\ni@sha256:1 #1\n```\n@\u200bz",
+		code("`npm i @a/b` of @c"):                             "<code>npm i &#64;a/b</code> of &#64;\u200bc",
+	} {
+		if got := unlinked(markdown); got != want {
+			t.Errorf("unlinked(%q) = %q, want %q", markdown, got, want)
+		}
+	}
+}
+
 // TestCode keeps commands as code, whatever they consist of.
 func TestCode(t *testing.T) {
 	t.Parallel()
