@@ -119,7 +119,7 @@ func publishMode(ctx context.Context, p Process, j job, log *actions.Log) (int, 
 
 // finalizeMode puts together what the rows made, judges and promotes the whole, and records.
 func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
-	begun := p.Now()
+	now := p.Now()
 	between, made, err := takeOver(ctx, p, j)
 	if err == nil {
 		err = j.checkRelease(made.Services)
@@ -131,9 +131,7 @@ func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int,
 	if err != nil {
 		return 0, err
 	}
-	if made.Attempt == j.Event.Attempt {
-		begun = made.StartedAt
-	}
+	begun := publish.Began(made, fragments, j.Event.Attempt, now)
 	s, err := open(ctx, p, j, log, begun)
 	if err != nil {
 		return 0, err

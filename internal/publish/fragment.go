@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/insight"
@@ -65,6 +66,28 @@ func (r Result) share() []Span {
 		}
 	}
 	return spans
+}
+
+// Began is when an attempt of the run began, as far as is known now: with the plan, where it made that, else with the first row that it
+// worked on.
+func Began(made plan.Plan, fragments map[string]Fragment, attempt int, now time.Time) time.Time {
+	if made.Attempt == attempt {
+		return made.StartedAt
+	}
+	first := now
+	for _, f := range fragments {
+		if f.Attempt != attempt {
+			continue
+		}
+		for _, part := range f.Parts {
+			for _, span := range part.Spans {
+				if !span.Began.IsZero() && span.Began.Before(first) {
+					first = span.Began
+				}
+			}
+		}
+	}
+	return first
 }
 
 // ReadFragment reads a fragment's JSON form.

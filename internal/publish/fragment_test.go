@@ -222,6 +222,25 @@ func (j *jobs) alter(row string, change func(*Fragment)) {
 	j.fragments[row] = f
 }
 
+// TestBegan asks of rows that were worked on in several attempts, one of them on a machine whose clock is ahead.
+func TestBegan(t *testing.T) {
+	t.Parallel()
+	at := func(attempt int, seconds ...int64) Fragment {
+		part := Part{Spans: []Span{{}}}
+		for _, s := range seconds {
+			part.Spans = append(part.Spans, Span{Began: time.Unix(s, 0)})
+		}
+		return Fragment{Attempt: attempt, Parts: []Part{{}, part}}
+	}
+	fragments := map[string]Fragment{"a": at(1, 5, 9), "b": at(2, 40, 30), "c": at(2, 20, 50), "d": at(2), "e": at(3, 120)}
+	made := plan.Plan{Attempt: 1, StartedAt: time.Unix(2, 0)}
+	for attempt, want := range map[int]int64{1: 2, 2: 20, 3: 99, 4: 99} {
+		if got := Began(made, fragments, attempt, time.Unix(99, 0)); got.Unix() != want {
+			t.Errorf("attempt %d began at %d, want %d", attempt, got.Unix(), want)
+		}
+	}
+}
+
 func TestARowThatWasRunAgainConverges(t *testing.T) {
 	t.Parallel()
 	j := newJobs(split("a"))
