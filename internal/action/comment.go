@@ -5,12 +5,15 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/service"
 )
 
-// comment tells the pull request what a run would change, in one comment for each configuration. It fails no run.
+// comment tells the pull request what a run would change, in one comment for each configuration and choice of services. It fails no run.
 func (s *session) comment(ctx context.Context, told *report.Report) {
 	c, e := s.job.Config, s.job.Event
 	if !c.Comment || e.Pull == 0 || c.DryRun {
@@ -34,6 +37,16 @@ func (s *session) keepComment(ctx context.Context, told report.Report) error {
 		return err
 	}
 	// A pull request that changes nothing needs no comment, unless an earlier push changed something.
-	marker := github.NewMark(fmt.Sprintf("comment %.6x", sha256.Sum256([]byte(c.File+"\n"+c.Artifact)))).Begin()
+	marker := commentMark(c)
 	return api.KeepComment(ctx, e.Pull, marker, marker+"\n"+s.log.Redact(told.Comment()), told.Outcome != "nothing-to-do")
+}
+
+// commentMark tells the comment of a configuration and its chosen services from those of other jobs.
+func commentMark(c service.Config) string {
+	about := []string{c.File, c.Artifact}
+	for _, s := range c.Considered() {
+		about = append(about, s.Name)
+	}
+	slices.Sort(about[2:])
+	return github.NewMark(fmt.Sprintf("comment %.6x", sha256.Sum256([]byte(strings.Join(about, "\n"))))).Begin()
 }
