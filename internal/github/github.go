@@ -54,8 +54,17 @@ func Patient() *http.Client {
 // longestWait is how long is waited for GitHub's budget where the request itself has no end.
 const longestWait = time.Minute
 
+// onceKey marks requests that are not to be repeated where nobody knows whether GitHub did what they ask for.
+type onceKey struct{}
+
+// once has what is asked for by a context be such a request.
+func once(ctx context.Context) context.Context { return context.WithValue(ctx, onceKey{}, true) }
+
 func worthWaiting(ctx context.Context, response *http.Response, err error) (bool, error) {
 	wait, told := demandedWait(response)
+	if ctx.Value(onceKey{}) != nil && (response == nil || response.StatusCode >= http.StatusInternalServerError) {
+		return false, ctx.Err()
+	}
 	if !told {
 		return retryablehttp.DefaultRetryPolicy(ctx, response, err)
 	}

@@ -45,32 +45,34 @@ func (s *Server) WithholdComments(withheld bool) {
 	s.noComments = withheld
 }
 
-// SpeakFor has the token be a person's.
+// LoseAnswers has the next n comments be made, and GitHub answer with a status all the same; 0 breaks the connection.
+func (s *Server) LoseAnswers(n, status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range n {
+		s.lost = append(s.lost, status)
+	}
+}
+
+// SpeakFor has the token be a person's, or an app's.
 func (s *Server) SpeakFor(login string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.person = login
 }
 
-// me tells a person's token whose it is, and no other.
-// https://docs.github.com/en/rest/users/users#get-the-authenticated-user
-func (s *Server) me(w http.ResponseWriter, _ *http.Request) {
-	s.mu.Lock()
-	person := s.person
-	s.mu.Unlock()
-	if person == "" {
-		writeError(w, http.StatusForbidden, "Resource not accessible by integration")
+// graphQL tells a token whose it is, and answers nothing else.
+// https://docs.github.com/en/graphql/reference/queries#viewer
+func (s *Server) graphQL(w http.ResponseWriter, r *http.Request) {
+	var asked struct{ Query string }
+	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil || strings.Join(strings.Fields(asked.Query), "") != "{viewer{login}}" {
+		s.refuse(w, r, &refusal{http.StatusBadRequest, "Problems parsing JSON, or a query that this server does not know"})
 		return
 	}
-	me := s.user(person)
-	for _, text := range []string{"bio", "blog", "company", "email", "hireable", "location", "name"} {
-		me[text] = nil
-	}
-	for _, n := range []string{"followers", "following", "public_gists", "public_repos"} {
-		me[n] = 0
-	}
-	me["blog"], me["created_at"], me["updated_at"] = "", longAgo().Format(time.RFC3339), longAgo().Format(time.RFC3339)
-	writeJSON(w, http.StatusOK, me)
+	s.mu.Lock()
+	me := s.author()
+	s.mu.Unlock()
+	writeJSON(w, http.StatusOK, map[string]any{"data": map[string]any{"viewer": map[string]string{"login": me}}})
 }
 
 // listComments answers with those on a pull request, page by page.
@@ -110,8 +112,19 @@ func (s *Server) createComment(w http.ResponseWriter, r *http.Request) {
 	written := Comment{number, s.author(), body}
 	s.comments = append(s.comments, written)
 	i := len(s.comments) - 1
+	lost := s.lost
+	if len(lost) > 0 {
+		s.lost = lost[1:]
+	}
 	s.mu.Unlock()
-	writeJSON(w, http.StatusCreated, s.comment(i, written))
+	switch {
+	case len(lost) == 0:
+		writeJSON(w, http.StatusCreated, s.comment(i, written))
+	case lost[0] == 0:
+		panic(http.ErrAbortHandler)
+	default:
+		writeError(w, lost[0], http.StatusText(lost[0]))
+	}
 }
 
 // editComment replaces a comment's body. The real API lets whoever may write edit those of others; this one refuses that.

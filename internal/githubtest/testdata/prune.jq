@@ -29,7 +29,6 @@
     "/repos/{owner}/{repo}/issues/{issue_number}": (.paths["/repos/{owner}/{repo}/issues/{issue_number}"] | {patch}),
     "/repos/{owner}/{repo}/issues/{issue_number}/comments": (.paths["/repos/{owner}/{repo}/issues/{issue_number}/comments"] | {get, post}),
     "/repos/{owner}/{repo}/issues/comments/{comment_id}": (.paths["/repos/{owner}/{repo}/issues/comments/{comment_id}"] | {patch}),
-    "/user": (.paths["/user"] | {get}),
     "/repos/{owner}/{repo}/releases": (.paths["/repos/{owner}/{repo}/releases"] | {get, post}),
     "/repos/{owner}/{repo}/releases/generate-notes": (.paths["/repos/{owner}/{repo}/releases/generate-notes"] | {post}),
     "/repos/{owner}/{repo}/releases/{release_id}": (.paths["/repos/{owner}/{repo}/releases/{release_id}"] | {patch, delete}),
