@@ -5,10 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -502,7 +508,7 @@ func TestLockIsRenewed(t *testing.T) {
 	if holder, err := held.try(t.Context()); holder != "" || err != nil {
 		t.Fatal(holder, err)
 	}
-	held.renew(t.Context(), time.Millisecond)
+	held.renew(t.Context(), time.Millisecond, held.again)
 	for range 10 {
 		g.server.Pass(lease / 4)
 		for before := g.server.Volumes(); slices.Equal(before, g.server.Volumes()); { // until it is another note
@@ -537,13 +543,89 @@ func TestLockIsLost(t *testing.T) {
 			t.Fatal(holder, err)
 		}
 		c.happens(g, l)
-		l.renew(t.Context(), time.Millisecond)
+		l.renew(t.Context(), time.Millisecond, l.again)
 		<-l.held.Done()
 		if got := fmt.Sprint(l.lost()); !strings.Contains(got, "the lock on the Docker host was lost, so another deployment of cards may be under way there: "+c.want) || !strings.Contains(got, "start this one again") {
 			t.Errorf("%s: %q", title, got)
 		}
 		l.stop()
 	}
+}
+
+// TestSlowHost has a lock be tried to be renewed more than once while it holds, however long the host takes to say nothing, and then as usual.
+func TestSlowHost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, begun, away := &Lock{until: time.Now().Add(lease - margin)}, time.Now(), errors.New("the host is away")
+		var tries []string
+		l.renew(t.Context(), renewal, func(context.Context) (bool, error) {
+			tries = append(tries, fmt.Sprintf("%s of %s", time.Since(begun), time.Until(l.until)))
+			switch len(tries) {
+			case 2:
+				l.until = time.Now().Add(lease - margin)
+				return true, nil
+			default:
+				time.Sleep(min(patience, time.Until(l.until)))
+			}
+			if time.Now().Before(l.until) {
+				return false, nil
+			}
+			return false, away
+		})
+		<-l.held.Done()
+		want := []string{"15s of 30s", "26s of 19s", "41s of 30s", "52s of 19s", "1m3s of 8s"}
+		if diff := cmp.Diff(want, tries); diff != "" || !errors.Is(l.lost(), away) {
+			t.Errorf("%v, tried (-want +got):\n%s", l.lost(), diff)
+		}
+		l.stop()
+	})
+}
+
+// TestMissedRenewal leaves nothing on the host that would keep others waiting once the lock is given back.
+func TestMissedRenewal(t *testing.T) {
+	t.Parallel()
+	for _, fails := range []string{"GET", "POST"} { // of volumes: to list them, or to say that one was made
+		g := newGround(t)
+		l := &Lock{host: g.Host}
+		if holder, err := l.try(t.Context()); holder != "" || err != nil {
+			t.Fatal(holder, err)
+		}
+		var fail atomic.Bool
+		fail.Store(true)
+		g.front(t, func(r *http.Response) error {
+			if r.Request.Method == fails && strings.Contains(r.Request.URL.Path, "/volumes") && fail.Load() {
+				return errors.New("it broke")
+			}
+			return nil
+		})
+		l.host = g.Host
+		held := g.server.Volumes()
+		if renewed, lost := l.again(t.Context()); renewed || lost != nil || !slices.Equal(g.server.Volumes(), held) {
+			t.Errorf("%s: %t, %v, and there are %q instead of %q", fails, renewed, lost, g.server.Volumes(), held)
+		}
+		fail.Store(false)
+		if renewed, lost := l.again(t.Context()); !renewed || lost != nil || len(g.server.Volumes()) != 1 || slices.Equal(g.server.Volumes(), held) {
+			t.Errorf("%s: the next: %t, %v, and there are %q after %q", fails, renewed, lost, g.server.Volumes(), held)
+		}
+	}
+}
+
+// front puts something between a host and who deploys to it that sees each answer, and may fail it.
+func (g *ground) front(t *testing.T, modify func(*http.Response) error) {
+	t.Helper()
+	there := &url.URL{Scheme: "http", Host: strings.TrimPrefix(g.server.Host(), "tcp://")}
+	front := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(there) }, ModifyResponse: modify,
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+		}})
+	t.Cleanup(front.Close)
+	e, err := engine.Open(func(name string) string {
+		return map[string]string{"DOCKER_HOST": strings.Replace(front.URL, "http", "tcp", 1)}[name]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Engine = e
 }
 
 // TestWithoutTheLock has nothing more be done, nor undone, by who has lost the lock. What had begun stays marked as such.

@@ -21,6 +21,10 @@ const (
 	renewal = lease / 4
 	// margin is how long before it runs out it is given up, for what goes on under it to have ended by then.
 	margin = lease / 4
+	// patience is how long one attempt to renew it may take, for others to follow before it is given up.
+	patience = lease / 6
+	// respite is between two of these.
+	respite = time.Second
 )
 
 // A Lock keeps other deployments of a project away from a host.
@@ -39,7 +43,7 @@ func (h Host) Lock(ctx context.Context) (*Lock, error) {
 	for end := time.Now().Add(h.Wait); ; {
 		holder, err := l.try(ctx)
 		if err == nil && holder == "" {
-			l.renew(ctx, renewal)
+			l.renew(ctx, renewal, l.again)
 			return l, nil
 		}
 		if err == nil && time.Now().After(end) {
@@ -86,7 +90,7 @@ func (l *Lock) try(ctx context.Context) (holder string, err error) {
 	if err == nil && len(live) == 0 {
 		return "", nil
 	}
-	if err = errors.Join(err, l.drop(ctx)); err != nil {
+	if err = errors.Join(err, l.drop(ctx, settling)); err != nil {
 		return "", err
 	}
 	return live[0].Labels[byKey], nil
@@ -103,10 +107,11 @@ func (l *Lock) claim(ctx context.Context, most time.Duration) error {
 	}
 	n := engine.Note{Name: fmt.Sprintf("ghcr-publish.%s.lock.%s", l.host.Project, strings.ToLower(rand.Text())),
 		Labels: map[string]string{projectKey: l.host.Project, kindKey: "lock", byKey: l.host.By, untilKey: at.Add(lease).Format(time.RFC3339Nano)}}
+	l.name = n.Name // it may be there also where nobody said so
 	if err := l.host.Engine.WriteNote(ctx, n); err != nil {
 		return err
 	}
-	l.name, l.until = n.Name, until
+	l.until = until
 	return nil
 }
 
@@ -129,22 +134,26 @@ func (h Host) locks(ctx context.Context, own string) (live, left []engine.Note, 
 	return live, left, err
 }
 
-// renew keeps the lock until it is given back, or lost.
-func (l *Lock) renew(ctx context.Context, every time.Duration) {
+// renew keeps the lock until it is given back, or lost, by what renews it once.
+func (l *Lock) renew(ctx context.Context, every time.Duration, again func(context.Context) (renewed bool, lost error)) {
 	ctx = context.WithoutCancel(ctx)
 	held, lose := context.WithCancelCause(ctx)
 	going, stop := context.WithCancel(held)
 	var renewing sync.WaitGroup
 	renewing.Go(func() {
-		for {
+		for wait := every; ; {
 			select {
 			case <-going.Done():
 				return
-			case <-time.After(min(every, time.Until(l.until))):
+			case <-time.After(min(wait, time.Until(l.until))):
 			}
-			if lost := l.again(ctx); lost != nil {
+			renewed, lost := again(ctx)
+			if lost != nil {
 				lose(fmt.Errorf("the lock on the Docker host was lost, so another deployment of %s may be under way there: %w; once nobody else deploys, start this one again", l.host.Project, lost))
 				return
+			}
+			if wait = every; !renewed {
+				wait = min(every, respite)
 			}
 		}
 	})
@@ -153,26 +162,35 @@ func (l *Lock) renew(ctx context.Context, every time.Duration) {
 
 // again renews the lock, and returns why it is lost if it is. That nobody had it meanwhile is sure where the note that it was until now still is
 // there, and holds, once there is the next.
-func (l *Lock) again(ctx context.Context) error {
-	ctx, cancel := context.WithDeadline(ctx, l.until)
+func (l *Lock) again(ctx context.Context) (renewed bool, lost error) {
+	most := min(patience, time.Until(l.until))
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	next, live := &Lock{host: l.host}, []engine.Note(nil)
-	err := next.claim(ctx, min(settling, time.Until(l.until)))
+	err := next.claim(ctx, most)
 	if err == nil {
 		live, _, err = l.host.locks(ctx, next.name)
 	}
-	at := slices.IndexFunc(live, func(n engine.Note) bool { return n.Name == l.name })
-	switch {
-	case err != nil && time.Now().After(l.until):
-		return fmt.Errorf("it could not be renewed in time: %w", err)
-	case err != nil:
-		return nil // the next makes up for it
-	case at < 0:
-		err = errors.New("it ran out there, or was taken away")
+	if err != nil {
+		return false, l.missed(ctx, next, err)
 	}
-	_ = l.drop(ctx)
+	if !slices.ContainsFunc(live, func(n engine.Note) bool { return n.Name == l.name }) {
+		lost = errors.New("it ran out there, or was taken away")
+	}
+	_ = l.drop(ctx, patience)
 	l.name, l.until = next.name, next.until
-	return err
+	return true, lost
+}
+
+// missed takes away what an attempt to renew the lock has left, which would keep others waiting, and returns why the lock is lost if it was the last.
+func (l *Lock) missed(ctx context.Context, next *Lock, err error) error {
+	if next.name != "" {
+		_ = next.drop(ctx, respite)
+	}
+	if time.Now().Before(l.until) {
+		return nil // the next makes up for it
+	}
+	return fmt.Errorf("it could not be renewed in time: %w", err)
 }
 
 // lost is why the lock is lost; nil while it is held.
@@ -188,12 +206,12 @@ func (l *Lock) during(ctx context.Context) (context.Context, context.CancelFunc)
 // Release gives the lock back, also when the run's context has ended.
 func (l *Lock) Release() error {
 	l.stop()
-	return l.drop(context.Background())
+	return l.drop(context.Background(), settling)
 }
 
 // drop takes the lock's note away.
-func (l *Lock) drop(ctx context.Context) error {
-	ctx, cancel := aside(ctx, settling)
+func (l *Lock) drop(ctx context.Context, most time.Duration) error {
+	ctx, cancel := aside(ctx, most)
 	defer cancel()
 	return l.host.Engine.RemoveNote(ctx, l.name)
 }
