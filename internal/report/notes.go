@@ -50,7 +50,7 @@ func (r Report) Notes(images []Released) string {
 	for _, i := range images {
 		i.writeChanges(&b)
 	}
-	return unlinked(strings.TrimSuffix(b.String(), "\n"))
+	return unmentioned(strings.TrimSuffix(b.String(), "\n"))
 }
 
 // of is what the report tells of an image; nothing of one that it does not speak of.

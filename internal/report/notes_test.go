@@ -50,12 +50,12 @@ func TestNotesCompare(t *testing.T) {
 	}
 }
 
-// TestNotesMentionNobody has a commit's subject name a person and an issue.
+// TestNotesMentionNobody has a commit's subject name a person, and an issue, to which it may lead.
 func TestNotesMentionNobody(t *testing.T) {
 	t.Parallel()
 	image := Released{Service: "s", Image: "i", Tag: "1.1.0", Digest: "sha256:1", Since: "v1.0.0", Changes: []release.Group{{Title: "Fixes", Changes: []string{"thank @mona for o/r#12"}}}}
 	notes := Report{}.Notes([]Released{image})
-	if !strings.Contains(notes, "- thank &#64;\u200bmona for o/r#\u200b12") || !strings.Contains(notes, "docker pull i@sha256:1\n") {
+	if !strings.Contains(notes, "- thank &#64;\u200bmona for o/r#12") || !strings.Contains(notes, "docker pull i@sha256:1\n") {
 		t.Errorf("the notes are\n%s", notes)
 	}
 }

@@ -250,23 +250,36 @@ func cell(text string) string {
 	return strings.NewReplacer(`\`, "&#92;", "|", "&#124;", "`", "&#96;", "[", "&#91;", "*", "&#42;", "@", "&#64;").Replace(text)
 }
 
-// linked is what GitHub makes mentions and references of, whether it is written as an entity or not. What it leaves alone comes first: code, and
+// What GitHub makes mentions and references of, whether it is written as an entity or not. What it leaves alone comes first: code, and
 // the entities of other characters.
 // https://docs.github.com/en/get-started/writing-on-github/working-with-advanced-formatting/autolinked-references-and-urls
-var linked = regexp.MustCompile("(?is)```.*?```|`[^`]*`|<code>.*?</code>|&#64;|&#[0-9]+;|@|(?:#|GH-)[0-9]")
+const unread = "(?is)```.*?```|`[^`]*`|<code>.*?</code>|"
 
-// unlinked keeps Markdown whose text is of unknown origin from mentioning people and from pointing to issues, by spaces of no width.
+var (
+	mentions   = regexp.MustCompile(unread + "&#64;|&#[0-9]+;|@")
+	references = regexp.MustCompile(unread + "&#[0-9]+;|(?:#|GH-)[0-9]")
+)
+
+// apart has no width, and ends what GitHub would read as one word.
+const apart = "\u200b"
+
+// unlinked keeps Markdown whose text is of unknown origin from mentioning people and from pointing to issues.
 func unlinked(markdown string) string {
-	const space = "\u200b"
-	return linked.ReplaceAllStringFunc(markdown, func(found string) string {
+	return references.ReplaceAllStringFunc(unmentioned(markdown), func(found string) string {
 		last := len(found) - 1
-		switch {
-		case found == "@" || found == "&#64;":
-			return found + space
-		case strings.ContainsRune("`<&", rune(found[0])):
+		if found[last] < '0' || found[last] > '9' {
 			return found
-		default:
-			return found[:last] + space + found[last:]
 		}
+		return found[:last] + apart + found[last:]
+	})
+}
+
+// unmentioned keeps it from mentioning people alone.
+func unmentioned(markdown string) string {
+	return mentions.ReplaceAllStringFunc(markdown, func(found string) string {
+		if found == "@" || found == "&#64;" {
+			return found + apart
+		}
+		return found
 	})
 }
