@@ -22,7 +22,7 @@ type pair struct {
 	like    string              // what the proxy's container is to be like
 	members map[string][]string // services that belong to each colour: itself, and what asks it how it is
 	wanted  map[string]string   // how Compose tells one definition of each service from another
-	now     *traffic.Split      // by which the proxy goes; nil where none runs
+	now     *traffic.Split      // by which the proxy goes; nil where none runs that is worth keeping
 	text    string              // of its file
 	stays   bool                // its container is like that already
 	target  string              // the colour that is to be the version's
@@ -129,15 +129,18 @@ func gapsOf(all []*pair, v Version, running []engine.Instance) (gaps []string) {
 	return gaps
 }
 
-// look reads by what a pair's proxy goes, and settles which colour is to become the version's.
+// look reads by what a pair's proxy goes, and settles which colour is to become the version's. One that is to be replaced, and behind which nobody
+// answers, is as good as none: the next would begin with its file, and be no better.
 func (h Host) look(ctx context.Context, one *pair, running []engine.Instance) error {
 	if proxy, kind, there := standing(one.name, running); there {
 		split, text, err := h.split(ctx, proxy, kind)
 		if err != nil {
 			return err
 		}
-		one.now, one.text = &split, text
 		one.stays = one.like != "" && proxy.Labels[traffic.ContainerLabel] == one.like
+		if one.stays || proxy.Health != "unhealthy" {
+			one.now, one.text = &split, text
+		}
 	}
 	one.choose(running)
 	return nil
@@ -219,7 +222,7 @@ func (l *Lock) settle(ctx context.Context, all []*pair, running []engine.Instanc
 	h := l.host
 	for _, one := range all {
 		proxy, kind, there := standing(one.name, running)
-		if !there {
+		if !there || one.now == nil {
 			continue
 		}
 		if err := h.align(ctx, one, proxy, kind); err != nil {
@@ -235,7 +238,7 @@ func (l *Lock) settle(ctx context.Context, all []*pair, running []engine.Instanc
 	return nil
 }
 
-// wipe takes away what is left of proxies that do not run, with their files: a new one is to begin with the version, both of whose colours come
+// wipe takes away what is left of proxies that are not kept, with their files: a new one is to begin with the version, both of whose colours come
 // with it, and not with ports at which nobody may listen any more.
 func (h Host) wipe(ctx context.Context, all []*pair, running []engine.Instance, kept []string) error {
 	for _, one := range all {

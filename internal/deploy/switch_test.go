@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -463,6 +464,21 @@ func TestNewPort(t *testing.T) {
 			if err != nil || running[0].Service != "web" {
 				t.Fatal(running, err)
 			}
+		},
+		"one that was killed, behind whose proxy nobody answers": func(x *crossing) {
+			x.port = 9000
+			v := release("one", 0)
+			if err := x.start(v, slices.Sorted(maps.Keys(v.Images))); err != nil {
+				t.Fatal(err)
+			}
+			for health := ""; health != "unhealthy"; {
+				running, err := x.Engine.Project(t.Context(), x.Project)
+				if err != nil {
+					t.Fatal(err)
+				}
+				health = running[0].Health
+			}
+			x.like = "q"
 		},
 	} {
 		x := newCrossing(t)
