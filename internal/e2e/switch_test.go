@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/org/ghcr-publish/internal/deploy"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/run"
@@ -31,8 +33,16 @@ type prober struct {
 	mu      sync.Mutex
 	asked   int
 	said    map[string]int // how often each page was answered
-	failed  []string
+	failed  []failure
 }
+
+// A failure is a question that was not answered.
+type failure struct {
+	at  time.Time
+	err error
+}
+
+func (f failure) String() string { return fmt.Sprintf("%s: %v", f.at.Format("15:04:05.000"), f.err) }
 
 // probes is how long a prober waits between two questions of a kind.
 const probes = 20 * time.Millisecond
@@ -60,7 +70,7 @@ func (p *prober) ask(client *http.Client) {
 	defer p.mu.Unlock()
 	p.asked++
 	if err != nil {
-		p.failed = append(p.failed, fmt.Sprintf("%s: %v", time.Now().Format("15:04:05.000"), err))
+		p.failed = append(p.failed, failure{time.Now(), err})
 		return
 	}
 	p.said[said]++
@@ -109,7 +119,7 @@ const switched = `FROM busybox
 ENV RELEASE=%s
 USER 65534:65534
 EXPOSE 3000
-HEALTHCHECK --interval=1s --timeout=2s --retries=3 CMD wget -q -O /dev/null http://127.0.0.1:3000/
+HEALTHCHECK --interval=1s --timeout=10s --retries=3 CMD wget -q -O /dev/null http://127.0.0.1:3000/
 STOPSIGNAL SIGKILL
 CMD ["sh", "-c", "mkdir -p /tmp/www; [ -n \"$BROKEN\" ] || echo \"$RELEASE\" >/tmp/www/index.html; exec httpd -f -p 3000 -h /tmp/www"]
 `
@@ -158,6 +168,7 @@ func TestSwitch(t *testing.T) {
 		s.release(name, files)
 	}
 	release("one")
+	s.wrongPort()
 	s.deploy(report.ExitDone)
 	s.prober = probe(t, "http://127.0.0.1:"+port+"/")
 	s.want("one")
@@ -213,11 +224,24 @@ func TestSwitch(t *testing.T) {
 	s.end()
 	t.Logf("asked %d times", s.asked)
 	if len(s.failed) > 0 {
-		t.Errorf("%d questions failed: %s", len(s.failed), strings.Join(s.failed, "\n"))
+		t.Errorf("%d questions failed: %s", len(s.failed), s.failed)
 	}
 	s.docker("restart", s.owner+"-frontend-1")
 	s.deploy(report.ExitDone)
 	s.takeOver()
+}
+
+// wrongPort has the first deployment of all be refused, since nobody listens at the port that its proxy sends people to, and then names the right one.
+func (s street) wrongPort() {
+	s.t.Helper()
+	files := s.config("")
+	right := files[".github/ghcr-publish.yml"]
+	files[".github/ghcr-publish.yml"] = strings.NewReplacer("port: 3000", "port: 3001", "wait: 90s", "wait: 20s").Replace(right)
+	s.commit("wrong port", files)
+	if told := s.deploy(report.ExitRefused); told.After != deploy.Removed {
+		s.t.Errorf("with a wrong port: %+v", told)
+	}
+	s.commit("right port", s.config(""))
 }
 
 // proxy is the id of its container.
@@ -226,7 +250,8 @@ func (s street) proxy() string {
 	return s.docker("inspect", "--format", "{{.Id}}", s.owner+"-frontend-1")
 }
 
-// takeOver has the frontend be switched no more, and then again: who asks it meanwhile is answered but for a moment, which is told beforehand.
+// takeOver has the frontend be switched no more, and then again at another port: who asks it meanwhile is answered but for a moment, which is told
+// beforehand.
 func (s street) takeOver() {
 	s.t.Helper()
 	s.how = "false"
@@ -236,15 +261,20 @@ func (s street) takeOver() {
 	}
 	s.deploy(report.ExitDone)
 	s.how = "true"
-	s.commit("on", s.config("RELEASE: on"))
-	s.replaced("off", "on")
-	elsewhere := strings.NewReplacer("3000", "3001")
-	files := s.config("")
-	files[".github/ghcr-publish.yml"] = elsewhere.Replace(files[".github/ghcr-publish.yml"])
-	files["frontend/Dockerfile"] = elsewhere.Replace(fmt.Sprintf(switched, "elsewhere"))
-	s.release("another port", files)
-	s.replaced("on", "elsewhere")
+	before := "off"
+	for _, port := range []string{"3001", "3002"} {
+		elsewhere := strings.NewReplacer("3000", port)
+		files := s.config("")
+		files[".github/ghcr-publish.yml"] = elsewhere.Replace(files[".github/ghcr-publish.yml"])
+		files["frontend/Dockerfile"] = elsewhere.Replace(fmt.Sprintf(switched, "at-3000"))
+		s.release("at "+port, files)
+		s.replaced(before, "at-"+port)
+		before = "at-" + port
+	}
 }
+
+// moment is how long at most nobody answers while one container comes in another one's place.
+const moment = 30 * time.Second
 
 // replaced has a new proxy come, before which one release answers, and after which another.
 func (s street) replaced(before, after string) {
@@ -258,7 +288,11 @@ func (s street) replaced(before, after string) {
 	}
 	p.end()
 	if n := len(p.failed); n > 0 {
-		s.t.Logf("while a new proxy came %d of %d questions failed, from %s to %s", n, p.asked, p.failed[0], p.failed[n-1])
+		away := p.failed[n-1].at.Sub(p.failed[0].at)
+		s.t.Logf("while a new proxy came %d of %d questions failed in %s: %s, %s", n, p.asked, away.Round(time.Millisecond), p.failed[0], p.failed[n-1])
+		if away > moment {
+			s.t.Errorf("while a new proxy came nobody answered for %s", away)
+		}
 	}
 	if said := probe(s.t, s.address).next(30); len(said) != 1 || said[after] == 0 {
 		s.t.Errorf("once a new proxy has come, it answers %v, want %s alone", said, after)
@@ -269,7 +303,7 @@ func (s street) replaced(before, after string) {
 const slow = `FROM busybox
 USER 65534:65534
 EXPOSE 9180
-HEALTHCHECK --interval=1s --timeout=2s --retries=3 --start-period=%s CMD wget -q -O /dev/null http://127.0.0.1:9180/
+HEALTHCHECK --interval=1s --timeout=10s --retries=3 --start-period=%s CMD wget -q -O /dev/null http://127.0.0.1:9180/
 STOPSIGNAL SIGKILL
 CMD ["sh", "-c", "sleep ${DELAY:-0}; mkdir -p /tmp/www; echo slow >/tmp/www/index.html; exec httpd -f -p 9180 -h /tmp/www"]
 `
@@ -296,9 +330,8 @@ compose: {proxy: {image: "%s"}, environment: {DELAY: %s}}
 		if err != nil {
 			t.Fatal(err)
 		}
-		hasty := strings.NewReplacer("retries: 6", "retries: 1", "start_period: 30s", "start_period: 0s").Replace(string(text))
 		file := filepath.Join(t.TempDir(), "compose.yaml")
-		if err := os.WriteFile(file, []byte(hasty), 0o600); err != nil {
+		if err := os.WriteFile(file, hasty(t, text, "backend"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return w.newStack(file)
@@ -314,6 +347,22 @@ compose: {proxy: {image: "%s"}, environment: {DELAY: %s}}
 		t.Errorf("what needs a backend that is not well is started: %v\n%s", err, out)
 	}
 	t.Logf("that was known after %s", time.Since(begun).Round(time.Second))
+}
+
+// hasty is a Compose file in which a service is soon taken for one that is not well.
+func hasty(t *testing.T, text []byte, name string) []byte {
+	t.Helper()
+	var file map[string]any
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	check := file["services"].(map[string]any)[name].(map[string]any)["healthcheck"].(map[string]any)
+	check["retries"], check["start_period"] = 2, "0s"
+	text, err := yaml.Marshal(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // wantSticky demands that whoever has the proxy's cookie is answered by one release, and that not all are by the same.
