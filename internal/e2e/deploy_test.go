@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -354,10 +355,12 @@ func TestDeployDisturbed(t *testing.T) {
 	s.check(second)
 }
 
-// unlock takes the lock away from whoever deploys.
-func (s site) unlock() {
+// forget takes away what the host remembers of the project: all, or what has more labels.
+func (s site) forget(more map[string]string) {
 	s.t.Helper()
-	notes, err := s.engine.Notes(s.t.Context(), map[string]string{"ghcr-publish.project": s.owner, "ghcr-publish.kind": "lock"})
+	labels := map[string]string{"ghcr-publish.project": s.owner}
+	maps.Copy(labels, more)
+	notes, err := s.engine.Notes(s.t.Context(), labels)
 	for _, n := range notes {
 		err = errors.Join(err, s.engine.RemoveNote(s.t.Context(), n.Name))
 	}
@@ -389,7 +392,7 @@ func TestDeployWithoutLock(t *testing.T) {
 		case o = <-ended:
 			over = true
 		case <-time.After(100 * time.Millisecond):
-			s.unlock()
+			s.forget(map[string]string{"ghcr-publish.kind": "lock"})
 		}
 	}
 	if o.code != report.ExitFault || !strings.Contains(o.log, "the lock on the Docker host was lost") || !strings.Contains(o.log, "What it had begun is left as it is") {
@@ -483,26 +486,32 @@ func TestDeployByHand(t *testing.T) {
 		}
 	}
 
-	// The same that runs already is gone back to as it was; of what was started otherwise, only the images are.
+	// What is known goes back without what was started beside it by hand. The same that runs already and nobody wrote down is gone back to as it was;
+	// of what was started otherwise only the images are, and what was not well stays.
 	broken := strings.NewReplacer("' 200 '", "' 299 '", "--retries=15", "--retries=2").Replace(s.read("backend/Dockerfile"))
-	for _, want := range []string{deploy.Restored, deploy.Partly} {
-		settings := ""
-		if want == deploy.Partly {
-			settings = "compose: {environment: {OTHER: 1}}\n"
+	for _, c := range []struct {
+		forgotten bool
+		docker    []string // what somebody does before
+		settings  string
+		want      string
+		lacks     []string
+	}{
+		{false, []string{"run", "--detach", "--label", "com.docker.compose.project=" + s.owner, "--label", "com.docker.compose.service=debug", "--label", "com.docker.compose.oneoff=False", all["auth"]}, "", deploy.Partly, []string{"debug"}},
+		{true, []string{"version"}, "", deploy.Restored, nil},
+		{true, []string{"stop", "--time", "1", s.owner + "-frontend-1"}, "compose: {environment: {OTHER: 1}}\n", deploy.Partly, []string{"backend", "frontend"}},
+	} {
+		if c.forgotten {
+			s.forget(nil)
 		}
-		notes, err := s.engine.Notes(t.Context(), map[string]string{"ghcr-publish.project": s.owner})
-		if err != nil {
+		if _, err := run.OS(t.Context(), run.Command{Argv: append([]string{"docker"}, c.docker...), Env: os.Environ()}); err != nil {
 			t.Fatal(err)
 		}
-		for _, n := range notes {
-			if err := s.engine.RemoveNote(t.Context(), n.Name); err != nil {
-				t.Fatal(err)
-			}
-		}
-		s.release("broken", map[string]string{"backend/Dockerfile": broken, file: config + settings})
+		s.release("broken", map[string]string{"backend/Dockerfile": broken, file: config + c.settings})
 		told := s.deploy(report.ExitRefused)
-		if said := strings.Contains(fmt.Sprint(told.Notices), "Should this deployment fail: backend"); told.After != want || said != (want == deploy.Partly) {
-			t.Errorf("want %s: %+v", want, told)
+		for _, service := range []string{"backend", "frontend", "debug"} {
+			if said := strings.Contains(fmt.Sprint(told.Notices), "Should this deployment fail: "+service); told.After != c.want || said != slices.Contains(c.lacks, service) {
+				t.Errorf("want %s, and %q: %+v", c.want, c.lacks, told)
+			}
 		}
 		s.check(some)
 	}
