@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,23 +9,25 @@ import (
 	"github.com/org/ghcr-publish/internal/run"
 )
 
-// Chromium returns Debian's browser, which is installed where it is missing and that is allowed.
+// Chromium returns the browser of this machine: Debian's is installed where none is and that is allowed.
 func (l *Lab) Chromium(ctx context.Context) (string, error) {
 	unlock, err := l.setup.lock(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	const program = "chromium"
-	if !onPath(program) {
-		if !l.setup.Install {
-			return "", errors.New("Chromium is missing: apt-get install chromium")
-		}
-		if err := l.setup.install(ctx, program); err != nil {
-			return "", fmt.Errorf("installing Chromium: %w", err)
-		}
+	names := []string{"chromium", "chromium-browser", "google-chrome"}
+	if program, err := run.Find(os.Environ(), names...); err == nil {
+		return program, nil
 	}
-	return run.Find(os.Environ(), program)
+	const advice = "on Debian apt-get install chromium brings it; Ubuntu has no such package, but takes google-chrome-stable from https://www.google.com/chrome"
+	if !l.setup.Install {
+		return "", fmt.Errorf("looking for Chromium: none of %q is on the PATH; %s", names, advice)
+	}
+	if err := l.setup.install(ctx, names[0]); err != nil {
+		return "", fmt.Errorf("installing Chromium: %w; %s", err, advice)
+	}
+	return run.Find(os.Environ(), names...)
 }
 
 // Axe returns the script of axe-core, which finds what of a page not everybody can use.
