@@ -124,6 +124,44 @@ func TestJobsThatShareAService(t *testing.T) {
 	}
 }
 
+// TestJobsThatWereRunAgain has what one job did in the first attempt, and what the other did in the second: together they are what the service is.
+func TestJobsThatWereRunAgain(t *testing.T) {
+	t.Parallel()
+	amd, arm := built("web", 20, "sha256:a", true), built("web", 30, "sha256:b", true)
+	amd.Part, arm.Part = "linux/amd64", "linux/arm64"
+	amd.Sizes, arm.Sizes = map[string]int64{"linux/amd64": 5}, map[string]int64{"linux/arm64": 7}
+	broken, refused := insight.Service{Name: "web", Part: "linux/amd64", Action: "build"}, arm
+	refused.Success = false
+	whole := built("web", 20, "sha256:c", true)
+	for name, c := range map[string]struct {
+		runs     []insight.Run
+		sizes    map[string]float64
+		findings int
+		passed   bool
+	}{
+		"one failed":        {[]insight.Run{{ID: "123-1", Services: []insight.Service{broken, arm}}, {ID: "123-2", Services: []insight.Service{amd}}}, map[string]float64{"linux/amd64": 5, "linux/arm64": 7}, 4, true},
+		"all again":         {[]insight.Run{{ID: "123-1", Services: []insight.Service{amd, refused}}, {ID: "123-2", Services: []insight.Service{amd, arm}}}, map[string]float64{"linux/amd64": 5, "linux/arm64": 7}, 4, true},
+		"the other did not": {[]insight.Run{{ID: "123-1", Services: []insight.Service{broken, refused}}, {ID: "123-2", Services: []insight.Service{amd}}}, map[string]float64{"linux/amd64": 5, "linux/arm64": 7}, 4, false},
+		"the whole image":   {[]insight.Run{{ID: "123-1", Services: []insight.Service{whole}}, {ID: "123-2", Services: []insight.Service{whole}}}, map[string]float64{"linux/amd64": 2e6, "linux/arm64": 1e6}, 2, true},
+		"another run":       {[]insight.Run{{ID: "122-1", Services: []insight.Service{arm}}, {ID: "123-1", Services: []insight.Service{amd}}}, map[string]float64{"linux/amd64": 5}, 2, true},
+		"a laptop's":        {[]insight.Run{{ID: "local-1", Services: []insight.Service{arm}}, {ID: "local-2", Services: []insight.Service{amd}}}, map[string]float64{"linux/amd64": 5}, 2, true},
+	} {
+		var entries []memory.Entry
+		for i, run := range c.runs {
+			run.Repository, run.EndedAt = "octo-org/shop", now.Add(time.Duration(i)*time.Minute)
+			written, err := insight.Entries(run)
+			if err != nil {
+				t.Fatal(err)
+			}
+			entries = append(entries, written...)
+		}
+		s := Collect(of(t, entries, nil)).Services[0]
+		if diff := cmp.Diff(c.sizes, s.Sizes); diff != "" || s.Findings["HIGH"] != c.findings || s.LastPassed != c.passed {
+			t.Errorf("%s: passed %t with %v (-want +got):\n%s", name, s.LastPassed, s.Findings, diff)
+		}
+	}
+}
+
 func TestWhatIsNotRememberedIsLeftOut(t *testing.T) {
 	t.Parallel()
 	entries := runs(t, "octo-org/shop", []insight.Service{built("web", 20, "sha256:a", true)})

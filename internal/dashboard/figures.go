@@ -90,7 +90,7 @@ type Slow struct {
 	Seconds    float64 `json:"seconds"` // of a build, that it costs
 }
 
-// A Build is one service in one run.
+// A Build is one service in one run, or some of its platforms where several jobs shared them.
 type Build struct {
 	Service    string         `json:"service"`
 	Repository string         `json:"repository,omitempty"`
@@ -102,6 +102,7 @@ type Build struct {
 	At         time.Time      `json:"at"`
 	Action     string         `json:"action"`
 	Platforms  []string       `json:"platforms,omitempty"`
+	Part       string         `json:"part,omitempty"` // the platforms that it is of, where they are not all
 	Passed     bool           `json:"passed"`
 	Reasons    []string       `json:"reasons,omitempty"`
 	Seconds    float64        `json:"seconds,omitempty"`  // of building and judging; 0 where nothing was built
@@ -202,7 +203,7 @@ func (s Source) builds(pasts []insight.Past) []Build {
 func (s Source) build(p insight.Past) Build {
 	links := links{server: s.Server}
 	b := Build{Service: p.Service, Repository: p.Repository, Run: p.Run, RunURL: links.run(p), Commit: p.Commit, CommitURL: links.commit(p), Ref: p.Ref, At: p.At.UTC(), Action: p.Action,
-		Platforms: p.Platforms, Passed: p.Success, Reasons: p.Reasons, Findings: p.Findings}
+		Platforms: p.Platforms, Part: p.Part, Passed: p.Success, Reasons: p.Reasons, Findings: p.Findings}
 	for _, seconds := range p.Seconds {
 		b.Work += seconds
 	}
@@ -362,14 +363,24 @@ func service(id identity, pasts []insight.Past, builds []Build) Service {
 	return s
 }
 
-// lastRun are those of the last run that had any such: several where jobs shared the service's platforms.
+// lastRun are those of the last run that had any such: several where jobs shared the service's platforms. Where jobs were run again, those of the last
+// attempt count for theirs.
 func lastRun(pasts []insight.Past, such func(insight.Past) bool) (all []insight.Past) {
 	for _, p := range slices.Backward(pasts) {
-		if such(p) && (len(all) == 0 || p.Run == all[0].Run) {
+		same := func(newer insight.Past) bool { return newer.Part == p.Part }
+		if such(p) && (len(all) == 0 || wholeRun(p.Run) == wholeRun(all[0].Run) && !slices.ContainsFunc(all, same)) {
 			all = append(all, p)
 		}
 	}
 	return all
+}
+
+// wholeRun is a run without its attempt.
+func wholeRun(run string) string {
+	if m := runForm.FindStringSubmatch(run); m != nil {
+		return m[1]
+	}
+	return run
 }
 
 // merged adds numbers up by their names.

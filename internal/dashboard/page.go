@@ -104,6 +104,7 @@ type data struct {
 	Ref      []int     `json:"ref"`
 	At       []int64   `json:"at"`
 	Run      []string  `json:"run"`
+	Part     []int     `json:"part"`   // which of the service's platforms; those of the same have the same number
 	Linked   []int     `json:"linked"` // 1 where the run has a page
 	Commit   []string  `json:"commit"`
 	Passed   []int     `json:"passed"`
@@ -122,7 +123,7 @@ type data struct {
 
 func (f Figures) data() data {
 	d := data{Made: f.MadeAt.Unix()}
-	services, refs := map[identity]int{}, map[string]int{}
+	services, refs, parts := map[identity]int{}, map[string]int{}, map[string]int{}
 	for i, s := range f.Services {
 		services[identity{s.Repository, s.Name}] = i
 		d.Services, d.Bases = append(d.Services, f.Label(s)), append(d.Bases, "")
@@ -134,8 +135,11 @@ func (f Figures) data() data {
 			refs[b.Ref] = ref
 			d.Refs, d.Branches = append(d.Refs, b.Ref), append(d.Branches, branch(b.Ref))
 		}
+		if _, seen := parts[b.Part]; !seen {
+			parts[b.Part] = len(parts)
+		}
 		at := services[b.identity()]
-		d.Service, d.Ref = append(d.Service, at), append(d.Ref, ref)
+		d.Service, d.Ref, d.Part = append(d.Service, at), append(d.Ref, ref), append(d.Part, parts[b.Part])
 		if base, _, found := strings.Cut(b.CommitURL, "/commit/"); found {
 			d.Bases[at] = base
 		}

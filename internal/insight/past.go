@@ -17,6 +17,7 @@ type Past struct {
 	Run        string // the run's id and attempt, such as 123-1
 	Repository string // owner/name; empty where that is not known
 	Service    string
+	Part       string   // the platforms that are told of, where they are not all
 	Platforms  []string // that it was built for
 	Action     string   // build or reuse
 	Success    bool
@@ -61,7 +62,8 @@ func (k Known) Pasts(repository string) []Past {
 		if !ok || b.EndedAt.IsZero() {
 			continue
 		}
-		p := Past{Run: e.Key[strings.LastIndex(e.Key, ":")+1:], Repository: cmp.Or(elsewhere(e, repository), repository), Service: b.Service, Platforms: b.Situation.Platforms,
+		whose, run := cutLast(e.Key)
+		p := Past{Run: run, Part: strings.TrimPrefix(strings.TrimPrefix(whose, b.Service), "@"), Repository: cmp.Or(elsewhere(e, repository), repository), Service: b.Service, Platforms: b.Situation.Platforms,
 			Action: b.Action, Success: b.Success, Reasons: b.Reasons, Commit: b.Commit, At: b.EndedAt, Seconds: b.Seconds, Sizes: b.Sizes, Findings: scans[e.Key], Cache: caches[e.Key]}
 		p.Ref = refs[p.Run]
 		if t, known := trials[e.Key]; known {
@@ -73,6 +75,12 @@ func (k Known) Pasts(repository string) []Past {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Run, b.Run))
 	})
 	return all
+}
+
+// cutLast splits the key of a build into whose it is and the run.
+func cutLast(key string) (whose, run string) {
+	at := strings.LastIndex(key, ":")
+	return key[:max(at, 0)], key[at+1:]
 }
 
 // refs are those of runs, by their ids.

@@ -17,7 +17,7 @@ func TestPasts(t *testing.T) {
 	got := remembered(t, other, whole(judged("api"))).Pasts("octo/this")
 	later := ended.Add(time.Hour)
 	want := []Past{
-		{Run: "41-1", Repository: "octo/other", Service: "api", Action: "reuse", Reasons: []string{"no"}, Commit: "abc", At: ended},
+		{Run: "41-1", Repository: "octo/other", Service: "api", Part: "linux/amd64", Action: "reuse", Reasons: []string{"no"}, Commit: "abc", At: ended},
 		{Run: "42-1", Repository: "octo/this", Service: "api", Platforms: []string{"linux/amd64"}, Action: "build", Success: true, Commit: "abc", Ref: "refs/heads/main", At: later,
 			Seconds: map[string]float64{"build": 1.5}, Sizes: map[string]float64{"linux/amd64": 1000}, Findings: map[string]int{"CRITICAL": 0, "HIGH": 2},
 			Trial: &learn.Trial{Service: "api", Digest: "sha256:a", Inputs: "sha256:1", At: later, Healthy: true}, Startup: 1.2, PeakMemory: 8 << 20,

@@ -86,11 +86,19 @@
     const s = summary(all);
     return [s.builds, percent(s.success), seconds(s.seconds), seconds(s.expected), percent(s.within), percent(s.hits), seconds(s.startup), bytes(size(all)), number(findings(all)), s.flaky, minutes(s.work)].map(String);
   }
-  // lastRun are those of the last run that had any such: several where jobs shared a service's platforms.
+  const wholeRuns = data.run.map((run) => run.replace(/^([1-9][0-9]{0,19})-[1-9][0-9]{0,4}$/, "$1")); // without their attempts
+  // lastRun are those of the last run that had any such: several where jobs shared a service's platforms. Where jobs were run again, those of the last
+  // attempt count for theirs.
   function lastRun(all, such) {
-    const found = [];
-    for (let k = all.length - 1; k >= 0; k--) if (such(all[k]) && (!found.length || data.run[all[k]] === data.run[found[0]])) found.push(all[k]);
-    return found;
+    const found = new Map();
+    let run;
+    for (let k = all.length - 1; k >= 0; k--) {
+      const i = all[k];
+      if (!such(i) || found.has(data.part[i])) continue;
+      run ??= wholeRuns[i];
+      if (wholeRuns[i] === run) found.set(data.part[i], i);
+    }
+    return [...found.values()];
   }
   const size = (all) => Math.max(...lastRun(all, (i) => data.bytes[i] > 0).map((i) => data.bytes[i])); // -Infinity of none
   const findings = (all) => { const found = lastRun(all, (i) => data.findings[i]); return found.length ? sum(found.map((i) => sum(data.findings[i]))) : null; };
@@ -259,11 +267,15 @@
   function showFindings(groups, days) {
     const names = ["critical", "high", "other"], strokes = [style("--bad"), style("--c1"), style("--c7")], sums = names.map(() => new Array(days.size).fill(null));
     for (const all of groups.values()) {
-      const own = daily(all);
-      let open = null;
+      const own = daily(all), runs = new Map(); // of each run the newest findings by platforms
+      let open = new Map();
       [...days.keys()].forEach((d, k) => {
-        for (const i of own.get(d) || []) if (data.findings[i]) open = data.findings[i];
-        if (open) open.forEach((n, j) => { sums[j][k] += n; });
+        for (const i of own.get(d) || []) if (data.findings[i]) {
+          const run = wholeRuns[i];
+          if (!runs.has(run)) runs.set(run, new Map());
+          open = runs.get(run).set(data.part[i], data.findings[i]);
+        }
+        for (const found of open.values()) found.forEach((n, j) => { sums[j][k] += n; });
       });
     }
     if (sums[0].some((n) => n != null)) chart("trends", { title: "Findings in the newest images", x: [...days.keys()], series: names.map((name, j) => ({ name, values: sums[j], text: number, stroke: strokes[j] })) });
