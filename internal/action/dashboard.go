@@ -34,7 +34,7 @@ func reportMode(ctx context.Context, p Process, j job, log *actions.Log) (int, e
 	if err != nil {
 		return 0, err
 	}
-	figures := dashboard.Collect(dashboard.Source{Known: known, Repository: j.Event.Repository, Server: j.Event.ServerURL, Program: "ghcr-publish " + p.Version, Now: p.Now()})
+	figures := dashboard.Collect(dashboard.Source{Known: known, Repository: j.Event.Repository, All: j.Config.DashboardOf == "all", Server: j.Event.ServerURL, Program: "ghcr-publish " + p.Version, Now: p.Now()})
 	figures = actions.Redacted(figures, log.Redact)
 	if err := writeDashboard(at, figures); err != nil {
 		return 0, err

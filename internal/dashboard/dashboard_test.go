@@ -71,7 +71,9 @@ func TestFigures(t *testing.T) {
 	entries := runs(t, "octo-org/shop", []insight.Service{first, built("api", 5, "sha256:c", true)}, []insight.Service{built("web", 30, "sha256:a", false)},
 		[]insight.Service{third}, []insight.Service{reused})
 	elsewhere, err := insight.Entries(insight.Run{ID: "5-1", Repository: "octo-org/other", EndedAt: now, Services: []insight.Service{built("web", 100, "sha256:a", false)}})
-	f := Collect(of(t, append(entries, elsewhere...), err))
+	all := of(t, append(entries, elsewhere...), err)
+	all.All = true
+	f := Collect(all)
 	type told struct {
 		Name, Repository string
 		Summary          Summary
@@ -158,6 +160,29 @@ func TestJobsThatWereRunAgain(t *testing.T) {
 		s := Collect(of(t, entries, nil)).Services[0]
 		if diff := cmp.Diff(c.sizes, s.Sizes); diff != "" || s.Findings["HIGH"] != c.findings || s.LastPassed != c.passed {
 			t.Errorf("%s: passed %t with %v (-want +got):\n%s", name, s.LastPassed, s.Findings, diff)
+		}
+	}
+}
+
+// TestOtherRepositories has their services shown to nobody who has not asked for them, though what is expected may be learnt from them.
+func TestOtherRepositories(t *testing.T) {
+	t.Parallel()
+	secret := built("secret", 30, "sha256:b", false)
+	secret.Reasons, secret.Account.Advice = []string{"secret reason"}, []insight.Advice{{Text: "secret advice", Seconds: 99}}
+	entries := append(runs(t, "octo-org/secret", []insight.Service{secret}), runs(t, "octo-org/shop", []insight.Service{built("web", 20, "sha256:a", true)})...)
+	source := of(t, entries, nil)
+	for _, all := range []bool{false, true} {
+		source.All = all
+		f := Collect(source)
+		data, err := json.Marshal(f)
+		text, open, failed := f.Metrics()
+		if err != nil || failed != nil {
+			t.Fatal(err, failed)
+		}
+		for name, file := range map[string][]byte{"page": rendered(t, f), "figures": data, "metrics": text, "OpenMetrics": open} {
+			if told := strings.Contains(string(file), "secret"); told != all {
+				t.Errorf("all %t: the %s tell of another repository: %t", all, name, told)
+			}
 		}
 	}
 }
@@ -366,7 +391,7 @@ func FuzzHostileNames(f *testing.F) {
 		s.Account.Advice = []insight.Advice{{Text: name, Seconds: 5}}
 		entries, err := insight.Entries(insight.Run{ID: name, Repository: name, Commit: name, Ref: "refs/heads/" + name, EndedAt: now, Services: []insight.Service{s, built("web", 20, "sha256:a", true)}})
 		from := of(t, entries, err)
-		from.Server, from.Program = name, name
+		from.Server, from.Program, from.All = name, name, true
 		figures := Collect(from)
 		look(t, rendered(t, figures))
 		conforms(t, promised, figures)

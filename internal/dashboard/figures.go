@@ -124,6 +124,7 @@ const window = 60
 type Source struct {
 	Known      insight.Known // with all that is remembered, also by other repositories
 	Repository string        // owner/name; empty where that is not known
+	All        bool          // show services of other repositories, too
 	Server     string        // whose pages are linked to, such as https://github.com
 	Program    string
 	Now        time.Time
@@ -131,7 +132,7 @@ type Source struct {
 
 // Collect sums up what is remembered.
 func Collect(s Source) Figures {
-	pasts := s.Known.Pasts(s.Repository)
+	pasts := s.pasts()
 	f := Figures{SchemaVersion: 1, Program: s.Program, Repository: s.Repository, MadeAt: s.Now.UTC().Truncate(time.Second), Services: []Service{}, Builds: s.builds(pasts)}
 	f.Overall = summarize(f.Builds)
 	if len(f.Builds) > 0 {
@@ -147,6 +148,11 @@ func Collect(s Source) Figures {
 	f.Slowest = slowest(f.Services)
 	f.Answer = f.answer()
 	return f
+}
+
+// pasts are the builds that are shown. A memory may be shared with repositories that not everybody may see who sees this page.
+func (s Source) pasts() []insight.Past {
+	return slices.DeleteFunc(s.Known.Pasts(s.Repository), func(p insight.Past) bool { return !s.All && p.Repository != s.Repository })
 }
 
 // own sorts this repository's services before those of others.

@@ -104,7 +104,7 @@ func TestLoadFillsDefaults(t *testing.T) {
 		Sign:         "auto",
 		Attest:       "auto",
 		TrivyDB:      []string{"mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"},
-		CodeScanning: "auto", Release: "off", Memory: ".swarm/memory.db", PlanFile: "/tmp/run/plan.json", Report: "/tmp/run/report.json", ComposeFile: "/tmp/run/compose/compose.yaml", Dashboard: "/tmp/run/dashboard",
+		CodeScanning: "auto", Release: "off", Memory: ".swarm/memory.db", PlanFile: "/tmp/run/plan.json", Report: "/tmp/run/report.json", ComposeFile: "/tmp/run/compose/compose.yaml", Dashboard: "/tmp/run/dashboard", DashboardOf: "repository",
 	}
 	if diff := cmp.Diff(want, got.Settings); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -162,6 +162,7 @@ plan_file: plan.json
 report: report.json
 compose_file: deploy/compose.yaml
 dashboard: site
+dashboard_of: all
 dry_run: true
 `
 	want := Settings{
@@ -171,7 +172,7 @@ dry_run: true
 		Builder: "mine", BuilderConfig: "buildkitd.toml", Emulation: "off", BinfmtImage: "binfmt:1", Cache: CacheOff, CacheDir: "/mnt/layers", Provenance: "min", SBOM: "scanner:1",
 		Sign: "off", SigningConfig: "c.json", TrustedRoot: "r.json", Attest: "off", AttestSBOM: []string{"spdx-json"},
 		TrivyDB: []string{"one.example/db:2", "two.example/db:2"}, CodeScanning: "off", Release: "off", Memory: "off",
-		PlanFile: "plan.json", Report: "report.json", ComposeFile: "deploy/compose.yaml", Dashboard: "site", DryRun: true,
+		PlanFile: "plan.json", Report: "report.json", ComposeFile: "deploy/compose.yaml", Dashboard: "site", DashboardOf: "all", DryRun: true,
 	}
 	if diff := cmp.Diff(want, mustLoad(t, workspace(file+minimal)).Settings); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)

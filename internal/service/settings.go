@@ -85,6 +85,7 @@ type Settings struct {
 	Report        string
 	ComposeFile   string
 	Dashboard     string // folder
+	DashboardOf   string // repository or all
 	DryRun        bool
 	Confirm       bool
 	Restore       []int64 // versions of packages, by their ids
@@ -253,6 +254,8 @@ func Table() []Setting {
 			Help: "Where to write the Compose file, with `.env.example` beside it: in the runner's folder for temporary files, or in the workspace where no build takes it."},
 		{Name: "dashboard", Default: "{{temp}}/dashboard", set: text(func(s *Settings) *string { return &s.Dashboard }),
 			Help: "With `mode: report`: folder to write the page into, `index.html`, with the same figures as `figures.json`, `metrics.txt` (Prometheus) and `openmetrics.txt`: in the runner's folder for temporary files, or in the workspace where no build takes it."},
+		{Name: "dashboard-of", Default: "repository", Allowed: []string{"repository", "all"}, set: text(func(s *Settings) *string { return &s.DashboardOf }),
+			Help: "With `mode: report`: whose services are on the page where repositories share a memory: those of this `repository`, or of `all`, by name, commit and instruction. Where it is not known which repository this is, as on a laptop, they cannot be told apart."},
 		{Name: "dry-run", Default: "false", Bool: true, set: boolean(func(s *Settings) *bool { return &s.DryRun }),
 			Help: "Build and judge, and push nothing."},
 		{Name: "confirm", Default: "false", FlagOnly: true, Bool: true, set: boolean(func(s *Settings) *bool { return &s.Confirm }),
