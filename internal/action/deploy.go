@@ -156,7 +156,7 @@ func (d *deployment) deploy(ctx context.Context) error {
 
 // newest writes the Compose file of what is live. Images of others stay what the host was given last.
 func (d *deployment) newest(ctx context.Context, past deploy.History) (v deploy.Version, err error) {
-	last, _ := past.Last()
+	last, _ := past.Replaced()
 	d.job.before = last.File
 	made, notices, err := d.job.compose(ctx, d.process, d.log, nil)
 	if err != nil {

@@ -224,6 +224,12 @@ func TestNewAfterKilledRollback(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if past, err = g.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if of, found := past.Replaced(); !found || of.Commit != version(1).Commit {
+			t.Errorf("%s: a new one takes the place of %+v", title, of)
+		}
 		once := func(err error) func() error {
 			return func() (now error) { now, err = err, nil; return now }
 		}

@@ -78,6 +78,9 @@ func (p History) under(v Version) History {
 	return p
 }
 
+// Replaced is the version whose place a new one takes; false where there is none.
+func (p History) Replaced() (Version, bool) { return p.under(Version{}).Last() }
+
 // behind is what runs again where a version fails; nil for nothing.
 func (p History) behind(v Version, before []engine.Instance) *Version {
 	if last, found := p.under(v).Last(); found {

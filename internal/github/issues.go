@@ -42,7 +42,7 @@ func (c *Client) FindIssue(ctx context.Context, marker string) (Issue, bool, err
 // OpenIssue opens an issue.
 // https://docs.github.com/en/rest/issues/issues#create-an-issue
 func (c *Client) OpenIssue(ctx context.Context, title, body string) error {
-	_, _, err := c.api.Issues.Create(ctx, c.owner, c.repo, &github.IssueRequest{Title: &title, Body: &body, Labels: &[]string{issueLabel}})
+	_, _, err := c.api.Issues.Create(once(ctx), c.owner, c.repo, &github.IssueRequest{Title: &title, Body: &body, Labels: &[]string{issueLabel}})
 	return explainIssue("opening an issue", err)
 }
 
