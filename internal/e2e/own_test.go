@@ -21,6 +21,7 @@ func TestReleaseOfItself(t *testing.T) {
 	w := v.world
 	w.repo, w.noBuilder = v.ownRepository(t), true
 	sigstore.Claim("job_workflow_ref", "org/ghcr-publish/.github/workflows/release.yml@refs/heads/main")
+	sigstore.Claim("repository", sample.Owner+"/cards")
 	args = append(args[2:], "--builder", imageBuilder, "--tag", "0.9.0", "--release-tag", "v0.9.0", "--build-args", "VERSION=v0.9.0") // as of what the services are
 	if err := createImageBuilder(t.Context()); err != nil {
 		t.Fatal(err)
@@ -41,7 +42,9 @@ func TestReleaseOfItself(t *testing.T) {
 	if want := []string{"checksums.txt", "digests.txt", "ghcr-publish-linux-amd64.spdx.json", "report.json"}; !draft.Draft || draft.Tag != "v0.9.0" || !slices.Equal(names, want) {
 		t.Errorf("the draft is %+v with %q, want %q", draft.Draft, names, want)
 	}
-	said := strings.NewReplacer("ghcr.io/org/ghcr-publish@$DIGEST", s.Image+"@"+s.Digest, "https://token.actions.githubusercontent.com", sigstore.URL).Replace(documented(t, "cosign verify "))
+	// Here another repository's job signs under the workflow's name, as that of somebody does who calls it, so the command names that one, too.
+	said := strings.NewReplacer("ghcr.io/org/ghcr-publish@$DIGEST", s.Image+"@"+s.Digest,
+		"'https://token.actions.githubusercontent.com'", "'"+sigstore.URL+"' --certificate-github-workflow-repository '"+sample.Owner+"/cards'").Replace(documented(t, "cosign verify "))
 	if !strings.Contains(draft.Body, "\n"+said+"\n") {
 		t.Errorf("the notes lack\n%s\nbut have\n%s", said, draft.Body)
 	}
