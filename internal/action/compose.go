@@ -300,15 +300,23 @@ func (j job) checkCompose(ctx context.Context, p Process, problems *service.Prob
 
 func (j job) checkInWorkspace(file string, problems *service.Problems) {
 	name := filepath.ToSlash(file)
-	if name == j.Config.Compose.From || name == j.Config.File || name == ".git" || strings.HasPrefix(name, ".git/") {
+	if name == j.Config.Compose.From || name == j.Config.File || isGits(name) {
 		problems.Add("compose-file", "give it another name", "%s is a file that the repository has", name)
 	}
 	for _, written := range []string{name, filepath.ToSlash(filepath.Join(filepath.Dir(file), exampleFile))} {
-		if taken := plan.Takes(j.Workspace, j.Config.Services, written); taken != "" {
-			problems.Add("compose-file", "name it in the ignore file, or leave it in the folder for temporary files", "%s would be part of what %s is built from", written, taken)
-		}
+		j.checkNotTaken("compose-file", written, written, problems)
 	}
 }
+
+// checkNotTaken finds a file that a build would take in, where a setting has it written, and tells of it by a name that the user knows.
+func (j job) checkNotTaken(setting, name, file string, problems *service.Problems) {
+	if taken := plan.Takes(j.Workspace, j.Config.Services, file); taken != "" {
+		problems.Add(setting, "name it in the ignore file, or leave it in the folder for temporary files", "%s would be part of what %s is built from", name, taken)
+	}
+}
+
+// isGits reports whether a path in the workspace is git's own.
+func isGits(path string) bool { return path == ".git" || strings.HasPrefix(path, ".git/") }
 
 // writeCompose writes the file and what lies beside it. An example that somebody else has written is kept.
 func (j job) writeCompose(p Process, file compose.File) (notices []string, err error) {

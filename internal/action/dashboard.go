@@ -9,13 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/dashboard"
 	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/memory"
-	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/service"
 )
@@ -63,13 +61,11 @@ func (j job) dashboardPlace(p Process) (place, error) {
 		problems.Add("dashboard", "give a path in one of them", "%s: %v", j.Config.Dashboard, err)
 		return at, problems
 	}
-	if name := filepath.ToSlash(at.file); name == ".git" || strings.HasPrefix(name, ".git/") {
+	if isGits(filepath.ToSlash(at.file)) {
 		problems.Add("dashboard", "give another folder", "%s is git's own", j.Config.Dashboard)
 	}
 	if workspace, _ := resolved(j.Workspace); at.root == workspace {
-		if taken := plan.Takes(j.Workspace, j.Config.Services, filepath.ToSlash(filepath.Join(at.file, pageFile))); taken != "" {
-			problems.Add("dashboard", "name it in the ignore file, or leave it in the folder for temporary files", "%s would be part of what %s is built from", j.Config.Dashboard, taken)
-		}
+		j.checkNotTaken("dashboard", j.Config.Dashboard, filepath.ToSlash(filepath.Join(at.file, pageFile)), &problems)
 	}
 	return at, problems.Err()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/learn"
+	"github.com/org/ghcr-publish/internal/verdict"
 )
 
 // answer is how builds are doing, in a few words.
@@ -16,7 +17,7 @@ func (f Figures) answer() string {
 	if len(f.Builds) == 0 {
 		return "Nothing is remembered of any build yet."
 	}
-	told := fmt.Sprintf("%s of %s passed since %s", percent(*f.Overall.Success), count(f.Overall.Builds, "build"), f.From.Format("2 January 2006"))
+	told := fmt.Sprintf("%s of %s passed since %s", percent(*f.Overall.Success), verdict.Quantity(f.Overall.Builds, "build"), f.From.Format("2 January 2006"))
 	if f.Overall.Seconds != nil {
 		told += fmt.Sprintf("; in the median one took %s", learn.Text(*f.Overall.Seconds))
 		if f.Overall.Expected != nil {
@@ -35,13 +36,6 @@ func percent(share float64) string {
 		return fmt.Sprintf("%.1f%%", min(100*share, 99.9))
 	}
 	return fmt.Sprintf("%.0f%%", math.Floor(100*share+0.5))
-}
-
-func count(n int, of string) string {
-	if n == 1 {
-		return "1 " + of
-	}
-	return fmt.Sprintf("%d %ss", n, of)
 }
 
 // links name pages of GitHub. What is remembered was written by anybody, so it is in none unless it is of the form that GitHub gives it.

@@ -139,7 +139,7 @@ func Collect(s Source) Figures {
 		f.From, f.To = f.Builds[0].At, f.Builds[len(f.Builds)-1].At
 	}
 	for id, at := range byService(f.Builds) {
-		f.Services = append(f.Services, service(id, pick(pasts, at), pick(f.Builds, at)))
+		f.Services = append(f.Services, ofService(id, pick(pasts, at), pick(f.Builds, at)))
 	}
 	slices.SortFunc(f.Services, func(a, b Service) int {
 		return cmp.Or(own(a.Repository, s.Repository)-own(b.Repository, s.Repository), cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Name, b.Name))
@@ -332,12 +332,7 @@ func middle(values []float64) *float64 {
 	if len(values) == 0 {
 		return nil
 	}
-	sorted := slices.Sorted(slices.Values(values))
-	half := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return known(sorted[half])
-	}
-	return known((sorted[half-1] + sorted[half]) / 2)
+	return known(insight.Median(values))
 }
 
 func known(v float64) *float64 {
@@ -348,8 +343,8 @@ func known(v float64) *float64 {
 // round keeps milliseconds and thousandths: more digits would be noise.
 func round(v float64) float64 { return math.Round(v*1000) / 1000 }
 
-// service sums one up: builds and what is remembered of them, in the same order.
-func service(id identity, pasts []insight.Past, builds []Build) Service {
+// ofService sums a service up: builds and what is remembered of them, in the same order.
+func ofService(id identity, pasts []insight.Past, builds []Build) Service {
 	last := pasts[len(pasts)-1]
 	s := Service{Name: id.name, Repository: id.repository, Summary: summarize(builds), LastAt: last.At.UTC(), LastPassed: true, platforms: last.Platforms}
 	for _, p := range lastRun(pasts, func(insight.Past) bool { return true }) {

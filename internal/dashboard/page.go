@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/org/ghcr-publish/internal/learn"
+	"github.com/org/ghcr-publish/internal/verdict"
 )
 
 // files are what the page is made of: our own, and uPlot, as npm has it. Its licence wants to go with it.
@@ -197,11 +198,11 @@ func cards(s Summary) []card {
 		time = fmt.Sprintf("median; %s expected, %s as expected", Seconds(s.Expected), Percent(s.Within))
 	}
 	return []card{
-		{"Passed", Percent(s.Success), fmt.Sprintf("%d of %s", s.Passed, count(s.Builds, "build"))},
+		{"Passed", Percent(s.Success), fmt.Sprintf("%d of %s", s.Passed, verdict.Quantity(s.Builds, "build"))},
 		{"Build time", Seconds(s.Seconds), time},
 		{"From the cache", Percent(s.HitRate), "mean of a build's instructions"},
 		{"Startup", Seconds(s.Startup), "median until healthy"},
-		{"Flaky", fmt.Sprint(s.Flaky), fmt.Sprintf("of %d failed in %s", s.Failed, count(s.Trials, "trial"))},
+		{"Flaky", fmt.Sprint(s.Flaky), fmt.Sprintf("of %d failed in %s", s.Failed, verdict.Quantity(s.Trials, "trial"))},
 		{"Work", minutes(s.Work), "summed over all builds"},
 	}
 }
@@ -263,7 +264,7 @@ func Percent(v *float64) string {
 func (f Figures) functions() template.FuncMap {
 	return template.FuncMap{
 		"cards": cards, "cells": cells, "heads": heads, "bytes": bytesText, "percent": percent, "seconds": learn.Text, "label": f.Label,
-		"shown":  func(n int) string { return count(n, "build") + " shown" },
+		"shown":  func(n int) string { return verdict.Quantity(n, "build") + " shown" },
 		"branch": func(ref string) string { return cmp.Or(branch(ref), "unknown") },
 		"date":   func(t time.Time) string { return t.Format("2 January 2006") },
 		"moment": func(t time.Time) string { return t.Format("2 January 2006, 15:04") },

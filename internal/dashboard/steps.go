@@ -8,6 +8,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/learn"
+	"github.com/org/ghcr-publish/internal/service"
 )
 
 // mostSteps is how many instructions are told of each service.
@@ -125,7 +126,7 @@ func (s Step) String() string {
 
 // severities in falling order, and after them whatever else there is.
 func severities(findings map[string]int) []string {
-	order := []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"}
+	order := service.Severities()
 	return slices.SortedFunc(maps.Keys(findings), func(a, b string) int {
 		return cmp.Or(cmp.Compare(uint(slices.Index(order, a)), uint(slices.Index(order, b))), cmp.Compare(a, b))
 	})

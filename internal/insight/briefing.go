@@ -166,7 +166,7 @@ func (k Known) Slow(service string) (Slowness, bool) {
 		return s, false
 	}
 	if s.Before = len(before); s.Before > 0 {
-		s.Usual = median(before)
+		s.Usual = Median(before)
 	}
 	for _, e := range k["cache"] {
 		if e.Key != last {

@@ -100,15 +100,16 @@ const usualRuns = 20
 // robust sums values up by their median and the median absolute deviation from it, scaled to what is a standard deviation where
 // values stray normally.
 func robust(values []float64) verdict.Usual {
-	middle := median(values)
+	middle := Median(values)
 	distances := make([]float64, len(values))
 	for i, v := range values {
 		distances[i] = math.Abs(v - middle)
 	}
-	return verdict.Usual{Median: middle, Spread: 1.4826 * median(distances), Runs: len(values)}
+	return verdict.Usual{Median: middle, Spread: 1.4826 * Median(distances), Runs: len(values)}
 }
 
-func median(values []float64) float64 {
+// Median is the one in the middle of some values, or the mean of the two there; there is one at least.
+func Median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	half := len(sorted) / 2
 	if len(sorted)%2 == 1 {

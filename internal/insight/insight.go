@@ -215,9 +215,9 @@ func Costs(builds []memory.Entry) map[string]map[string]learn.Cost {
 		}
 		cost := costs[w.service][w.platform]
 		if w.emulated {
-			cost.Emulated = median(seconds)
+			cost.Emulated = Median(seconds)
 		} else {
-			cost.Native = median(seconds)
+			cost.Native = Median(seconds)
 		}
 		costs[w.service][w.platform] = cost
 	}

@@ -81,7 +81,7 @@ func builtAnew(builds []cached) map[string]float64 {
 	}
 	took := map[string]float64{}
 	for name, seconds := range all {
-		took[name] = median(seconds)
+		took[name] = Median(seconds)
 	}
 	return took
 }

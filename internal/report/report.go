@@ -20,6 +20,7 @@ import (
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
+	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/sign"
 	"github.com/org/ghcr-publish/internal/tags"
 	"github.com/org/ghcr-publish/internal/verdict"
@@ -171,9 +172,6 @@ type Figure struct {
 	Runs      int      `json:"runs,omitempty"`
 	Change    float64  `json:"change"` // share of what it was by which it rose; 0 where it strays no further than usual
 }
-
-// Severities in falling order.
-var severities = [...]string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"}
 
 // Fill puts the results into the report and settles its outcome and exit code.
 func (r *Report) Fill(results []publish.Result, promotes bool) {
@@ -354,7 +352,7 @@ func newVerdict(r publish.Result) Verdict {
 func newPlatform(p verdict.Platform) Platform {
 	out := Platform{Platform: p.Platform, Digest: p.Digest, CompressedBytes: p.Compressed, Scanned: p.Unscanned == "",
 		Counts: map[string]int{}, Findings: notNil(p.Findings), Harmless: p.Harmless, Compared: p.Before != nil, Gone: p.Gone}
-	for _, severity := range severities {
+	for _, severity := range service.Severities() {
 		out.Counts[severity] = 0
 	}
 	for _, f := range p.Findings {

@@ -108,6 +108,9 @@ const (
 const FailOnNone = "NONE"
 
 // Severities in falling order, as scanners name them.
+// Severities are those that findings have, in falling order.
+func Severities() []string { return slices.Clone(severities) }
+
 var severities = []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"}
 
 // DefaultGates apply where the configuration is silent.

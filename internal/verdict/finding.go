@@ -138,7 +138,7 @@ func (v *Verdict) weigh(p Platform, kind, noun string, gates service.Gates) {
 		}
 	}
 	text := func(found []string, which string) string {
-		return fmt.Sprintf("%s has %s of severity %s or worse%s: %s", p.Platform, count(len(found), noun), failOn, which, shorten(found, 3))
+		return fmt.Sprintf("%s has %s of severity %s or worse%s: %s", p.Platform, Quantity(len(found), noun), failOn, which, shorten(found, 3))
 	}
 	if len(bad) > 0 {
 		v.refuse("%s", text(bad, ""))

@@ -178,7 +178,8 @@ func (v *Verdict) judgeCompleteness(e Evidence) {
 	}
 }
 
-func count(n int, noun string) string {
+// Quantity is a number of things, such as "1 finding" or "2 findings".
+func Quantity(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
