@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -86,14 +87,19 @@ func (i initiation) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config, err := read.Config()
-	if err == nil {
-		err = i.prove(ctx, config)
-	}
+	text, err := read.Config()
 	if err != nil {
 		return err
 	}
-	return i.write(config, read)
+	config, err := i.prove(ctx, text)
+	if err != nil {
+		return err
+	}
+	if err := i.write(text, read); err != nil {
+		return err
+	}
+	i.tell(config, read)
+	return nil
 }
 
 // read finds what publishes images here, or else what could be published.
@@ -118,22 +124,21 @@ func (i initiation) read(ctx context.Context) (migrate.Reading, error) {
 	if err != nil {
 		return read, err
 	}
-	for _, s := range found.Services {
-		if s.At == s.Dockerfile { // which says nothing else of how it is built
-			read.Services = append(read.Services, migrate.Found(s))
-		}
+	read.Take(found)
+	if len(read.Branches) == 0 {
+		read.Branches = []string{i.job.Event.DefaultBranch}
 	}
 	return read, nil
 }
 
 // prove reads a configuration as a run would.
-func (i initiation) prove(ctx context.Context, config string) error {
+func (i initiation) prove(ctx context.Context, text string) (service.Config, error) {
 	var problems service.Problems
-	_, err := service.Load(service.Sources{
+	config, err := service.Load(service.Sources{
 		Flags: map[string]string{"config": configFile}, Getenv: func(string) string { return "" },
 		ReadFile: func(name string) ([]byte, error) {
 			if name == configFile {
-				return []byte(config), nil
+				return []byte(text), nil
 			}
 			return i.root.ReadFile(name)
 		},
@@ -141,13 +146,13 @@ func (i initiation) prove(ctx context.Context, config string) error {
 		Discover: func([]string) (service.Found, error) { return i.job.finder(i.root, nil).Find(ctx) },
 	})
 	if !errors.As(err, &problems) {
-		return err
+		return config, err
 	}
 	for n := range problems {
 		problems[n].Where += " that would be written"
 	}
-	fmt.Fprint(i.process.Stdout, config)
-	return problems
+	fmt.Fprint(i.process.Stdout, text)
+	return config, problems
 }
 
 const (
@@ -177,7 +182,6 @@ func (i initiation) write(config string, read migrate.Reading) error {
 		}
 		fmt.Fprintf(i.process.Stdout, "wrote %s\n", text[0])
 	}
-	i.tell(read)
 	return nil
 }
 
@@ -193,21 +197,59 @@ func (i initiation) check(texts [][2]string) error {
 	return problems.Err()
 }
 
-// tell says what was found, what is not as it was, and what is next.
-func (i initiation) tell(read migrate.Reading) {
+// tell says what is published, what is not as it was, and what is next.
+func (i initiation) tell(config service.Config, read migrate.Reading) {
 	log := newLog(i.process, i.process.Stdout)
-	for _, s := range read.Services {
-		log.Printf("%s: image %s, built from %s", s.Name, s.Image, cmp.Or(s.Dockerfile, path.Join(s.Context, "Dockerfile")))
+	if read.FoundIn != "" {
+		log.Printf("the services are those of %s, which each run reads again:", read.FoundIn)
 	}
-	for _, said := range read.Left {
+	for _, s := range config.Services {
+		log.Printf("%s", i.describe(s))
+	}
+	for _, said := range append(read.Left, i.foreign(config)...) {
 		log.Printf("not taken over: %s", said)
 	}
 	for _, f := range read.Faults {
 		log.Printf("%s:%d: %s", f.File, f.Line, f.What)
 		log.Printf("    now: %s", f.Instead)
 	}
+	for _, name := range slices.Sorted(maps.Keys(read.Secrets)) {
+		log.Printf("builds have a secret from %s, which the workflow sets to %s: see that there is one", name, read.Secrets[name])
+	}
 	log.Printf("next: `ghcr-publish plan` says what would be published")
 	if len(read.Files) > 0 {
 		log.Printf("once the new workflow has run, delete what it takes the place of: %s", strings.Join(read.Files, ", "))
 	}
+}
+
+// describe says in a line what is published of a service, and how one sees that it is well.
+func (i initiation) describe(s service.Service) string {
+	said := fmt.Sprintf("%s: image %s, built from %s", s.Name, s.Image, cmp.Or(s.Dockerfile, "the text of its Dockerfile"))
+	if s.Target != "" {
+		said += ", stage " + s.Target
+	}
+	said += " for " + strings.Join(s.Platforms, ", ")
+	if len(s.PeerNames) > 0 {
+		said += ", tried out beside " + strings.Join(s.PeerNames, ", ")
+	}
+	switch {
+	case s.HealthEndpoint != "":
+		return said + fmt.Sprintf("; well when port %d answers %s", s.Port, s.HealthEndpoint)
+	case i.job.finder(i.root, nil).HasHealthcheck(s):
+		return said + "; well when its HEALTHCHECK says so"
+	case s.Port != 0:
+		return said + fmt.Sprintf("; well when port %d is open", s.Port)
+	default:
+		return said + "; well when it still runs after three seconds"
+	}
+}
+
+// foreign says which images the workflow's own token cannot write.
+func (i initiation) foreign(config service.Config) (said []string) {
+	for _, s := range config.Services {
+		if own := config.Registry + "/" + config.Owner + "/"; config.Owner != unknownOwner && !strings.HasPrefix(s.Image, own) {
+			said = append(said, fmt.Sprintf("%s: the workflow's own token writes below %s alone, and not %s: give the image another name, or set registry, username and registry-token.", s.At, strings.TrimSuffix(own, "/"), s.Image))
+		}
+	}
+	return said
 }

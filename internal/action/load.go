@@ -256,7 +256,7 @@ func (j *job) locate(ctx context.Context, p Process) error {
 	}
 	e.Name = "local"
 	e.Ref = cmp.Or(e.Ref, j.Repo.Ref(ctx))
-	e.DefaultBranch = cmp.Or(e.DefaultBranch, "main")
+	e.DefaultBranch = cmp.Or(e.DefaultBranch, j.Repo.DefaultBranch(ctx), "main")
 	if e.Repository == "" {
 		e.Repository = repositoryOf(j.Repo.Remote(ctx))
 		e.Owner, _, _ = strings.Cut(e.Repository, "/")

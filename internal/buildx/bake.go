@@ -1,6 +1,7 @@
 package buildx
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -33,37 +34,44 @@ type Bake struct {
 
 // Services reads bake files, as `docker buildx bake` merges them: the targets of the group default, or where there
 // is none, all but those that only others are made of. The error is a service.Problems.
-func (b Bake) Services(files []BakeFile) ([]service.Service, error) {
-	config, err := b.parse(files)
+func (b Bake) Services(files []BakeFile) (service.Found, error) {
+	config, variables, err := b.parse(files)
 	if err != nil {
-		return nil, err
+		return service.Found{}, err
 	}
 	names := make([]string, len(files))
 	for i, f := range files {
 		names[i] = f.Name
 	}
-	return b.services(config, strings.Join(names, ", "), "target")
+	found, err := b.services(config, strings.Join(names, ", "), bakeTarget)
+	found.Left = append(found.Left, unused(config, strings.Join(names, ", "), found.Services)...)
+	if len(variables) > 0 {
+		found.Left = append(found.Left, fmt.Sprintf("%s: the variables %s have their defaults, or what they are in the environment: set them by `env:` of the step.", strings.Join(names, ", "), strings.Join(variables, ", ")))
+	}
+	return found, err
 }
+
+// bakeTarget is what bake files call what they build.
+const bakeTarget = "target"
 
 // Compose reads what the services of a Compose file build. The file is whole: all it extends and includes is in it,
 // and its paths are absolute. A dot in a service's name becomes an underscore.
-func (b Bake) Compose(file string, text []byte) ([]service.Service, error) {
+func (b Bake) Compose(file string, text []byte) (service.Found, error) {
 	config, err := bake.ParseCompose([]composetypes.ConfigFile{{Filename: file, Content: text}}, maps.Clone(b.Vars))
 	if err != nil {
-		return nil, service.Problems{{Where: file, What: err.Error()}}
+		return service.Found{}, service.Problems{{Where: file, What: err.Error()}}
 	}
 	return b.services(*config, file, "service")
 }
 
 // parse does what bake.ParseFiles does, but for two things: that also looks for variables in this process's own
-// environment, which holds tokens; and it reads no Compose files.
-func (b Bake) parse(files []BakeFile) (bake.Config, error) {
-	var config bake.Config
+// environment, which holds tokens; and it reads no Compose files. The variables are those that the files themselves declare.
+func (b Bake) parse(files []BakeFile) (config bake.Config, variables []string, err error) {
 	var parsed []*hcl.File
 	for _, f := range files {
 		file, _, err := bake.ParseHCLFile(f.Data, f.Name)
 		if err != nil {
-			return config, mistakes(err, f.Name)
+			return config, nil, mistakes(err, f.Name)
 		}
 		parsed = append(parsed, file)
 	}
@@ -71,8 +79,12 @@ func (b Bake) parse(files []BakeFile) (bake.Config, error) {
 	builtin := map[string]string{"BAKE_CMD_CONTEXT": here, "BAKE_LOCAL_PLATFORM": platforms.Format(platforms.DefaultSpec())}
 	meta, wrong := hclparser.Parse(hclparser.MergeFiles(parsed), hclparser.Opt{LookupVar: lookup, Vars: builtin, ValidateLabel: targetLabel}, &config)
 	if wrong.HasErrors() {
-		return config, mistakes(wrong, files[0].Name)
+		return config, nil, mistakes(wrong, files[0].Name)
 	}
+	for _, v := range meta.AllVariables {
+		variables = append(variables, v.Name)
+	}
+	slices.Sort(variables)
 	for _, renamed := range meta.Renamed { // targets of a matrix, by the name of what they come from
 		for _, name := range slices.Sorted(maps.Keys(renamed)) {
 			if made := renamed[name]; !slices.Equal(made, []string{name}) {
@@ -81,7 +93,7 @@ func (b Bake) parse(files []BakeFile) (bake.Config, error) {
 		}
 	}
 	config.Targets = mergeTargets(config.Targets)
-	return config, nil
+	return config, variables, nil
 }
 
 // here is how bake names the folder that it is started in, and what is below it.
@@ -131,17 +143,17 @@ func mistakes(err error, file string) error {
 }
 
 // services turns the targets that are published into services.
-func (b Bake) services(config bake.Config, file, kind string) ([]service.Service, error) {
-	m := mapper{Bake: b}
+func (b Bake) services(config bake.Config, file, kind string) (service.Found, error) {
+	m := mapper{Bake: b, kind: kind}
 	targets := map[string]*bake.Target{}
 	for _, t := range config.Targets {
 		resolved, err := config.ResolveTarget(t.Name, nil, &bake.EntitlementConf{})
 		if err != nil {
-			return nil, service.Problems{{Where: file, What: err.Error()}}
+			return service.Found{}, service.Problems{{Where: file, What: err.Error()}}
 		}
 		targets[t.Name] = resolved
 	}
-	var services []service.Service
+	var found service.Found
 	names := published(config, targets)
 	slices.Sort(names) // the parsers keep no order
 	for _, name := range names {
@@ -150,9 +162,23 @@ func (b Bake) services(config bake.Config, file, kind string) ([]service.Service
 			continue
 		}
 		m.at, m.names = fmt.Sprintf("%s: %s %s", file, kind, name), names
-		services = append(services, m.service(name, targets[name]))
+		found.Services = append(found.Services, m.service(name, targets[name]))
 	}
-	return services, m.problems.Err()
+	found.Left = m.left
+	return found, m.problems.Err()
+}
+
+// unused says which targets are no services, but for those that are there to be inherited from.
+func unused(config bake.Config, file string, services []service.Service) (left []string) {
+	for _, t := range config.Targets {
+		published := slices.ContainsFunc(services, func(s service.Service) bool { return s.Name == t.Name })
+		inherited := slices.ContainsFunc(config.Targets, func(other *bake.Target) bool { return slices.Contains(other.Inherits, t.Name) })
+		if !published && !inherited && !strings.HasPrefix(t.Name, "_") {
+			left = append(left, fmt.Sprintf("%s: the target %s is not in the group default, so it is not published: add it there if it should be.", file, t.Name))
+		}
+	}
+	slices.Sort(left)
+	return left
 }
 
 // published names the targets that are services.
@@ -194,15 +220,22 @@ const linkTo = "target:"
 // A mapper says in a service's words what a target is.
 type mapper struct {
 	Bake
-	at       string
+	at, kind string
 	names    []string // of all services
 	problems service.Problems
+	left     []string // what is not taken over
+}
+
+func (m *mapper) leave(format string, args ...any) {
+	m.left = append(m.left, m.at+": "+fmt.Sprintf(format, args...))
 }
 
 func (m *mapper) service(name string, t *bake.Target) service.Service {
 	s := service.Service{At: m.at, Name: name, Image: name, Target: text(t.Target), BuildArgs: texts(t.Args), Labels: texts(t.Labels), Platforms: t.Platforms}
-	if len(t.Tags) > 0 {
-		s.Image = Repository(t.Tags[0])
+	s.Image = cmp.Or(m.image(t.Tags), s.Image)
+	given := func(entitlement string) bool { return entitlement == "network.host" }
+	if kept := slices.DeleteFunc(slices.Clone(t.Entitlements), given); len(kept) > 0 {
+		m.leave("its entitlements %s are not given: of these, a service has `network: host` alone.", strings.Join(kept, ", "))
 	}
 	s.Context = m.folder("context", text(t.Context))
 	if s.Inline = text(t.DockerfileInline); s.Inline == "" && s.Context != "" {
@@ -216,6 +249,45 @@ func (m *mapper) service(name string, t *bake.Target) service.Service {
 	}
 	s.Provenance, s.SBOM = attestations(t.Attest)
 	return s
+}
+
+// home is where images are published, unless another registry is named.
+const home = "ghcr.io/"
+
+// image is the name that the tags of a target give, of several the first on GitHub's registry; empty without any.
+func (m *mapper) image(tags []string) string {
+	var names []string
+	for _, tag := range tags {
+		if name := Repository(tag); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(distance(a), distance(b)) })
+	for _, other := range names[min(1, len(names)):] {
+		if other != home+names[0] && home+other != names[0] {
+			m.leave("it is %s as well: name its registry under `mirrors`, which get copies.", other)
+		}
+	}
+	if m.kind == bakeTarget && slices.ContainsFunc(tags, func(tag string) bool { return strings.HasSuffix(tag, ":latest") }) {
+		m.leave("its tag `latest` is that of releases here: `type=raw,value=latest,enable={{is_default_branch}}` under `tags` gives it to what the default branch has, too.")
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return names[0]
+}
+
+// distance orders names: those on GitHub's registry, which mere names are completed to be, those that Docker takes to be on its own, and others.
+func distance(image string) int {
+	host, _, nested := strings.Cut(image, "/")
+	switch {
+	case !nested || strings.HasPrefix(image, home):
+		return 0
+	case !strings.ContainsAny(host, ".:") && host != "localhost":
+		return 1
+	default:
+		return 2
+	}
 }
 
 // Repository is an image's name without its tag and digest.

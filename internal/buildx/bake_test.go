@@ -16,7 +16,8 @@ func read(t *testing.T, vars map[string]string, files ...string) ([]service.Serv
 	for i := 0; i < len(files); i += 2 {
 		all = append(all, BakeFile{Name: files[i], Data: []byte(files[i+1])})
 	}
-	return Bake{Workspace: workspace, Vars: vars}.Services(all)
+	found, err := Bake{Workspace: workspace, Vars: vars}.Services(all)
+	return found.Services, err
 }
 
 func TestBakeTargetsAreServices(t *testing.T) {
@@ -30,6 +31,8 @@ func TestBakeTargetsAreServices(t *testing.T) {
 	}{
 		{"bare", ``, nil, service.Service{Image: "api", Context: ".", Dockerfile: "Dockerfile"}},
 		{"image", `tags = ["ghcr.io/octo/backend:1.2@sha256:0123", "other:1"]`, nil, service.Service{Image: "ghcr.io/octo/backend", Context: ".", Dockerfile: "Dockerfile"}},
+		{"image on GitHub's registry, among others", `tags = ["docker.io/octo/a:1", "octo/b", "ghcr.io/octo/backend:1"]`, nil, service.Service{Image: "ghcr.io/octo/backend", Context: ".", Dockerfile: "Dockerfile"}},
+		{"image by its name alone, among others", `tags = ["docker.io/octo/a:1", "octo/b", "backend:1", "ghcr.io/octo/c"]`, nil, service.Service{Image: "backend", Context: ".", Dockerfile: "Dockerfile"}},
 		{"image at a port", `tags = ["localhost:5000/backend"]`, nil, service.Service{Image: "localhost:5000/backend", Context: ".", Dockerfile: "Dockerfile"}},
 		{"context", `context = "./api/"`, nil, service.Service{Image: "api", Context: "api", Dockerfile: "api/Dockerfile"}},
 		{"context by its full path", `context = "/home/me/shop/api"`, nil, service.Service{Image: "api", Context: "api", Dockerfile: "api/Dockerfile"}},
@@ -164,8 +167,8 @@ func TestBakeVariablesAreOnlyThoseGiven(t *testing.T) {
 	if err != nil || got[0].BuildArgs["A"] != "" {
 		t.Errorf("%v, services %+v", err, got)
 	}
-	got, err = Bake{Workspace: workspace}.Compose("compose.yaml", []byte("services: {api: {build: {context: /home/me/shop, args: {A: '${STOLEN}', STOLEN: }}}}"))
-	if err != nil || got[0].BuildArgs["A"] != "" || got[0].BuildArgs["STOLEN"] != "" {
+	found, err := Bake{Workspace: workspace}.Compose("compose.yaml", []byte("services: {api: {build: {context: /home/me/shop, args: {A: '${STOLEN}', STOLEN: }}}}"))
+	if got := found.Services; err != nil || got[0].BuildArgs["A"] != "" || got[0].BuildArgs["STOLEN"] != "" {
 		t.Errorf("%v, services %+v", err, got)
 	}
 }
@@ -198,7 +201,7 @@ func TestBakeMistakes(t *testing.T) {
 
 func TestComposeTargets(t *testing.T) {
 	t.Parallel()
-	got, err := Bake{Workspace: workspace}.Compose("compose.yaml", []byte(`
+	found, err := Bake{Workspace: workspace}.Compose("compose.yaml", []byte(`
 services:
   base: {build: /home/me/shop/base}
   db: {image: "postgres:18"}
@@ -220,7 +223,7 @@ secrets: {npm: {file: /home/me/shop/.npmrc}}
 				Secrets: map[string]string{"npm": "file:.npmrc"}, Provenance: "max"}},
 		{At: "compose.yaml: service base", Name: "base", Image: "base", Context: "base", Dockerfile: "base/Dockerfile"},
 	}
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+	if diff := cmp.Diff(want, found.Services); err != nil || diff != "" {
 		t.Errorf("%v, services (-want +got):\n%s", err, diff)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v3"
 
@@ -37,11 +38,13 @@ func (f Finder) compose(ctx context.Context, found *service.Found) error {
 	if err != nil {
 		return p.mistake(err)
 	}
-	found.Services, err = f.targets().Compose(p.name(), text)
+	read, err := f.targets().Compose(p.name(), text)
+	found.Services, found.Left = read.Services, read.Left
 	for i := range found.Services {
-		p.complete(&found.Services[i])
+		found.Left = append(found.Left, p.complete(&found.Services[i])...)
 		found.Compose = filepath.ToSlash(p.within(p.files[0].Filename))
 	}
+	found.Left = append(found.Left, p.inactive()...)
 	return err
 }
 
@@ -96,6 +99,7 @@ func (p *project) load(ctx context.Context) error {
 	}
 	options := func(o *loader.Options) {
 		o.SetProjectName("project", true)
+		o.Interpolate.Substitute = fill
 		o.SkipConsistencyCheck, o.SkipResolveEnvironment, o.SkipResolveLabels = true, true, true
 		o.Profiles = strings.Split(vars["COMPOSE_PROFILES"], ",")
 		o.Listeners = []loader.Listener{func(_ string, about map[string]any) { p.takesIn(about, &outside) }}
@@ -109,6 +113,11 @@ func (p *project) load(ctx context.Context) error {
 		o.Listeners = nil
 	})
 	return nil
+}
+
+// fill fills in variables. The loader's own way writes to this process's log of each that is not set.
+func fill(text string, vars template.Mapping) (string, error) {
+	return template.SubstituteWithOptions(text, vars, template.WithoutLogging)
 }
 
 // environment is what variables are taken from: what the run has, and for the rest the file that Compose reads.
@@ -225,5 +234,13 @@ func (p *project) mistake(err error) error {
 			where = p.within(f.Filename)
 		}
 	}
-	return service.Problems{{Where: where, What: what}}
+	var problems service.Problems
+	for line := range strings.Lines(what) {
+		fix := ""
+		if strings.Contains(line, "required variable") { // the loader keeps no more of it than its text
+			fix = "set it in the environment, on GitHub by `env:` of the step, or give it a default in the file"
+		}
+		problems.Add(where, fix, "%s", strings.TrimSpace(line))
+	}
+	return problems
 }

@@ -14,18 +14,40 @@ import (
 	"github.com/org/ghcr-publish/internal/service"
 )
 
-// complete adds how a service's container runs to what it builds.
-func (p *project) complete(s *service.Service) {
+// complete adds how a service's container runs to what it builds, and says what of that is not taken over.
+func (p *project) complete(s *service.Service) (left []string) {
+	about := p.dockerfile(*s)
 	for name, c := range p.model.Services {
 		if targetName(name) != s.Name {
 			continue
 		}
 		s.Image = cmp.Or(buildx.Repository(c.Image), s.Image)
-		s.Port = port(c)
+		s.Port = cmp.Or(port(c), about.port)
+		if at, path, ok := asked(c.HealthCheck); ok && at == s.Port && !about.checked { // which is the image's own way to tell
+			s.HealthEndpoint = path
+		}
+		if s.ReadOnly = c.ReadOnly; s.ReadOnly {
+			s.Tmpfs = writable(c)
+		}
 		s.Env = p.literals(name, c.Environment)
 		s.DependsOn, s.PeerNames = p.dependencies(c)
 		s.Resources = resources(c)
+		for _, said := range p.leftOf(name, c, s.HealthEndpoint != "" || about.checked) {
+			left = append(left, s.At+": "+said)
+		}
 	}
+	return left
+}
+
+// writable are the folders of a container that can be written to though its root file system cannot.
+func writable(c types.ServiceConfig) []string {
+	folders := tmpfs(c.Tmpfs)
+	for _, v := range c.Volumes {
+		if !v.ReadOnly {
+			folders = append(folders, v.Target)
+		}
+	}
+	return folders
 }
 
 // targetName is what buildx calls the target of a Compose service.

@@ -51,8 +51,11 @@ func (f Finder) bake(_ context.Context, found *service.Found) error {
 	if len(files) == 0 {
 		return nil
 	}
-	var err error
-	found.Services, err = f.targets().Services(files)
+	read, err := f.targets().Services(files)
+	found.Services, found.Left = read.Services, read.Left
+	for i := range found.Services {
+		found.Services[i].Port = f.dockerfile(found.Services[i]).port
+	}
 	return err
 }
 

@@ -122,6 +122,8 @@ services:
 		{"an image that is a context", map[string]string{"compose.yaml": "services: {base: {build: base}, a.b: {build: {context: ., additional_contexts: {base: 'service:base'}}}}"},
 			[]service.Service{{Name: "a_b", Image: "a_b", Context: ".", Dockerfile: "Dockerfile", Options: service.Options{Contexts: map[string]string{"base": "service:base"}}},
 				{Name: "base", Image: "base", Context: "base", Dockerfile: "base/Dockerfile"}}},
+		{"a root file system that cannot be written to", map[string]string{"compose.yaml": "services: {api: {build: ., read_only: true, tmpfs: ['/run:size=1m'], volumes: ['kept:/kept', './a:/a:ro']}}\nvolumes: {kept: {}}"},
+			[]service.Service{{Name: "api", Image: "api", Context: ".", Dockerfile: "Dockerfile", ReadOnly: true, Tmpfs: []string{"/run", "/kept"}}}},
 		{"an override of nothing", map[string]string{"compose.override.yaml": "services: {api: {build: .}}"}, nil},
 	}
 	for _, c := range cases {
@@ -166,7 +168,7 @@ func TestMistakes(t *testing.T) {
 		{"ill-formed YAML", map[string]string{"compose.yaml": "services:\n  api: {build: .\n  web: x"}, "compose.yaml:1: "},
 		{"ill-formed override", map[string]string{"compose.yaml": "services: {api: {build: .}}", "compose.override.yml": "services: {api: {build: [1}}"}, "compose.override.yml: "},
 		{"wrong kind", map[string]string{"compose.yaml": "services: {api: {build: 3}}"}, "compose.yaml: "},
-		{"required variable", map[string]string{"compose.yaml": "services: {api: {build: '${DIR:?say where}'}}"}, "say where"},
+		{"required variable", map[string]string{"compose.yaml": "services: {api: {build: '${DIR:?say where}'}}"}, "say where; set it in the environment, on GitHub by `env:` of the step"},
 		{"remote context", map[string]string{"compose.yaml": "services: {api: {build: 'https://github.com/octo/api.git'}}"}, "compose.yaml: service api: context \"https://github.com/octo/api.git\" is not in this repository"},
 		{"part that is not built", map[string]string{"compose.yaml": "services: {db: {image: x}, api: {build: {context: ., additional_contexts: {db: 'service:db'}}}}"}, `declares non-buildable service "db" as additional contexts db`},
 		{"file of elsewhere", map[string]string{"compose.yaml": "include: [../other.yaml]\nservices: {api: {build: .}}"}, "other.yaml"},

@@ -2,6 +2,7 @@ package discover
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -11,11 +12,12 @@ import (
 // A dockerfile is what a Dockerfile tells of its service.
 type dockerfile struct {
 	sources []string // what it copies from its context, as far as that is known without building
-	port    int      // 0 where the last stage does not expose exactly one
+	port    int      // 0 where the stage that is built does not expose exactly one
+	checked bool     // whether that stage, or one that it is made from, has a HEALTHCHECK
 }
 
-// readDockerfile reads nothing from one that is ill-formed: its build will say so.
-func readDockerfile(text []byte) dockerfile {
+// readDockerfile reads nothing from one that is ill-formed: its build will say so. The target is the stage that is built; empty for the last.
+func readDockerfile(text []byte, target string) dockerfile {
 	var d dockerfile
 	parsed, err := parser.Parse(bytes.NewReader(text))
 	if err != nil {
@@ -30,10 +32,38 @@ func readDockerfile(text []byte) dockerfile {
 			d.sources = append(d.sources, sources(command)...)
 		}
 	}
-	if len(stages) > 0 {
-		d.port = exposed(stages[len(stages)-1])
+	built := len(stages) - 1
+	if n, there := instructions.HasStage(stages, target); target != "" && there {
+		built = n
 	}
+	chain := upwards(stages, built)
+	d.port, d.checked = exposed(chain), hasHealthcheck(chain)
 	return d
+}
+
+// upwards are a stage and those that it is made from.
+func upwards(stages []instructions.Stage, n int) (chain []instructions.Stage) {
+	for n >= 0 {
+		chain = append(chain, stages[n])
+		parent, there := instructions.HasStage(stages[:n], stages[n].BaseName)
+		if !there {
+			break
+		}
+		n = parent
+	}
+	return chain
+}
+
+// hasHealthcheck reports what the last HEALTHCHECK comes to.
+func hasHealthcheck(chain []instructions.Stage) bool {
+	for _, stage := range chain {
+		for _, command := range slices.Backward(stage.Commands) {
+			if c, ok := command.(*instructions.HealthCheckCommand); ok {
+				return c.Health != nil && !slices.Equal(c.Health.Test, []string{"NONE"})
+			}
+		}
+	}
+	return false
 }
 
 func sources(command instructions.Command) []string {
@@ -54,11 +84,13 @@ func sources(command instructions.Command) []string {
 	return known
 }
 
-func exposed(stage instructions.Stage) int {
+func exposed(chain []instructions.Stage) int {
 	var ports []string
-	for _, command := range stage.Commands {
-		if c, ok := command.(*instructions.ExposeCommand); ok {
-			ports = append(ports, c.Ports...)
+	for _, stage := range chain {
+		for _, command := range stage.Commands {
+			if c, ok := command.(*instructions.ExposeCommand); ok {
+				ports = append(ports, c.Ports...)
+			}
 		}
 	}
 	if len(ports) != 1 {

@@ -3,6 +3,7 @@ package discover
 import (
 	"context"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -32,11 +33,23 @@ func (f Finder) dockerfiles(ctx context.Context, found *service.Found) error {
 	found.Files = append(found.Files, all...)
 	tree := newTree(files)
 	for i, name := range serviceNames(all, f.Repository) {
-		about := readDockerfile(texts[i])
+		about := readDockerfile(texts[i], "")
 		found.Services = append(found.Services, service.Service{At: all[i], Name: name, Dockerfile: all[i],
 			Context: tree.contextFor(path.Dir(all[i]), about.sources), Port: about.port})
 	}
 	return nil
+}
+
+// HasHealthcheck reports whether a service's Dockerfile says how one sees that its container is well.
+func (f Finder) HasHealthcheck(s service.Service) bool { return f.dockerfile(s).checked }
+
+// dockerfile is what is known of a service's without building it: nothing where it cannot be read, as the run's own look at it says.
+func (f Finder) dockerfile(s service.Service) dockerfile {
+	text := []byte(s.Inline)
+	if s.Inline == "" && filepath.IsLocal(s.Dockerfile) {
+		text, _, _ = f.read(s.Dockerfile)
+	}
+	return readDockerfile(text, s.Target)
 }
 
 // isDockerfile reports whether a file is a Dockerfile by its name, and in a folder of the repository's own.

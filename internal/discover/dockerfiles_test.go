@@ -65,10 +65,11 @@ func TestExposedPort(t *testing.T) {
 		"FROM a\nARG P\nEXPOSE $P":                  0,
 		"FROM a AS b\nEXPOSE 80\nFROM a\nEXPOSE 81": 81,
 		"FROM a AS b\nEXPOSE 80\nFROM a":            0,
+		"FROM a AS b\nEXPOSE 80\nFROM b":            80,
 		"FROM a":                                    0,
 		"":                                          0,
 	} {
-		if got := readDockerfile([]byte(text)).port; got != want {
+		if got := readDockerfile([]byte(text), "").port; got != want {
 			t.Errorf("port of %q is %d, want %d", text, got, want)
 		}
 	}

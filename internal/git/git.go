@@ -63,6 +63,19 @@ func (r Repo) Ref(ctx context.Context) string {
 	return strings.TrimSpace(out)
 }
 
+// DefaultBranch returns origin's, as the clone has it; one that has never asked says master where it has that and no main. Empty where nothing tells.
+func (r Repo) DefaultBranch(ctx context.Context) string {
+	if out, err := r.git(ctx, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"); err == nil {
+		return strings.TrimPrefix(strings.TrimSpace(out), "origin/")
+	}
+	out, err := r.git(ctx, "for-each-ref", "--format=%(refname:short)", "refs/heads/main", "refs/heads/master")
+	if err != nil {
+		return ""
+	}
+	branch, _, _ := strings.Cut(out, "\n")
+	return branch
+}
+
 // Remote returns the address that origin is fetched from, without user and password; empty without one.
 func (r Repo) Remote(ctx context.Context) string {
 	out, err := r.git(ctx, "remote", "get-url", "origin")

@@ -646,3 +646,25 @@ func TestMentions(t *testing.T) {
 		t.Error("a pattern that is none is taken")
 	}
 }
+
+func TestDefaultBranch(t *testing.T) {
+	t.Parallel()
+	c := newClone(t)
+	if got := c.DefaultBranch(t.Context()); got != "" {
+		t.Errorf("%q before any commit", got)
+	}
+	c.commit("one")
+	if got := c.DefaultBranch(t.Context()); got != "main" {
+		t.Errorf("%q, want main", got)
+	}
+	c.do("branch", "--move", "master")
+	if got := c.DefaultBranch(t.Context()); got != "master" {
+		t.Errorf("%q, want master", got)
+	}
+	c.do("branch", "--move", "release/next")
+	s := c.shallow()
+	s.do("switch", "--quiet", "--create", "main")
+	if got := s.DefaultBranch(t.Context()); got != "release/next" {
+		t.Errorf("%q, want what origin has", got)
+	}
+}

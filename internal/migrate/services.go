@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/org/ghcr-publish/internal/service"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -22,34 +21,30 @@ type Reading struct {
 	Flavor   []string
 	Branches []string // whose pushes publish; empty where that is not said
 	Faults   []Fault
-	Left     []string // what was not taken over, and what to do about it
+	Left     []string          // what was not taken over, and what to do about it
+	Secrets  map[string]string // expressions of GitHub's by the variables that builds have their secrets from
+	Found    []Service         // that each run finds by itself, so that the configuration need not list them
+	FoundIn  string            // the files that each run finds them in
 }
 
-// A Service is an image that a workflow publishes, in the keys of the configuration.
+// A Service is an image that is published, in the keys of the configuration.
 type Service struct {
 	Name       string            `yaml:"name"`
 	Image      string            `yaml:"image"`
 	Context    string            `yaml:"context"`
 	Dockerfile string            `yaml:"dockerfile,omitempty"`
+	Inline     string            `yaml:"dockerfile_inline,omitempty"`
 	Target     string            `yaml:"target,omitempty"`
 	Platforms  []string          `yaml:"platforms,omitempty,flow"`
 	BuildArgs  map[string]string `yaml:"build_args,omitempty"`
+	Contexts   map[string]string `yaml:"contexts,omitempty"`
+	Secrets    map[string]string `yaml:"secrets,omitempty"`
+	Options    options           `yaml:",inline"`
 	Paths      []string          `yaml:"paths,omitempty,flow"`
+	DependsOn  []string          `yaml:"depends_on,omitempty,flow"`
 	Port       int               `yaml:"port,omitempty"`
 	Health     string            `yaml:"health_endpoint,omitempty"`
-}
-
-// Found is a service that a Dockerfile was found for.
-func Found(s service.Service) Service {
-	return Service{Name: s.Name, Image: s.Name, Context: s.Context, Dockerfile: unusual(s.Dockerfile, s.Context), Port: s.Port}
-}
-
-// unusual is a Dockerfile that must be named, as it is not where one is looked for.
-func unusual(dockerfile, context string) string {
-	if dockerfile == path.Join(context, "Dockerfile") {
-		return ""
-	}
-	return dockerfile
+	Trial      trial             `yaml:",inline"`
 }
 
 // Read reads the workflows of a repository, which is OWNER/NAME. What is no workflow at all is an error.
@@ -108,7 +103,7 @@ func (all *Reading) add(w workflow) {
 					all.build(w, j, s, r)
 				}
 			case s.action() == bakeAction:
-				all.leave("%s:%d builds by docker/bake-action: the targets of docker-bake.hcl are found without a configuration, so list no services.", w.file, s.line())
+				all.bake(w, s)
 			case s.action() == metadataAction:
 				all.metadata(w, s)
 			case builds.MatchString(s.Run.Value):
@@ -145,6 +140,8 @@ func (all *Reading) build(w workflow, j job, s step, r row) {
 	made.Image = strings.ToLower(cmp.Or(made.Image, path.Base(w.repository)))
 	made.Name = named(made, in.row)
 	made.BuildArgs = all.arguments(w, s, in)
+	made.Secrets = all.secrets(w, j, s)
+	all.others(w, s)
 	if len(made.Platforms) == 0 {
 		made.Platforms = []string{"linux/amd64"} // which is what GitHub's runners are
 	}

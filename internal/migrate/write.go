@@ -4,6 +4,8 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -28,13 +30,29 @@ const (
 // Workflow is the text of a workflow that publishes the services in place of those that were read.
 func (r Reading) Workflow() string {
 	text := oneJob
-	if len(r.Services) > most {
+	if len(r.Services)+len(r.Found) > most {
 		text = threeJobs
 	}
-	if len(r.Branches) == 0 {
-		return text
+	if len(r.Branches) > 0 && !slices.Equal(r.Branches, []string{"main"}) {
+		text = strings.Replace(text, defaultBranches, "branches: "+flow(r.Branches)+"\n", 1)
 	}
-	return strings.Replace(text, defaultBranches, "branches: "+flow(r.Branches)+"\n", 1)
+	return builder.ReplaceAllStringFunc(text, r.withSecrets)
+}
+
+// builder finds the step that builds, which alone of several jobs' has the secrets of builds.
+var builder = regexp.MustCompile(`uses: org/ghcr-publish@v1\n {8}with:\n {10}(services|mode: publish)`)
+
+func (r Reading) withSecrets(step string) string {
+	if len(r.Secrets) == 0 {
+		return step
+	}
+	uses, with, _ := strings.Cut(step, "\n")
+	var b strings.Builder
+	b.WriteString(uses + "\n        env: # secrets that builds read\n")
+	for _, name := range slices.Sorted(maps.Keys(r.Secrets)) {
+		fmt.Fprintf(&b, "          %s: %s\n", name, r.Secrets[name])
+	}
+	return b.String() + with
 }
 
 // flow is a list in one line of YAML.
@@ -72,8 +90,8 @@ func (r Reading) Config() (string, error) {
 			return "", err
 		}
 		b.WriteString(text)
-	} else {
-		b.WriteString("# services: are found in the repository; `ghcr-publish plan` lists them, and where.\n")
+	} else if err := r.found(&b, common); err != nil {
+		return "", err
 	}
 	if len(r.Tags) > 0 {
 		fmt.Fprintf(&b, "tags: |   # in docker/metadata-action's language\n%s", indented(r.Tags))
@@ -83,6 +101,24 @@ func (r Reading) Config() (string, error) {
 	}
 	b.WriteString(gates)
 	return b.String(), nil
+}
+
+// found says which services each run finds, as a list that can be had instead.
+func (r Reading) found(b *strings.Builder, common []string) error {
+	if len(r.Found) == 0 {
+		b.WriteString("# services: are found in the repository; `ghcr-publish plan` lists them, and where.\n")
+		return nil
+	}
+	text, err := encoded(map[string][]Service{"services": without(r.Found, common)})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b, "# The services are those of %s, which each run reads anew, so none needs to be listed here. These they were when this was written. To say\n", r.FoundIn)
+	b.WriteString("# more of one, such as `smoke` or `paths`, take the list out of its comment: from then on it stands for that file, variables included.\n")
+	for line := range strings.Lines(text) {
+		b.WriteString("# " + line)
+	}
+	return nil
 }
 
 // more says how to build for another platform, where there is only one.
@@ -117,17 +153,22 @@ func indented(lines []string) string {
 // common are the platforms that all services have, which stand once then, and the services without them.
 func (r Reading) common() ([]string, []Service) {
 	usual := []string{"linux/amd64", "linux/arm64"}
-	services := slices.Clone(r.Services)
-	for _, s := range services {
+	for _, s := range r.Services {
 		if len(s.Platforms) > 0 {
 			usual = s.Platforms
 			break
 		}
 	}
+	return usual, without(r.Services, usual)
+}
+
+// without leaves out platforms that stand for all services.
+func without(services []Service, common []string) []Service {
+	services = slices.Clone(services)
 	for n := range services {
-		if slices.Equal(services[n].Platforms, usual) {
+		if slices.Equal(services[n].Platforms, common) {
 			services[n].Platforms = nil
 		}
 	}
-	return usual, services
+	return services
 }

@@ -13,6 +13,8 @@ type Found struct {
 	Files []string
 	// Compose is the Compose file that they come from; empty where it is none.
 	Compose string
+	// Left says what the files have that is not taken over, each with what to do about it.
+	Left []string
 }
 
 // prove holds a service that was found to what the list of a configuration file is held to.

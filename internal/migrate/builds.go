@@ -1,0 +1,105 @@
+package migrate
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// bakeFiles are where targets are looked for.
+var bakeFiles = []string{"docker-bake.hcl", "docker-bake.json", "docker-bake.override.hcl", "docker-bake.override.json"}
+
+// bake says of a step that builds a bake file's targets what goes besides that file.
+func (all *Reading) bake(w workflow, s step) {
+	for _, file := range append(list(s.With["files"].text), list(s.With["workdir"].text)...) {
+		if file = strings.TrimPrefix(file, "./"); file != "." && !slices.Contains(bakeFiles, file) {
+			all.leave("%s:%d builds what %s says, where no services are looked for: have it be docker-bake.hcl at the repository's root, or list its targets as services.", w.file, s.line(), file)
+		}
+	}
+	if targets := list(s.With["targets"].text); len(targets) > 0 && !slices.Equal(targets, []string{"default"}) {
+		all.leave("%s:%d builds the targets %s: here those of the group default are published, or all where there is no such group: have it name these.", w.file, s.line(), strings.Join(targets, ", "))
+	}
+	for line := range strings.Lines(s.With["set"].text) {
+		if line = strings.TrimSpace(line); line != "" && !ownAffair.MatchString(line) {
+			all.leave("%s:%d sets %q over the bake file: write it there, or under `defaults`.", w.file, s.With["set"].line, line)
+		}
+	}
+	if len(s.Env) > 0 {
+		all.leave("%s:%d gives the bake file the variables %s: give them to the new workflow's step by `env:`, where its targets are to have them.", w.file, s.line(), strings.Join(slices.Sorted(maps.Keys(s.Env)), ", "))
+	}
+}
+
+// ownAffair finds overrides of what the action does in its own way.
+var ownAffair = regexp.MustCompile(`^[^=]*\.(cache-from|cache-to|output|tags|labels|annotations)\b`)
+
+// secrets are those of a build, each from a variable that the new workflow sets as the old one did.
+func (all *Reading) secrets(w workflow, j job, s step) map[string]string {
+	found := map[string]string{}
+	for line := range strings.Lines(s.With["secrets"].text) {
+		id, value, given := strings.Cut(strings.Trim(strings.TrimSpace(line), `"`), "=")
+		variable := variableOf(id)
+		if m := secretName.FindStringSubmatch(value); m != nil {
+			variable = m[1]
+		}
+		switch {
+		case given && strings.HasPrefix(value, "${{") && strings.HasSuffix(value, "}}") && variable != "":
+			found[id] = "env:" + variable
+			all.secret(variable, value)
+		case strings.TrimSpace(line) != "":
+			all.leave("%s:%d: a secret of the build is written in a way that is not read: name it under `secrets` of the service, and give its value by `env:` of the step.", w.file, s.With["secrets"].line)
+		}
+	}
+	for line := range strings.Lines(s.With["secret-envs"].text) {
+		if id, variable, given := strings.Cut(strings.TrimSpace(line), "="); given {
+			found[id] = "env:" + variable
+			all.secret(variable, w.variable(j, s, variable))
+		}
+	}
+	for line := range strings.Lines(s.With["secret-files"].text) {
+		if id, file, given := strings.Cut(strings.TrimSpace(line), "="); given {
+			found[id] = "file:" + file
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return found
+}
+
+var (
+	secretName = regexp.MustCompile(`^\$\{\{\s*secrets\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}$`)
+	noLetter   = regexp.MustCompile(`[^A-Z0-9_]`)
+)
+
+// variableOf is a variable's name for the id of a secret; empty where none can be made of it.
+func variableOf(id string) string {
+	name := noLetter.ReplaceAllString(strings.ToUpper(id), "_")
+	if name == "" || name[0] >= '0' && name[0] <= '9' {
+		return ""
+	}
+	return name
+}
+
+// variable is what a variable of a step is set to, or else the repository's secret of that name.
+func (w workflow) variable(j job, s step, name string) string {
+	for _, env := range []map[string]string{s.Env, j.text.Env, w.text.Env} {
+		if value := env[name]; value != "" {
+			return value
+		}
+	}
+	return "${{ secrets." + name + " }}"
+}
+
+// keys are those of docker/build-push-action that are not taken over, by what a service calls them.
+var keys = map[string]string{"add-hosts": "extra_hosts", "annotations": "annotations", "build-contexts": "contexts", "cgroup-parent": "cgroup_parent", "labels": "labels",
+	"network": "network", "no-cache-filters": "no_cache_filters", "shm-size": "shm_size", "ssh": "ssh", "ulimit": "ulimits"}
+
+// others says what else a build is given. What another step makes of labels the action makes itself.
+func (all *Reading) others(w workflow, s step) {
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if given := s.With[key]; given.text != "" && !strings.Contains(given.text, "steps.") {
+			all.leave("%s:%d: %s is %q: write it under `%s` of the service.", w.file, given.line, key, strings.TrimSpace(given.text), keys[key])
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package migrate
+
+import (
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/service"
+)
+
+// TestTake lists all that is known of a service that was found: taken out of its comment, the list says the same.
+func TestTake(t *testing.T) {
+	t.Parallel()
+	yes := true
+	full := service.Service{At: "docker-bake.hcl: target api", Name: "api", Image: "ghcr.io/octo/api", Context: "api", Dockerfile: "docker/api.Dockerfile", Target: "run",
+		BuildArgs: map[string]string{"A": "1", "LINES": "one\n\ntwo # no comment"}, Labels: map[string]string{"a": "true"}, Annotations: map[string]string{"b": "2"},
+		Platforms: []string{"linux/arm64"}, DependsOn: []string{"web"}, Port: 3000, HealthEndpoint: "/up", Env: map[string]string{"B": "yes"}, ReadOnly: true, Tmpfs: []string{"/tmp"},
+		PeerNames: []string{"db"}, Resources: service.Resources{MemoryLimit: 3 << 29, CPUs: 0.5, MemoryReservation: 1000, Processes: 7},
+		Options: service.Options{Contexts: map[string]string{"shared": "shared"}, Secrets: map[string]string{"npm": "env:NPM", "rc": "file:.npmrc"}, SSH: []string{"default"}, Network: "host",
+			ExtraHosts: map[string]string{"db": "10.0.0.1"}, ShmSize: 64 << 20, Ulimits: map[string]string{"nofile": "1:2"}, NoCache: &yes, NoCacheFilters: []string{"run"}, Provenance: "max", SBOM: "true"}}
+	web := service.Service{At: "docker-bake.hcl: target web", Name: "web", Image: "ghcr.io/octo/web", Context: ".", Inline: "FROM a\nEXPOSE 80\n", Platforms: []string{"linux/amd64"}}
+	var r Reading
+	r.Take(service.Found{Services: []service.Service{full, web}, Left: []string{"left"}})
+	text, err := r.Config()
+	if err != nil || strings.Contains(text, "\nservices") || r.FoundIn != "docker-bake.hcl" || !cmp.Equal(r.Left, []string{"left"}) {
+		t.Fatalf("%v, %+v\n%s", err, r, text)
+	}
+	config, err := service.Load(service.Sources{Flags: map[string]string{"config": "c"}, Getenv: func(string) string { return "" },
+		ReadFile: func(name string) ([]byte, error) {
+			if name != "c" {
+				return nil, fs.ErrNotExist
+			}
+			return []byte(uncommented(text)), nil
+		},
+		Defaults: map[string]string{"owner": "octo", "actor": "a"},
+		Peers:    func([]string, service.Service) ([]service.Peer, error) { return nil, nil }})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	for n := range config.Services {
+		config.Services[n].At = []service.Service{full, web}[n].At
+	}
+	if diff := cmp.Diff([]service.Service{full, web}, config.Services); diff != "" {
+		t.Errorf("(-want +got):\n%s\n%s", diff, text)
+	}
+	if w := r.Workflow(); strings.Count(w, "          NPM: ${{ secrets.NPM }}\n") != 1 {
+		t.Errorf("the step that builds has no secret:\n%s", w)
+	}
+}
+
+// uncommented takes the list of services out of its comment.
+func uncommented(text string) string {
+	var b strings.Builder
+	listed := false
+	for line := range strings.Lines(text) {
+		if listed = listed && strings.HasPrefix(line, "# ") || line == "# services:\n"; listed {
+			line = strings.TrimPrefix(line, "# ")
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// TestTakeDockerfiles lists services that nothing else says anything of, in one job or in several.
+func TestTakeDockerfiles(t *testing.T) {
+	t.Parallel()
+	var found service.Found
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		found.Services = append(found.Services, service.Service{At: name + "/Dockerfile", Name: name, Context: name, Dockerfile: name + "/Dockerfile"})
+	}
+	r := Reading{Secrets: map[string]string{"T": "${{ secrets.T }}"}}
+	r.Take(found)
+	text, err := r.Config()
+	if err != nil || !strings.Contains(text, "\n  - name: e\n    image: e\n    context: e\n") {
+		t.Errorf("%v\n%s", err, text)
+	}
+	w := r.Workflow()
+	if before, after, several := strings.Cut(w, "T: ${{ secrets.T }}"); !several || strings.Contains(before, "mode: finalize") || strings.Contains(after, "T: ${{ secrets.T }}") || !strings.HasPrefix(after, "\n        with:\n          mode: publish\n") {
+		t.Errorf("the job that builds rows, and it alone, has the secret:\n%s", w)
+	}
+}
+
+// TestSecrets are had from variables that the new workflow sets as the old one did.
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	r := readAll(t, `
+on: push
+concurrency: x
+env: {GIT_PASSWORD: "${{ secrets.GIT }}"}
+jobs:
+  build:
+    steps:
+      - uses: docker/build-push-action@v6
+        with:
+          push: true
+          context: api
+          tags: ghcr.io/acme/api
+          secrets: |
+            npm=${{ secrets.NPM_TOKEN }}
+            git-token=${{ github.token }}
+            multi="a
+            b"
+          secret-envs: |
+            password=GIT_PASSWORD
+            other=OTHER
+          secret-files: rc=.npmrc
+          build-contexts: shared=./shared
+          labels: ${{ steps.meta.outputs.labels }}
+`)
+	if diff := cmp.Diff(map[string]string{"npm": "env:NPM_TOKEN", "git-token": "env:GIT_TOKEN", "password": "env:GIT_PASSWORD", "other": "env:OTHER", "rc": "file:.npmrc"}, r.Services[0].Secrets); diff != "" {
+		t.Errorf("secrets (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"NPM_TOKEN": "${{ secrets.NPM_TOKEN }}", "GIT_TOKEN": "${{ github.token }}", "GIT_PASSWORD": "${{ secrets.GIT }}", "OTHER": "${{ secrets.OTHER }}"}, r.Secrets); diff != "" {
+		t.Errorf("variables (-want +got):\n%s", diff)
+	}
+	want := []string{
+		".github/workflows/docker.yml:12: a secret of the build is written in a way that is not read: name it under `secrets` of the service, and give its value by `env:` of the step.",
+		".github/workflows/docker.yml:21: build-contexts is \"shared=./shared\": write it under `contexts` of the service.",
+		".github/workflows/docker.yml:9 names the tags itself: here `tags` has the rules, by default of branches, versions and commits.",
+	}
+	for _, said := range want {
+		if !strings.Contains(strings.Join(r.Left, "\n"), said[strings.Index(said, ":"):][3:]) {
+			t.Errorf("%q is not among\n%s", said, strings.Join(r.Left, "\n"))
+		}
+	}
+}
+
+// TestBakeAction says what goes besides a bake file.
+func TestBakeAction(t *testing.T) {
+	t.Parallel()
+	r := readAll(t, `
+on: push
+concurrency: x
+jobs:
+  build:
+    steps:
+      - uses: docker/bake-action@v6
+        env: {TAG: "${{ github.ref_name }}"}
+        with:
+          files: |
+            ./docker-bake.hcl
+            build/more.hcl
+          targets: all
+          set: |
+            *.cache-from=type=gha
+            *.platform=linux/amd64
+      - uses: docker/bake-action@v6
+        with: {targets: default, push: true}
+`)
+	want := []string{
+		".github/workflows/docker.yml:7 builds what build/more.hcl says, where no services are looked for: have it be docker-bake.hcl at the repository's root, or list its targets as services.",
+		".github/workflows/docker.yml:7 builds the targets all: here those of the group default are published, or all where there is no such group: have it name these.",
+		".github/workflows/docker.yml:14 sets \"*.platform=linux/amd64\" over the bake file: write it there, or under `defaults`.",
+		".github/workflows/docker.yml:7 gives the bake file the variables TAG: give them to the new workflow's step by `env:`, where its targets are to have them.",
+	}
+	if diff := cmp.Diff(want, r.Left); diff != "" || len(r.Files) != 1 {
+		t.Errorf("%q, left (-want +got):\n%s", r.Files, diff)
+	}
+}
