@@ -53,15 +53,18 @@ func (e Executor) Run(ctx context.Context, plan *Plan, budget int) (left int, er
 		return budget, e.forget(ctx, e.Package, e.Package.Journal)
 	}
 	if budget == 0 && len(plan.Restored) == 0 {
-		return e.delete(ctx, plan, budget)
+		return e.delete(ctx, plan, budget, nil)
 	}
-	journal := e.Package.Journal
+	journal, refused := e.Package.Journal, error(nil)
 	if len(plan.Gone) > 0 && budget > 0 {
-		if journal, err = e.begin(ctx, *plan); err != nil {
+		if refused = e.try(ctx, plan); refused == nil {
+			journal, err = e.begin(ctx, *plan)
+		}
+		if err != nil {
 			return budget, err
 		}
 	}
-	left, err = e.delete(ctx, plan, budget)
+	left, err = e.delete(ctx, plan, budget, refused)
 	now, failed := e.mend(ctx, plan)
 	if err = errors.Join(err, failed); err != nil || slices.ContainsFunc(plan.Gone, Item.isLeft) {
 		return left, err
@@ -72,12 +75,26 @@ func (e Executor) Run(ctx context.Context, plan *Plan, budget int) (left int, er
 // isLeft reports whether a later run may delete a version.
 func (i Item) isLeft() bool { return i.Outcome == Stayed && !i.forever }
 
-// delete deletes what goes, as far as budget allows.
-func (e Executor) delete(ctx context.Context, plan *Plan, budget int) (left int, err error) {
+// try deletes a version that an earlier run has written down and that is there still, before anything is written down anew: a token that may
+// not delete, night after night, would leave a journal each time that it cannot delete either.
+func (e Executor) try(ctx context.Context, plan *Plan) error {
+	i := slices.IndexFunc(plan.Gone, func(item Item) bool {
+		written := func(r Record) bool { return r.ID == item.ID && r.Digest == item.Digest }
+		return len(item.After) == 0 && slices.ContainsFunc(e.Package.Written, written)
+	})
+	if i < 0 {
+		return nil
+	}
+	return e.one(ctx, &plan.Gone[i], nil)
+}
+
+// delete deletes what goes and has not been tried, as far as budget allows; nothing more once there is an error.
+func (e Executor) delete(ctx context.Context, plan *Plan, budget int, err error) (left int, ended error) {
 	state := map[string]*Item{} // by digest
 	for i := range plan.Gone {
 		item := &plan.Gone[i]
 		switch {
+		case item.Outcome != "":
 		case err != nil:
 			item.Outcome, item.Note = Stayed, "the run ended before: "+err.Error()
 		case budget == 0:
@@ -141,7 +158,10 @@ func (e Executor) deleteOne(ctx context.Context, item *Item) error {
 	case errors.Is(err, github.ErrUndeletable):
 		item.Note, item.forever = err.Error(), true
 		return nil
-	case !errors.Is(err, github.ErrAbsent) && e.mayBeThere(ctx, item.ID):
+	case e.mayBeThere(ctx, item.ID):
+		if errors.Is(err, github.ErrAbsent) {
+			err = github.ErrWithheld
+		}
 		item.Note = err.Error()
 		return err
 	default:

@@ -22,6 +22,8 @@ type robot struct {
 	restored []int64
 	there    map[string]bool // what the registry has though it is not found
 	after    Package         // what there is in the end
+	written  []Record        // what runs before have written down
+	wrote    int             // journals
 }
 
 func (r *robot) executor() Executor {
@@ -43,7 +45,10 @@ func (r *robot) executor() Executor {
 		},
 		Pace:  func(ctx context.Context) error { return ctx.Err() },
 		There: func(_ context.Context, digest string) (bool, error) { return r.there[digest], r.refuses[-1] },
-		Write: func(context.Context, []byte) (string, error) { return digestOf("j"), nil },
+		Write: func(context.Context, []byte) (string, error) {
+			r.wrote++
+			return digestOf("j"), nil
+		},
 		Survey: func(_ context.Context, known Known) (Package, error) {
 			now := r.after
 			now.Manifests = maps.Clone(now.Manifests)
@@ -79,6 +84,7 @@ func (r *robot) run(ctx context.Context, budget int) (Plan, int, error) {
 	rules := rulesWith(nil)
 	plan := rules.Plan(p)
 	executor := r.executor()
+	p.Written = r.written
 	executor.Rules, executor.Package = rules, p
 	left, err := executor.Run(ctx, &plan, budget)
 	return plan, left, err
@@ -119,7 +125,7 @@ func TestRun(t *testing.T) {
 		"a lost answer":              {robot: robot{refuses: map[int64]error{b: errors.New("EOF")}, lost: map[int64]bool{b: true}}, budget: 9, want: all},
 		"a lost answer, asked again": {robot: robot{refuses: map[int64]error{b: github.ErrAbsent}, lost: map[int64]bool{b: true}}, budget: 9, want: all},
 		"an answer of nothing done":  {robot: robot{refuses: map[int64]error{b: errors.New("EOF")}}, budget: 9, want: stayed, note: "EOF", err: "EOF"},
-		"hidden":                     {robot: robot{refuses: map[int64]error{b: github.ErrAbsent}, there: map[string]bool{digestOf("b"): true}}, budget: 9, want: stayed, note: "GitHub does not find it, and the registry has it"},
+		"withheld":                   {robot: robot{refuses: map[int64]error{b: github.ErrAbsent}, there: map[string]bool{digestOf("b"): true}}, budget: 9, want: stayed, note: "does not find it when it is to be deleted", err: "the role Admin"},
 		"what stays keeps all":       {robot: robot{refuses: map[int64]error{b: fmt.Errorf("%w: popular", github.ErrUndeletable)}}, budget: 9, want: stayed, note: "bbbbbbbbbbbb stays, and needs it"},
 		"a part may stay alone":      {robot: robot{refuses: map[int64]error{b0: fmt.Errorf("%w: popular", github.ErrUndeletable)}}, budget: 9, want: "b deleted, b0 stayed, b1 deleted, b2 deleted, e deleted", note: "GitHub does not delete it: popular"},
 		"a fault ends it":            {robot: robot{refuses: map[int64]error{b0: github.ErrSpent}}, budget: 9, want: "b deleted, b0 stayed, b1 stayed, b2 stayed, e stayed", note: "the run ended before", err: "budget of requests is spent"},
@@ -189,5 +195,39 @@ func TestRunMends(t *testing.T) {
 	r = &robot{after: came, refuses: map[int64]error{-8: errors.New("it is too late")}}
 	if plan, _, err = r.run(t.Context(), 9); err == nil || !strings.Contains(outcomes(plan), "b deleted") {
 		t.Errorf("%s, %v", outcomes(plan), err)
+	}
+}
+
+// TestRunTriesFirst: a token that may not delete leaves one journal, and not one more each night.
+func TestRunTriesFirst(t *testing.T) {
+	t.Parallel()
+	var written []Record
+	for _, v := range newFixture().index("a", 9, "main").index("b", 9).Versions {
+		written = append(written, Record{Version: v})
+	}
+	const b = 8
+	forbidden := errors.New("403 Resource not accessible by integration")
+	for name, test := range map[string]struct {
+		robot robot
+		wrote int
+		want  string
+		err   string
+	}{
+		"the first night":     {robot{refuses: map[int64]error{b: forbidden}}, 1, "b stayed, b0 stayed, b1 stayed, b2 stayed, e stayed", "403"},
+		"the next":            {robot{refuses: map[int64]error{b: forbidden}, written: written}, 0, "b stayed, b0 stayed, b1 stayed, b2 stayed, e stayed", "403"},
+		"withheld":            {robot{refuses: map[int64]error{b: github.ErrAbsent}, written: written}, 0, "b stayed, b0 stayed, b1 stayed, b2 stayed, e stayed", "the role Admin"},
+		"once it may":         {robot{written: written}, 1, "b deleted, b0 deleted, b1 deleted, b2 deleted, e deleted", ""},
+		"one that never goes": {robot{refuses: map[int64]error{b: github.ErrUndeletable}, written: written}, 1, "b stayed, b0 stayed, b1 stayed, b2 stayed, e stayed", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			plan, left, err := test.robot.run(t.Context(), 9)
+			if got := outcomes(plan); got != test.want || test.robot.wrote != test.wrote || left != 9-len(test.robot.deleted) {
+				t.Errorf("%d journals, %d left, got %s\nwant %d, %s", test.robot.wrote, left, got, test.wrote, test.want)
+			}
+			if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+				t.Errorf("error %v, want %q", err, test.err)
+			}
+		})
 	}
 }

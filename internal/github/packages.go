@@ -83,7 +83,11 @@ var (
 	ErrUndeletable = errors.New("GitHub does not delete it")
 	// ErrAbsent tells that GitHub does not find the version, or does not show it to this token.
 	ErrAbsent = errors.New("GitHub does not find it")
+	// ErrWithheld tells that GitHub shows the version and does not find it when it is to be deleted, which is how it refuses some tokens.
+	ErrWithheld = errors.New("GitHub shows it, and does not find it when it is to be deleted: " + needsAdmin)
 )
+
+const needsAdmin = "the token needs `packages: write`, and the repository the role Admin under \"Manage Actions access\" in the package's settings"
 
 // reserve is how many requests of the hour's budget are left to others.
 const reserve = 50
@@ -97,7 +101,7 @@ func explainPackage(err error) error {
 	case errors.As(err, &abused) || Status(err) == http.StatusTooManyRequests:
 		return fmt.Errorf("%w: %w", ErrSpent, err)
 	case Status(err) == http.StatusForbidden:
-		return fmt.Errorf("the token needs `packages: write`, and the repository the role Admin under \"Manage Actions access\" in the package's settings: %w", err)
+		return fmt.Errorf("%s: %w", needsAdmin, err)
 	case Status(err) == http.StatusNotFound:
 		return fmt.Errorf("%w: %w", ErrNoPackage, err)
 	default:
