@@ -76,11 +76,8 @@ func (r Result) Good() bool { return r.Err == nil && len(r.Troubles) == 0 }
 func (l *Lock) Deploy(ctx context.Context, v Version, past History) Result {
 	working, done := l.during(ctx)
 	defer done()
+	noted := past
 	before, err := l.host.Engine.Project(working, l.host.Project)
-	var lacks []Trouble
-	if err == nil {
-		lacks, err = l.host.Lacks(working, v, past, before)
-	}
 	if err == nil {
 		past, err = l.host.abandon(working, v, past)
 	}
@@ -100,7 +97,7 @@ func (l *Lock) Deploy(ctx context.Context, v Version, past History) Result {
 		return r // and nothing was touched
 	}
 	r.After, r.Astray = l.goBack(ctx, v, past.behind(v, before), len(before) == 0)
-	if r.After == Restored && len(lacks) > 0 {
+	if r.After == Restored && l.lacks(ctx, v, noted, before) {
 		r.After = Partly
 	}
 	switch lost := l.lost(); {
@@ -110,6 +107,16 @@ func (l *Lock) Deploy(ctx context.Context, v Version, past History) Result {
 		r.Unnoted = l.atLast(ctx, l.host.end)
 	}
 	return r
+}
+
+// lacks reports whether going back from a version did not bring everything back, as far as anybody can tell.
+func (l *Lock) lacks(ctx context.Context, v Version, past History, before []engine.Instance) bool {
+	var lacks []Trouble
+	err := l.atLast(ctx, func(ctx context.Context) (err error) {
+		lacks, err = l.host.Lacks(ctx, v, past, before)
+		return err
+	})
+	return err != nil || len(lacks) > 0
 }
 
 // attempt brings a version up, and reports whether that was begun.

@@ -389,8 +389,8 @@ func TestByHand(t *testing.T) {
 		calls      string
 		left       []string
 	}{
-		"what is well":           {[]string{"db", "web"}, nil, false, map[string]string{}, Restored, "config pull up pull up", []string{"db", "web"}},
-		"one that is not well":   {[]string{"web"}, []string{"db"}, false, map[string]string{"db": stays}, Partly, "config pull up pull up", []string{"db", "web"}},
+		"what is well":           {[]string{"db", "web"}, nil, false, map[string]string{}, Restored, "pull up pull up config", []string{"db", "web"}},
+		"one that is not well":   {[]string{"web"}, []string{"db"}, false, map[string]string{"db": stays}, Partly, "pull up pull up config", []string{"db", "web"}},
 		"none is well":           {nil, []string{"db", "web"}, false, map[string]string{"db": stays, "web": stays}, Untouched, "pull up", []string{"db", "web"}},
 		"beside a known one":     {[]string{"debug", "web"}, nil, true, map[string]string{"debug": "is taken away, and not brought back"}, Partly, "pull up pull up", []string{"web"}},
 		"what comes to be known": {[]string{"db", "web"}, nil, true, map[string]string{"db": "is taken away, and not brought back"}, Partly, "pull up pull up", []string{"web"}},
@@ -612,6 +612,33 @@ func TestMissedRenewal(t *testing.T) {
 		fail.Store(false)
 		if renewed, lost := l.again(t.Context()); !renewed || lost != nil || len(g.server.Volumes()) != 1 || slices.Equal(g.server.Volumes(), held) {
 			t.Errorf("%s: the next: %t, %v, and there are %q after %q", fails, renewed, lost, g.server.Volumes(), held)
+		}
+	}
+}
+
+// TestUnwrittenLock leaves nothing on the host of a lock of which nobody said that it was written down.
+func TestUnwrittenLock(t *testing.T) {
+	t.Parallel()
+	for _, fails := range []string{"/volumes/create", "/volumes", "/info"} {
+		g := newGround(t)
+		var fail atomic.Bool
+		fail.Store(true)
+		g.front(t, func(r *http.Response) error {
+			if strings.HasSuffix(r.Request.URL.Path, fails) && fail.Load() {
+				return errors.New("it broke")
+			}
+			return nil
+		})
+		if _, err := g.Lock(t.Context()); err == nil || !strings.Contains(err.Error(), "locking the Docker host") || len(g.server.Volumes()) > 0 {
+			t.Errorf("%s: %v, and there are %q", fails, err, g.server.Volumes())
+		}
+		fail.Store(false)
+		lock, err := g.Lock(t.Context())
+		if err != nil {
+			t.Fatalf("%s: the next: %v", fails, err)
+		}
+		if err := lock.Release(); err != nil {
+			t.Error(err)
 		}
 	}
 }

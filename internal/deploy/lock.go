@@ -79,6 +79,9 @@ func pause(ctx context.Context, about time.Duration) error {
 // try takes the lock unless another has it, who is returned.
 func (l *Lock) try(ctx context.Context) (holder string, err error) {
 	if err := l.claim(ctx, settling); err != nil {
+		if l.name != "" {
+			err = errors.Join(err, l.drop(ctx, settling))
+		}
 		return "", err
 	}
 	live, left, err := l.host.locks(ctx, l.name)
@@ -98,6 +101,7 @@ func (l *Lock) try(ctx context.Context) (holder string, err error) {
 
 // claim writes down that the lock is held from now on. It is not interrupted: nobody would know what to take away again.
 func (l *Lock) claim(ctx context.Context, most time.Duration) error {
+	l.name = ""
 	ctx, cancel := aside(ctx, most)
 	defer cancel()
 	until := time.Now().Add(lease - margin)

@@ -2,11 +2,16 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/Masterminds/semver/v3"
@@ -254,6 +259,44 @@ func TestTwoAtOnce(t *testing.T) {
 			})
 		}
 		working.Wait()
+		checkOne(t, server, "v1.0.0")
+	}
+}
+
+// TestLostAnswer has GitHub make a draft and nobody hear of it: the request is sent again, and one release is left of the two.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	for _, immutable := range []bool{false, true} {
+		server, _ := startHost(t)
+		if immutable {
+			server.KeepReleases()
+		}
+		there, err := url.Parse(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var made atomic.Int32
+		front := httptest.NewServer(&httputil.ReverseProxy{
+			Rewrite: func(r *httputil.ProxyRequest) {
+				r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = there.Scheme, there.Host, there.Host
+			},
+			ModifyResponse: func(r *http.Response) error {
+				if r.Request.Method == http.MethodPost && strings.HasSuffix(r.Request.URL.Path, "/releases") && made.Add(1) == 1 {
+					return errors.New("the connection broke")
+				}
+				return nil
+			},
+			ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		})
+		t.Cleanup(front.Close)
+		host, err := github.New(front.URL+there.Path, "o/r", "token")
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustPublish(t, host, wanted("v1.0.0"))
+		if made.Load() != 2 {
+			t.Errorf("%d drafts were made", made.Load())
+		}
 		checkOne(t, server, "v1.0.0")
 	}
 }
