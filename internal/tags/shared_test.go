@@ -37,3 +37,41 @@ func TestShared(t *testing.T) {
 		t.Error("shared with a default branch that nobody knows")
 	}
 }
+
+// TestLatest says what the tag latest follows, by the rules that give it.
+func TestLatest(t *testing.T) {
+	t.Parallel()
+	const semver, raw, trunk = "type=semver,pattern={{version}}", "type=raw,value=latest", "type=raw,value=latest,enable={{is_default_branch}}"
+	for _, c := range []struct {
+		rules, ref string
+		want       Kind // empty where there is no such tag
+	}{
+		{semver, "refs/tags/v1.2.3", Release},
+		{semver, "refs/tags/v1.2.3-rc.1", ""},
+		{semver, "refs/heads/main", ""},
+		{semver + "\n" + raw, "refs/tags/v1.2.3", Release},
+		{semver + "\n" + raw, "refs/tags/v1.2.3-rc.1", Branch},
+		{semver + "\n" + raw, "refs/heads/main", Branch},
+		{semver + "\n" + raw, "refs/heads/feature", Branch},
+		{semver + "\n" + trunk, "refs/tags/v1.2.3", Release},
+		{semver + "\n" + trunk, "refs/tags/v1.2.3-rc.1", ""},
+		{semver + "\n" + trunk, "refs/heads/main", Branch},
+		{semver + "\n" + trunk, "refs/heads/feature", ""},
+		{raw + ",priority=1000\n" + semver, "refs/tags/v1.2.3", Branch}, // which is no release by its first rule
+	} {
+		rules, mistakes := Parse(c.rules)
+		if mistakes != nil {
+			t.Fatal(mistakes)
+		}
+		rules.Flavor.Latest = "auto"
+		var got []Kind
+		for _, tag := range rules.Render(Event{Name: "push", Ref: c.ref, DefaultBranch: "main"}).Tags {
+			if tag.Name == "latest" {
+				got = append(got, tag.Kind)
+			}
+		}
+		if len(got) > 1 || slices.Concat(got, []Kind{""})[0] != c.want {
+			t.Errorf("%q on %s gives latest as %q, want %q", c.rules, c.ref, got, c.want)
+		}
+	}
+}

@@ -100,9 +100,21 @@ func (rules Rules) Render(e Event) Set {
 	if latest.Kind != "" {
 		// An affix can be empty, but the word is always left.
 		_ = latest.mend(rules.Flavor.latest(e))
-		set.add(latest)
+		set.follow(latest)
 	}
 	return set
+}
+
+// follow adds the tag latest. Where a rule gives it as well, it follows releases all the same: a backport has a newer commit, and is none that
+// people want who want the latest.
+func (s *Set) follow(latest Tag) {
+	i := slices.IndexFunc(s.Tags, func(t Tag) bool { return t.Name == latest.Name })
+	if i >= 0 && s.Tags[i].Kind == Branch && latest.Kind == Release {
+		latest.Rule = s.Tags[i].Rule
+		s.Tags[i] = latest
+		return
+	}
+	s.add(latest)
 }
 
 // latestOf is the tag latest as it comes along with another. Where the flavor demands it, it follows what
