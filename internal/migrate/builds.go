@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -12,6 +13,7 @@ var bakeFiles = []string{"docker-bake.hcl", "docker-bake.json", "docker-bake.ove
 
 // bake says of a step that builds a bake file's targets what goes besides that file.
 func (all *Reading) bake(w workflow, s step) {
+	all.baked = fmt.Sprintf("%s:%d", w.file, s.line())
 	for _, file := range append(list(s.With["files"].text), list(s.With["workdir"].text)...) {
 		if file = strings.TrimPrefix(file, "./"); file != "." && !slices.Contains(bakeFiles, file) {
 			all.leave("%s:%d builds what %s says, where no services are looked for: have it be docker-bake.hcl at the repository's root, or list its targets as services.", w.file, s.line(), file)
@@ -42,6 +44,7 @@ func (all *Reading) secrets(w workflow, j job, s step) map[string]string {
 		if m := secretName.FindStringSubmatch(value); m != nil {
 			variable = m[1]
 		}
+		variable = free(variable)
 		switch {
 		case given && strings.HasPrefix(value, "${{") && strings.HasSuffix(value, "}}") && variable != "":
 			found[id] = "env:" + variable
@@ -52,8 +55,8 @@ func (all *Reading) secrets(w workflow, j job, s step) map[string]string {
 	}
 	for line := range strings.Lines(s.With["secret-envs"].text) {
 		if id, variable, given := strings.Cut(strings.TrimSpace(line), "="); given {
-			found[id] = "env:" + variable
-			all.secret(variable, w.variable(j, s, variable))
+			found[id] = "env:" + free(variable)
+			all.secret(free(variable), w.variable(j, s, variable))
 		}
 	}
 	for line := range strings.Lines(s.With["secret-files"].text) {
@@ -79,6 +82,17 @@ func variableOf(id string) string {
 		return ""
 	}
 	return name
+}
+
+// reserved are variables that the action keeps to itself.
+var reserved = regexp.MustCompile(`^(INPUT_|GH_TOKEN$|ACTIONS_RUNTIME_TOKEN$|ACTIONS_ID_TOKEN_REQUEST_TOKEN$|DOCKER_CONFIG$|BUILDX_CONFIG$)`)
+
+// free is a variable that builds may have.
+func free(variable string) string {
+	if reserved.MatchString(variable) {
+		return "BUILD_" + variable
+	}
+	return variable
 }
 
 // variable is what a variable of a step is set to, or else the repository's secret of that name.

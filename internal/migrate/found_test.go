@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/org/ghcr-publish/internal/service"
+	"go.yaml.in/yaml/v3"
 )
 
 // TestTake lists all that is known of a service that was found: taken out of its comment, the list says the same.
@@ -99,6 +100,7 @@ jobs:
           secrets: |
             npm=${{ secrets.NPM_TOKEN }}
             git-token=${{ github.token }}
+            gh=${{ secrets.GH_TOKEN }}
             multi="a
             b"
           secret-envs: |
@@ -108,10 +110,10 @@ jobs:
           build-contexts: shared=./shared
           labels: ${{ steps.meta.outputs.labels }}
 `)
-	if diff := cmp.Diff(map[string]string{"npm": "env:NPM_TOKEN", "git-token": "env:GIT_TOKEN", "password": "env:GIT_PASSWORD", "other": "env:OTHER", "rc": "file:.npmrc"}, r.Services[0].Secrets); diff != "" {
+	if diff := cmp.Diff(map[string]string{"npm": "env:NPM_TOKEN", "git-token": "env:GIT_TOKEN", "gh": "env:BUILD_GH_TOKEN", "password": "env:GIT_PASSWORD", "other": "env:OTHER", "rc": "file:.npmrc"}, r.Services[0].Secrets); diff != "" {
 		t.Errorf("secrets (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]string{"NPM_TOKEN": "${{ secrets.NPM_TOKEN }}", "GIT_TOKEN": "${{ github.token }}", "GIT_PASSWORD": "${{ secrets.GIT }}", "OTHER": "${{ secrets.OTHER }}"}, r.Secrets); diff != "" {
+	if diff := cmp.Diff(map[string]string{"NPM_TOKEN": "${{ secrets.NPM_TOKEN }}", "GIT_TOKEN": "${{ github.token }}", "BUILD_GH_TOKEN": "${{ secrets.GH_TOKEN }}", "GIT_PASSWORD": "${{ secrets.GIT }}", "OTHER": "${{ secrets.OTHER }}"}, r.Secrets); diff != "" {
 		t.Errorf("variables (-want +got):\n%s", diff)
 	}
 	want := []string{
@@ -122,6 +124,28 @@ jobs:
 	for _, said := range want {
 		if !strings.Contains(strings.Join(r.Left, "\n"), said[strings.Index(said, ":"):][3:]) {
 			t.Errorf("%q is not among\n%s", said, strings.Join(r.Left, "\n"))
+		}
+	}
+}
+
+// TestOddSecrets are in the workflow as they were.
+func TestOddSecrets(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{"A": "a: b # c", "B": "two\nlines\n", "C": "${{ format('a: {0}', secrets.X) }}", "D": ""}
+	var made struct {
+		Jobs map[string]struct {
+			Steps []struct {
+				Uses string
+				Env  map[string]string
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(Reading{Secrets: want}.Workflow()), &made); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range made.Jobs["publish"].Steps {
+		if diff := cmp.Diff(want, s.Env); strings.HasPrefix(s.Uses, "org/ghcr-publish@") && diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}
 }
@@ -147,12 +171,15 @@ jobs:
             *.platform=linux/amd64
       - uses: docker/bake-action@v6
         with: {targets: default, push: true}
+      - uses: docker/build-push-action@v6
+        with: {context: web, outputs: "type=image,name=ghcr.io/acme/web,push=true"}
 `)
 	want := []string{
 		".github/workflows/docker.yml:7 builds what build/more.hcl says, where no services are looked for: have it be docker-bake.hcl at the repository's root, or list its targets as services.",
 		".github/workflows/docker.yml:7 builds the targets all: here those of the group default are published, or all where there is no such group: have it name these.",
 		".github/workflows/docker.yml:14 sets \"*.platform=linux/amd64\" over the bake file: write it there, or under `defaults`.",
 		".github/workflows/docker.yml:7 gives the bake file the variables TAG: give them to the new workflow's step by `env:`, where its targets are to have them.",
+		".github/workflows/docker.yml:17 builds the targets of a bake file, which are not found where services are listed: list them, too.",
 	}
 	if diff := cmp.Diff(want, r.Left); diff != "" || len(r.Files) != 1 {
 		t.Errorf("%q, left (-want +got):\n%s", r.Files, diff)

@@ -25,6 +25,7 @@ type Reading struct {
 	Secrets  map[string]string // expressions of GitHub's by the variables that builds have their secrets from
 	Found    []Service         // that each run finds by itself, so that the configuration need not list them
 	FoundIn  string            // the files that each run finds them in
+	baked    string            // where a workflow builds the targets of a bake file
 }
 
 // A Service is an image that is published, in the keys of the configuration.
@@ -61,6 +62,9 @@ func Read(files []File, repository string) (Reading, error) {
 		all.Files = append(all.Files, w.file)
 		all.add(w)
 		all.Faults = append(all.Faults, w.faults()...)
+	}
+	if all.baked != "" && len(all.Services) > 0 {
+		all.leave("%s builds the targets of a bake file, which are not found where services are listed: list them, too.", all.baked)
 	}
 	return all, nil
 }

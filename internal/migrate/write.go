@@ -50,7 +50,7 @@ func (r Reading) withSecrets(step string) string {
 	var b strings.Builder
 	b.WriteString(uses + "\n        env: # secrets that builds read\n")
 	for _, name := range slices.Sorted(maps.Keys(r.Secrets)) {
-		fmt.Fprintf(&b, "          %s: %s\n", name, r.Secrets[name])
+		fmt.Fprintf(&b, "          %s: %s\n", name, scalar(r.Secrets[name]))
 	}
 	return b.String() + with
 }
@@ -60,6 +60,19 @@ func flow(items []string) string {
 	text, err := yaml.Marshal(&yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle, Content: scalars(items)})
 	if err != nil {
 		return "[]" // which no list of texts gives
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// scalar is a text in one line of YAML.
+func scalar(value string) string {
+	n := &yaml.Node{}
+	if n.SetString(value); strings.Contains(value, "\n") {
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	text, err := yaml.Marshal(n)
+	if err != nil {
+		return `""` // which no text gives
 	}
 	return strings.TrimSpace(string(text))
 }
