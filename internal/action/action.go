@@ -14,6 +14,7 @@ import (
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/telemetry"
 	"golang.org/x/term"
 )
 
@@ -92,42 +93,49 @@ func shows(p Process, out io.Writer) bool {
 }
 
 func execute(ctx context.Context, p Process, flags flags, log *actions.Log) (int, error) {
-	job, err := load(ctx, p, flags, log)
-	if job.Config.Quiet {
+	p.Run = telemetry.Programs(p.Run)
+	began := p.Now()
+	maskTracing(p, log)
+	j, err := load(ctx, p, flags, log)
+	if j.Config.Quiet {
 		log.Quiet()
 	}
 	var mistakes service.Problems
-	if job.Config.Mode == "doctor" && (err == nil || errors.As(err, &mistakes)) {
-		return doctorMode(ctx, p, job, log, mistakes)
+	if j.Config.Mode == "doctor" && (err == nil || errors.As(err, &mistakes)) {
+		return doctorMode(ctx, p, j, log, mistakes)
 	}
 	if err != nil {
 		return 0, err
 	}
-	if job.Config.Mode == "compose" {
-		return composeMode(ctx, p, job, log) // which has nothing to do with the memory
+	return traced(ctx, p, j, log, began, func(ctx context.Context, j job) (int, error) { return runMode(ctx, p, j, log) })
+}
+
+func runMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
+	if j.Config.Mode == "compose" {
+		return composeMode(ctx, p, j, log) // which has nothing to do with the memory
 	}
-	job.memory = fetchMemory(ctx, p, job, log)
-	switch job.Config.Mode {
+	j.memory = fetchMemory(ctx, p, j, log)
+	switch j.Config.Mode {
 	case "deploy":
-		return deployMode(ctx, p, job, log)
+		return deployMode(ctx, p, j, log)
 	case "plan":
-		return planMode(ctx, p, job, log)
+		return planMode(ctx, p, j, log)
 	case "publish":
-		return publishMode(ctx, p, job, log)
+		return publishMode(ctx, p, j, log)
 	case "finalize":
-		return finalizeMode(ctx, p, job, log)
+		return finalizeMode(ctx, p, j, log)
 	case "rescan":
-		return rescanMode(ctx, p, job, log)
+		return rescanMode(ctx, p, j, log)
 	case "promote":
-		return promoteMode(ctx, p, job, log)
+		return promoteMode(ctx, p, j, log)
 	case "mirror":
-		return mirrorMode(ctx, p, job, log)
+		return mirrorMode(ctx, p, j, log)
 	case "clean":
-		return cleanMode(ctx, p, job, log)
+		return cleanMode(ctx, p, j, log)
 	case "report":
-		return reportMode(ctx, p, job, log)
+		return reportMode(ctx, p, j, log)
 	default:
-		return allMode(ctx, p, job, log)
+		return allMode(ctx, p, j, log)
 	}
 }
 

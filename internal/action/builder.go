@@ -19,11 +19,14 @@ import (
 	"github.com/org/ghcr-publish/internal/engine"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/telemetry"
 )
 
 // startBuilder makes or adopts the builder and registers emulators for platforms it lacks. For builders that the configuration lists
 // none are registered: their machines are not this one.
-func (s *session) startBuilder(ctx context.Context, builds []plan.Service) error {
+func (s *session) startBuilder(ctx context.Context, builds []plan.Service) (err error) {
+	ctx, end := telemetry.Start(ctx, "start builder")
+	defer func() { end(err) }()
 	started, err := s.bootBuilder(ctx)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
+	"github.com/org/ghcr-publish/internal/telemetry"
 	"golang.org/x/time/rate"
 )
 
@@ -78,7 +79,9 @@ func (s *session) cleanAfter(ctx context.Context, told *report.Report) []memory.
 		notice(fmt.Sprintf("Nothing was cleaned up: %v", err))
 		return nil
 	}
+	ctx, end := telemetry.Start(ctx, "clean up")
 	cleaned, found, err := s.clean(ctx, api, j.tagsSeen(ctx, s.process), s.process.Now())
+	end(err)
 	if err != nil {
 		notice(fmt.Sprintf("Nothing was cleaned up: %v", err))
 		return nil

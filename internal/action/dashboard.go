@@ -16,6 +16,7 @@ import (
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/telemetry"
 )
 
 const pageFile = "index.html"
@@ -40,6 +41,9 @@ func reportMode(ctx context.Context, p Process, j job, log *actions.Log) (int, e
 	if len(figures.Builds) == 0 {
 		log.Warning(actions.Annotation{Title: "Memory", Message: figures.Answer + " The page says so; have the runs that build keep a memory, and this one bring it."})
 	}
+	if err := sendFigures(ctx, p, log, figures); err != nil {
+		return 0, err
+	}
 	log.Answer("%s", figures.Answer)
 	if err := actions.AppendSummary(p.Getenv("GITHUB_STEP_SUMMARY"), report.Dashboard(figures)); err != nil {
 		return 0, err
@@ -48,6 +52,21 @@ func reportMode(ctx context.Context, p Process, j job, log *actions.Log) (int, e
 		return 0, err
 	}
 	return report.ExitDone, printJSON(p, j, figures)
+}
+
+// sendFigures sends the figures to an OpenTelemetry collector too, where one is asked for. That it could not is no fault of the run.
+func sendFigures(ctx context.Context, p Process, log *actions.Log, figures dashboard.Figures) error {
+	sent, err := telemetry.SendFigures(ctx, p.Getenv, p.Version, figures)
+	if errors.Is(err, telemetry.ErrSetting) {
+		return settingProblem(err)
+	}
+	if err != nil {
+		log.Warning(actions.Annotation{Title: "Metrics", Message: fmt.Sprintf("the figures did not reach the OpenTelemetry collector: %v. %s", err, collectorAdvice)})
+	}
+	if sent {
+		log.Printf("sent the figures to the OpenTelemetry collector")
+	}
+	return nil
 }
 
 // dashboardPlace is the folder that is written into. All that speaks against it is told at once.

@@ -20,6 +20,7 @@ import (
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
+	"github.com/org/ghcr-publish/internal/telemetry"
 )
 
 // A job is all that a run was told, proven, in one value.
@@ -31,7 +32,8 @@ type job struct {
 	Workspace string   // absolute
 	Environ   []string // what children inherit
 	signers
-	memory carried
+	memory  carried
+	tracing *telemetry.Sender // nil where nobody asks for traces
 	// Astray says that what is checked out is not part of the ref that started the run; empty if it is.
 	Astray string
 	before string // the Compose file that a host was given last, of which images of others stay; empty for none
@@ -302,7 +304,7 @@ func workDir(p Process, e actions.Event) string {
 
 // private are the variables that no child needs: inputs, and tokens of which each child gets its
 // own, by its private configuration, if any.
-var private = []string{"INPUT_", "GITHUB_TOKEN=", "GH_TOKEN=", "ACTIONS_RUNTIME_TOKEN=", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=", "DOCKER_CONFIG=", "BUILDX_CONFIG="}
+var private = []string{"INPUT_", "GITHUB_TOKEN=", "GH_TOKEN=", "ACTIONS_RUNTIME_TOKEN=", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=", "DOCKER_CONFIG=", "BUILDX_CONFIG=", "OTEL_"}
 
 func childEnviron(environ []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {

@@ -13,6 +13,7 @@ import (
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/service"
+	"github.com/org/ghcr-publish/internal/telemetry"
 )
 
 // mirrorMode copies what is live to the mirrors: each image that a tag points to, whole, and then the tags.
@@ -77,6 +78,8 @@ func (s *session) mirror(ctx context.Context, results []publish.Result) {
 // copyTo copies images to the mirrors, or only looks what they lack.
 func (s *session) copyTo(ctx context.Context, images []mirror.Image, look bool) {
 	defer s.log.Group(fmt.Sprintf("Mirrors: %d", len(s.job.Config.Mirrors)))()
+	ctx, end := telemetry.Start(ctx, "mirror")
+	defer end(nil)
 	copier := mirror.Copier{From: s.registry, Parallel: s.job.Config.MaxParallel, Look: look, Tell: s.log.Printf}
 	s.mirrored = copier.Copy(ctx, s.mirrors(), images)
 	for i := range s.mirrored {

@@ -17,6 +17,7 @@ import (
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
+	"github.com/org/ghcr-publish/internal/telemetry"
 )
 
 // allMode is one whole run in one job: plan, build, judge, promote, record.
@@ -187,7 +188,9 @@ func makePlan(ctx context.Context, p Process, j job, log *actions.Log) (plan.Pla
 	planner := j.planner()
 	planner.Now = p.Now()
 	j.remembering(ctx, p, &planner)
+	ctx, end := telemetry.Start(ctx, "plan")
 	made, err := planner.Make(ctx)
+	end(err)
 	if err != nil {
 		return made, err
 	}
@@ -352,6 +355,7 @@ func (s *session) conclude(ctx context.Context, begun time.Time, results []publi
 	told := report.Report{Program: "ghcr-publish " + s.process.Version, Commit: e.SHA, Ref: e.Ref, Event: e.Name, RunURL: runURL(e),
 		StartedAt: begun.UTC().Truncate(time.Second), Severities: s.job.Config.Gates.Vulnerabilities.Severity}
 	s.member.leave(ctx)
+	s.traceBuilds(ctx)
 	told.Notices = slices.Concat(notices, s.notices, s.Close())
 	if database := report.Database(results); !database.Updated.IsZero() {
 		s.log.Printf("vulnerability database of %s", database)

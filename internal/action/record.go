@@ -19,6 +19,7 @@ import (
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/telemetry"
 )
 
 // record keeps what the run learnt and tells of the run.
@@ -33,6 +34,8 @@ func (s *session) record(ctx context.Context, told report.Report, learnt []memor
 // keepLearnt keeps what the run learnt for itself and for later runs, unless that could not be put together, and tells what of it was lost. Losing insights
 // costs time, never safety.
 func (s *session) keepLearnt(ctx context.Context, learnt []memory.Entry, err error) (stats memory.Stats, notices []string) {
+	ctx, end := telemetry.Start(ctx, "remember")
+	defer func() { end(err) }()
 	if err == nil {
 		stats, err = s.remember(ctx, learnt)
 	}

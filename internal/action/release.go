@@ -20,6 +20,7 @@ import (
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
+	"github.com/org/ghcr-publish/internal/telemetry"
 )
 
 const (
@@ -53,7 +54,9 @@ func (s *session) release(ctx context.Context, told *report.Report, results []pu
 		notice(fmt.Sprintf("There is no release of %s: no rule of `tags` makes a version of it.", want.Tag))
 		return
 	}
+	ctx, end := telemetry.Start(ctx, "release")
 	made, notices, err := s.makeRelease(ctx, want, *told, results)
+	end(err)
 	for _, text := range notices {
 		notice(text)
 	}

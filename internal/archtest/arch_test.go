@@ -23,7 +23,7 @@ var floors = [][]string{
 	{"service", "dockerfile"},
 	{"verdict", "tags", "cache", "learn", "traffic"}, // rules, pure
 	{"run", "actions", "results", "registry", "github", "engine", "memory"},
-	{"git", "buildx", "trivy"},
+	{"git", "buildx", "trivy", "telemetry"},
 	{"compose", "discover", "migrate", "plan", "scan", "probe", "sign", "insight", "carry", "mirror", "deploy"},
 	{"publish", "promote", "agent", "clean", "release", "dashboard"},
 	{"report", "doctor", "mcp"},

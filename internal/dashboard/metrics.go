@@ -8,17 +8,14 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 )
 
 // Metrics writes the figures of each service for Prometheus: as its text, and as OpenMetrics. All are gauges: what is forgotten counts no more.
 // https://prometheus.io/docs/instrumenting/exposition_formats/
 func (f Figures) Metrics() (text, open []byte, err error) {
-	registry := prometheus.NewRegistry()
-	if err := registry.Register(collector{f}); err != nil {
-		return nil, nil, fmt.Errorf("collecting metrics: %w", err)
-	}
-	families, err := registry.Gather()
+	families, err := f.Gather()
 	if err != nil {
 		return nil, nil, fmt.Errorf("collecting metrics: %w", err)
 	}
@@ -39,6 +36,15 @@ func (f Figures) Metrics() (text, open []byte, err error) {
 		written[kind] = out.Bytes()
 	}
 	return written[expfmt.TypeTextPlain], written[expfmt.TypeOpenMetrics], nil
+}
+
+// Gather has the metrics of each service in Prometheus's form, which is that of prometheus.Gatherer.
+func (f Figures) Gather() ([]*dto.MetricFamily, error) {
+	registry := prometheus.NewRegistry()
+	if err := registry.Register(collector{f}); err != nil {
+		return nil, err
+	}
+	return registry.Gather()
 }
 
 // A collector has figures for Prometheus.

@@ -21,6 +21,7 @@ import (
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/sign"
 	"github.com/org/ghcr-publish/internal/tags"
+	"github.com/org/ghcr-publish/internal/telemetry"
 	"github.com/org/ghcr-publish/internal/verdict"
 	"golang.org/x/sync/errgroup"
 )
@@ -107,6 +108,12 @@ type Span struct {
 	Began     time.Time `json:"began"`
 	Seconds   float64   `json:"seconds"`
 	Platforms []string  `json:"platforms,omitempty"` // that it was done for, where that is not all of them
+}
+
+// step begins a step of a trace that is about the service, and returns what ends it with the result's error.
+func (r *Result) step(ctx context.Context, part string) (context.Context, func()) {
+	ctx, end := telemetry.Start(ctx, part+" "+r.Plan.Name, telemetry.Service(r.Plan.Name))
+	return ctx, func() { end(r.Err) }
 }
 
 // took notes how long something took that is over now.
@@ -253,6 +260,8 @@ func (p Publisher) make(ctx context.Context, r *Result, bases map[string]Candida
 	}
 	p.enter(s.Name, Making)
 	p.Tell("%s: %s for %d platforms", s.Name, verb, len(s.Platforms))
+	ctx, end := r.step(ctx, string(s.Action))
+	defer end()
 	begun := time.Now()
 	r.Candidate, r.Err = make(ctx, s, bases)
 	r.took(string(s.Action), begun)
@@ -270,6 +279,8 @@ func (w work) examine(ctx context.Context, r *Result) {
 	w.trials.take()
 	defer w.trials.give()
 	w.enter(r.Plan.Name, Judging)
+	ctx, end := r.step(ctx, "judge")
+	defer end()
 	begun := time.Now()
 	r.Evidence = w.gather(ctx, r.Plan, r.Candidate)
 	r.took("judge", begun)
@@ -409,11 +420,23 @@ func (p Publisher) probe(ctx context.Context, s plan.Service, c Candidate) verdi
 		if image == "" {
 			image = platformRef(c, platform)
 		}
-		probe := p.Probe(ctx, image, platform.Platform, s.Definition, p.Gates.Startup)
+		probe := p.tryOut(ctx, image, platform.Platform, s.Definition, p.Gates.Startup)
 		probe.Asked = asked
 		return probe
 	}
 	return verdict.Probe{Unavailable: fmt.Sprintf("none of its platforms is %s, which runs here", p.Native)}
+}
+
+// tryOut is a probe, as a step of a trace.
+func (p Publisher) tryOut(ctx context.Context, image, platform string, s service.Service, gate service.StartupGate) verdict.Probe {
+	ctx, end := telemetry.Start(ctx, "try out "+s.Name, telemetry.Service(s.Name), telemetry.Platform(platform))
+	probe := p.Probe(ctx, image, platform, s, gate)
+	var err error
+	if why := cmp.Or(probe.Failure, probe.Unavailable); !probe.Healthy && why != "" {
+		err = errors.New(why)
+	}
+	end(err)
+	return probe
 }
 
 // triedBefore is what a signed verdict says of starting the image, where nothing else is demanded of it now, and no gate wants
@@ -446,7 +469,7 @@ func (p Publisher) emulated(ctx context.Context, s plan.Service, c Candidate) []
 		case image == "":
 			probes = append(probes, verdict.Probe{Platform: platform.Platform, Unavailable: "what is not pushed is in the engine for " + p.Native + " alone"})
 		default:
-			probes = append(probes, unlessForeign(p.Probe(ctx, image, platform.Platform, s.Definition, gate)))
+			probes = append(probes, unlessForeign(p.tryOut(ctx, image, platform.Platform, s.Definition, gate)))
 		}
 	}
 	return probes
@@ -469,7 +492,7 @@ func (p Publisher) before(ctx context.Context, s plan.Service, c Candidate, publ
 	case !found || s.Digest == c.Image.Ref.DigestStr():
 		return nil
 	}
-	before := p.Probe(ctx, s.Image+"@"+now.Digest.String(), p.Native, s.Definition, p.Gates.Startup)
+	before := p.tryOut(ctx, s.Image+"@"+now.Digest.String(), p.Native, s.Definition, p.Gates.Startup)
 	return &before
 }
 
@@ -544,6 +567,8 @@ func (p Publisher) sign(ctx context.Context, results []Result) {
 			continue
 		}
 		group.Go(func() error {
+			ctx, end := r.step(ctx, "sign")
+			defer end()
 			begun := time.Now()
 			approval, err := r.Verdict.Approval()
 			if err == nil {
@@ -559,6 +584,8 @@ func (p Publisher) sign(ctx context.Context, results []Result) {
 }
 
 func (p Publisher) promote(ctx context.Context, r *Result) {
+	ctx, end := r.step(ctx, "promote")
+	defer end()
 	begun := time.Now()
 	approval, err := r.Verdict.Approval()
 	if ctx.Err() != nil {

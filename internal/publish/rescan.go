@@ -29,6 +29,8 @@ func (p Publisher) Rescan(ctx context.Context, live []plan.Service) []Result {
 }
 
 func (p Publisher) rescan(ctx context.Context, r *Result) {
+	ctx, end := r.step(ctx, "judge")
+	defer end()
 	begun := time.Now()
 	if r.Candidate, r.Err = p.Reuse(ctx, r.Plan, nil); r.Err != nil {
 		return

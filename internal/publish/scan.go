@@ -2,12 +2,14 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/scan"
+	"github.com/org/ghcr-publish/internal/telemetry"
 	"github.com/org/ghcr-publish/internal/verdict"
 )
 
@@ -16,6 +18,7 @@ import (
 func (p Publisher) scan(ctx context.Context, e *verdict.Platform, now, published scan.Target) {
 	var known []verdict.Finding
 	var unknown error
+	ctx, end := telemetry.Start(ctx, "scan "+now.Service.Name, telemetry.Service(now.Service.Name), telemetry.Platform(now.Platform))
 	var group sync.WaitGroup
 	same := published.Image != "" && published.Image == now.Image
 	if published.Image != "" && !same {
@@ -23,6 +26,7 @@ func (p Publisher) scan(ctx context.Context, e *verdict.Platform, now, published
 	}
 	found, err := p.Scan(ctx, now)
 	group.Wait()
+	end(errors.Join(err, unknown))
 	if same {
 		known = found
 	}

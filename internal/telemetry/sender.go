@@ -1,0 +1,197 @@
+package telemetry
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/buildx/util/otelutil"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// A Run is what a trace says of where its steps come from. What is not known is empty.
+type Run struct {
+	Version    string // of this program
+	Name       string // of the root step
+	Began      time.Time
+	Workflow   string // its name
+	Job        string
+	ID         string // of the workflow's run
+	Attempt    int
+	URL        string // of the workflow's run
+	Repository string // its URL
+	Ref        string
+	Commit     string
+}
+
+// A Sender sends the steps of one process to a collector.
+type Sender struct {
+	provider *sdk.TracerProvider
+	exporter *exporter
+	root     trace.Span
+}
+
+// Open begins the root step in a context, if a collector is asked for as OpenTelemetry's SDKs are asked, by variables; the libraries that send read
+// theirs from the process themselves. Without one the sender is nil, whose methods do nothing. No text goes out that redact has not seen.
+// https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+func Open(ctx context.Context, getenv func(string) string, redact func(string) string, r Run) (context.Context, *Sender, error) {
+	protocol, err := wanted(getenv, "TRACES")
+	if protocol == "" || err != nil {
+		return ctx, nil, err
+	}
+	to, err := dial(ctx, protocol)
+	if err != nil {
+		return ctx, nil, fmt.Errorf("sending traces: %w", err)
+	}
+	about, err := resource.New(ctx, resource.WithAttributes(r.resource()...), resource.WithFromEnv(), resource.WithTelemetrySDK())
+	if err != nil {
+		return ctx, nil, fmt.Errorf("sending traces: reading OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	}
+	s := &Sender{exporter: &exporter{SpanExporter: to, redact: redact, sent: map[trace.SpanID]bool{}}}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(s.exporter.fail)) // else the libraries write to standard error what a collector says
+	s.provider = sdk.NewTracerProvider(sdk.WithBatcher(s.exporter), sdk.WithResource(about), sdk.WithIDGenerator(identifiers{r.traceID()}))
+	ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": getenv("TRACEPARENT"), "tracestate": getenv("TRACESTATE")})
+	ctx, s.root = s.provider.Tracer(scope, trace.WithInstrumentationVersion(r.Version)).Start(ctx, r.Name, trace.WithTimestamp(r.Began), trace.WithAttributes(r.task()...))
+	return ctx, s, nil
+}
+
+// ErrSetting is wrapped by an error about a variable that does not hold what it should.
+var ErrSetting = errors.New("a variable of OpenTelemetry is not as it should be")
+
+// Secrets are the values of the variables that open the collector's door.
+func Secrets(getenv func(string) string) []string {
+	var values []string
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"} {
+		for pair := range strings.SplitSeq(getenv(name), ",") {
+			_, value, _ := strings.Cut(pair, "=")
+			values = append(values, strings.TrimSpace(value))
+			plain, err := url.PathUnescape(value)
+			if err != nil || plain == value {
+				continue
+			}
+			values = append(values, strings.TrimSpace(plain))
+			if _, credentials, ok := strings.Cut(plain, " "); ok {
+				values = append(values, credentials)
+			}
+		}
+	}
+	return slices.DeleteFunc(values, func(value string) bool { return value == "" })
+}
+
+// wanted is by which protocol a collector is to be told of a signal, TRACES or METRICS; empty where none is.
+func wanted(getenv func(string) string, signal string) (protocol string, err error) {
+	at := cmp.Or(getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT"), getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
+	by := getenv("OTEL_" + signal + "_EXPORTER")
+	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") || by != "" && by != "otlp" || by == "" && at == "" {
+		return "", nil
+	}
+	if parsed, err := url.Parse(at); at != "" && (err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https") {
+		return "", fmt.Errorf("%w: OTEL_EXPORTER_OTLP_ENDPOINT must be a URL like http://collector:4318", ErrSetting)
+	}
+	switch protocol = cmp.Or(getenv("OTEL_EXPORTER_OTLP_"+signal+"_PROTOCOL"), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf"); protocol {
+	case "grpc", "http/protobuf":
+		return protocol, nil
+	}
+	return "", fmt.Errorf("%w: OTEL_EXPORTER_OTLP_PROTOCOL is %q; use http/protobuf or grpc", ErrSetting, protocol)
+}
+
+func dial(ctx context.Context, protocol string) (sdk.SpanExporter, error) {
+	if protocol == "grpc" {
+		return otlptracegrpc.New(ctx)
+	}
+	return otlptracehttp.New(ctx)
+}
+
+// resource is what all steps come from.
+// https://opentelemetry.io/docs/specs/semconv/resource/cicd/
+func (r Run) resource() []attribute.KeyValue {
+	return known(semconv.ServiceName("ghcr-publish"), semconv.ServiceVersion(r.Version), semconv.CICDPipelineName(r.Workflow), semconv.CICDPipelineRunID(r.ID),
+		semconv.CICDPipelineRunURLFull(r.URL), semconv.VCSRepositoryURLFull(r.Repository), semconv.VCSRefHeadName(r.Ref), semconv.VCSRefHeadRevision(r.Commit))
+}
+
+// task is what the root step is.
+// https://opentelemetry.io/docs/specs/semconv/cicd/cicd-spans/
+func (r Run) task() []attribute.KeyValue { return known(semconv.CICDPipelineTaskName(r.Job)) }
+
+func known(all ...attribute.KeyValue) []attribute.KeyValue {
+	return slices.DeleteFunc(all, func(a attribute.KeyValue) bool { return a.Value.AsString() == "" })
+}
+
+// traceID is the same for all jobs of an attempt of a workflow's run, formed as the Collector's receiver for GitHub forms it, so that its spans are of
+// the same trace; a random one elsewhere.
+// https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/receiver/githubreceiver
+func (r Run) traceID() (id trace.TraceID) {
+	seed := fmt.Sprintf("%s%dt", r.ID, r.Attempt)
+	if r.ID == "" {
+		seed = fmt.Sprint(rand.Uint64(), rand.Uint64())
+	}
+	sum := sha256.Sum256([]byte(seed))
+	copy(id[:], sum[:])
+	return id
+}
+
+// identifiers are of one trace.
+type identifiers struct{ trace trace.TraceID }
+
+// NewIDs are for a root step.
+func (i identifiers) NewIDs(ctx context.Context) (trace.TraceID, trace.SpanID) {
+	return i.trace, i.NewSpanID(ctx, i.trace)
+}
+
+// NewSpanID is for any other step.
+func (i identifiers) NewSpanID(context.Context, trace.TraceID) (id trace.SpanID) {
+	for !id.IsValid() {
+		for n := range id {
+			id[n] = byte(rand.Uint32())
+		}
+	}
+	return id
+}
+
+// Forward sends on what BuildKit has recorded of a build, of which the spans that belong to several builds are sent once.
+func (s *Sender) Forward(ctx context.Context, recorded []byte) error {
+	spans, err := otelutil.ParseSpanStubs(bytes.NewReader(recorded))
+	if err != nil {
+		return fmt.Errorf("reading BuildKit's trace: %w", err)
+	}
+	mine := slices.DeleteFunc(spans.ReadOnlySpans(), func(span sdk.ReadOnlySpan) bool {
+		return span.SpanContext().TraceID() != s.root.SpanContext().TraceID()
+	})
+	for some := range slices.Chunk(mine, 512) {
+		if err := s.exporter.ExportSpans(ctx, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// patience is how long a run that is done waits for a collector.
+const patience = 5 * time.Second
+
+// Close ends the root step with how the run ended, and waits for a while until all is sent. Its error is why some of it was not.
+func (s *Sender) Close(ctx context.Context, failure error) error {
+	if s == nil {
+		return nil
+	}
+	end(s.root, failure)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	err := s.provider.Shutdown(ctx)
+	return cmp.Or(s.exporter.failed(), err)
+}
