@@ -49,6 +49,7 @@ func (s *session) bootBuilder(ctx context.Context) (buildx.Started, error) {
 		return buildx.Started{}, err
 	}
 	s.buildx = &buildx.Client{Run: s.process.Run, Argv: argv, Env: s.environ()}
+	s.state = s.private.buildxState()
 	config, err := s.builderConfig()
 	if err != nil {
 		return buildx.Started{}, err
@@ -151,13 +152,19 @@ func (s *session) adopt(ctx context.Context) (buildx.Started, error) {
 	}
 	home := filepath.Join(s.process.Getenv("HOME"), ".docker", "buildx")
 	own := cmp.Or(s.process.Getenv("BUILDX_CONFIG"), home)
+	earlier := buildx.Refs(own, s.job.Config.Builder)
 	client := *s.buildx
 	client.Env = append(slices.Clone(client.Env), "BUILDX_CONFIG="+own)
 	started, err := client.Boot(ctx, s.job.Config.Builder)
 	if err == nil {
-		s.buildx, s.builder = &client, s.job.Config.Builder
+		s.buildx, s.builder, s.state, s.earlier = &client, s.job.Config.Builder, own, earlier
 	}
 	return started, err
+}
+
+// builds identifies what the builder was asked for in this run.
+func (s *session) builds() []string {
+	return slices.DeleteFunc(buildx.Refs(s.state, s.builder), func(ref string) bool { return slices.Contains(s.earlier, ref) })
 }
 
 type builderConfig struct {

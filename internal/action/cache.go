@@ -224,8 +224,11 @@ const forgetTime = 10 * time.Second
 
 // forgetBuilds has the builder forget the run's builds: its history would tell the runner's token, with which they read the cache.
 func (s *session) forgetBuilds() error {
-	refs := buildx.Refs(filepath.Join(s.private.path, "buildx"), s.builder)
-	if !s.gaveToken || len(refs) == 0 {
+	if !s.gaveToken {
+		return nil
+	}
+	refs := s.builds()
+	if len(refs) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)

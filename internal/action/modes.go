@@ -12,6 +12,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/insight"
+	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/plan"
 	"github.com/org/ghcr-publish/internal/publish"
 	"github.com/org/ghcr-publish/internal/report"
@@ -37,18 +38,23 @@ func allMode(ctx context.Context, p Process, j job, log *actions.Log) (int, erro
 	s.planning = publish.Span{Part: "plan", Began: begun, Seconds: made.Seconds}
 	s.join(ctx, alone, "publish", made.Services, nil)
 	results := s.work(ctx, made.Services)
+	told, seen := s.publish(ctx, begun, results, made.Notices)
+	learnt, err := insight.Entries(s.learnt(told, results))
+	return s.record(ctx, told, append(learnt, seen...), err)
+}
+
+// publish decides on what was judged, moves tags, and does whatever follows a publication. It tells of all that, with what cleaning up learnt.
+func (s *session) publish(ctx context.Context, begun time.Time, results []publish.Result, notices []string) (told report.Report, seen []memory.Entry) {
 	s.publisher().Decide(ctx, results)
 	s.say(ctx, results, "")
 	s.finish(ctx, results)
 	s.mirror(ctx, results)
 	composed := s.compose(ctx, results)
-	told := s.conclude(ctx, begun, results, made.Notices)
+	told = s.conclude(ctx, begun, results, notices)
 	told.Compose = composed
 	s.release(ctx, &told, results)
 	s.comment(ctx, &told)
-	seen := s.cleanAfter(ctx, &told)
-	learnt, err := insight.Entries(s.learnt(told, results))
-	return s.record(ctx, told, append(learnt, seen...), err)
+	return told, s.cleanAfter(ctx, &told)
 }
 
 // planMode says what a run would do, and hands the plan to the jobs that do it.
@@ -143,18 +149,8 @@ func finalizeMode(ctx context.Context, p Process, j job, log *actions.Log) (int,
 		said = append(said, fragments[row.Row].Said...)
 	}
 	s.join(ctx, finalizer, "promote", made.Services, said)
-	publisher := s.publisher()
-	results := publisher.Join(ctx, made, fragments)
-	publisher.Decide(ctx, results)
-	s.say(ctx, results, "")
-	s.finish(ctx, results)
-	s.mirror(ctx, results)
-	composed := s.compose(ctx, results)
-	told := s.conclude(ctx, begun, results, made.Notices)
-	told.Compose = composed
-	s.release(ctx, &told, results)
-	s.comment(ctx, &told)
-	seen := s.cleanAfter(ctx, &told)
+	results := s.publisher().Join(ctx, made, fragments)
+	told, seen := s.publish(ctx, begun, results, made.Notices)
 	entries, err := insight.OfRun(s.learnt(told, results))
 	entries = append(entries, seen...)
 	for _, row := range made.Matrix.Include {

@@ -137,10 +137,13 @@ func loginKey(registry string) string {
 	return registry
 }
 
+// buildxState is where buildx keeps its builders, and what they were asked for.
+func (d *privateDir) buildxState() string { return filepath.Join(d.path, "buildx") }
+
 // environ is what children inherit that speak to the registry: the private login, and a git that
 // reads the workspace whoever owns it (buildx asks git for the provenance).
 func (d *privateDir) environ(base []string, workspace string) []string {
-	env := append(slices.Clone(base), "DOCKER_CONFIG="+d.path, "BUILDX_CONFIG="+filepath.Join(d.path, "buildx"), "BUILDX_METADATA_PROVENANCE=disabled")
+	env := append(slices.Clone(base), "DOCKER_CONFIG="+d.path, "BUILDX_CONFIG="+d.buildxState(), "BUILDX_METADATA_PROVENANCE=disabled")
 	n := 0
 	for _, entry := range base {
 		if count, ok := strings.CutPrefix(entry, "GIT_CONFIG_COUNT="); ok {

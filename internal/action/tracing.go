@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
-	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/telemetry"
@@ -92,7 +90,7 @@ func (s *session) traceBuilds(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, recordsTime)
 	defer cancel()
 	var all sync.WaitGroup
-	for _, ref := range buildx.Refs(filepath.Join(s.private.path, "buildx"), s.builder) {
+	for _, ref := range s.builds() {
 		all.Go(func() {
 			recorded, err := s.buildx.Trace(ctx, s.builder, ref)
 			if err == nil {

@@ -22,6 +22,8 @@ func SendFigures(ctx context.Context, getenv func(string) string, version string
 	if protocol == "" || err != nil {
 		return false, err
 	}
+	var said error // by the libraries
+	quieten(func(err error) { said = errors.Join(said, err) })
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var to sdk.Exporter
@@ -43,7 +45,7 @@ func SendFigures(ctx context.Context, getenv func(string) string, version string
 	if err = reader.Collect(ctx, &all); err == nil {
 		err = to.Export(ctx, &all)
 	}
-	if err = errors.Join(err, to.Shutdown(ctx), provider.Shutdown(ctx)); err != nil {
+	if err = errors.Join(err, to.Shutdown(ctx), provider.Shutdown(ctx), said); err != nil {
 		return false, fmt.Errorf("sending metrics: %w", err)
 	}
 	return true, nil

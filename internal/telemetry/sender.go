@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -13,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docker/buildx/util/otelutil"
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
@@ -55,20 +54,25 @@ func Open(ctx context.Context, getenv func(string) string, redact func(string) s
 	if protocol == "" || err != nil {
 		return ctx, nil, err
 	}
-	to, err := dial(ctx, protocol)
-	if err != nil {
+	s := &Sender{exporter: &exporter{redact: redact, sent: map[trace.SpanID]bool{}}}
+	quieten(s.exporter.fail)
+	if s.exporter.SpanExporter, err = dial(ctx, protocol); err != nil {
 		return ctx, nil, fmt.Errorf("sending traces: %w", err)
 	}
 	about, err := resource.New(ctx, resource.WithAttributes(r.resource()...), resource.WithFromEnv(), resource.WithTelemetrySDK())
 	if err != nil {
 		return ctx, nil, fmt.Errorf("sending traces: reading OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	s := &Sender{exporter: &exporter{SpanExporter: to, redact: redact, sent: map[trace.SpanID]bool{}}}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(s.exporter.fail)) // else the libraries write to standard error what a collector says
 	s.provider = sdk.NewTracerProvider(sdk.WithBatcher(s.exporter), sdk.WithResource(about), sdk.WithIDGenerator(identifiers{r.traceID()}))
 	ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": getenv("TRACEPARENT"), "tracestate": getenv("TRACESTATE")})
 	ctx, s.root = s.provider.Tracer(scope, trace.WithInstrumentationVersion(r.Version)).Start(ctx, r.Name, trace.WithTimestamp(r.Began), trace.WithAttributes(r.task()...))
 	return ctx, s, nil
+}
+
+// quieten keeps the libraries from writing to standard error what a collector says, and what the variables hold.
+func quieten(fail func(error)) {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(fail))
+	otel.SetLogger(logr.Discard())
 }
 
 // ErrSetting is wrapped by an error about a variable that does not hold what it should.
@@ -103,6 +107,11 @@ func wanted(getenv func(string) string, signal string) (protocol string, err err
 	}
 	if parsed, err := url.Parse(at); at != "" && (err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https") {
 		return "", fmt.Errorf("%w: OTEL_EXPORTER_OTLP_ENDPOINT must be a URL like http://collector:4318", ErrSetting)
+	}
+	for pair := range strings.SplitSeq(cmp.Or(getenv("OTEL_EXPORTER_OTLP_"+signal+"_HEADERS"), getenv("OTEL_EXPORTER_OTLP_HEADERS")), ",") {
+		if strings.TrimSpace(pair) != "" && !strings.Contains(pair, "=") {
+			return "", fmt.Errorf("%w: OTEL_EXPORTER_OTLP_HEADERS must be NAME=VALUE, several with commas between them", ErrSetting)
+		}
 	}
 	switch protocol = cmp.Or(getenv("OTEL_EXPORTER_OTLP_"+signal+"_PROTOCOL"), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf"); protocol {
 	case "grpc", "http/protobuf":
@@ -162,23 +171,6 @@ func (i identifiers) NewSpanID(context.Context, trace.TraceID) (id trace.SpanID)
 		}
 	}
 	return id
-}
-
-// Forward sends on what BuildKit has recorded of a build, of which the spans that belong to several builds are sent once.
-func (s *Sender) Forward(ctx context.Context, recorded []byte) error {
-	spans, err := otelutil.ParseSpanStubs(bytes.NewReader(recorded))
-	if err != nil {
-		return fmt.Errorf("reading BuildKit's trace: %w", err)
-	}
-	mine := slices.DeleteFunc(spans.ReadOnlySpans(), func(span sdk.ReadOnlySpan) bool {
-		return span.SpanContext().TraceID() != s.root.SpanContext().TraceID()
-	})
-	for some := range slices.Chunk(mine, 512) {
-		if err := s.exporter.ExportSpans(ctx, some); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // patience is how long a run that is done waits for a collector.

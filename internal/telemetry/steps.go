@@ -55,14 +55,23 @@ func Programs(f run.Func) run.Func {
 	}
 }
 
-// title names a program and what it was told to do, without what may be private or long: "buildx history rm".
+// title names a program and what it was told to do, without what may be private or is another each time: "buildx history rm", "git log".
 func title(argv []string) string {
-	words := []string{filepath.Base(argv[0])}
+	program := filepath.Base(argv[0])
+	words, most := []string{program}, 2
+	if program == "docker" || program == "buildx" {
+		most = 3 // its commands have commands
+	}
 	for _, word := range argv[1:] {
-		if len(words) == 3 || strings.Trim(word, "abcdefghijklmnopqrstuvwxyz-") != "" || strings.HasPrefix(word, "-") {
+		switch isCommand := strings.Trim(word, "abcdefghijklmnopqrstuvwxyz-") == "" && !strings.HasPrefix(word, "-"); {
+		case isCommand:
+			words = append(words, word)
+		case len(words) > 1: // what a command is given
+			return strings.Join(words, " ")
+		}
+		if len(words) == most {
 			break
 		}
-		words = append(words, word)
 	}
 	return strings.Join(words, " ")
 }

@@ -13,11 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/buildx/util/otelutil"
 	"github.com/google/go-cmp/cmp"
 	"github.com/org/ghcr-publish/internal/run"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -130,6 +131,9 @@ func TestTrace(t *testing.T) {
 	if got := program.Status.Message; got != "the password *** is wrong" || program.Status.Code != otlp.Status_STATUS_CODE_ERROR {
 		t.Errorf("the program ended with %v", program.Status)
 	}
+	if solve.Kind != otlp.Span_SPAN_KIND_CLIENT || solve.Status.Code != otlp.Status_STATUS_CODE_ERROR || len(solve.Events) != 1 || len(solve.Attributes) != 3 {
+		t.Errorf("of what BuildKit recorded %v was sent", solve)
+	}
 	for _, secret := range []string{"hunter2", "sig=", "user:"} {
 		if strings.Contains(to.plain, secret) {
 			t.Errorf("%q was sent", secret)
@@ -161,20 +165,21 @@ func record(t *testing.T, traceparent string) []byte {
 	of := func(trace1 trace.TraceID, span trace.SpanID) trace.SpanContext {
 		return trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace1, SpanID: span, TraceFlags: trace.FlagsSampled})
 	}
-	var all []byte
-	for _, stub := range []tracetest.SpanStub{
+	var all otelutil.Spans
+	for _, stub := range []otelutil.Span{
 		{Name: "RUN curl https://user:x@cache.example/blob?sig=abc", SpanContext: of(id, trace.SpanID{7}), Parent: of(id, parent), StartTime: time.Now(), EndTime: time.Now(),
 			Attributes: []attribute.KeyValue{attribute.String("url", "https://cache.example/blob?sig=abc"), attribute.StringSlice("args", []string{"hunter2"}), attribute.Int("n", 1)},
-			Events:     []sdk.Event{{Name: "hunter2", Time: time.Now()}}},
+			Events:     []sdk.Event{{Name: "hunter2", Time: time.Now()}}, Status: sdk.Status{Code: codes.Error, Description: "hunter2"}, SpanKind: trace.SpanKindClient,
+			Resource: []attribute.KeyValue{attribute.String("service.name", "buildkitd")}},
 		{Name: "another", SpanContext: of(trace.TraceID{1}, trace.SpanID{8})},
 	} {
-		data, err := json.Marshal(stub)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, data...)
+		all = append(all, stub)
 	}
-	return all
+	data, err := json.Marshal(all.JaegerData())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // TestParent makes a run a part of what called it.
@@ -223,8 +228,9 @@ func TestMistakes(t *testing.T) {
 		{"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_EXPORTER_OTLP_HEADERS": "tenant=a,hunter2"},
 	} {
-		if _, sender, err := Open(t.Context(), func(name string) string { return vars[name] }, redact, aRun); sender != nil || !errors.Is(err, ErrSetting) {
+		if _, sender, err := Open(t.Context(), func(name string) string { return vars[name] }, redact, aRun); sender != nil || !errors.Is(err, ErrSetting) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%v: %v, %v", vars, sender, err)
 		}
 	}
@@ -262,10 +268,10 @@ func TestSecrets(t *testing.T) {
 func TestTitle(t *testing.T) {
 	t.Parallel()
 	for argv, want := range map[string]string{
-		"/usr/bin/git log -1":             "git log",
+		"/usr/bin/git -c a.b=c log main":  "git log",
 		"buildx history rm --builder b x": "buildx history rm",
 		"docker buildx build --push .":    "docker buildx build",
-		"trivy --quiet image x":           "trivy",
+		"trivy --quiet image x":           "trivy image",
 		"cosign verify ghcr.io/o/r":       "cosign verify",
 		"docker compose up api":           "docker compose up",
 	} {
