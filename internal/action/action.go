@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +41,18 @@ func (p Process) Getenv(name string) string {
 	return ""
 }
 
+// extension is the program's name as an extension of gh, which is called as `gh ghcr-publish`.
+// https://docs.github.com/en/github-cli/github-cli/creating-github-cli-extensions
+const extension = "gh-ghcr-publish"
+
+// asCalled has commands in a help text begin as the program was called.
+func (p Process) asCalled(help string) string {
+	if p.Name != extension {
+		return help
+	}
+	return strings.ReplaceAll(help, "ghcr-publish ", "gh ghcr-publish ")
+}
+
 // Main runs the program and returns its exit code: 0 done or nothing to do, 1 fault, 2 wrong
 // configuration, 3 a gate refused an image.
 func Main(ctx context.Context, p Process) int {
@@ -54,12 +67,12 @@ func Main(ctx context.Context, p Process) int {
 	}
 	flags, err := parseFlags(p.Args)
 	if err != nil {
-		fmt.Fprintln(p.Stderr, err)
+		fmt.Fprintln(p.Stderr, p.asCalled(err.Error()))
 		return report.ExitConfig
 	}
 	switch {
 	case flags.help:
-		fmt.Fprint(p.Stdout, help())
+		fmt.Fprint(p.Stdout, p.asCalled(help()))
 		return report.ExitDone
 	case flags.version:
 		fmt.Fprintln(p.Stdout, "ghcr-publish", p.Version)
@@ -149,7 +162,11 @@ func explain(err error, log *actions.Log) int {
 		title = "Configuration"
 	}
 	for line := range strings.SplitSeq(hint(err).Error(), "\n") {
-		log.Error(actions.Annotation{Title: title, Message: line})
+		a := actions.Annotation{Title: title, Message: line}
+		if i := slices.IndexFunc(mistakes, func(m service.Problem) bool { return m.String() == line }); i >= 0 {
+			a.File, a.Line = mistakes[i].Place() // where a pull request shows it
+		}
+		log.Error(a)
 	}
 	return code
 }

@@ -100,7 +100,7 @@ func (s *session) cleanAfter(ctx context.Context, told *report.Report) []memory.
 func (j job) packagesAPI() (*github.Client, error) {
 	var problems service.Problems
 	if j.Config.Token == "" {
-		problems.Add("token", "give the input token, or GITHUB_TOKEN", "without a token for GitHub's API nothing can be cleaned up")
+		problems.Add("token", "give the input token, or GITHUB_TOKEN; off a runner, `gh auth login --scopes read:packages,delete:packages` will do", "without a token for GitHub's API nothing can be cleaned up")
 	}
 	if j.Event.Repository == "" {
 		problems.Add("repository", "set GITHUB_REPOSITORY to owner/name", "it is not known whose branches and pull requests count")

@@ -58,10 +58,10 @@ func initMain(ctx context.Context, p Process) int {
 	}
 	switch {
 	case err != nil:
-		fmt.Fprintf(p.Stderr, "%v; see ghcr-publish init --help\n", err)
+		fmt.Fprintln(p.Stderr, p.asCalled(fmt.Sprintf("%v; see ghcr-publish init --help", err)))
 		return report.ExitConfig
 	case asked:
-		fmt.Fprint(p.Stdout, initHelp)
+		fmt.Fprint(p.Stdout, p.asCalled(initHelp))
 		return report.ExitDone
 	}
 	if err := i.run(ctx); err != nil {

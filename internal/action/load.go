@@ -36,7 +36,9 @@ type job struct {
 	tracing *telemetry.Sender // nil where nobody asks for traces
 	// Astray says that what is checked out is not part of the ref that started the run; empty if it is.
 	Astray string
-	before string // the Compose file that a host was given last, of which images of others stay; empty for none
+	// personal says that the token is somebody's own, which no registry gets.
+	personal bool
+	before   string // the Compose file that a host was given last, of which images of others stay; empty for none
 }
 
 // load reads environment, event, flags, inputs and the configuration file once. Every mistake is in the error.
@@ -66,6 +68,9 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	})
 	j.withhold(j.Config.SecretEnv)
 	j.keepSecrets(p, log, &problems)
+	if err == nil {
+		j.borrow(ctx, p, log)
+	}
 	for _, b := range j.Config.Builders {
 		log.Mask(b.Key)
 	}
@@ -318,7 +323,12 @@ func isPrivate(name string) bool {
 }
 
 // registryToken is the password for the registry.
-func (j job) registryToken() string { return cmp.Or(j.Config.RegistryToken, j.Config.Token) }
+func (j job) registryToken() string {
+	if j.personal {
+		return j.Config.RegistryToken
+	}
+	return cmp.Or(j.Config.RegistryToken, j.Config.Token)
+}
 
 func (j job) registryLogin() login {
 	return login{j.Config.Registry, j.Config.Username, j.registryToken()}

@@ -119,7 +119,7 @@ func memoryHelp(p Process, words string, rest []string) int {
 	}
 	for _, c := range memoryCommands() {
 		if strings.HasPrefix(c.words+" ", words+" ") || words == "" {
-			fmt.Fprintf(out, "  ghcr-publish %s %s\n      %s\n", memoryMode, c.usage(), c.help)
+			fmt.Fprint(out, p.asCalled(fmt.Sprintf("  ghcr-publish %s %s\n      %s\n", memoryMode, c.usage(), c.help)))
 		}
 		if c.words == words {
 			for _, f := range c.all() {

@@ -56,6 +56,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(withTools{m}, map[string]func(){
 		"ghcr-publish":      program,
 		"ghcr-publish-post": program,
+		"gh-ghcr-publish":   program,
 		"docker-compose":    fakeCompose,
 	})
 }

@@ -20,9 +20,9 @@ func token(f Facts) []Finding {
 	case f.OnRunner:
 		return one(Problem, "input token", "there is none: the secret that it is taken from does not exist, or is not given to this run", "take `token` out of `with`, or write\nwith:\n  token: ${{ github.token }}")
 	case f.Pushes && f.Config.RegistryToken == "":
-		return one(Problem, "setting token", "there is none, and nothing can be pushed without", "ghcr-publish all --token env:GITHUB_TOKEN")
+		return one(Problem, "setting token", "there is none, and nothing can be pushed without", "gh auth login --scopes write:packages\nor ghcr-publish all --token env:GITHUB_TOKEN")
 	default:
-		return one(Advice, "setting token", "there is none: only what is public can be read", "ghcr-publish doctor --token env:GITHUB_TOKEN")
+		return one(Advice, "setting token", "there is none: only what is public can be read", "gh auth login --scopes read:packages\nor ghcr-publish doctor --token env:GITHUB_TOKEN")
 	}
 }
 

@@ -28,13 +28,21 @@ func New(apiURL, repository, token string) (*Client, error) {
 	if !ok || owner == "" || repo == "" {
 		return nil, fmt.Errorf("%q is no repository of the form owner/name", repository)
 	}
+	api, err := client(apiURL, token)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{api: api, owner: owner, repo: repo, pause: pause}, nil
+}
+
+func client(apiURL, token string) (*github.Client, error) {
 	base, err := url.Parse(strings.TrimSuffix(apiURL, "/") + "/")
 	if err != nil {
 		return nil, fmt.Errorf("reading the API's address: %w", err)
 	}
 	api := github.NewClient(Patient()).WithAuthToken(token)
 	api.BaseURL, api.UserAgent = base, "ghcr-publish"
-	return &Client{api: api, owner: owner, repo: repo, pause: pause}, nil
+	return api, nil
 }
 
 // Patient repeats what may succeed the next time: broken connections, 5xx, and what came too often, after as long as GitHub says.

@@ -2,6 +2,8 @@ package service
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -17,6 +19,18 @@ func (p Problem) String() string {
 		return fmt.Sprintf("%s: %s", p.Where, p.What)
 	}
 	return fmt.Sprintf("%s: %s; %s", p.Where, p.What, p.Fix)
+}
+
+var inFile = regexp.MustCompile(`^(.+):([0-9]+):[0-9]+$`)
+
+// Place is the file and the line of the mistake; none where it is not in a file.
+func (p Problem) Place() (file string, line int) {
+	found := inFile.FindStringSubmatch(p.Where)
+	if found == nil {
+		return "", 0
+	}
+	line, _ = strconv.Atoi(found[2])
+	return found[1], line
 }
 
 // Problems are all the mistakes of a configuration, reported together so that one round mends them.
