@@ -70,7 +70,7 @@ func (c memoryCall) asAgent(ctx context.Context, run func(context.Context, memor
 	if notice != "" {
 		c.log.Warning(actions.Annotation{Title: "Memory", Message: notice})
 	}
-	a := &agent.Agent{Store: store, Name: cmp.Or(c.values["agent-id"], c.event.Actor, "agent"), Session: c.values["session-id"], Now: c.process.Now}
+	a := &agent.Agent{Store: store, Name: cmp.Or(c.values["agent-id"], c.event.Actor, "agent"), Session: c.values["session-id"], Repository: c.event.Repository, Now: c.process.Now}
 	if a.Session == "" && c.event.RunID != "" {
 		a.Session = runID(c.event, c.process.Now())
 	}

@@ -114,7 +114,42 @@ func (s *session) learnt(told report.Report, results []publish.Result) insight.R
 		learnt.Part = partOf(r.Plan)
 		run.Services = append(run.Services, learnt)
 	}
+	if packed := s.packed(told.Timeline, results); packed.Known() {
+		run.Schedule = &packed
+	}
 	return actions.Redacted(run, s.log.Redact)
+}
+
+// packed tells how what a run built and judged was packed. In one job building and judging take turns of their own; rows of the matrix do one after the other.
+func (s *session) packed(timeline []report.Span, results []publish.Result) learn.Schedule {
+	var pieces []learn.Piece
+	after := map[string][]string{}
+	for _, span := range timeline {
+		if !slices.Contains([]string{string(plan.Build), string(plan.Reuse), "judge"}, span.Part) {
+			continue
+		}
+		p := learn.Piece{Of: span.Service + " " + strings.Join(span.Platforms, " "), Start: span.Start, Seconds: span.Seconds}
+		if s.job.Config.Mode == "all" && span.Part == "judge" {
+			p.Turn = span.Part
+		}
+		pieces = append(pieces, p)
+		for _, base := range basesOf(results, span.Service) {
+			after[p.Of] = append(after[p.Of], base+" "+strings.Join(span.Platforms, " "))
+		}
+	}
+	return learn.Pack(pieces, after, s.job.Config.MaxParallel)
+}
+
+// basesOf are the services of a run whose images one is made from.
+func basesOf(results []publish.Result, service string) (names []string) {
+	for _, r := range results {
+		for _, b := range r.Plan.Bases {
+			if r.Plan.Name == service && b.Service != "" && b.Service != service && b.Digest == "" {
+				names = append(names, b.Service)
+			}
+		}
+	}
+	return names
 }
 
 // emulated are those of some platforms that this machine builds for by emulation. Builders that the user brings are taken to be of the platforms that they

@@ -18,7 +18,7 @@ import (
 
 // rescanMode judges what is live by today's database, and tells what is new since the last time. It builds and moves nothing.
 func rescanMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
-	begun, before := p.Now(), insight.LastLive(j.recall(ctx, p, "live")["live"])
+	begun, before := p.Now(), insight.LastLive(insight.Own(j.recall(ctx, p, "live")["live"], j.Event.Repository))
 	s, err := open(ctx, p, j, log, begun)
 	if err != nil {
 		return 0, err
@@ -35,7 +35,7 @@ func rescanMode(ctx context.Context, p Process, j job, log *actions.Log) (int, e
 		told.Notices = append(told.Notices, log.Redact(sinceLast(found[i], before)))
 	}
 	told.Notices = append(told.Notices, s.alarm(ctx, found, before)...)
-	entries, err := insight.OfLive(actions.Redacted(found, log.Redact))
+	entries, err := insight.OfLive(j.Event.Repository, runID(j.Event, told.StartedAt), actions.Redacted(found, log.Redact))
 	return s.record(ctx, told, entries, err)
 }
 
@@ -109,17 +109,25 @@ func (s *session) rescan(ctx context.Context, live []plan.Service) []publish.Res
 // what was not looked for is not gone.
 func foundLive(results []publish.Result) []insight.Live {
 	var all []insight.Live
-	unknown := map[string]bool{}
+	unknown, seen := map[string]bool{}, map[[3]string]bool{}
 	for _, r := range results {
 		if len(all) == 0 || all[len(all)-1].Service != r.Plan.Name {
-			all = append(all, insight.Live{Service: r.Plan.Name, Findings: []string{}})
+			all = append(all, insight.Live{Service: r.Plan.Name, Findings: []string{}, Counts: map[string]int{}})
+			for _, severity := range service.Severities() {
+				all[len(all)-1].Counts[severity] = 0
+			}
 		}
 		last := &all[len(all)-1]
+		last.Images++
 		unknown[r.Plan.Name] = unknown[r.Plan.Name] || r.Err != nil
 		for _, p := range r.Evidence.Platforms {
 			unknown[r.Plan.Name] = unknown[r.Plan.Name] || p.Unscanned != ""
 			for _, f := range p.Findings {
 				last.Findings = append(last.Findings, liveName(f))
+				if one := [3]string{r.Plan.Name, p.Platform, liveName(f)}; !seen[one] {
+					seen[one] = true
+					last.Counts[f.Severity]++
+				}
 			}
 		}
 		slices.Sort(last.Findings)

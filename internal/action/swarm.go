@@ -96,7 +96,7 @@ func (j job) join(ctx context.Context, p Process, log *actions.Log, e entrance) 
 		log.Warning(actions.Annotation{Title: "Memory", Message: fmt.Sprintf("This job goes on by itself: %v", err)})
 		return m
 	}
-	m.agent = &agent.Agent{Store: store, Name: e.name, Session: e.session, Now: p.Now, Known: e.known}
+	m.agent = &agent.Agent{Store: store, Name: e.name, Session: e.session, Repository: j.Event.Repository, Now: p.Now, Known: e.known}
 	m.do(ctx, func(ctx context.Context, a *agent.Agent) error { return m.enter(ctx, a, e) })
 	return m
 }
@@ -297,7 +297,7 @@ func (s *session) endSession(ctx context.Context, store *memory.Store) error {
 	if s.member == nil || s.job.Config.Mode == "publish" {
 		return nil // others are still at work
 	}
-	a := agent.Agent{Store: store, Name: s.job.Config.Mode, Session: runID(s.job.Event, s.started), Now: s.process.Now}
+	a := agent.Agent{Store: store, Name: s.job.Config.Mode, Session: runID(s.job.Event, s.started), Repository: s.job.Event.Repository, Now: s.process.Now}
 	_, err := a.SessionEnd(ctx, false)
 	return err
 }

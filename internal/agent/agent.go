@@ -52,8 +52,10 @@ type Agent struct {
 	Store   *memory.Store
 	Name    string // such as publish:backend
 	Session string // what it is part of, such as a run and its attempt
-	Now     func() time.Time
-	Known   insight.Known // what runs have learnt; read from the store where it is nil
+	// Repository is what it works on, as owner/name; empty where that is not known.
+	Repository string
+	Now        func() time.Time
+	Known      insight.Known // what runs have learnt; read from the store where it is nil
 
 	mu      sync.Mutex
 	written []memory.Entry
@@ -79,7 +81,11 @@ type object map[string]any
 
 // draft begins what a hook writes. The swarm's tool marks entries so, too.
 func (a *Agent) draft(hook string) *draft {
-	return &draft{agent: a, at: a.Now().UTC(), metadata: object{"hookType": hook, "agentId": a.Name, "sessionId": a.Session}}
+	d := &draft{agent: a, at: a.Now().UTC(), metadata: object{"hookType": hook, "agentId": a.Name, "sessionId": a.Session}}
+	if a.Repository != "" {
+		d.metadata["repository"] = a.Repository
+	}
+	return d
 }
 
 func (d *draft) add(namespace, key string, ttl time.Duration, value any) {
@@ -121,8 +127,9 @@ func moment(at time.Time) string {
 
 // A mark is the metadata of an entry, as far as it is read back.
 type mark struct {
-	Agent   string `json:"agentId"`
-	Session string `json:"sessionId"`
+	Agent      string `json:"agentId"`
+	Session    string `json:"sessionId"`
+	Repository string `json:"repository"`
 }
 
 func markOf(e memory.Entry) (m mark) {

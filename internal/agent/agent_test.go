@@ -485,3 +485,38 @@ func TestNothingIsAnything(t *testing.T) {
 		must[agent.Restored](t)(ann.SessionRestore(t.Context(), "1")).Lines()
 	}
 }
+
+// TestUnderway tells what is claimed and not released, of one repository or of all, and nothing of sessions that have ended since.
+func TestUnderway(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	ctx := t.Context()
+	claim := func(repository, session, work string) *agent.Agent {
+		a := d.agent("all", session)
+		a.Repository = repository
+		must[string](t)(a.Claim(ctx, work))
+		return a
+	}
+	done, killed := claim("octo/shop", "5-1", "done"), claim("octo/shop", "6-1", "killed")
+	d.do(done.Release(ctx, "done"))
+	d.pass(time.Minute)
+	must[agent.Session](t)(killed.SessionEnd(ctx, false))
+	d.pass(time.Minute)
+	claim("octo/shop", "7-1", "web")
+	claim("octo/other", "8-1", "api")
+	claim("", "local-1", "desk")
+	claim("octo/shop", "6-1", "again") // after its session had ended
+	d.do(d.store.Put(ctx, memory.Entry{Namespace: agent.Coordination, Key: "claim:odd", Value: json.RawMessage(`{"work":"odd","status":"claimed","at":"yesterday"}`)},
+		memory.Entry{Namespace: agent.Coordination, Key: "claim:none", Value: json.RawMessage(`[1]`)}))
+	claims, sessions := must[[]memory.Entry](t)(agent.Claims(ctx, d.store)), must[[]memory.Entry](t)(d.store.List(ctx, "sessions", 0))
+	for all, want := range map[bool][]string{false: {"octo/shop again", "octo/shop desk", "octo/shop web"}, true: {"octo/other api", "octo/shop again", "octo/shop desk", "octo/shop web"}} {
+		var got []string
+		for _, c := range agent.Underway(claims, sessions, "octo/shop", all) {
+			got = append(got, c.Repository+" "+c.Work)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("all %t: %q, want %q", all, got, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -85,6 +86,8 @@ type Claim struct {
 	Session string `json:"session"`
 	Status  string `json:"status"` // claimed or released
 	At      string `json:"at"`     // since when, as ISO 8601 has it
+	// Repository is what the agent works on, where Underway tells of it.
+	Repository string `json:"-"`
 }
 
 // claims is what the keys of claims begin with.
@@ -114,6 +117,33 @@ const (
 
 func readClaim(e memory.Entry) (c Claim, ok bool) {
 	return c, strings.HasPrefix(e.Key, claims) && json.Unmarshal(e.Value, &c) == nil
+}
+
+// Claims are the entries that say what agents are at, or were.
+func Claims(ctx context.Context, store *memory.Store) ([]memory.Entry, error) {
+	return store.Page(ctx, memory.Query{Namespace: Coordination, Prefix: claims})
+}
+
+// Underway are the pieces of work that are claimed, by whichever agents of a repository, from what is in the namespaces coordination and sessions; of
+// whoever does not say which repository he works on it is taken to be this one, and with all they are those of every repository. What a session left
+// claimed that has ended since is not underway, though a job of it may have been killed.
+func Underway(coordination, ended []memory.Entry, repository string, all bool) []Claim {
+	over := map[string]time.Time{}
+	for _, e := range ended {
+		if s, ok := readSession(e); ok {
+			over[s.ID] = s.ended()
+		}
+	}
+	var underway []Claim
+	for _, e := range coordination {
+		c, ok := readClaim(e)
+		c.Repository = cmp.Or(markOf(e).Repository, repository)
+		at, err := time.Parse(time.RFC3339, c.At)
+		if ok && err == nil && c.Status == claimed && (all || c.Repository == repository) && !over[c.Session].After(at) {
+			underway = append(underway, c)
+		}
+	}
+	return underway
 }
 
 // Claim takes a piece of the session's work. Where another agent is at it, that one is returned, and nothing is written.

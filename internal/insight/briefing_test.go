@@ -41,7 +41,7 @@ func TestBrief(t *testing.T) {
 	refused.Success, refused.Reasons = false, []string{"it runs as root"}
 	advised := took(4)
 	advised.Account.Advice = []Advice{{Kind: "order", Text: "Move it."}}
-	live, err := OfLive([]Live{{Service: "api", Findings: []string{"CVE-1 in zlib (HIGH)"}}})
+	live, err := OfLive("", "7-1", []Live{{Service: "api", Findings: []string{"CVE-1 in zlib (HIGH)"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

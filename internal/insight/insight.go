@@ -33,7 +33,9 @@ type Run struct {
 	EndedAt    time.Time `json:"endedAt"`
 	Seconds    float64   `json:"seconds"`
 	Built      int       `json:"built"`
-	Services   []Service `json:"-"`
+	// Schedule is how the work was packed; nil where it was one service's alone.
+	Schedule *learn.Schedule `json:"schedule,omitempty"`
+	Services []Service       `json:"-"`
 }
 
 // A Service is what a run learnt about one service.

@@ -1,6 +1,7 @@
 package insight
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"time"
@@ -16,15 +17,28 @@ type Live struct {
 	Service  string    `json:"service"`
 	Findings []string  `json:"findings"` // each once: "CVE-2023-0286 in openssl"
 	EndedAt  time.Time `json:"endedAt"`
+	// Images are how many were looked at, and Counts what was found in them by severity, on each platform once.
+	Images int            `json:"images"`
+	Counts map[string]int `json:"counts"`
 }
 
-// OfLive renders what a rescan found. It takes the place of what the one before found.
-func OfLive(all []Live) ([]memory.Entry, error) {
-	var w writer
+// OfLive renders what a rescan, which is named by the run's id, found: for the next one, where it takes the place of what the one before found, and beside
+// what others found, for those who look back.
+func OfLive(repository, run string, all []Live) ([]memory.Entry, error) {
+	w := writer{repository: repository}
 	for _, l := range all {
 		w.add("live", l.Service, liveTTL, l)
+		w.add("rescans", l.Service+":"+run, liveTTL, rescan{l.Service, l.Images, l.Counts, l.EndedAt})
 	}
 	return w.entries, w.err
+}
+
+// A rescan is an entry of the namespace rescans.
+type rescan struct {
+	Service  string         `json:"service"`
+	Images   int            `json:"images"`
+	Findings map[string]int `json:"findings"` // by severity, as in the namespace scans
+	EndedAt  time.Time      `json:"endedAt"`
 }
 
 // LastLive reads by service what the last rescan found.
@@ -37,6 +51,34 @@ func LastLive(entries []memory.Entry) map[string]Live {
 		}
 	}
 	return last
+}
+
+// A Rescan is what is remembered of one that looked at a service's live images.
+type Rescan struct {
+	Run        string // the run's id and attempt
+	Repository string // owner/name; empty where that is not known
+	Service    string
+	Images     int
+	Findings   map[string]int // by severity, of all images together, on each platform once
+	At         time.Time
+}
+
+// Rescans reads what is remembered of rescans, the oldest first. Which repository each is of is told as in Pasts.
+func (k Known) Rescans(repository string) []Rescan {
+	var all []Rescan
+	for _, e := range k["rescans"] {
+		var r rescan
+		if json.Unmarshal(e.Value, &r) != nil || r.EndedAt.IsZero() || r.Images <= 0 {
+			continue
+		}
+		if whose, run := cutLast(e.Key); whose == r.Service && whose != "" {
+			all = append(all, Rescan{Run: run, Repository: cmp.Or(elsewhere(e, repository), repository), Service: whose, Images: r.Images, Findings: possible(r.Findings), At: r.EndedAt})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Rescan) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Run, b.Run))
+	})
+	return all
 }
 
 // Since tells what is found now and was not before, and what is gone.

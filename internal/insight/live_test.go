@@ -1,7 +1,9 @@
 package insight
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/org/ghcr-publish/internal/memory"
@@ -9,7 +11,7 @@ import (
 
 func TestWhatIsNewSinceTheLastRescan(t *testing.T) {
 	t.Parallel()
-	entries, err := OfLive([]Live{{Service: "api", Findings: []string{"a", "b"}}, {Service: "web"}})
+	entries, err := OfLive("octo-org/shop", "7-1", []Live{{Service: "api", Findings: []string{"a", "b"}}, {Service: "web"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,5 +23,27 @@ func TestWhatIsNewSinceTheLastRescan(t *testing.T) {
 	added, gone := Live{Findings: []string{"b", "c"}}.Since(last["api"])
 	if diff := cmp.Diff([][]string{{"c"}, {"a"}}, [][]string{added, gone}); diff != "" {
 		t.Errorf("since then (-want +got):\n%s", diff)
+	}
+}
+
+func TestRescans(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	var known []memory.Entry
+	for i, run := range []string{"8-1", "7-1"} { // the newest first
+		entries, err := OfLive("octo-org/shop", run, []Live{{Service: "api", EndedAt: at.Add(-time.Duration(i) * time.Hour), Images: 2, Counts: map[string]int{"HIGH": 3 - i, "LOW": -1}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		known = append(known, entries...)
+	}
+	// What somebody else wrote is none, nor is what a program wrote that did not count.
+	for key, value := range map[string]string{"api:1-1": `{"service":"web","images":1,"endedAt":"2026-05-01T12:00:00Z"}`, "api:2-1": `{"service":"api","endedAt":"2026-05-01T12:00:00Z"}`, "api:3-1": `{"service":"api","images":1}`, "api:4-1": `[]`, ":5-1": `{"images":1,"endedAt":"2026-05-01T12:00:00Z"}`} {
+		known = append(known, memory.Entry{Namespace: "rescans", Key: key, Value: []byte(value)})
+	}
+	known = slices.DeleteFunc(known, func(e memory.Entry) bool { return e.Namespace != "rescans" })
+	want := []Rescan{{"7-1", "octo-org/shop", "api", 2, map[string]int{"HIGH": 2}, at.Add(-time.Hour)}, {"8-1", "octo-org/shop", "api", 2, map[string]int{"HIGH": 3}, at}}
+	if diff := cmp.Diff(want, Known{"rescans": known}.Rescans("octo-org/other")); diff != "" {
+		t.Errorf("rescans (-want +got):\n%s", diff)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/learn"
+	"github.com/org/ghcr-publish/internal/memory"
 )
 
 // A Past is what is remembered of one service in one run. Of a run that gave a service's platforms to several jobs there are as many. What is
@@ -87,12 +88,37 @@ func cutLast(key string) (whose, run string) {
 func (k Known) refs() map[string]string {
 	refs := map[string]string{}
 	for _, e := range k["sessions"] {
-		var run Run
-		if id, ok := strings.CutPrefix(e.Key, "session:"); ok && json.Unmarshal(e.Value, &run) == nil {
-			refs[id] = run.Ref
+		if run, ok := readRun(e); ok {
+			refs[run.ID] = run.Ref
 		}
 	}
 	return refs
+}
+
+// readRun reads an entry of the namespace sessions back, if it is of a run or of whatever else agents did together.
+func readRun(e memory.Entry) (run Run, ok bool) {
+	id, ok := strings.CutPrefix(e.Key, "session:")
+	err := json.Unmarshal(e.Value, &run)
+	run.ID = id
+	return run, ok && err == nil
+}
+
+// Packed are the runs of which it is remembered how their work was packed, the oldest first. Those before this was written down are not among them. Which
+// repository each is of is told as in Pasts.
+func (k Known) Packed(repository string) []Run {
+	var all []Run
+	for _, e := range k["sessions"] {
+		run, ok := readRun(e)
+		if !ok || run.EndedAt.IsZero() || run.Schedule == nil || !run.Schedule.Known() {
+			continue
+		}
+		run.Repository = cmp.Or(elsewhere(e, repository), repository)
+		all = append(all, run)
+	}
+	slices.SortStableFunc(all, func(a, b Run) int {
+		return cmp.Or(a.EndedAt.Compare(b.EndedAt), cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.ID, b.ID))
+	})
+	return all
 }
 
 // scans are findings by severity, by the keys of builds.
@@ -103,15 +129,20 @@ func (k Known) scans() map[string]map[string]int {
 		if !ok {
 			continue
 		}
-		found := map[string]int{}
-		for severity, n := range s.Findings {
-			if n >= 0 && n <= mostFindings {
-				found[severity] = n
-			}
-		}
-		all[e.Key] = found
+		all[e.Key] = possible(s.Findings)
 	}
 	return all
+}
+
+// possible are the findings by severity that an image may have.
+func possible(findings map[string]int) map[string]int {
+	found := map[string]int{}
+	for severity, n := range findings {
+		if n >= 0 && n <= mostFindings {
+			found[severity] = n
+		}
+	}
+	return found
 }
 
 // mostFindings are more than any image has.

@@ -43,3 +43,19 @@ func TestPastsOfSomebodyElse(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestPacked reads how runs packed their work, and passes over those that did not say so, or cannot have.
+func TestPacked(t *testing.T) {
+	t.Parallel()
+	run, old := whole(judged("api")), whole(judged("api"))
+	run.Schedule, old.ID = &learn.Schedule{Parallel: 2, Seconds: 9, Work: 12, Least: 8}, "41-1"
+	k := remembered(t, old, run)
+	for key, value := range map[string]string{"session:1-1": `{"endedAt":"2024-05-01T12:00:00Z","schedule":{"parallel":2,"seconds":1,"work":9,"least":5}}`, "session:2-1": `{"endedAt":"2024-05-01T12:00:00Z","schedule":7}`,
+		"session:3-1": `{"schedule":{"parallel":2,"seconds":9,"work":12,"least":8}}`, "other": `{"endedAt":"2024-05-01T12:00:00Z","schedule":{"parallel":2,"seconds":9,"work":12,"least":8}}`} {
+		k["sessions"] = append(k["sessions"], memory.Entry{Namespace: "sessions", Key: key, Value: []byte(value)})
+	}
+	got := k.Packed("octo/this")
+	if len(got) != 1 || got[0].ID != "42-1" || *got[0].Schedule != *run.Schedule || got[0].Ref != "refs/heads/main" || got[0].Repository != "octo/this" {
+		t.Errorf("%+v", got)
+	}
+}

@@ -1,6 +1,9 @@
 package learn
 
 import (
+	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -89,6 +92,65 @@ func TestMakespan(t *testing.T) {
 	}{{nil, 3, 0}, {[]float64{5}, 3, 5}, {[]float64{1, 2, 3, 4}, 1, 10}, {[]float64{1, 1, 1, 9}, 2, 10}, {[]float64{9, 1, 1, 1}, 2, 9}, {[]float64{2, 2}, 0, 4}} {
 		if got := Makespan(c.seconds, c.machines); got != c.want {
 			t.Errorf("%v on %d machines take %v, want %v", c.seconds, c.machines, got, c.want)
+		}
+	}
+}
+
+// TestPack has runs whose best schedule is known beforehand.
+func TestPack(t *testing.T) {
+	t.Parallel()
+	build := func(of string, start, seconds float64) Piece { return Piece{of, "", start, seconds} }
+	judge := func(of string, start, seconds float64) Piece { return Piece{of, "judge", start, seconds} }
+	for name, c := range map[string]struct {
+		pieces   []Piece
+		after    map[string][]string
+		parallel int
+		want     Schedule
+		ratio    float64
+	}{
+		"as well as can be":                    {[]Piece{build("a", 0, 4), build("b", 0, 2), build("c", 2, 2)}, nil, 2, Schedule{2, 4, 8, 4}, 1},
+		"the long one began last":              {[]Piece{build("b", 0, 2), build("c", 0, 2), build("a", 2, 4)}, nil, 2, Schedule{2, 6, 8, 4}, 4.0 / 6},
+		"one at a time":                        {[]Piece{build("a", 5, 3), build("b", 8, 3)}, nil, 1, Schedule{1, 6, 6, 6}, 1},
+		"a pause between":                      {[]Piece{build("a", 0, 3), build("b", 6, 3)}, nil, 1, Schedule{1, 9, 6, 6}, 6.0 / 9},
+		"the longest bounds it":                {[]Piece{build("a", 0, 9), build("b", 0, 1)}, nil, 3, Schedule{3, 9, 10, 9}, 1},
+		"judging takes turns of its own":       {[]Piece{build("a", 0, 2), judge("a", 2, 2), build("b", 2, 2), judge("b", 4, 2)}, nil, 1, Schedule{1, 6, 8, 6}, 1},
+		"judging that waits in vain":           {[]Piece{build("a", 0, 2), judge("a", 4, 2), build("b", 2, 2), judge("b", 6, 2)}, nil, 1, Schedule{1, 8, 8, 6}, 6.0 / 8},
+		"one waits for the other's image":      {[]Piece{build("a", 0, 5), judge("a", 5, 1), build("b", 5, 5), judge("b", 10, 1)}, map[string][]string{"b": {"a"}}, 3, Schedule{3, 11, 12, 11}, 1},
+		"as if it need not have waited":        {[]Piece{build("a", 0, 5), judge("a", 5, 1), build("b", 5, 5), judge("b", 10, 1)}, nil, 3, Schedule{3, 11, 12, 6}, 6.0 / 11},
+		"more at a time than was said":         {[]Piece{build("a", 0, 4), build("b", 0, 4), build("c", 0, 4)}, nil, 1, Schedule{3, 4, 12, 4}, 1},
+		"from itself, which nothing is":        {[]Piece{build("a", 0, 4), build("b", 0, 4)}, map[string][]string{"a": {"b"}, "b": {"a"}}, 2, Schedule{2, 4, 8, 4}, 1},
+		"one service":                          {[]Piece{build("a", 0, 4), judge("a", 4, 1)}, nil, 2, Schedule{}, 0},
+		"nothing":                              {nil, nil, 2, Schedule{}, 0},
+		"two of which one was over in no time": {[]Piece{build("a", 0, 4), build("b", 0, 0)}, nil, 1, Schedule{1, 4, 4, 4}, 1},
+	} {
+		got := Pack(c.pieces, c.after, c.parallel)
+		if got != c.want || got.Known() != (c.ratio > 0) || got.Known() && math.Abs(got.Efficiency()-c.ratio) > 1e-9 {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+	for _, s := range []Schedule{{}, {1, 0, 0, 0}, {0, 2, 2, 2}, {1, 2, 3, 3}, {1, 3, 1, 2}, {1, -1, -1, -2}, {1, 1e300, 1e300, 1e300}, {1, math.Inf(1), 3, 2}} {
+		if s.Known() {
+			t.Errorf("a run may have had %+v", s)
+		}
+	}
+}
+
+// TestNoOrderIsBetterThanTheLeast has work be done in many orders, none of which takes less than the bound.
+func TestNoOrderIsBetterThanTheLeast(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		machines := 1 + random.IntN(4)
+		free := make([]float64, machines)
+		var pieces []Piece
+		for i := range 2 + random.IntN(8) {
+			next := slices.Index(free, slices.Min(free))
+			p := Piece{Of: string(rune('a' + i)), Start: free[next] + random.Float64(), Seconds: 10 * random.Float64()}
+			free[next] = p.Start + p.Seconds
+			pieces = append(pieces, p)
+		}
+		if s := Pack(pieces, nil, machines); !s.Known() || s.Efficiency() > 1 || s.Parallel != machines {
+			t.Errorf("%v: %+v", pieces, s)
 		}
 	}
 }

@@ -25,8 +25,35 @@ func jobs() []job {
 	return []job{{service: 0, platforms: all}, {service: 1, platforms: all}, {2, all[0], all[:1]}, {2, all[1], all[1:]}}
 }
 
+// rescanned is after how many runs all images are scanned again.
+const rescanned = 30
+
+// packed is how a run did what it did for some services, two at a time, in no good order and with some waiting.
+func packed(services []insight.Service) *learn.Schedule {
+	var took []float64
+	s := learn.Schedule{Parallel: 2}
+	for _, of := range services {
+		seconds := of.Seconds["build"] + of.Seconds["judge"]
+		took, s.Work, s.Least = append(took, seconds), s.Work+seconds, max(s.Least, seconds)
+	}
+	if len(took) < 2 {
+		return nil
+	}
+	s.Least = max(s.Least, s.Work/2)
+	s.Seconds = learn.Makespan(took, 2) * 1.1
+	return &s
+}
+
+// live are what is found in all images at some time.
+func live(random *rand.Rand, at time.Time) (all []insight.Live) {
+	for i, name := range Services {
+		all = append(all, insight.Live{Service: name, Findings: []string{}, EndedAt: at, Images: 4, Counts: map[string]int{"CRITICAL": 1 + random.IntN(2), "HIGH": 4 + 2*i, "MEDIUM": 12 + i}})
+	}
+	return all
+}
+
 // Builds are what runs of a repository would have written into the memory of so many builds of the sample's services, of which the last ended by some
-// time. They come one after the other in 85 days, some fail, some health checks are flaky, and dependencies change now and then. Of each run the last
+// time. They come one after the other in 85 days, some fail, some health checks are flaky, and dependencies change now and then. All images are scanned again from time to time. Of each run the last
 // job was run again, after one that left nothing. The same arguments give the same builds.
 func Builds(repository string, builds int, last time.Time) ([]memory.Entry, error) {
 	random := rand.New(rand.NewPCG(1, uint64(builds)))
@@ -48,8 +75,16 @@ func Builds(repository string, builds int, last time.Time) ([]memory.Entry, erro
 			}
 			of.Services = append(of.Services, build(random, j, float64(i)/float64(runs)))
 		}
+		run.Schedule = packed(run.Services)
 		for _, r := range []insight.Run{run, again} {
 			entries, err := insight.Entries(r)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, entries...)
+		}
+		if i%rescanned == rescanned-1 {
+			entries, err := insight.OfLive(repository, fmt.Sprintf("%d-1", 2_000_000_000+i), live(random, at))
 			if err != nil {
 				return nil, err
 			}
