@@ -89,7 +89,7 @@ func (s *setup) download(ctx context.Context, names []string) error {
 		"-o", "Dir::State=" + filepath.Join(dir, "state"),
 		"-o", "Dir::State::status=/var/lib/dpkg/status",
 		"-o", "Dir::Cache=" + filepath.Join(dir, "cache"),
-		"-o", "APT::Architectures=amd64,arm64",
+		"-o", "APT::Architectures=" + strings.Join(archsOf(names), ","),
 		"-o", "APT::Sandbox::User=root", // its usual user may not enter this directory
 	}
 	debs := filepath.Join(dir, "debs")
@@ -99,6 +99,16 @@ func (s *setup) download(ctx context.Context, names []string) error {
 		}
 	}
 	return moveAll(debs, s.debs())
+}
+
+// archsOf are the architectures of packages: a mirror need not have others.
+func archsOf(names []string) (all []string) {
+	for _, name := range names {
+		if _, arch, _ := strings.Cut(name, ":"); !slices.Contains(all, arch) {
+			all = append(all, arch)
+		}
+	}
+	return all
 }
 
 func moveAll(from, to string) error {
