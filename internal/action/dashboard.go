@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/agent"
 	"github.com/org/ghcr-publish/internal/dashboard"
 	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/memory"
@@ -29,12 +31,14 @@ func reportMode(ctx context.Context, p Process, j job, log *actions.Log) (int, e
 	}
 	folder := filepath.Join(at.root, at.file)
 	log.Printf("writing what is remembered of builds to %s", folder)
+	if j.watch {
+		return watchMode(ctx, p, j, at, log)
+	}
 	known, err := j.everything(ctx, p)
 	if err != nil {
 		return 0, err
 	}
-	figures := dashboard.Collect(dashboard.Source{Known: known, Repository: j.Event.Repository, All: j.Config.DashboardOf == "all", Server: j.Event.ServerURL, Program: "ghcr-publish " + p.Version, Now: p.Now()})
-	figures = actions.Redacted(figures, log.Redact)
+	figures := j.figures(p, known, log)
 	if err := writeDashboard(at, figures); err != nil {
 		return 0, err
 	}
@@ -89,19 +93,46 @@ func (j job) dashboardPlace(p Process) (place, error) {
 	return at, problems.Err()
 }
 
-// everything is what is remembered of builds, by namespace: nothing where there is no memory.
-func (j job) everything(ctx context.Context, p Process) (known insight.Known, err error) {
-	store, err := memory.Open(ctx, j.memoryPath(), p.Now, memory.IfThere())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// figures sum up what is remembered.
+func (j job) figures(p Process, known insight.Known, log *actions.Log) dashboard.Figures {
+	source := dashboard.Source{Known: known, Repository: j.Event.Repository, All: j.Config.DashboardOf == "all", Server: j.Event.ServerURL, Program: "ghcr-publish " + p.Version, Now: p.Now()}
+	for _, c := range agent.Underway(known[agent.Coordination], known["sessions"], source.Repository, source.All) {
+		since, _ := time.Parse(time.RFC3339, c.At) // which those have that are told
+		source.Underway = append(source.Underway, dashboard.Work{Name: c.Work, Agent: c.Agent, Run: c.Session, Repository: c.Repository, Since: since})
 	}
-	if err != nil {
-		return nil, err
+	return actions.Redacted(dashboard.Collect(source), log.Redact)
+}
+
+// remembrance are the namespaces that there is something to report of in.
+func remembrance() []string {
+	return append(insight.Namespaces(), "rescans", "sessions", agent.Coordination)
+}
+
+// everything is what is remembered of builds, by namespace: nothing where there is no memory. A run may be moving it meanwhile.
+func (j job) everything(ctx context.Context, p Process) (insight.Known, error) {
+	for range moves {
+		store, err := memory.Open(ctx, whereNow(j.memoryPath(), tempDir(j.Event)), p.Now, memory.IfThere())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		known, err := recollect(ctx, store)
+		return known, errors.Join(err, store.Close())
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	return nil, nil
+}
+
+func recollect(ctx context.Context, store *memory.Store) (known insight.Known, err error) {
 	known = insight.Known{}
-	for _, namespace := range append(insight.Namespaces(), "sessions") {
-		if known[namespace], err = store.List(ctx, namespace, 0); err != nil {
+	for _, namespace := range remembrance() {
+		if namespace == agent.Coordination {
+			known[namespace], err = agent.Claims(ctx, store)
+		} else {
+			known[namespace], err = store.List(ctx, namespace, 0)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

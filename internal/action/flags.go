@@ -9,9 +9,13 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// watchFlag is no setting: a workflow has nobody who would end it.
+const watchFlag = "watch"
+
 type flags struct {
 	values        map[string]string // settings that were given, by name
 	help, version bool
+	watch         bool // keep the page of `report` up to date
 }
 
 // parseFlags reads the command line: an optional mode, then one flag for each setting.
@@ -22,6 +26,7 @@ func parseFlags(args []string) (flags, error) {
 	set.Usage = func() {}
 	set.BoolVarP(&f.help, "help", "h", false, "")
 	set.BoolVar(&f.version, "version", false, "")
+	set.BoolVar(&f.watch, watchFlag, false, "")
 	for _, s := range service.Table() {
 		set.String(s.Name, "", s.Help)
 		if s.Bool {
@@ -32,7 +37,7 @@ func parseFlags(args []string) (flags, error) {
 		return f, fmt.Errorf("%w; see ghcr-publish --help", err)
 	}
 	set.Visit(func(given *pflag.Flag) {
-		if given.Name != "help" && given.Name != "version" {
+		if given.Name != "help" && given.Name != "version" && given.Name != watchFlag {
 			f.values[given.Name] = given.Value.String()
 		}
 	})
@@ -74,7 +79,9 @@ input before the file.
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString(`  --help                   Print this.
+	b.WriteString(`  --watch                  With the mode report: write the page again whenever the memory has changed,
+                           until this is interrupted.
+  --help                   Print this.
   --version                Print the version.
 
 Exit codes: 0 done or nothing to do, 1 fault, 2 wrong configuration, 3 a gate refused an image.

@@ -39,12 +39,13 @@ type job struct {
 	// personal says that the token is somebody's own, which no registry gets.
 	personal bool
 	before   string // the Compose file that a host was given last, of which images of others stay; empty for none
+	watch    bool   // keep the page of `report` up to date
 }
 
 // load reads environment, event, flags, inputs and the configuration file once. Every mistake is in the error.
 func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, error) {
 	var problems service.Problems
-	j := job{Environ: childEnviron(p.Environ)}
+	j := job{watch: flags.watch, Environ: childEnviron(p.Environ)}
 	j.Event = actions.ReadEvent(p.Getenv, &problems)
 	if err := j.locate(ctx, p); err != nil {
 		problems.Add("workspace", "check the repository out first, or run inside a clone", "%v", err)
@@ -98,6 +99,7 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	j.checkPromotion(&problems)
 	j.checkDeployment(p, &problems)
 	j.checkReleaseTag(&problems)
+	j.checkWatch(&problems)
 	j.checkFiles(p, &problems)
 	j.checkCompose(ctx, p, &problems)
 	checkDocuments(root.ReadFile, j.Config.Gates.Vulnerabilities.VEX, &problems)

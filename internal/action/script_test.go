@@ -16,6 +16,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -91,7 +92,9 @@ func program() {
 	if err != nil {
 		panic(err)
 	}
-	os.Exit(action.Main(context.Background(), action.Process{Name: filepath.Base(os.Args[0]), Args: os.Args[1:], Environ: os.Environ(), Dir: dir,
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(action.Main(ctx, action.Process{Name: filepath.Base(os.Args[0]), Args: os.Args[1:], Environ: os.Environ(), Dir: dir,
 		Stdout: os.Stdout, Stderr: os.Stderr, Run: run.OS, Now: time.Now, Version: "v0.0.0-test"}))
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/insight"
+	"github.com/org/ghcr-publish/internal/learn"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/sample"
 	dto "github.com/prometheus/client_model/go"
@@ -96,7 +97,7 @@ func TestFigures(t *testing.T) {
 		t.Errorf("overall %+v", f.Overall)
 	}
 	web := f.Services[1]
-	if web.Next == nil || web.Next.Builds != 2 || web.Sizes["linux/amd64"] != 2e6 || web.Findings["HIGH"] != 2 || !web.LastPassed {
+	if web.Next == nil || web.Next.Builds != 2 || web.Sizes["linux/amd64"] != 2e6 || web.Findings["HIGH"] != 2 || !*web.LastPassed {
 		t.Errorf("web %+v", web)
 	}
 	wantSteps := []Step{{Text: "RUN make", Platform: "linux/amd64", Line: 3, Builds: 3, HitRate: 0, Seconds: 22, Cost: 22.667}, {Text: "COPY . .", Platform: "linux/amd64", Line: 2, Builds: 3, Seconds: 1, Cost: 1}}
@@ -121,7 +122,7 @@ func TestJobsThatShareAService(t *testing.T) {
 	amd.Sizes, arm.Sizes = map[string]int64{"linux/amd64": 5}, map[string]int64{"linux/arm64": 7}
 	f := Collect(of(t, runs(t, "octo-org/shop", []insight.Service{built("web", 1, "sha256:0", true)}, []insight.Service{amd, arm}), nil))
 	s := f.Services[0]
-	if diff := cmp.Diff(map[string]float64{"linux/amd64": 5, "linux/arm64": 7}, s.Sizes); diff != "" || s.Findings["HIGH"] != 4 || s.LastPassed || s.Builds != 3 {
+	if diff := cmp.Diff(map[string]float64{"linux/amd64": 5, "linux/arm64": 7}, s.Sizes); diff != "" || s.Findings["HIGH"] != 4 || *s.LastPassed || s.Builds != 3 {
 		t.Errorf("%+v\n%s", s, diff)
 	}
 }
@@ -158,8 +159,111 @@ func TestJobsThatWereRunAgain(t *testing.T) {
 			entries = append(entries, written...)
 		}
 		s := Collect(of(t, entries, nil)).Services[0]
-		if diff := cmp.Diff(c.sizes, s.Sizes); diff != "" || s.Findings["HIGH"] != c.findings || s.LastPassed != c.passed {
-			t.Errorf("%s: passed %t with %v (-want +got):\n%s", name, s.LastPassed, s.Findings, diff)
+		if diff := cmp.Diff(c.sizes, s.Sizes); diff != "" || s.Findings["HIGH"] != c.findings || *s.LastPassed != c.passed {
+			t.Errorf("%s: passed %t with %v (-want +got):\n%s", name, *s.LastPassed, s.Findings, diff)
+		}
+	}
+}
+
+// TestSchedule sums runs up by how long they took, each repository's by themselves for Prometheus.
+func TestSchedule(t *testing.T) {
+	t.Parallel()
+	var entries []memory.Entry
+	for i, of := range []struct {
+		repository     string
+		seconds, least float64
+	}{{"octo-org/shop", 10, 5}, {"octo-org/shop", 90, 90}, {"octo-org/other", 10, 1}} {
+		written, err := insight.Entries(insight.Run{ID: fmt.Sprintf("%d-1", 5+i), Repository: of.repository, Ref: "refs/heads/main", EndedAt: now.Add(time.Duration(i) * time.Minute), Schedule: &learn.Schedule{Parallel: 2, Seconds: of.seconds, Work: 100, Least: of.least}, Services: []insight.Service{built("web", 9, "sha256:a", true)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, written...)
+	}
+	source := of(t, entries, nil)
+	f := Collect(source)
+	if want := (Packing{Runs: 2, Seconds: 100, Least: 95, Efficiency: 0.95}); f.Schedule == nil || *f.Schedule != want || f.Runs[0].Efficiency != 0.5 || f.Runs[0].RunURL != "https://github.com/octo-org/shop/actions/runs/5/attempts/1" {
+		t.Errorf("%+v of %+v, want %+v", f.Schedule, f.Runs, want)
+	}
+	if page := string(rendered(t, f)); !strings.Contains(page, `<dt>Schedule</dt><dd class="value">95%</dd><dd class="muted">efficiency, over 2 runs</dd>`) {
+		t.Error("the page does not tell of the schedule")
+	}
+	source.All = true
+	all := Collect(source)
+	conforms(t, schema(t), all)
+	text, _, err := all.Metrics()
+	if err != nil || !strings.Contains(string(text), "ghcr_publish_schedule_efficiency_ratio{repository=\"octo-org/shop\"} 0.95\n") || !strings.Contains(string(text), "ghcr_publish_schedule_efficiency_ratio{repository=\"octo-org/other\"} 0.1\n") {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+// TestRescans has what is found later in what is live be told beside what was found when it was built, also of a service of which no build is remembered.
+func TestRescans(t *testing.T) {
+	t.Parallel()
+	entries := runs(t, "octo-org/shop", []insight.Service{built("web", 20, "sha256:a", true)})
+	for i, high := range []int{2, 7} {
+		found, err := insight.OfLive("octo-org/shop", fmt.Sprintf("9%d-1", i), []insight.Live{{Service: "web", Images: 3, Counts: map[string]int{"HIGH": high, "LOW": 1}, EndedAt: now.Add(time.Duration(i) * time.Hour)}, {Service: "old", Images: 1, Counts: map[string]int{}, EndedAt: now}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, found...)
+	}
+	f := Collect(of(t, entries, nil))
+	conforms(t, schema(t), f)
+	if len(f.Rescans) != 4 || len(f.Services) != 2 {
+		t.Fatalf("%+v of %+v", f.Rescans, f.Services)
+	}
+	old, web := f.Services[0], f.Services[1]
+	if web.Live["HIGH"] != 7 || web.Findings["HIGH"] != 2 || !web.RescanAt.Equal(now.Add(time.Hour)) {
+		t.Errorf("web %+v", web)
+	}
+	if old.Builds != 0 || old.LastPassed != nil || old.Live == nil {
+		t.Errorf("old %+v", old)
+	}
+	text, _, err := f.Metrics()
+	if err != nil || !strings.Contains(string(text), `ghcr_publish_live_findings{repository="octo-org/shop",service="web",severity="HIGH"} 7`) || strings.Contains(string(text), `ghcr_publish_last_build_passed{repository="octo-org/shop",service="old"}`) {
+		t.Errorf("%v\n%s", err, text)
+	}
+	look(t, rendered(t, f))
+}
+
+// TestUnderway tells what is at work, and until when that is expected where the service is known.
+func TestUnderway(t *testing.T) {
+	t.Parallel()
+	source := of(t, runs(t, "octo-org/shop", []insight.Service{built("web", 20, "sha256:a", true)}), nil)
+	source.Underway = []Work{{Name: "promotion", Agent: "finalize", Run: "5-1", Repository: "octo-org/shop", Since: now}, {Name: "web@linux/arm64", Agent: "<b>bob", Run: "5-1", Repository: "octo-org/shop", Since: now.Add(-time.Second)}}
+	f := Collect(source)
+	conforms(t, schema(t), f)
+	web := f.Underway[0]
+	if web.Service != "web" || !web.Until.Equal(now.Add(19*time.Second)) || f.Underway[1].Service != "" || !f.Underway[1].Until.IsZero() {
+		t.Errorf("%+v", f.Underway)
+	}
+	page := rendered(t, f)
+	look(t, page)
+	if want := `<li><strong>web@linux/arm64</strong>: &lt;b&gt;bob in <a href="https://github.com/octo-org/shop/actions/runs/5/attempts/1" rel="noopener noreferrer">a run</a>, since 11:59:59, expected until about 12:00:19</li>`; !strings.Contains(string(page), want) {
+		t.Errorf("the page has no %s", want)
+	}
+}
+
+// TestOnlyAWatchedPageLoadsItselfAgain has no other do so, and its policy be as strict.
+func TestOnlyAWatchedPageLoadsItselfAgain(t *testing.T) {
+	t.Parallel()
+	const refresh = `http-equiv="refresh" content="5"`
+	for name, c := range map[string]struct {
+		figures Figures
+		signs   []string
+	}{
+		"some builds": {Collect(of(t, runs(t, "octo-org/shop", []insight.Service{built("web", 20, "sha256:a", true)}), nil)), []string{"<noscript><meta " + refresh, `"reload":5`, `id="reload"`}},
+		"none":        {Collect(Source{Now: now}), []string{"\n<meta " + refresh}},
+	} {
+		page, watched := rendered(t, c.figures), rendered(t, c.figures.Watched())
+		look(t, watched)
+		for _, sign := range c.signs {
+			if strings.Contains(string(page), sign) || !strings.Contains(string(watched), sign) {
+				t.Errorf("%s: %s is in the page: %t; in the watched one: %t", name, sign, strings.Contains(string(page), sign), strings.Contains(string(watched), sign))
+			}
+		}
+		if strings.Contains(string(page), refresh) {
+			t.Errorf("%s: a page that nobody watches loads itself again", name)
 		}
 	}
 }
@@ -309,6 +413,8 @@ func TestSchemaIsStrict(t *testing.T) {
 		"a version to come":    func(f *Figures) { f.SchemaVersion = 2 },
 		"negative findings":    func(f *Figures) { f.Services[0].Findings = map[string]int{"HIGH": -1} },
 		"a step of no builds":  func(f *Figures) { f.Services[0].Steps[0].Builds = 0 },
+		"a schedule too good":  func(f *Figures) { f.Runs[0].Efficiency = 1.5 },
+		"no word on rescans":   func(f *Figures) { f.Rescans = nil },
 		"a cache of no builds": func(f *Figures) { f.Services[0].Tiers[0].Builds = 0 },
 	} {
 		entries, err := sample.Builds("octo-org/shop", 9, now)
@@ -339,7 +445,7 @@ func look(tb testing.TB, page []byte) {
 			if !slices.Contains(attributes, a.Key) {
 				tb.Errorf("%s has an attribute %s", n.Data, a.Key)
 			}
-			if a.Key == "href" && !slices.Contains([]string{"#figures", "data:,", "figures.json", "metrics.txt", "openmetrics.txt"}, a.Val) {
+			if a.Key == "href" && !slices.Contains([]string{"#figures", "data:,", "figures.json", "metrics.txt", "openmetrics.txt"}, a.Val) && !strings.HasPrefix(a.Val, "https://github.com/octo-org/shop/actions/runs/") {
 				tb.Errorf("%s leads to %s", n.Data, a.Val)
 			}
 			if a.Key == "content" && strings.HasPrefix(a.Val, "default-src") {
@@ -373,8 +479,8 @@ func file(tb testing.TB, name string) string {
 
 // What our own template has.
 var (
-	elements   = strings.Fields("html head meta title link style body a header h1 p main form label select option button noscript section h2 dl div dt dd table thead tbody tr th td code span meter h3 ul li strong footer script")
-	attributes = strings.Fields("lang charset http-equiv content name rel href class id for aria-label aria-labelledby role tabindex scope value type min max data-service")
+	elements   = strings.Fields("html head meta title link style body a header h1 p main form label select option button noscript section h2 dl div dt dd table thead tbody tr th td code span meter h3 ul li strong footer script input")
+	attributes = strings.Fields("lang charset http-equiv content name rel href class id for aria-label aria-labelledby role tabindex scope value type min max data-service autocomplete checked rel")
 )
 
 // FuzzHostileNames has the memory say anything in the place of names: it stays text.
@@ -390,8 +496,13 @@ func FuzzHostileNames(f *testing.F) {
 		s.Cache.Tiers = []cache.Gave{{Tier: name}}
 		s.Account.Advice = []insight.Advice{{Text: name, Seconds: 5}}
 		entries, err := insight.Entries(insight.Run{ID: name, Repository: name, Commit: name, Ref: "refs/heads/" + name, EndedAt: now, Services: []insight.Service{s, built("web", 20, "sha256:a", true)}})
-		from := of(t, entries, err)
+		rescanned, failed := insight.OfLive(name, name, []insight.Live{{Service: name, Images: 1, Counts: map[string]int{name: 1}, EndedAt: now}})
+		if failed != nil {
+			t.Fatal(failed)
+		}
+		from := of(t, append(entries, rescanned...), err)
 		from.Server, from.Program, from.All = name, name, true
+		from.Underway = []Work{{Name: name, Agent: name, Run: name, Repository: name, Since: now}}
 		figures := Collect(from)
 		look(t, rendered(t, figures))
 		conforms(t, promised, figures)

@@ -25,7 +25,13 @@ type Figures struct {
 	Overall       Summary   `json:"overall"`
 	Slowest       *Slow     `json:"slowest_thing_to_fix,omitempty"`
 	Services      []Service `json:"services"`
-	Builds        []Build   `json:"builds"` // the oldest first
+	Underway      []Work    `json:"underway"` // at the time when this was made, what began first first
+	Schedule      *Packing  `json:"schedule,omitempty"`
+	Builds        []Build   `json:"builds"`  // the oldest first
+	Runs          []Run     `json:"runs"`    // that packed work of several services, the oldest first
+	Rescans       []Rescan  `json:"rescans"` // the oldest first
+
+	reload int // seconds after which a page that is watched loads itself again; 0 of others
 }
 
 // A Summary is of some builds. Images that were used again count as builds that took no time.
@@ -50,13 +56,15 @@ type Service struct {
 	Repository string `json:"repository,omitempty"`
 	Summary
 	Next       *learn.Expectation `json:"expected_next,omitempty"` // of the next build
-	LastAt     time.Time          `json:"last_at"`
-	LastPassed bool               `json:"last_passed"`
+	LastAt     time.Time          `json:"last_at,omitzero"`
+	LastPassed *bool              `json:"last_passed,omitempty"`
 	Sizes      map[string]float64 `json:"image_bytes,omitempty"` // compressed, of the last image, by platform
 	PeakMemory float64            `json:"peak_memory_bytes,omitempty"`
-	Findings   map[string]int     `json:"findings,omitempty"` // of the last image that was scanned, by severity
-	Steps      []Step             `json:"steps,omitempty"`    // what costs most first
-	Advice     []insight.Advice   `json:"advice,omitempty"`   // on the last build
+	Findings   map[string]int     `json:"findings,omitempty"`      // of the last image that was scanned when it was made, by severity
+	Live       map[string]int     `json:"live_findings,omitempty"` // of all live images, by the last rescan
+	RescanAt   time.Time          `json:"last_rescan_at,omitzero"`
+	Steps      []Step             `json:"steps,omitempty"`  // what costs most first
+	Advice     []insight.Advice   `json:"advice,omitempty"` // on the last build
 	Tiers      []Tier             `json:"tiers,omitempty"`
 
 	platforms []string // of the last build
@@ -123,6 +131,7 @@ const window = 60
 // A Source is what figures are made of.
 type Source struct {
 	Known      insight.Known // with all that is remembered, also by other repositories
+	Underway   []Work        // as far as whoever is at it says
 	Repository string        // owner/name; empty where that is not known
 	All        bool          // show services of other repositories, too
 	Server     string        // whose pages are linked to, such as https://github.com
@@ -133,18 +142,27 @@ type Source struct {
 // Collect sums up what is remembered.
 func Collect(s Source) Figures {
 	pasts := s.pasts()
-	f := Figures{SchemaVersion: 1, Program: s.Program, Repository: s.Repository, MadeAt: s.Now.UTC().Truncate(time.Second), Services: []Service{}, Builds: s.builds(pasts)}
-	f.Overall = summarize(f.Builds)
+	f := Figures{SchemaVersion: 1, Program: s.Program, Repository: s.Repository, MadeAt: s.Now.UTC().Truncate(time.Second), Services: []Service{}, Underway: []Work{}, Builds: s.builds(pasts), Runs: s.packed(), Rescans: s.rescans()}
+	f.Overall, f.Schedule = summarize(f.Builds), pack("", f.Runs)
 	if len(f.Builds) > 0 {
 		f.From, f.To = f.Builds[0].At, f.Builds[len(f.Builds)-1].At
 	}
-	for id, at := range byService(f.Builds) {
-		f.Services = append(f.Services, ofService(id, pick(pasts, at), pick(f.Builds, at)))
+	at, rescans := byService(f.Builds), f.lastRescans()
+	for id := range rescans {
+		if at[id] == nil {
+			at[id] = []int{} // also of which no build is remembered any more
+		}
+	}
+	for id, at := range at {
+		of := ofService(id, pick(pasts, at), pick(f.Builds, at))
+		of.Live, of.RescanAt = rescans[id].Findings, rescans[id].At
+		f.Services = append(f.Services, of)
 	}
 	slices.SortFunc(f.Services, func(a, b Service) int {
 		return cmp.Or(own(a.Repository, s.Repository)-own(b.Repository, s.Repository), cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Name, b.Name))
 	})
 	s.expect(f.Services)
+	f.tellWork(s)
 	f.Slowest = slowest(f.Services)
 	f.Answer = f.answer()
 	return f
@@ -152,8 +170,10 @@ func Collect(s Source) Figures {
 
 // pasts are the builds that are shown. A memory may be shared with repositories that not everybody may see who sees this page.
 func (s Source) pasts() []insight.Past {
-	return slices.DeleteFunc(s.Known.Pasts(s.Repository), func(p insight.Past) bool { return !s.All && p.Repository != s.Repository })
+	return slices.DeleteFunc(s.Known.Pasts(s.Repository), func(p insight.Past) bool { return !s.shows(p.Repository) })
 }
+
+func (s Source) shows(repository string) bool { return s.All || repository == s.Repository }
 
 // own sorts this repository's services before those of others.
 func own(repository, this string) int {
@@ -167,6 +187,17 @@ func own(repository, this string) int {
 type identity struct{ repository, name string }
 
 func (b Build) identity() identity { return identity{b.Repository, b.Service} }
+
+func (s Service) identity() identity { return identity{s.Repository, s.Name} }
+
+// lastRescans are the last of each service's.
+func (f Figures) lastRescans() map[identity]Rescan {
+	last := map[identity]Rescan{}
+	for _, r := range f.Rescans {
+		last[r.identity()] = r
+	}
+	return last
+}
 
 // byService are the indices of each service's builds.
 func byService(builds []Build) map[identity][]int {
@@ -345,10 +376,14 @@ func round(v float64) float64 { return math.Round(v*1000) / 1000 }
 
 // ofService sums a service up: builds and what is remembered of them, in the same order.
 func ofService(id identity, pasts []insight.Past, builds []Build) Service {
-	last := pasts[len(pasts)-1]
-	s := Service{Name: id.name, Repository: id.repository, Summary: summarize(builds), LastAt: last.At.UTC(), LastPassed: true, platforms: last.Platforms}
+	s := Service{Name: id.name, Repository: id.repository, Summary: summarize(builds)}
+	if len(pasts) == 0 {
+		return s
+	}
+	last, passed := pasts[len(pasts)-1], true
+	s.LastAt, s.LastPassed, s.platforms = last.At.UTC(), &passed, last.Platforms
 	for _, p := range lastRun(pasts, func(insight.Past) bool { return true }) {
-		s.LastPassed = s.LastPassed && p.Success
+		passed = passed && p.Success
 	}
 	for _, p := range lastRun(pasts, func(p insight.Past) bool { return len(p.Sizes) > 0 }) {
 		s.Sizes = merged(s.Sizes, p.Sizes)

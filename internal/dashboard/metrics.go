@@ -58,6 +58,9 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	for _, s := range c.Services {
 		reading{to, s}.send()
 	}
+	for _, p := range packings(c.Runs) {
+		gauge(to, "schedule_efficiency_ratio", "Least time that the work of the runs takes in any order, over the time that they took; 1 is as well packed as can be.", p.Efficiency, []string{"repository"}, []string{p.Repository})
+	}
 }
 
 // A reading is a service whose metrics are sent.
@@ -77,8 +80,10 @@ func (s reading) send() {
 		s.gauge("build_expected_low_seconds", "Eight of ten builds are to take at least as long.", s.Next.Low)
 		s.gauge("build_expected_high_seconds", "Eight of ten builds are to take at most as long.", s.Next.High)
 	}
-	s.gauge("last_build_timestamp_seconds", "When the last build ended.", float64(s.LastAt.Unix()))
-	s.gauge("last_build_passed", "1 where the last build passed.", float64(bit(s.LastPassed)))
+	if s.LastPassed != nil {
+		s.gauge("last_build_timestamp_seconds", "When the last build ended.", float64(s.LastAt.Unix()))
+		s.gauge("last_build_passed", "1 where the last build passed.", float64(bit(*s.LastPassed)))
+	}
 	s.gauge("work_seconds", "Time that all builds took in all their parts.", s.Work)
 	s.maybe("cache_hit_ratio", "Mean share of a build's instructions that came from the cache.", s.HitRate)
 	s.maybe("startup_median_seconds", "Median time until the image was healthy.", s.Startup)
@@ -92,7 +97,13 @@ func (s reading) send() {
 		s.gauge("image_bytes", "Compressed size of the last image.", s.Sizes[platform], "platform", platform)
 	}
 	for _, severity := range severities(s.Findings) {
-		s.gauge("findings", "Findings in the last image that was scanned.", float64(s.Findings[severity]), "severity", severity)
+		s.gauge("findings", "Findings in the last image, by the scan when it was made.", float64(s.Findings[severity]), "severity", severity)
+	}
+	for _, severity := range severities(s.Live) {
+		s.gauge("live_findings", "Findings in all live images, by the last rescan.", float64(s.Live[severity]), "severity", severity)
+	}
+	if !s.RescanAt.IsZero() {
+		s.gauge("last_rescan_timestamp_seconds", "When the live images were last scanned again.", float64(s.RescanAt.Unix()))
 	}
 }
 
@@ -108,9 +119,13 @@ func (s reading) gauge(name, help string, value float64, label ...string) {
 	if len(label) == 2 {
 		names, values = append(names, label[0]), append(values, label[1])
 	}
-	to, err := prometheus.NewConstMetric(prometheus.NewDesc("ghcr_publish_"+name, help, names, nil), prometheus.GaugeValue, value, values...)
+	gauge(s.to, name, help, value, names, values)
+}
+
+func gauge(to chan<- prometheus.Metric, name, help string, value float64, labels, values []string) {
+	metric, err := prometheus.NewConstMetric(prometheus.NewDesc("ghcr_publish_"+name, help, labels, nil), prometheus.GaugeValue, value, values...)
 	if err != nil {
-		to = prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(err), err)
+		metric = prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(err), err)
 	}
-	s.to <- to
+	to <- metric
 }

@@ -37,6 +37,13 @@ type page struct {
 	Data            data
 	Advice          []advice
 	Tiers           bool // there are any
+	Reload          int  // seconds after which the page loads itself again; 0 for never
+}
+
+// Watched is what a page shows that is written again and again: it loads itself anew, and nothing but itself.
+func (f Figures) Watched() Figures {
+	f.reload = 5
+	return f
 }
 
 // An advice is on the last build of a service, which is told by its index.
@@ -47,7 +54,7 @@ type advice struct {
 
 // Page writes the figures as a page of HTML, which needs nothing beside it. Whatever was remembered is text in it.
 func (f Figures) Page() ([]byte, error) {
-	p := page{Generator: Generator, Title: strings.TrimSuffix("Builds of "+f.Repository, " of "), Figures: f, Data: f.data(), Advice: f.advice(), Tiers: slices.ContainsFunc(f.Services, func(s Service) bool { return len(s.Tiers) > 0 })}
+	p := page{Generator: Generator, Title: strings.TrimSuffix("Builds of "+f.Repository, " of "), Figures: f, Data: f.data(), Advice: f.advice(), Tiers: slices.ContainsFunc(f.Services, func(s Service) bool { return len(s.Tiers) > 0 }), Reload: f.reload}
 	texts := map[string]string{}
 	for _, name := range []string{"page/page.html", "page/page.css", "page/page.js", "uplot/uPlot.iife.min.js", "uplot/uPlot.min.css", "uplot/LICENSE"} {
 		text, err := fs.ReadFile(files, name)
@@ -96,46 +103,74 @@ func (f Figures) Label(s Service) string {
 
 // data is what the page's script works with: of each build the same figure in a row. What is not known is -1, 0 or null, whichever cannot be known.
 type data struct {
-	Made     int64     `json:"made"` // seconds since 1970
-	Services []string  `json:"services"`
-	Bases    []string  `json:"bases"` // page of each service's repository; empty where there is none
-	Refs     []string  `json:"-"`
-	Branches []string  `json:"branches"`
-	Service  []int     `json:"service"`
-	Ref      []int     `json:"ref"`
-	At       []int64   `json:"at"`
-	Run      []string  `json:"run"`
-	Part     []int     `json:"part"`   // which of the service's platforms; those of the same have the same number
-	Linked   []int     `json:"linked"` // 1 where the run has a page
-	Commit   []string  `json:"commit"`
-	Passed   []int     `json:"passed"`
-	Reused   []int     `json:"reused"`
-	Seconds  []float64 `json:"seconds"`
-	Expected []float64 `json:"expected"`
-	Low      []float64 `json:"low"`
-	High     []float64 `json:"high"`
-	Work     []float64 `json:"work"`
-	Hits     []float64 `json:"hits"`
-	Bytes    []float64 `json:"bytes"`
-	Startup  []float64 `json:"startup"`
-	Findings [][]int   `json:"findings"` // critical, high, others
-	Trial    []int     `json:"trial"`    // 0 none, 1 healthy, 2 failed, 3 flaky
+	Made     int64      `json:"made"`             // seconds since 1970
+	Reload   int        `json:"reload,omitempty"` // as of the page
+	Services []string   `json:"services"`
+	Bases    []string   `json:"bases"` // page of each service's repository; empty where there is none
+	Refs     []string   `json:"-"`
+	Branches []string   `json:"branches"`
+	Service  []int      `json:"service"`
+	Ref      []int      `json:"ref"`
+	At       []int64    `json:"at"`
+	Run      []string   `json:"run"`
+	Part     []int      `json:"part"`   // which of the service's platforms; those of the same have the same number
+	Linked   []int      `json:"linked"` // 1 where the run has a page
+	Commit   []string   `json:"commit"`
+	Passed   []int      `json:"passed"`
+	Reused   []int      `json:"reused"`
+	Seconds  []float64  `json:"seconds"`
+	Expected []float64  `json:"expected"`
+	Low      []float64  `json:"low"`
+	High     []float64  `json:"high"`
+	Work     []float64  `json:"work"`
+	Hits     []float64  `json:"hits"`
+	Bytes    []float64  `json:"bytes"`
+	Startup  []float64  `json:"startup"`
+	Findings [][]int    `json:"findings"` // critical, high, others
+	Trial    []int      `json:"trial"`    // 0 none, 1 healthy, 2 failed, 3 flaky
+	Runs     runData    `json:"runs"`
+	Rescans  rescanData `json:"rescans"`
+}
+
+// runData are runs that packed work.
+type runData struct {
+	At      []int64   `json:"at"`
+	Ref     []int     `json:"ref"`
+	Seconds []float64 `json:"seconds"`
+	Least   []float64 `json:"least"`
+}
+
+type rescanData struct {
+	At       []int64 `json:"at"`
+	Service  []int   `json:"service"`
+	Findings [][]int `json:"findings"`
 }
 
 func (f Figures) data() data {
-	d := data{Made: f.MadeAt.Unix()}
+	d := data{Made: f.MadeAt.Unix(), Reload: f.reload, At: []int64{}, Run: []string{}, Runs: runData{At: []int64{}}, Rescans: rescanData{At: []int64{}}}
 	services, refs, parts := map[identity]int{}, map[string]int{}, map[string]int{}
 	for i, s := range f.Services {
-		services[identity{s.Repository, s.Name}] = i
+		services[s.identity()] = i
 		d.Services, d.Bases = append(d.Services, f.Label(s)), append(d.Bases, "")
 	}
-	for _, b := range f.Builds {
-		ref, seen := refs[b.Ref]
+	refOf := func(name string) int {
+		ref, seen := refs[name]
 		if !seen {
 			ref = len(d.Refs)
-			refs[b.Ref] = ref
-			d.Refs, d.Branches = append(d.Refs, b.Ref), append(d.Branches, branch(b.Ref))
+			refs[name] = ref
+			d.Refs, d.Branches = append(d.Refs, name), append(d.Branches, branch(name))
 		}
+		return ref
+	}
+	for _, r := range f.Runs {
+		d.Runs.At, d.Runs.Ref = append(d.Runs.At, r.At.Unix()), append(d.Runs.Ref, refOf(r.Ref))
+		d.Runs.Seconds, d.Runs.Least = append(d.Runs.Seconds, r.Seconds), append(d.Runs.Least, r.Least)
+	}
+	for _, r := range f.Rescans {
+		d.Rescans.At, d.Rescans.Service, d.Rescans.Findings = append(d.Rescans.At, r.At.Unix()), append(d.Rescans.Service, services[r.identity()]), append(d.Rescans.Findings, drawn(r.Findings))
+	}
+	for _, b := range f.Builds {
+		ref := refOf(b.Ref)
 		if _, seen := parts[b.Part]; !seen {
 			parts[b.Part] = len(parts)
 		}
@@ -161,11 +196,16 @@ func (d *data) add(b Build) {
 	d.Hits = append(d.Hits, hits)
 	var findings []int
 	if b.Findings != nil {
-		critical, high := b.Findings["CRITICAL"], b.Findings["HIGH"]
-		findings = []int{critical, high, total(b.Findings) - critical - high}
+		findings = drawn(b.Findings)
 	}
 	d.Findings = append(d.Findings, findings)
 	d.Trial = append(d.Trial, slices.Index([]string{"", "healthy", "failed", "flaky"}, b.Trial))
+}
+
+// drawn are findings as they are drawn: critical, high, others.
+func drawn(findings map[string]int) []int {
+	critical, high := findings["CRITICAL"], findings["HIGH"]
+	return []int{critical, high, total(findings) - critical - high}
 }
 
 func bit(b bool) int {
@@ -192,7 +232,11 @@ type card struct{ Name, Value, Note string }
 
 const none = "–"
 
-func cards(s Summary) []card {
+func cards(f Figures) []card {
+	s, efficiency, runs := f.Overall, (*float64)(nil), "no run of several services"
+	if f.Schedule != nil {
+		efficiency, runs = &f.Schedule.Efficiency, "efficiency, over "+verdict.Quantity(f.Schedule.Runs, "run")
+	}
 	time := "median; nothing to compare with"
 	if s.Expected != nil {
 		time = fmt.Sprintf("median; %s expected, %s as expected", Seconds(s.Expected), Percent(s.Within))
@@ -204,20 +248,24 @@ func cards(s Summary) []card {
 		{"Startup", Seconds(s.Startup), "median until healthy"},
 		{"Flaky", fmt.Sprint(s.Flaky), fmt.Sprintf("of %d failed in %s", s.Failed, verdict.Quantity(s.Trials, "trial"))},
 		{"Work", minutes(s.Work), "summed over all builds"},
+		{"Schedule", Percent(efficiency), runs},
 	}
 }
 
 func heads() []string {
-	return []string{"Service", "Builds", "Passed", "Median", "Expected", "As expected", "From cache", "Startup", "Image", "Findings", "Flaky", "Work"}
+	return []string{"Service", "Builds", "Passed", "Median", "Expected", "As expected", "From cache", "Startup", "Image", "Findings", "Live findings", "Flaky", "Work"}
 }
 
 func cells(s Service) []string {
-	findings := none
+	findings, live := none, none
 	if s.Findings != nil {
 		findings = fmt.Sprint(total(s.Findings))
 	}
+	if s.Live != nil {
+		live = fmt.Sprint(total(s.Live))
+	}
 	return []string{fmt.Sprint(s.Builds), Percent(s.Success), Seconds(s.Seconds), Seconds(s.Expected), Percent(s.Within), Percent(s.HitRate),
-		Seconds(s.Startup), size(s.Sizes), findings, fmt.Sprint(s.Flaky), minutes(s.Work)}
+		Seconds(s.Startup), size(s.Sizes), findings, live, fmt.Sprint(s.Flaky), minutes(s.Work)}
 }
 
 // size is that of the largest of an image's platforms.
@@ -267,6 +315,7 @@ func (f Figures) functions() template.FuncMap {
 		"shown":  func(n int) string { return verdict.Quantity(n, "build") + " shown" },
 		"branch": func(ref string) string { return cmp.Or(branch(ref), "unknown") },
 		"date":   func(t time.Time) string { return t.Format("2 January 2006") },
+		"clock":  func(t time.Time) string { return t.Format("15:04:05") },
 		"moment": func(t time.Time) string { return t.Format("2 January 2006, 15:04") },
 	}
 }

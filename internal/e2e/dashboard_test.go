@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +24,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/sample"
 )
 
@@ -167,22 +171,7 @@ func (b *browser) audit(axe string) []string {
 func TestDashboard(t *testing.T) {
 	w := newWorld(t)
 	const builds = 10_000
-	entries, err := sample.Builds("Octo-Org/cards", builds, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := memory.Open(t.Context(), filepath.Join(w.repo.Dir, ".swarm/memory.db"), time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for chunk := range slices.Chunk(entries, 2000) {
-		if err := store.Put(t.Context(), chunk...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := store.Close(); err != nil {
-		t.Fatal(err)
-	}
+	w.remember(builds, time.Now())
 	w.mode = "report"
 	begun := time.Now()
 	if o := w.run(sample.Job{}); o.code != report.ExitDone {
@@ -197,7 +186,7 @@ func TestDashboard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := filepath.Join(w.temp, "ghcr-publish", "dashboard", "index.html")
+	page := filepath.Join(w.dashboard(), "index.html")
 	b := startBrowser(t)
 	for _, scheme := range []string{"light", "dark"} {
 		t.Logf("%s: the page of %d builds was drawn after %.0f ms", scheme, builds, b.open(page, scheme))
@@ -208,11 +197,153 @@ func TestDashboard(t *testing.T) {
 	}
 	b.filters()
 	b.tables(string(script))
+	b.quiet(page)
+}
+
+// quiet finds fault with a page that complained, or asked for anything but itself.
+func (b *browser) quiet(page string) {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if len(b.complaints) > 0 {
-		t.Errorf("the page complains: %q", b.complaints)
+		b.t.Errorf("the page complains: %q", b.complaints)
 	}
-	if other := slices.DeleteFunc(b.requests, func(url string) bool { return url == "file://"+page || url == "data:," }); len(other) > 0 {
-		t.Errorf("the page asks for %q", other)
+	if other := slices.DeleteFunc(slices.Clone(b.requests), func(url string) bool { return url == "file://"+page || url == "data:," }); len(other) > 0 {
+		b.t.Errorf("the page asks for %q", other)
+	}
+}
+
+// remember has the memory hold so many builds, the last of them by some time.
+func (w *world) remember(builds int, last time.Time) {
+	w.t.Helper()
+	entries, err := sample.Builds("Octo-Org/cards", builds, last)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	store, err := memory.Open(w.t.Context(), filepath.Join(w.repo.Dir, ".swarm/memory.db"), time.Now)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for chunk := range slices.Chunk(entries, 2000) {
+		if err := store.Put(w.t.Context(), chunk...); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if err := store.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// dashboard is the folder of the page.
+func (w *world) dashboard() string { return filepath.Join(w.temp, "ghcr-publish", "dashboard") }
+
+// TestWatchedDashboard has a page be watched in a browser: it shows what is new without being asked, keeps what somebody has chosen, waits while he is at
+// work on it, and stands still once nobody writes it any more.
+func TestWatchedDashboard(t *testing.T) {
+	w := newWorld(t)
+	w.remember(40, time.Now().Add(-time.Hour))
+	w.mode, w.noBuilder, w.env = "report", true, []string{"GITHUB_RUN_ID="}
+	end := w.watch("--dashboard-of", "all")
+	axe, err := parts.Axe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := filepath.Join(w.dashboard(), "index.html")
+	b := startBrowser(t)
+	b.open(page, "light")
+	if serious := b.audit(string(file(t, axe))); len(serious) > 0 {
+		t.Errorf("axe finds\n%s", strings.Join(serious, "\n"))
+	}
+	b.choose("#service", "backend")
+	b.choose("#ref", "main")
+	const state = "[...document.querySelectorAll('select')].map((e) => e.selectedOptions[0].textContent).concat(document.activeElement.id, [...document.querySelectorAll('#services tbody th')].map((e) => e.textContent))"
+	want, before := value[[]string](b, state), b.shown("#shown")[0]
+	w.remember(80, time.Now())
+	b.comes("document.querySelector('#shown').textContent !== " + quoted(before) + " && document.documentElement.dataset.ready === 'true'")
+	if got := soon[[]string](b, state); !slices.Equal(got, want) || !slices.Equal(got, []string{"backend", "main", "all that is remembered", "ref", "backend"}) {
+		t.Errorf("after the page has loaded itself again it shows %q, and had %q", got, want)
+	}
+
+	// Who reads a table is not disturbed.
+	const loaded = "performance.timeOrigin"
+	b.do(chromedp.KeyEvent(kb.Shift))
+	b.press(".chart summary", kb.Enter)
+	opened := soon[float64](b, loaded)
+	time.Sleep(12 * time.Second)
+	if now := soon[float64](b, loaded); now != opened {
+		t.Error("the page loads itself again while somebody reads a table")
+	}
+	b.press(".chart summary", kb.Enter)
+	b.comes(fmt.Sprintf("%s > %f", loaded, opened+1))
+
+	end()
+	if strings.Contains(string(file(t, page)), `"reload":`) {
+		t.Error("a page that nobody writes any more loads itself again")
+	}
+	b.comes("!document.querySelector('#reload') && document.documentElement.dataset.ready === 'true'")
+	last := soon[float64](b, loaded)
+	time.Sleep(7 * time.Second)
+	if now := soon[float64](b, loaded); now != last {
+		t.Error("the page goes on to load itself again")
+	}
+	b.quiet(page)
+}
+
+// soon is what an expression comes to on a page that may be loading itself again.
+func soon[T any](b *browser, expression string) T {
+	b.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
+		if err == nil {
+			return v
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatalf("%.200s: %v", expression, err)
+		}
+	}
+}
+
+// comes waits for what an expression says of such a page.
+func (b *browser) comes(expression string) {
+	b.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !soon[bool](b, "Boolean("+expression+")"); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.t.Fatalf("waited in vain for %s", expression)
+		}
+	}
+}
+
+// watch starts the program, and waits until it has written a page. It returns how to interrupt it, whereupon it ends well.
+func (w *world) watch(more ...string) (end func()) {
+	w.t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, interrupt := context.WithCancel(w.t.Context())
+	var log bytes.Buffer
+	ended := make(chan error, 1)
+	command := run.Command{Argv: append([]string{program}, w.args(append(more, "--watch")...)...), Dir: w.repo.Dir, Env: w.environ(sample.Job{}), Stdout: &log, Stderr: &log}
+	go func() {
+		_, err := run.OS(ctx, command)
+		ended <- err
+	}()
+	w.t.Cleanup(interrupt)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(w.dashboard(), "index.html")); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			interrupt()
+			w.t.Fatalf("no page: %v\n%s", <-ended, &log)
+		}
+	}
+	return func() {
+		interrupt()
+		var failed *run.Error
+		if err := <-ended; !errors.As(err, &failed) || failed.Code != 0 {
+			w.t.Errorf("interrupted, the program ended with %v\n%s", err, &log)
+		}
 	}
 }
 
@@ -263,9 +394,11 @@ func (b *browser) tables(axe string) {
 			b.t.Errorf("a table has %.200q", text)
 		}
 	}
-	drawn := value[int](b, "(([...cells]) => cells.reduce((sum, e) => sum + Number(e.textContent), 0))([...document.querySelectorAll('.chart')].find((e) => e.querySelector('h3').textContent === 'Findings in the newest images').querySelectorAll('tbody tr:first-child td'))")
-	if told := value[int](b, "[...document.querySelectorAll('#services tbody td:nth-child(10)')].reduce((sum, e) => sum + Number(e.textContent), 0)"); drawn != told || told == 0 {
-		b.t.Errorf("%d findings are drawn of the newest images, and %d told of the services", drawn, told)
+	for what, columns := range map[string][3]int{"when built": {10, 0, 3}, "live": {11, 3, 6}} {
+		drawn := value[int](b, fmt.Sprintf("[...[...document.querySelectorAll('.chart')].find((e) => e.querySelector('h3').textContent === 'Findings over time').querySelectorAll('tbody tr:first-child td')].slice(%d, %d).reduce((sum, e) => sum + Number(e.textContent), 0)", columns[1], columns[2]))
+		if told := value[int](b, fmt.Sprintf("[...document.querySelectorAll('#services tbody td:nth-child(%d)')].reduce((sum, e) => sum + Number(e.textContent), 0)", columns[0])); drawn != told || told == 0 {
+			b.t.Errorf("%d findings %s are drawn, and %d told of the services", drawn, what, told)
+		}
 	}
 	if serious := b.audit(axe); len(serious) > 0 {
 		b.t.Errorf("with all tables axe finds\n%s", strings.Join(serious, "\n"))

@@ -48,16 +48,17 @@
     return href ? element("a", text, { href, rel: "noopener noreferrer" }) : document.createTextNode(text);
   }
 
-  // What is shown: indices of builds, the oldest first.
-  function selection() {
+  // What is shown of some rows, by their indices, the oldest first. Where rows have no service, or no branch, none is shown of one that is chosen.
+  function chosen(rows) {
     const since = choice.days.value ? data.made - choice.days.value * day : -Infinity, all = [];
-    for (let i = 0; i < data.at.length; i++) {
-      if (choice.service.value !== "" && data.service[i] !== +choice.service.value) continue;
-      if (choice.ref.value !== "" && data.ref[i] !== +choice.ref.value) continue;
-      if (data.at[i] >= since) all.push(i);
+    for (let i = 0; i < rows.at.length; i++) {
+      if (choice.service.value !== "" && rows.service?.[i] !== +choice.service.value) continue;
+      if (choice.ref.value !== "" && rows.ref?.[i] !== +choice.ref.value) continue;
+      if (rows.at[i] >= since) all.push(i);
     }
     return all;
   }
+  const selection = () => chosen(data), rescans = () => chosen(data.rescans), runs = () => chosen(data.runs);
 
   function summary(all) {
     const timed = all.filter((i) => data.passed[i] && data.seconds[i] > 0), foreseen = timed.filter((i) => data.expected[i] > 0);
@@ -70,6 +71,8 @@
       work: sum(all.map((i) => data.work[i])),
     };
   }
+  const scheduled = () => runs().length ? "efficiency, over " + count(runs().length, "run") : choice.service.value !== "" ? "of all services together" : "no run of several services";
+  const packed = (of) => share(sum(of.map((i) => data.runs.least[i])), sum(of.map((i) => data.runs.seconds[i])));
   const within = (i) => data.low[i] <= data.seconds[i] && data.seconds[i] <= data.high[i];
 
   function cards(s) {
@@ -80,11 +83,12 @@
       ["Startup", seconds(s.startup), "median until healthy"],
       ["Flaky", String(s.flaky), "of " + s.failed + " failed in " + count(s.trials, "trial")],
       ["Work", minutes(s.work), "summed over all builds"],
+      ["Schedule", percent(packed(runs())), scheduled()],
     ];
   }
-  function cells(all) {
-    const s = summary(all);
-    return [s.builds, percent(s.success), seconds(s.seconds), seconds(s.expected), percent(s.within), percent(s.hits), seconds(s.startup), bytes(size(all)), number(findings(all)), s.flaky, minutes(s.work)].map(String);
+  function cells(all, scans) {
+    const s = summary(all), live = scans.length ? sum(data.rescans.findings[scans.at(-1)]) : null;
+    return [s.builds, percent(s.success), seconds(s.seconds), seconds(s.expected), percent(s.within), percent(s.hits), seconds(s.startup), bytes(size(all)), number(findings(all)), number(live), s.flaky, minutes(s.work)].map(String);
   }
   const wholeRuns = data.run.map((run) => run.replace(/^([1-9][0-9]{0,19})-[1-9][0-9]{0,4}$/, "$1")); // without their attempts
   // lastRun are those of the last run that had any such: several where jobs shared a service's platforms. Where jobs were run again, those of the last
@@ -104,15 +108,16 @@
   const findings = (all) => { const found = lastRun(all, (i) => data.findings[i]); return found.length ? sum(found.map((i) => sum(data.findings[i]))) : null; };
 
   function showSummary(all, groups) {
+    const scans = grouped(rescans(), data.rescans);
     by("cards").replaceChildren(...cards(summary(all)).map(([name, value, note]) => {
       const card = element("div");
       card.append(element("dt", name), element("dd", value, { class: "value" }), element("dd", note, { class: "muted" }));
       return card;
     }));
     by("services").tBodies[0].replaceChildren(...data.services.flatMap((name, s) => {
-      if (!groups.has(s)) return [];
+      if (!groups.has(s) && !scans.has(s)) return [];
       const row = element("tr");
-      row.append(element("th", name, { scope: "row" }), ...cells(groups.get(s)).map((text) => element("td", text)));
+      row.append(element("th", name, { scope: "row" }), ...cells(groups.get(s) || [], scans.get(s) || []).map((text) => element("td", text)));
       return row;
     }));
     for (const e of document.querySelectorAll("[data-service]")) e.hidden = choice.service.value !== "" && e.dataset.service !== choice.service.value;
@@ -155,13 +160,14 @@
     const shown = [...c.series.filter((s) => s.width !== 0 || s.fill), ...(c.bands || [])];
     if (shown.length > 1) {
       const legend = element("ul");
-      shown.forEach((s) => { const item = element("li", s.name); item.style.setProperty("--swatch", s.stroke || s.fill); legend.append(item); });
+      shown.forEach((s) => { const item = element("li", s.name); item.style.setProperty("--swatch", swatch(s)); legend.append(item); });
       box.append(legend);
     }
     box.append(table(c));
     by(place).append(box);
     drawn.push(new uPlot(options(c, plot, readout), [c.x, ...c.series.map((s) => s.values)], plot));
   }
+  const swatch = (s) => s.dash ? "repeating-linear-gradient(90deg, " + s.stroke + " 0 3px, transparent 3px 5px)" : s.stroke || s.fill;
   function options(c, plot, readout) {
     const axis = { stroke: style("--muted"), grid: { stroke: style("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const text = c.series[0].text;
@@ -170,7 +176,7 @@
       cursor: { y: false, points: { size: 6 }, drag: { setScale: false } },
       scales: { x: { range: (_, low, high) => low === high ? [low - day, high + day] : [low, high] }, y: { range: (_, low, high) => [0, c.top || (high > 0 ? high * 1.08 : 1)] } },
       axes: [{ ...axis, size: 30, values: (_, all) => all.map((t) => brief.format(t * 1000)) }, { ...axis, size: 62, incrs: steps.get(text), values: (_, all) => all.map((v) => v === 0 ? "0" : text(v)) }],
-      series: [{}, ...c.series.map((s) => ({ label: s.name, stroke: s.stroke, width: s.width ?? 1.75, fill: s.fill, spanGaps: true, paths: s.paths, points: s.points || { show: c.x.length < 2, size: 5 } }))],
+      series: [{}, ...c.series.map((s) => ({ label: s.name, stroke: s.stroke, width: s.width ?? 1.75, dash: s.dash, fill: s.fill, spanGaps: true, paths: s.paths, points: s.points || { show: c.x.length < 2, size: 5 } }))],
       bands: c.bands,
       hooks: { setCursor: [(u) => { readout.textContent = u.cursor.idx == null ? c.note || "" : told(c, u.cursor.idx); }] },
     };
@@ -196,15 +202,16 @@
     return details;
   }
 
-  // daily groups builds by their day: [days, for each of them the builds].
-  function daily(all) {
+  // dated groups rows of some kind by their day: for each day the rows.
+  function dated(rows, all) {
     const days = new Map();
     for (const i of all) {
-      const d = Math.floor(data.at[i] / day) * day;
+      const d = Math.floor(rows.at[i] / day) * day;
       if (days.has(d)) days.get(d).push(i); else days.set(d, [i]);
     }
     return days;
   }
+  const daily = (all) => dated(data, all);
   const column = (days, figure) => [...days.values()].map(figure);
 
   function showTimes(groups) {
@@ -252,39 +259,60 @@
     chart("trends", { title, x: [...days.keys()], top, series: series.map(([name, stroke, figure]) => ({ name, text, stroke, fill: stroke, width: 0, values: column(days, figure), paths, points: { show: false } })) });
   }
   function showTrends(all, groups) {
-    const days = daily(all);
-    bars("Share of builds that passed", days, percent, [["passed", style("--c2"), (is) => share(is.filter((i) => data.passed[i]).length, is.length)]], 1);
-    byService("Instructions from the cache", groups, days, percent, (is) => mean(is.filter((i) => data.hits[i] >= 0).map((i) => data.hits[i])), 1);
-    byService("Image size, compressed", groups, days, bytes, (is) => { const v = size(is); return v > 0 ? v : null; });
-    byService("Startup until healthy", groups, days, seconds, (is) => median(is.filter((i) => data.startup[i] > 0).map((i) => data.startup[i])));
-    showFindings(groups, days);
+    const days = daily(all), some = all.length > 0;
+    if (some) {
+      bars("Share of builds that passed", days, percent, [["passed", style("--c2"), (is) => share(is.filter((i) => data.passed[i]).length, is.length)]], 1);
+      byService("Instructions from the cache", groups, days, percent, (is) => mean(is.filter((i) => data.hits[i] >= 0).map((i) => data.hits[i])), 1);
+      byService("Image size, compressed", groups, days, bytes, (is) => { const v = size(is); return v > 0 ? v : null; });
+      byService("Startup until healthy", groups, days, seconds, (is) => median(is.filter((i) => data.startup[i] > 0).map((i) => data.startup[i])));
+    }
+    showFindings(groups);
     if (all.some((i) => data.trial[i] > 0)) {
       bars("Trials that failed", days, number, [["failed", style("--bad"), (is) => is.filter((i) => data.trial[i] > 1).length], ["of them flaky", style("--c4"), (is) => is.filter((i) => data.trial[i] > 2).length]]);
     }
-    bars("Minutes of work", days, (v) => minutes(60 * v), [["work", style("--c0"), (is) => sum(is.map((i) => data.work[i])) / 60]]);
+    showPacked();
+    if (some) bars("Minutes of work", days, (v) => minutes(60 * v), [["work", style("--c0"), (is) => sum(is.map((i) => data.work[i])) / 60]]);
   }
-  // showFindings draws those of each day's newest images. An image stays what it is until there is a newer one.
-  function showFindings(groups, days) {
-    const names = ["critical", "high", "other"], strokes = [style("--bad"), style("--c1"), style("--c7")], sums = names.map(() => new Array(days.size).fill(null));
+  function showPacked() {
+    const days = dated(data.runs, runs());
+    if (days.size) chart("trends", { title: "Schedule efficiency of runs", x: [...days.keys()], top: 1, series: [{ name: "efficiency", values: column(days, packed), text: percent, stroke: style("--c0") }] });
+  }
+  // showFindings draws two kinds: those that each day's newest images had when they were built, and those that all live images had by the last rescan. Both
+  // stay what they are until there is a newer look.
+  function showFindings(groups) {
+    const scans = grouped(rescans(), data.rescans), names = ["critical", "high", "other"], strokes = [style("--bad"), style("--c1"), style("--c7")];
+    const days = [...new Set([...[...groups.values()].flat().map((i) => data.at[i]), ...[...scans.values()].flat().map((i) => data.rescans.at[i])].map((t) => Math.floor(t / day) * day))].sort((a, b) => a - b);
+    const built = days.map(() => null), live = days.map(() => null), none = () => [0, 0, 0];
+    const add = (sums, k, found) => { sums[k] ??= none(); found.forEach((n, j) => { sums[k][j] += n; }); };
     for (const all of groups.values()) {
       const own = daily(all), runs = new Map(); // of each run the newest findings by platforms
       let open = new Map();
-      [...days.keys()].forEach((d, k) => {
+      days.forEach((d, k) => {
         for (const i of own.get(d) || []) if (data.findings[i]) {
           const run = wholeRuns[i];
           if (!runs.has(run)) runs.set(run, new Map());
           open = runs.get(run).set(data.part[i], data.findings[i]);
         }
-        for (const found of open.values()) found.forEach((n, j) => { sums[j][k] += n; });
+        for (const found of open.values()) add(built, k, found);
       });
     }
-    if (sums[0].some((n) => n != null)) chart("trends", { title: "Findings in the newest images", x: [...days.keys()], series: names.map((name, j) => ({ name, values: sums[j], text: number, stroke: strokes[j] })) });
+    for (const all of scans.values()) {
+      const own = dated(data.rescans, all);
+      let open = null;
+      days.forEach((d, k) => {
+        if (own.has(d)) open = data.rescans.findings[own.get(d).at(-1)];
+        if (open) add(live, k, open);
+      });
+    }
+    const series = (sums, what, dash) => sums.some((n) => n) ? names.map((name, j) => ({ name: name + " " + what, values: sums.map((n) => n && n[j]), text: number, stroke: strokes[j], dash })) : [];
+    const all = [...series(built, "when built"), ...series(live, "live", [4, 4])];
+    if (all.length) chart("trends", { title: "Findings over time", x: days, series: all });
   }
 
-  function grouped(all) {
+  function grouped(all, rows = data) {
     const groups = new Map();
     for (const i of all) {
-      if (groups.has(data.service[i])) groups.get(data.service[i]).push(i); else groups.set(data.service[i], [i]);
+      if (groups.has(rows.service[i])) groups.get(rows.service[i]).push(i); else groups.set(rows.service[i], [i]);
     }
     return groups;
   }
@@ -293,7 +321,7 @@
     drawn = [];
     by("times").replaceChildren();
     by("trends").replaceChildren();
-    if (all.length === 0) { by("times").append(element("p", "Nothing is remembered of such builds.")); return; }
+    if (all.length === 0) by("times").append(element("p", "Nothing is remembered of such builds."));
     showTimes(groups);
     showTrends(all, groups);
   }
@@ -304,14 +332,51 @@
     draw(all, groups);
   }
 
-  document.querySelector("form").addEventListener("change", show);
-  document.querySelector("form").addEventListener("reset", () => setTimeout(show));
-  document.querySelector("form").addEventListener("submit", (e) => e.preventDefault());
+  // A page that is watched loads itself again. Meanwhile its address keeps what was chosen, by name, as what has which number may change.
+  const form = document.querySelector("form");
+  function keep() {
+    if (!data.reload) return;
+    const kept = new URLSearchParams();
+    for (const [name, list] of Object.entries(choice)) if (list.value) kept.set(name, list.selectedOptions[0].textContent);
+    if (!by("reload").checked) kept.set("reload", "off");
+    if (form.contains(document.activeElement)) kept.set("at", document.activeElement.id);
+    history.replaceState(null, "", "#" + kept);
+  }
+  function restore() {
+    if (!data.reload) return;
+    const kept = new URLSearchParams(location.hash.slice(1));
+    for (const [name, list] of Object.entries(choice)) {
+      const option = kept.has(name) && [...list.options].find((o) => o.textContent === kept.get(name));
+      if (option) list.value = option.value;
+    }
+    by("reload").checked = kept.get("reload") !== "off";
+    const at = kept.get("at") && by(kept.get("at"));
+    if (at && form.contains(at)) at.focus({ preventScroll: true });
+  }
+  // reload waits for who is at work on the page, or reads a table.
+  function watch() {
+    let used = -Infinity;
+    for (const kind of ["keydown", "pointerdown", "wheel"]) addEventListener(kind, () => { used = performance.now(); }, { passive: true });
+    setInterval(() => {
+      if (!by("reload").checked || document.hidden || performance.now() - used < 1000 * data.reload || document.querySelector("details[open]")) return;
+      keep();
+      location.reload();
+    }, 1000 * data.reload);
+  }
+
+  form.addEventListener("change", () => { keep(); show(); });
+  form.addEventListener("reset", () => setTimeout(() => { keep(); show(); }));
+  form.addEventListener("submit", (e) => e.preventDefault());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { const all = selection(); draw(all, grouped(all)); });
   addEventListener("resize", () => drawn.forEach((u) => u.setSize({ width: Math.max(u.root.parentElement.clientWidth, 200), height: 190 })));
-  const all = selection();
-  showLatest(all);
-  draw(all, grouped(all));
+  restore();
+  if (Object.values(choice).some((list) => list.value)) show();
+  else {
+    const all = selection();
+    showLatest(all);
+    draw(all, grouped(all));
+  }
+  if (data.reload) watch();
   performance.mark("ready");
   document.documentElement.dataset.ready = "true";
 })();
