@@ -128,6 +128,10 @@ func TestPack(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
+	// 0.3+(0.2+0.1) is more than (0.3+0.2)+0.1, to a computer.
+	if tenths := Pack([]Piece{build("a", 0, 0.3), build("b", 0.5, 0.2), judge("b", 0.7, 0.1)}, map[string][]string{"b": {"a"}}, 1); !tenths.Known() {
+		t.Errorf("no run may have had %+v", tenths)
+	}
 	for _, s := range []Schedule{{}, {1, 0, 0, 0}, {0, 2, 2, 2}, {1, 2, 3, 3}, {1, 3, 1, 2}, {1, -1, -1, -2}, {1, 1e300, 1e300, 1e300}, {1, math.Inf(1), 3, 2}} {
 		if s.Known() {
 			t.Errorf("a run may have had %+v", s)

@@ -77,7 +77,7 @@ func Pack(pieces []Piece, after map[string][]string, parallel int) (s Schedule) 
 	for of := range byOwner {
 		s.Least = max(s.Least, chain.before(of)+total(byOwner[of]))
 	}
-	s.Least = min(s.Least, s.Seconds) // what was measured of each is not measured of all
+	s.Least = min(s.Least, s.Seconds, s.Work) // it is never more, but for how numbers are rounded
 	return s
 }
 
