@@ -48,7 +48,9 @@ func (s *session) bootBuilder(ctx context.Context) (buildx.Started, error) {
 	if err != nil {
 		return buildx.Started{}, err
 	}
-	s.buildx = &buildx.Client{Run: s.process.Run, Argv: argv, Env: s.environ()}
+	// It would tell the collector by itself of what traceBuilds tells.
+	env := slices.DeleteFunc(s.environ(), func(entry string) bool { return strings.HasPrefix(entry, "OTEL_") })
+	s.buildx = &buildx.Client{Run: s.process.Run, Argv: argv, Env: env}
 	s.state = s.private.buildxState()
 	config, err := s.builderConfig()
 	if err != nil {

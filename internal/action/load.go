@@ -311,7 +311,8 @@ func workDir(p Process, e actions.Event) string {
 
 // private are the variables that no child needs: inputs, and tokens of which each child gets its
 // own, by its private configuration, if any.
-var private = []string{"INPUT_", "GITHUB_TOKEN=", "GH_TOKEN=", "ACTIONS_RUNTIME_TOKEN=", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=", "DOCKER_CONFIG=", "BUILDX_CONFIG=", "OTEL_"}
+var private = []string{"INPUT_", "GITHUB_TOKEN=", "GH_TOKEN=", "ACTIONS_RUNTIME_TOKEN=", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=", "DOCKER_CONFIG=", "BUILDX_CONFIG=",
+	"OTEL_EXPORTER_OTLP_HEADERS=", "OTEL_EXPORTER_OTLP_TRACES_HEADERS=", "OTEL_EXPORTER_OTLP_METRICS_HEADERS=", "OTEL_EXPORTER_OTLP_LOGS_HEADERS="}
 
 func childEnviron(environ []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {

@@ -79,11 +79,13 @@ func (s *session) mirror(ctx context.Context, results []publish.Result) {
 func (s *session) copyTo(ctx context.Context, images []mirror.Image, look bool) {
 	defer s.log.Group(fmt.Sprintf("Mirrors: %d", len(s.job.Config.Mirrors)))()
 	ctx, end := telemetry.Start(ctx, "mirror")
-	defer end(nil)
+	var errs []error
+	defer func() { end(errors.Join(errs...)) }()
 	copier := mirror.Copier{From: s.registry, Parallel: s.job.Config.MaxParallel, Look: look, Tell: s.log.Printf}
 	s.mirrored = copier.Copy(ctx, s.mirrors(), images)
 	for i := range s.mirrored {
 		s.mirrored[i].Err = mirrorHint(s.mirrored[i].Err)
+		errs = append(errs, s.mirrored[i].Err)
 	}
 }
 

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"path"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/telemetry"
+	"golang.org/x/sync/errgroup"
 )
 
 // leastKey is how long a header's value is at least that is taken for a secret. What is shorter names a tenant, which may be in anything that is told.
@@ -79,27 +79,30 @@ func (j job) traceRun(p Process, began time.Time) telemetry.Run {
 	return r
 }
 
-// recordsTime bounds how long a run that is done asks its builder for records.
-const recordsTime = 10 * time.Second
+// recordsTime bounds how long a run that is done asks its builder for records, and for each of them.
+const recordsTime, recordTime = 10 * time.Second, time.Second
 
-// traceBuilds sends on what BuildKit has recorded of the run's builds. A builder that keeps no records has nothing to tell.
+// traceBuilds keeps what BuildKit has recorded of the run's builds for the trace. A builder that keeps no records has nothing to tell.
 func (s *session) traceBuilds(ctx context.Context) {
 	if s.job.tracing == nil || s.buildx == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, recordsTime)
+	builds := s.builds()
+	ctx, cancel := context.WithTimeout(ctx, recordsTime+time.Duration(len(builds))*recordTime)
 	defer cancel()
-	var all sync.WaitGroup
-	for _, ref := range s.builds() {
-		all.Go(func() {
+	var all errgroup.Group
+	all.SetLimit(s.job.Config.MaxParallel)
+	for _, ref := range builds {
+		all.Go(func() error {
 			recorded, err := s.buildx.Trace(ctx, s.builder, ref)
 			if err == nil {
-				err = s.job.tracing.Forward(ctx, recorded)
+				err = s.job.tracing.Keep(recorded)
 			}
 			if err != nil {
 				s.log.Printf("what BuildKit did in a build is not in the trace: %v", err)
 			}
+			return nil
 		})
 	}
-	all.Wait()
+	_ = all.Wait()
 }

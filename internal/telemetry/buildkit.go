@@ -20,8 +20,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Forward sends on what BuildKit has recorded of a build, as `buildx history trace` writes it. A span that several builds recorded is sent once.
-func (s *Sender) Forward(ctx context.Context, recorded []byte) error {
+// Keep has Close send what BuildKit has recorded of a build, as `buildx history trace` writes it. A span that several builds recorded is sent once.
+func (s *Sender) Keep(recorded []byte) error {
 	stubs, err := readJaeger(recorded)
 	if err != nil {
 		return fmt.Errorf("reading BuildKit's trace: %w", err)
@@ -29,7 +29,17 @@ func (s *Sender) Forward(ctx context.Context, recorded []byte) error {
 	mine := slices.DeleteFunc(stubs, func(stub tracetest.SpanStub) bool {
 		return stub.SpanContext.TraceID() != s.root.SpanContext().TraceID()
 	})
-	for some := range slices.Chunk(mine, 512) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = append(s.kept, mine...)
+	return nil
+}
+
+// sendKept sends what was kept, as far as the collector takes it.
+func (s *Sender) sendKept(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for some := range slices.Chunk(s.kept, 512) {
 		if err := s.exporter.ExportSpans(ctx, tracetest.SpanStubs(some).Snapshots()); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
@@ -30,8 +31,9 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) er
 			fresh = append(fresh, e.clean(span))
 		}
 	}
-	if len(fresh) == 0 {
-		return nil
+	// What a collector has refused once, or not answered to, is not tried again: it would be waited for each time.
+	if err := e.failed(); err != nil || len(fresh) == 0 {
+		return err
 	}
 	err := e.SpanExporter.ExportSpans(ctx, fresh)
 	if err != nil {
@@ -71,6 +73,7 @@ func (e *exporter) clean(span sdk.ReadOnlySpan) sdk.ReadOnlySpan {
 	for i := range stub.Events {
 		stub.Events[i].Name, stub.Events[i].Attributes = e.text(stub.Events[i].Name), e.attributes(stub.Events[i].Attributes)
 	}
+	stub.Resource = resource.NewSchemaless(e.attributes(stub.Resource.Attributes())...)
 	return stub.Snapshot()
 }
 
@@ -92,6 +95,6 @@ func (e *exporter) attributes(all []attribute.KeyValue) []attribute.KeyValue {
 }
 
 // private is where the URLs of registries and caches carry what opens them: before the host, and as the signature in the query.
-var private = regexp.MustCompile(`(https?://)(?:[^\s/@"]*@)?([^\s?"]*)(\?[^\s"]*)?`)
+var private = regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*://)(?:[^\s/"?]*@)?([^\s?"]*)(\?[^\s"]*)?`)
 
 func (e *exporter) text(s string) string { return private.ReplaceAllString(e.redact(s), "$1$2") }

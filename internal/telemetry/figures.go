@@ -22,8 +22,7 @@ func SendFigures(ctx context.Context, getenv func(string) string, version string
 	if protocol == "" || err != nil {
 		return false, err
 	}
-	var said error // by the libraries
-	quieten(func(err error) { said = errors.Join(said, err) })
+	quieten()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var to sdk.Exporter
@@ -37,7 +36,7 @@ func SendFigures(ctx context.Context, getenv func(string) string, version string
 	}
 	about, err := resource.New(ctx, resource.WithAttributes(semconv.ServiceName("ghcr-publish"), semconv.ServiceVersion(version)), resource.WithFromEnv(), resource.WithTelemetrySDK())
 	if err != nil {
-		return false, fmt.Errorf("reading OTEL_RESOURCE_ATTRIBUTES: %w", err)
+		return false, attributesError(err)
 	}
 	reader := sdk.NewManualReader(sdk.WithProducer(bridge.NewMetricProducer(bridge.WithGatherer(from))))
 	provider := sdk.NewMeterProvider(sdk.WithReader(reader), sdk.WithResource(about))
@@ -45,7 +44,7 @@ func SendFigures(ctx context.Context, getenv func(string) string, version string
 	if err = reader.Collect(ctx, &all); err == nil {
 		err = to.Export(ctx, &all)
 	}
-	if err = errors.Join(err, to.Shutdown(ctx), provider.Shutdown(ctx), said); err != nil {
+	if err = errors.Join(err, to.Shutdown(ctx), provider.Shutdown(ctx)); err != nil {
 		return false, fmt.Errorf("sending metrics: %w", err)
 	}
 	return true, nil

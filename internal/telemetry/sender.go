@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -20,6 +23,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -44,6 +48,9 @@ type Sender struct {
 	provider *sdk.TracerProvider
 	exporter *exporter
 	root     trace.Span
+
+	mu   sync.Mutex
+	kept []tracetest.SpanStub // of BuildKit's
 }
 
 // Open begins the root step in a context, if a collector is asked for as OpenTelemetry's SDKs are asked, by variables; the libraries that send read
@@ -55,13 +62,14 @@ func Open(ctx context.Context, getenv func(string) string, redact func(string) s
 		return ctx, nil, err
 	}
 	s := &Sender{exporter: &exporter{redact: redact, sent: map[trace.SpanID]bool{}}}
-	quieten(s.exporter.fail)
+	quieten()
+	failures.Store(s.exporter)
 	if s.exporter.SpanExporter, err = dial(ctx, protocol); err != nil {
 		return ctx, nil, fmt.Errorf("sending traces: %w", err)
 	}
 	about, err := resource.New(ctx, resource.WithAttributes(r.resource()...), resource.WithFromEnv(), resource.WithTelemetrySDK())
 	if err != nil {
-		return ctx, nil, fmt.Errorf("sending traces: reading OTEL_RESOURCE_ATTRIBUTES: %w", err)
+		return ctx, nil, attributesError(err)
 	}
 	s.provider = sdk.NewTracerProvider(sdk.WithBatcher(s.exporter), sdk.WithResource(about), sdk.WithIDGenerator(identifiers{r.traceID()}))
 	ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": getenv("TRACEPARENT"), "tracestate": getenv("TRACESTATE")})
@@ -69,10 +77,25 @@ func Open(ctx context.Context, getenv func(string) string, redact func(string) s
 	return ctx, s, nil
 }
 
+// failures is where the libraries tell of what a collector did not take.
+var failures atomic.Pointer[exporter]
+
 // quieten keeps the libraries from writing to standard error what a collector says, and what the variables hold.
-func quieten(fail func(error)) {
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(fail))
+var quieten = sync.OnceFunc(func() {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		if e := failures.Load(); e != nil {
+			e.fail(err)
+		}
+	}))
 	otel.SetLogger(logr.Discard())
+})
+
+// attributesError is about attributes that could not be read.
+func attributesError(err error) error {
+	if errors.Is(err, resource.ErrPartialResource) {
+		return fmt.Errorf("%w: OTEL_RESOURCE_ATTRIBUTES must be NAME=VALUE, several with commas between them", ErrSetting)
+	}
+	return fmt.Errorf("reading what telemetry comes from: %w", err)
 }
 
 // ErrSetting is wrapped by an error about a variable that does not hold what it should.
@@ -83,20 +106,24 @@ func Secrets(getenv func(string) string) []string {
 	var values []string
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"} {
 		for pair := range strings.SplitSeq(getenv(name), ",") {
-			_, value, _ := strings.Cut(pair, "=")
-			values = append(values, strings.TrimSpace(value))
-			plain, err := url.PathUnescape(value)
-			if err != nil || plain == value {
+			name, value, _ := strings.Cut(pair, "=")
+			if tenant.MatchString(name) {
 				continue
 			}
-			values = append(values, strings.TrimSpace(plain))
-			if _, credentials, ok := strings.Cut(plain, " "); ok {
-				values = append(values, credentials)
+			plain, _ := url.PathUnescape(value) // empty where it is not escaped as it should be
+			_, credentials, _ := strings.Cut(strings.TrimSpace(plain), " ")
+			for _, form := range []string{value, plain, credentials} {
+				if form = strings.TrimSpace(form); form != "" && !slices.Contains(values, form) {
+					values = append(values, form)
+				}
 			}
 		}
 	}
-	return slices.DeleteFunc(values, func(value string) bool { return value == "" })
+	return values
 }
+
+// tenant is how headers are called that say whose the data are, and open nothing.
+var tenant = regexp.MustCompile(`(?i)org|tenant|dataset|stream|project`)
 
 // wanted is by which protocol a collector is to be told of a signal, TRACES or METRICS; empty where none is.
 func wanted(getenv func(string) string, signal string) (protocol string, err error) {
@@ -173,8 +200,8 @@ func (i identifiers) NewSpanID(context.Context, trace.TraceID) (id trace.SpanID)
 	return id
 }
 
-// patience is how long a run that is done waits for a collector.
-const patience = 5 * time.Second
+// patience is how long a run that is done waits for a collector, and haste how long one that was cancelled: its runner kills it ten seconds after it asks it to end.
+const patience, haste = 5 * time.Second, time.Second
 
 // Close ends the root step with how the run ended, and waits for a while until all is sent. Its error is why some of it was not.
 func (s *Sender) Close(ctx context.Context, failure error) error {
@@ -182,8 +209,12 @@ func (s *Sender) Close(ctx context.Context, failure error) error {
 		return nil
 	}
 	end(s.root, failure)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	limit := patience
+	if ctx.Err() != nil {
+		limit = haste
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
-	err := s.provider.Shutdown(ctx)
+	err := errors.Join(s.sendKept(ctx), s.provider.Shutdown(ctx))
 	return cmp.Or(s.exporter.failed(), err)
 }

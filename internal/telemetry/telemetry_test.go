@@ -103,7 +103,7 @@ func TestTrace(t *testing.T) {
 	end(nil)
 	recorded := record(t, parent)
 	for range 2 { // as two builds may have one span
-		if err := sender.Forward(ctx, recorded); err != nil {
+		if err := sender.Keep(recorded); err != nil {
 			t.Error(err)
 		}
 	}
@@ -224,11 +224,13 @@ func TestUnwanted(t *testing.T) {
 }
 
 func TestMistakes(t *testing.T) {
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "team=a,hunter2") // which the library reads
 	for _, vars := range []map[string]string{
 		{"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_EXPORTER_OTLP_HEADERS": "tenant=a,hunter2"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_RESOURCE_ATTRIBUTES": "team=a,hunter2"},
 	} {
 		if _, sender, err := Open(t.Context(), func(name string) string { return vars[name] }, redact, aRun); sender != nil || !errors.Is(err, ErrSetting) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%v: %v, %v", vars, sender, err)
@@ -236,31 +238,68 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// TestLost tells why a collector did not get what was sent, and waits for none for long.
+// TestLost tells why a collector did not get what was sent, and waits for none for long: less where the run was cancelled.
 func TestLost(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	for at, want := range map[string]string{receive(t).URL: "401", gone.URL: "refused"} {
-		getenv := set(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": at})
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(silent.CloseClientConnections)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, c := range map[string]struct {
+		ctx   context.Context
+		at    string
+		want  string
+		limit time.Duration
+	}{
+		"refused":   {t.Context(), receive(t).URL, "401", time.Second},
+		"gone":      {t.Context(), gone.URL, "refused", time.Second},
+		"silent":    {t.Context(), silent.URL, "deadline exceeded", patience + time.Second/2},
+		"cancelled": {cancelled, silent.URL, "deadline exceeded", haste + time.Second/2},
+	} {
+		getenv := set(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": c.at})
 		ctx, sender, err := Open(t.Context(), getenv, redact, aRun)
 		if err != nil {
 			t.Fatal(err)
 		}
-		begun := time.Now()
-		if err := sender.Close(ctx, nil); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Close() = %v, want %s", err, want)
+		_, end := Start(ctx, "build api")
+		end(nil)
+		sc := sender.root.SpanContext()
+		if err := sender.Keep(record(t, "TRACEPARENT=00-"+sc.TraceID().String()+"-"+sc.SpanID().String()+"-01")); err != nil {
+			t.Error(err)
 		}
-		if took := time.Since(begun); took > 2*patience {
-			t.Errorf("it took %s", took)
+		begun := time.Now()
+		if err := sender.Close(c.ctx, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: Close() = %v, want %s", name, err, c.want)
+		}
+		if took := time.Since(begun); took > c.limit {
+			t.Errorf("%s: it took %s", name, took)
+		}
+	}
+}
+
+// TestPrivate takes out of URLs what opens what they name.
+func TestPrivate(t *testing.T) {
+	t.Parallel()
+	e := &exporter{redact: redact}
+	for text, want := range map[string]string{
+		"GET https://user:p@ss@host/a?sig=b":          "GET https://host/a",
+		"HTTPS://u:pw@host/":                          "HTTPS://host/",
+		"postgres://u:pw@db:5432/x and oci://u:p@r/y": "postgres://db:5432/x and oci://r/y",
+		"https://host/a@sha256:abc":                   "https://host/a@sha256:abc",
+		"[1/2] FROM busybox@sha256:abc":               "[1/2] FROM busybox@sha256:abc",
+	} {
+		if got := e.text(text); got != want {
+			t.Errorf("text(%q) = %q, want %q", text, got, want)
 		}
 	}
 }
 
 func TestSecrets(t *testing.T) {
 	t.Parallel()
-	vars := map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Basic%20dXNlcg==, tenant=a"}
+	vars := map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Basic%20dXNlcg==, tenant=a, proxy=Basic cA=="}
 	got := Secrets(func(name string) string { return vars[name] })
-	if diff := cmp.Diff([]string{"Basic%20dXNlcg==", "Basic dXNlcg==", "dXNlcg==", "a"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"Basic%20dXNlcg==", "Basic dXNlcg==", "dXNlcg==", "Basic cA==", "cA=="}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
