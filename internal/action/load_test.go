@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/org/ghcr-publish/internal/actions"
 )
 
@@ -28,5 +30,15 @@ func TestWorkDir(t *testing.T) {
 		if got := workDir(Process{Environ: c.environ}, actions.Event{Temp: c.temp}); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
+	}
+}
+
+// TestChildEnviron keeps from programs what opens doors, and nothing else.
+func TestChildEnviron(t *testing.T) {
+	t.Parallel()
+	kept := []string{"PATH=/bin", "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318", "OTEL_SERVICE_NAME=a", "GITHUB_TOKEN_FILE=/a"}
+	gone := []string{"GITHUB_TOKEN=t", "INPUT_TOKEN=t", "OTEL_EXPORTER_OTLP_HEADERS=k=v", "OTEL_EXPORTER_OTLP_TRACES_HEADERS=k=v"}
+	if diff := cmp.Diff(kept, childEnviron(slices.Concat(gone, kept))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
