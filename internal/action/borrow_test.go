@@ -2,10 +2,9 @@ package action
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -21,24 +20,32 @@ func TestBorrow(t *testing.T) {
 	local := service.Settings{Registry: "ghcr.io"}
 	for name, c := range map[string]struct {
 		settings service.Settings
+		builders []service.Builder
 		environ  []string
 		server   string // https://github.com by default
+		at       string // GitHub's API, https://api.github.com by default
 		says     string // gh
 		fails    bool
-		scopes   string
-		status   int // of GitHub's API, 200 by default
+		scopes   []string
+		away     bool // GitHub's API does not answer
 
 		api, registry string // that get a token
 		log           string
 		unasked       bool
 	}{
-		"with a scope to push":        {settings: local, says: token, scopes: "repo, write:packages", api: token, registry: token, log: "GitHub and ghcr.io are asked with the token of gh\n"},
-		"with a scope to pull":        {settings: local, says: token, scopes: "read:packages", api: token, registry: token, log: "which may not push: `gh auth refresh --scopes write:packages`"},
-		"without a scope":             {settings: local, says: token, scopes: "gist, repo", api: token, log: "ghcr.io without a login: `gh auth refresh --scopes write:packages`"},
-		"where GitHub does not know":  {settings: local, says: token, status: http.StatusUnauthorized, api: token, log: "ghcr.io is asked without a login: asking GitHub for the scopes of the token"},
-		"for another registry":        {settings: service.Settings{Registry: "registry.example.com"}, says: token, scopes: "write:packages", api: token, log: "GitHub's API is asked with the token of gh\n"},
-		"for a registry with a token": {settings: service.Settings{Registry: "ghcr.io", RegistryToken: "ghp_own"}, says: token, scopes: "write:packages", api: token, registry: "ghp_own", log: "GitHub's API is asked with the token of gh\n"},
-		"of a server of one's own":    {settings: local, server: "https://git.example", says: token, scopes: "write:packages", api: token, log: "GitHub's API is asked with the token of gh\n"},
+		"with a scope to push":        {settings: local, says: token, scopes: []string{"repo", "write:packages"}, api: token, registry: token, log: "GitHub and ghcr.io are asked with the token of gh\n"},
+		"with a scope to pull":        {settings: local, says: token, scopes: []string{"read:packages"}, api: token, registry: token, log: "which may not push: `gh auth refresh --scopes write:packages`"},
+		"without a scope":             {settings: local, says: token, scopes: []string{"gist", "repo"}, api: token, log: "ghcr.io without a login: `gh auth refresh --scopes write:packages`"},
+		"where GitHub does not know":  {settings: local, says: token, away: true, api: token, log: "ghcr.io is asked without a login: it is away"},
+		"for another registry":        {settings: service.Settings{Registry: "registry.example.com"}, says: token, scopes: []string{"write:packages"}, api: token, log: "GitHub's API is asked with the token of gh\n"},
+		"for a registry with a token": {settings: service.Settings{Registry: "ghcr.io", RegistryToken: "ghp_own"}, says: token, scopes: []string{"write:packages"}, api: token, registry: "ghp_own", log: "GitHub's API is asked with the token of gh\n"},
+		"of a server of one's own":    {settings: local, server: "https://git.example", at: "https://git.example/api/v3", says: token, scopes: []string{"write:packages"}, api: token, log: "GitHub's API is asked with the token of gh\n"},
+		"of an enterprise":            {settings: local, server: "https://octo.ghe.com", at: "https://api.octo.ghe.com", says: token, api: token, log: "GitHub's API is asked with the token of gh\n"},
+		"for the API of another":      {settings: local, server: "https://git.example", says: token, unasked: true, log: "the token of gh is for git.example, which https://api.github.com is not the API of"},
+		"for an API of somebody":      {settings: local, at: "https://api.example.com", says: token, unasked: true, log: "GITHUB_SERVER_URL and GITHUB_API_URL go together"},
+		"for an API in the clear":     {settings: local, at: "http://api.github.com", says: token, unasked: true},
+		"in the clear":                {settings: service.Settings{Registry: "ghcr.io", PlainHTTP: true}, says: token, scopes: []string{"write:packages"}, api: token, log: "GitHub's API is asked with the token of gh\n"},
+		"within a builder's reach":    {settings: service.Settings{Registry: "ghcr.io"}, builders: []service.Builder{{Endpoint: "tcp://build.example:1234"}}, says: token, scopes: []string{"write:packages"}, api: token, log: "GitHub's API is asked with the token of gh\n"},
 		"where nobody is signed in":   {settings: local, fails: true},
 		"where gh says nothing":       {settings: local},
 		"where gh says a sentence":    {settings: local, says: "no oauth token"},
@@ -47,18 +54,7 @@ func TestBorrow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("X-OAuth-Scopes", c.scopes)
-				if c.status != 0 {
-					w.WriteHeader(c.status)
-				}
-				_, _ = w.Write([]byte("{}"))
-			}))
-			defer api.Close()
-			server := "https://github.com"
-			if c.server != "" {
-				server = c.server
-			}
+			server := cmp.Or(c.server, "https://github.com")
 			asked := ""
 			var out bytes.Buffer
 			p := Process{Environ: append(c.environ, "HOME=/home/mona"), Dir: "/", Run: func(_ context.Context, command run.Command) ([]byte, error) {
@@ -68,9 +64,15 @@ func TestBorrow(t *testing.T) {
 				}
 				return []byte(c.says + "\n"), nil
 			}}
-			j := job{Config: service.Config{Settings: c.settings}, Event: actions.Event{ServerURL: server, APIURL: api.URL}}
+			scopes := func(context.Context, string, string) ([]string, error) {
+				if c.away {
+					return nil, errors.New("it is away")
+				}
+				return c.scopes, nil
+			}
+			j := job{Config: service.Config{Settings: c.settings, Builders: c.builders}, Event: actions.Event{ServerURL: server, APIURL: cmp.Or(c.at, "https://api.github.com")}}
 			log := actions.NewLog(&out, false)
-			j.borrow(t.Context(), p, log)
+			j.borrow(t.Context(), p, log, scopes)
 			log.Printf("the token is %s", token)
 			if j.Config.Token != c.api || j.registryToken() != c.registry {
 				t.Errorf("the API gets %q and the registry %q, want %q and %q", j.Config.Token, j.registryToken(), c.api, c.registry)

@@ -70,7 +70,7 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	j.withhold(j.Config.SecretEnv)
 	j.keepSecrets(p, log, &problems)
 	if err == nil {
-		j.borrow(ctx, p, log)
+		j.borrow(ctx, p, log, github.Scopes)
 	}
 	for _, b := range j.Config.Builders {
 		log.Mask(b.Key)

@@ -25,7 +25,7 @@ func (s *session) preflight(ctx context.Context) {
 // circumstances are the facts that nobody need be asked for.
 func (s *session) circumstances() doctor.Facts {
 	j, e := s.job, s.job.Event
-	return doctor.Facts{Config: j.Config, Event: e, OnRunner: j.onRunner(), Pushes: j.pushes(), Publishing: publishing, Identity: j.identity, Key: j.key != nil,
+	return doctor.Facts{Config: j.Config, Event: e, OnRunner: j.onRunner(), Pushes: j.pushes(), Unlogged: j.personal && j.registryToken() == "", Publishing: publishing, Identity: j.identity, Key: j.key != nil,
 		Workflow: doctor.ReadWorkflow(e.Workflow, e.Repository, s.process.Getenv("GITHUB_JOB"), s.process.Getenv("GITHUB_ACTION_REPOSITORY"), j.readFile)}
 }
 

@@ -100,6 +100,7 @@ type Facts struct {
 	Publishing []string
 	Workflow   Workflow
 
+	Unlogged bool // there is a token that the registry does not get, and no other for it
 	Identity bool // the job may ask for a token of its identity
 	Key      bool // there is a key to sign with
 

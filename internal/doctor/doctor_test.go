@@ -465,3 +465,25 @@ func TestSummaryCannotBeForged(t *testing.T) {
 		t.Error("nothing found is a problem")
 	}
 }
+
+// TestToken tells a token from one that the registry does not get.
+func TestToken(t *testing.T) {
+	t.Parallel()
+	given := service.Config{Settings: service.Settings{Token: "t", Registry: "ghcr.io"}}
+	for name, c := range map[string]struct {
+		facts Facts
+		state State
+		found string
+	}{
+		"given":                      {Facts{Config: given, Pushes: true}, Fine, "there is one"},
+		"not for the registry":       {Facts{Config: given, Pushes: true, Unlogged: true}, Problem, "ghcr.io does not, and nothing can be pushed"},
+		"not for the registry, read": {Facts{Config: given, Unlogged: true}, Advice, "only images that are public"},
+		"none":                       {Facts{Pushes: true}, Problem, "there is none"},
+		"none of a secret":           {Facts{OnRunner: true}, Problem, "the secret that it is taken from does not exist"},
+	} {
+		got := token(c.facts)
+		if len(got) != 1 || got[0].State != c.state || !strings.Contains(got[0].Found, c.found) || c.state != Fine && got[0].Fix == "" {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}

@@ -15,6 +15,10 @@ import (
 // token says whether there is one. An input that is empty is taken for none.
 func token(f Facts) []Finding {
 	switch {
+	case f.Unlogged && f.Pushes:
+		return one(Problem, "the token of gh", "GitHub's API gets it and "+f.Config.Registry+" does not, and nothing can be pushed without a login", unlogged)
+	case f.Unlogged:
+		return one(Advice, "the token of gh", "GitHub's API gets it and "+f.Config.Registry+" does not: only images that are public can be read", unlogged)
 	case f.Config.Token != "":
 		return fine("there is one")
 	case f.OnRunner:
@@ -25,6 +29,9 @@ func token(f Facts) []Finding {
 		return one(Advice, "setting token", "there is none: only what is public can be read", "gh auth login --scopes read:packages\nor ghcr-publish doctor --token env:GITHUB_TOKEN")
 	}
 }
+
+// unlogged is how a registry gets a login where gh's token is not for it.
+const unlogged = "gh auth refresh --scopes write:packages, where the registry is ghcr.io and the configuration lists no builders\nor ghcr-publish all --registry-token env:REGISTRY_TOKEN"
 
 // contents says whether the API knows the token, and lets it read the repository.
 func contents(f Facts) []Finding {
