@@ -120,11 +120,16 @@ func (i initiation) read(ctx context.Context) (migrate.Reading, error) {
 	if err != nil || len(read.Services) > 0 {
 		return read, err
 	}
-	found, err := i.job.finder(i.root, nil).Find(ctx)
+	finder := i.job.finder(i.root, nil)
+	found, err := finder.Find(ctx)
 	if err != nil {
 		return read, err
 	}
-	read.Take(found)
+	alone, err := finder.Alone(ctx)
+	if err != nil { // without the variables the files say nothing
+		alone = service.Found{}
+	}
+	read.Take(found, alone)
 	if len(read.Branches) == 0 {
 		read.Branches = []string{i.job.Event.DefaultBranch}
 	}
@@ -204,9 +209,11 @@ func (i initiation) tell(config service.Config, read migrate.Reading) {
 		log.Printf("the services are those of %s, which each run reads again:", read.FoundIn)
 	}
 	for _, s := range config.Services {
-		log.Printf("%s", i.describe(s))
+		if read.Told(s.Name, "name") {
+			log.Printf("%s", i.describe(s, read))
+		}
 	}
-	for _, said := range append(read.Left, i.foreign(config)...) {
+	for _, said := range append(read.Left, i.foreign(config, read)...) {
 		log.Printf("not taken over: %s", said)
 	}
 	for _, f := range read.Faults {
@@ -222,19 +229,25 @@ func (i initiation) tell(config service.Config, read migrate.Reading) {
 	}
 }
 
-// describe says in a line what is published of a service, and how one sees that it is well.
-func (i initiation) describe(s service.Service) string {
-	said := fmt.Sprintf("%s: image %s, built from %s", s.Name, s.Image, cmp.Or(s.Dockerfile, "the text of its Dockerfile"))
-	if s.Target != "" {
-		said += ", stage " + s.Target
+// describe says in a line what is published of a service, and how one sees that it is well, but for what variables give.
+func (i initiation) describe(s service.Service, read migrate.Reading) string {
+	told := func(value string, keys ...string) string {
+		if slices.ContainsFunc(keys, func(key string) bool { return !read.Told(s.Name, key) }) {
+			return "what variables say"
+		}
+		return value
 	}
-	said += " for " + strings.Join(s.Platforms, ", ")
+	said := fmt.Sprintf("%s: image %s, built from %s", s.Name, told(s.Image, "image"), told(cmp.Or(s.Dockerfile, "the text of its Dockerfile"), "context", "dockerfile"))
+	if s.Target != "" {
+		said += ", stage " + told(s.Target, "target")
+	}
+	said += " for " + told(strings.Join(s.Platforms, ", "), "platforms")
 	if len(s.PeerNames) > 0 {
-		said += ", tried out beside " + strings.Join(s.PeerNames, ", ")
+		said += ", tried out beside " + told(strings.Join(s.PeerNames, ", "), "peers")
 	}
 	switch {
 	case s.HealthEndpoint != "":
-		return said + fmt.Sprintf("; well when port %d answers %s", s.Port, s.HealthEndpoint)
+		return said + fmt.Sprintf("; well when port %d answers %s", s.Port, told(s.HealthEndpoint, "health_endpoint"))
 	case i.job.finder(i.root, nil).HasHealthcheck(s):
 		return said + "; well when its HEALTHCHECK says so"
 	case s.Port != 0:
@@ -245,9 +258,9 @@ func (i initiation) describe(s service.Service) string {
 }
 
 // foreign says which images the workflow's own token cannot write.
-func (i initiation) foreign(config service.Config) (said []string) {
+func (i initiation) foreign(config service.Config, read migrate.Reading) (said []string) {
 	for _, s := range config.Services {
-		if own := config.Registry + "/" + config.Owner + "/"; config.Owner != unknownOwner && !strings.HasPrefix(s.Image, own) {
+		if own := config.Registry + "/" + config.Owner + "/"; config.Owner != unknownOwner && !strings.HasPrefix(s.Image, own) && read.Told(s.Name, "image") {
 			said = append(said, fmt.Sprintf("%s: the workflow's own token writes below %s alone, and not %s: give the image another name, or set registry, username and registry-token.", s.At, strings.TrimSuffix(own, "/"), s.Image))
 		}
 	}

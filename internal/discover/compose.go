@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -78,7 +79,8 @@ type project struct {
 	read  []string // files that it takes in, relative to the workspace
 	model *types.Project
 	// raw is the same before variables are filled in; nil where it cannot be read without them.
-	raw map[string]any
+	raw   map[string]any
+	pairs map[string]bool // each NAME=value that the files have
 }
 
 func (p *project) load(ctx context.Context) error {
@@ -99,7 +101,7 @@ func (p *project) load(ctx context.Context) error {
 	}
 	options := func(o *loader.Options) {
 		o.SetProjectName("project", true)
-		o.Interpolate.Substitute = fill
+		o.Interpolate.Substitute = p.fill
 		o.SkipConsistencyCheck, o.SkipResolveEnvironment, o.SkipResolveLabels = true, true, true
 		o.Profiles = strings.Split(vars["COMPOSE_PROFILES"], ",")
 		o.Listeners = []loader.Listener{func(_ string, about map[string]any) { p.takesIn(about, &outside) }}
@@ -108,20 +110,60 @@ func (p *project) load(ctx context.Context) error {
 	if err != nil || len(outside) > 0 {
 		return cmp.Or(outside.Err(), err)
 	}
+	details.Environment = nil // of which lists of NAME take what it has
 	p.raw, _ = loader.LoadModelWithContext(ctx, details, options, func(o *loader.Options) {
 		o.SkipInterpolation, o.SkipValidation = true, true
 		o.Listeners = nil
 	})
+	return p.gatherAll()
+}
+
+// gatherAll notes what the files themselves assign.
+func (p *project) gatherAll() error {
+	p.pairs = map[string]bool{}
+	texts := make([][]byte, 0, len(p.files))
+	for _, f := range p.files {
+		texts = append(texts, f.Content)
+	}
+	for _, name := range p.read {
+		text, _, err := p.Finder.read(name)
+		if err != nil {
+			return err
+		}
+		texts = append(texts, text)
+	}
+	for _, text := range texts {
+		var n yaml.Node
+		_ = yaml.Unmarshal(text, &n) // what is no YAML the loader refuses
+		p.gather(&n)
+	}
 	return nil
 }
 
 // fill fills in variables. The loader's own way writes to this process's log of each that is not set.
-func fill(text string, vars template.Mapping) (string, error) {
+func (p *project) fill(text string, vars template.Mapping) (string, error) {
+	if p.alone { // also where the loader has read a .env beside a file that is included
+		unset := func(string) (string, bool) { return "", false }
+		return template.SubstituteWithOptions(text, unset, template.WithoutLogging, template.WithReplacementFunction(evenRequired))
+	}
 	return template.SubstituteWithOptions(text, vars, template.WithoutLogging)
+}
+
+// evenRequired has a variable that must be set be empty where it is not.
+func evenRequired(text string, vars template.Mapping, c *template.Config) (string, error) {
+	value, err := template.DefaultReplacementFunc(text, vars, c)
+	var required *template.MissingRequiredError
+	if errors.As(err, &required) {
+		return "", nil
+	}
+	return value, err
 }
 
 // environment is what variables are taken from: what the run has, and for the rest the file that Compose reads.
 func (p *project) environment() (map[string]string, error) {
+	if p.alone {
+		return map[string]string{}, nil
+	}
 	vars := maps.Clone(p.Vars)
 	text, there, err := p.Finder.read(p.within(filepath.Join(p.folder(), dotEnv)))
 	if err != nil || !there {

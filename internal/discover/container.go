@@ -2,6 +2,7 @@ package discover
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/service"
@@ -83,7 +85,7 @@ func (p *project) literals(service string, all types.MappingWithEquals) map[stri
 	services, _ := p.raw["services"].(map[string]any)
 	definition, _ := services[service].(map[string]any)
 	var literals map[string]string
-	for name, written := range assignments(definition["environment"]) {
+	for name, written := range p.assignments(definition["environment"]) {
 		value := all[name]
 		if value == nil || strings.Contains(strings.ReplaceAll(written, "$$", ""), "$") {
 			continue
@@ -96,23 +98,42 @@ func (p *project) literals(service string, all types.MappingWithEquals) map[stri
 	return literals
 }
 
-// assignments reads an environment as a file has it: a mapping, or a list of NAME=value.
-func assignments(environment any) map[string]string {
+// assignments reads an environment as a file has it: a mapping, or a list of NAME=value. A name alone is given its value from elsewhere, by
+// the loader already where a .env lies beside a file that is included.
+func (p *project) assignments(environment any) map[string]string {
 	all := map[string]string{}
 	switch e := environment.(type) {
 	case map[string]any:
 		for name, value := range e {
-			written, _ := value.(string) // anything else has no variable in it
-			all[name] = written
+			if written, text := value.(string); text || value != nil { // what is no text has no variable in it
+				all[name] = written
+			}
 		}
 	case []any:
 		for _, item := range e {
 			pair, _ := item.(string)
-			name, value, _ := strings.Cut(pair, "=")
-			all[name] = value
+			if name, value, given := strings.Cut(pair, "="); given && p.pairs[pair] {
+				all[name] = value
+			}
 		}
 	}
 	return all
+}
+
+// gather notes each NAME=value of a file, wherever it stands, as it may be referred to.
+func (p *project) gather(n *yaml.Node) {
+	for i, below := range n.Content {
+		p.gather(below)
+		switch {
+		case n.Kind == yaml.SequenceNode && below.Kind == yaml.ScalarNode:
+			p.pairs[below.Value] = true
+		case n.Kind == yaml.MappingNode && i%2 == 1 && below.Kind == yaml.ScalarNode:
+			var value any
+			if below.Decode(&value) == nil && value != nil {
+				p.pairs[fmt.Sprintf("%s=%v", n.Content[i-1].Value, value)] = true
+			}
+		}
+	}
 }
 
 // dependencies are those on services that are built, too, and those on images, which are its peers.

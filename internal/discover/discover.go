@@ -20,6 +20,7 @@ type Finder struct {
 	// Files lists the files of the clone, also new ones, but none that are ignored.
 	Files func(context.Context) ([]string, error)
 	Vars  map[string]string // all that the files' variables are taken from
+	alone bool              // no variable has a value that the files do not give it
 }
 
 // Find returns what the first source gives that gives any. What is wrong in a file is a service.Problems.
@@ -31,6 +32,12 @@ func (f Finder) Find(ctx context.Context) (service.Found, error) {
 		}
 	}
 	return found, nil
+}
+
+// Alone finds what the files say by themselves: with no variable of the environment nor of .env, whose values may be secrets.
+func (f Finder) Alone(ctx context.Context) (service.Found, error) {
+	f.Vars, f.alone = nil, true
+	return f.Find(ctx)
 }
 
 // bakeFiles in the order in which buildx merges them.

@@ -3,6 +3,7 @@ package discover
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -198,6 +199,34 @@ func TestIncludesReadNoOtherFiles(t *testing.T) {
 		found, err := clone(t, files).Find(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "include with env_file is not read here") || len(found.Services) > 0 {
 			t.Errorf("%s: %v, %+v", name, err, found.Services)
+		}
+	}
+}
+
+// TestAlone has nothing of what variables give, wherever they have it from.
+func TestAlone(t *testing.T) {
+	t.Parallel()
+	const secret = "hunter2"
+	cases := map[string]map[string]string{
+		"the environment": {"compose.yaml": "services: {api: {image: 'x:${TOKEN:?}', build: {context: ., args: [TOKEN, 'A=${TOKEN:-1}'], labels: {a: '$TOKEN'}}, environment: [TOKEN]}}"},
+		"by name alone":   {"compose.yaml": "services: {api: {build: {context: ., args: {TOKEN: }}, environment: {TOKEN: , OTHER: '${TOKEN}'}}}"},
+		".env":            {"compose.yaml": "services: {api: {build: {context: ., args: {A: '${DOT}'}}, environment: [DOT]}}", ".env": "DOT=" + secret},
+		"a file that is included": {"compose.yaml": "include: [parts/compose.yaml]", "parts/.env": "PART=" + secret,
+			"parts/compose.yaml": "services: {api: {build: {context: ., args: {A: '${PART}', PART: }, labels: {b: '${PART?}'}}, environment: [PART]}}"},
+		"a file beside it that is included": {"compose.yaml": "include: [more.yaml]", ".env": "PART=" + secret,
+			"more.yaml": "services: {api: {build: {context: ., args: {A: '${PART}', PART: }}, environment: [PART]}}"},
+		"a bake file": {"docker-bake.hcl": "variable \"TOKEN\" {}\ntarget \"api\" { args = {T = TOKEN, (TOKEN) = 1} }"},
+	}
+	for name, files := range cases {
+		f := clone(t, files)
+		f.Vars["TOKEN"] = secret
+		alone, err := f.Alone(t.Context())
+		if text := fmt.Sprintf("%+v", alone); err != nil || len(alone.Services) != 1 || strings.Contains(text, secret) {
+			t.Errorf("%s: %v, %s", name, err, text)
+		}
+		found, err := f.Find(t.Context())
+		if err != nil || len(found.Services) != 1 || strings.Contains(fmt.Sprint(found.Services[0].Env), secret) {
+			t.Errorf("%s, read with variables: %v, %+v", name, err, found)
 		}
 	}
 }

@@ -1,9 +1,16 @@
 package migrate
 
 import (
+	"cmp"
+	"errors"
+	"maps"
 	"path"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/org/ghcr-publish/internal/service"
 )
@@ -43,23 +50,99 @@ type bounds struct {
 	PIDs   int64  `yaml:"pids,omitempty"`
 }
 
-// Take has a reading be of services that were found: those of Dockerfiles are listed, the others found by each run again.
-func (r *Reading) Take(found service.Found) {
+// Take has a reading be of services that were found: those of Dockerfiles are listed, the others found by each run again. Of these it
+// has what their files say alone, without any variable: what one gives may be a secret, and the configuration is committed.
+func (r *Reading) Take(found, alone service.Found) {
 	for _, s := range found.Services {
-		made := listed(s)
 		if s.At == s.Dockerfile { // which says nothing else of how it is built
-			r.Services = append(r.Services, made)
+			r.Services = append(r.Services, listed(s))
 			continue
 		}
-		r.Found = append(r.Found, made)
 		r.FoundIn, _, _ = strings.Cut(s.At, ": ")
-		for _, name := range s.SecretVariables() {
+		r.take(s, alone.Services)
+	}
+	for _, said := range found.Left {
+		if slices.Contains(alone.Left, said) {
+			r.leave("%s", said)
+		}
+	}
+}
+
+// take lists a service as far as its file says the same of it alone.
+func (r *Reading) take(s service.Service, alone []service.Service) {
+	if r.Varying == nil {
+		r.Varying = map[string][]string{}
+	}
+	at := slices.IndexFunc(alone, func(a service.Service) bool { return a.At == s.At })
+	if at < 0 {
+		r.unlisted++
+		r.Varying[s.Name] = []string{"name"}
+		r.leave("%s: some services are there, or can be read, with variables of the environment or of .env alone, so they are not listed: set these variables by `env:` of the step, and the secrets of their builds, too.", r.FoundIn)
+		return
+	}
+	made, varying := agreed(listed(s), listed(alone[at]))
+	if len(varying) > 0 {
+		r.Varying[s.Name] = varying
+		r.leave("%s: what variables of the environment or of .env give is written nowhere, as it may be secret: %s. Set these variables by `env:` of the step; what is secret give the build under `secrets`, not as an argument or a label.", s.At, strings.Join(varying, ", "))
+	}
+	r.Found = append(r.Found, made)
+	for _, from := range made.Secrets {
+		if name, variable := strings.CutPrefix(from, "env:"); variable {
 			r.secret(name, "${{ secrets."+name+" }}")
 		}
 	}
-	for _, said := range found.Left {
-		r.leave("%s", said)
+}
+
+// Told reports whether the files alone say what a service has under a key. What is not told is not to be shown.
+func (r Reading) Told(service, key string) bool {
+	return !slices.ContainsFunc(r.Varying[service], func(varying string) bool {
+		top, _, _ := strings.Cut(varying, ".")
+		return top == key || top == "name"
+	})
+}
+
+// agreed is what two listings of a service have in common, and the keys in which they differ.
+func agreed(a, b Service) (both Service, differing []string) {
+	var all, alone map[string]any
+	err := errors.Join(recast(a, &all), recast(b, &alone))
+	common, differing := shared(all, alone, "")
+	if err = errors.Join(err, recast(common, &both)); err != nil {
+		both, differing = Service{Name: a.Name}, []string{"name"} // which no listing gives
 	}
+	both.Image, both.Context = cmp.Or(both.Image, a.Name), cmp.Or(both.Context, ".")
+	return both, differing
+}
+
+// recast has a value be another by the keys of the configuration.
+func recast(from, to any) error {
+	var n yaml.Node
+	if err := n.Encode(from); err != nil {
+		return err
+	}
+	return n.Decode(to)
+}
+
+// shared is what two mappings have in common, and the paths in which they differ. A key that a variable gives is not named.
+func shared(all, alone map[string]any, at string) (both map[string]any, differing []string) {
+	both = map[string]any{}
+	for _, key := range slices.Compact(slices.Sorted(slices.Values(slices.AppendSeq(slices.Collect(maps.Keys(all)), maps.Keys(alone))))) {
+		value, there := alone[key]
+		below, nested := all[key].(map[string]any)
+		other, nestedAlone := value.(map[string]any)
+		switch {
+		case nested && nestedAlone:
+			var more []string
+			both[key], more = shared(below, other, at+key+".")
+			differing = append(differing, more...)
+		case there && reflect.DeepEqual(all[key], value):
+			both[key] = value
+		case there || at == "":
+			differing = append(differing, at+key)
+		default:
+			differing = append(differing, strings.TrimSuffix(at, "."))
+		}
+	}
+	return both, slices.Compact(differing)
 }
 
 func (r *Reading) secret(variable, expression string) {

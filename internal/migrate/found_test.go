@@ -15,17 +15,22 @@ func TestTake(t *testing.T) {
 	t.Parallel()
 	yes := true
 	full := service.Service{At: "docker-bake.hcl: target api", Name: "api", Image: "ghcr.io/octo/api", Context: "api", Dockerfile: "docker/api.Dockerfile", Target: "run",
-		BuildArgs: map[string]string{"A": "1", "LINES": "one\n\ntwo # no comment"}, Labels: map[string]string{"a": "true"}, Annotations: map[string]string{"b": "2"},
+		BuildArgs: map[string]string{"A": "1", "LINES": "one\n\ntwo # no comment", "BREAKS": "a\u2028b: []", "MORE": "a\n\u2029b: c\n", "OTHERS": "\u0085 \r"}, Labels: map[string]string{"a": "true"}, Annotations: map[string]string{"b": "2"},
 		Platforms: []string{"linux/arm64"}, DependsOn: []string{"web"}, Port: 3000, HealthEndpoint: "/up", Env: map[string]string{"B": "yes"}, ReadOnly: true, Tmpfs: []string{"/tmp"},
 		PeerNames: []string{"db"}, Resources: service.Resources{MemoryLimit: 3 << 29, CPUs: 0.5, MemoryReservation: 1000, Processes: 7},
 		Options: service.Options{Contexts: map[string]string{"shared": "shared"}, Secrets: map[string]string{"npm": "env:NPM", "rc": "file:.npmrc"}, SSH: []string{"default"}, Network: "host",
 			ExtraHosts: map[string]string{"db": "10.0.0.1"}, ShmSize: 64 << 20, Ulimits: map[string]string{"nofile": "1:2"}, NoCache: &yes, NoCacheFilters: []string{"run"}, Provenance: "max", SBOM: "true"}}
 	web := service.Service{At: "docker-bake.hcl: target web", Name: "web", Image: "ghcr.io/octo/web", Context: ".", Inline: "FROM a\nEXPOSE 80\n", Platforms: []string{"linux/amd64"}}
 	var r Reading
-	r.Take(service.Found{Services: []service.Service{full, web}, Left: []string{"left"}})
+	found := service.Found{Services: []service.Service{full, web}, Left: []string{"left"}}
+	r.Take(found, found)
 	text, err := r.Config()
 	if err != nil || strings.Contains(text, "\nservices") || r.FoundIn != "docker-bake.hcl" || !cmp.Equal(r.Left, []string{"left"}) {
 		t.Fatalf("%v, %+v\n%s", err, r, text)
+	}
+	var keys map[string]any
+	if err := yaml.Unmarshal([]byte(text), &keys); err != nil || len(keys) != 2 || strings.ContainsAny(text, "\r\u0085\u2028\u2029") { // platforms and gates
+		t.Errorf("%v, outside the comment is %q of\n%q", err, keys, text)
 	}
 	config, err := service.Load(service.Sources{Flags: map[string]string{"config": "c"}, Getenv: func(string) string { return "" },
 		ReadFile: func(name string) ([]byte, error) {
@@ -71,7 +76,7 @@ func TestTakeDockerfiles(t *testing.T) {
 		found.Services = append(found.Services, service.Service{At: name + "/Dockerfile", Name: name, Context: name, Dockerfile: name + "/Dockerfile"})
 	}
 	r := Reading{Secrets: map[string]string{"T": "${{ secrets.T }}"}}
-	r.Take(found)
+	r.Take(found, service.Found{})
 	text, err := r.Config()
 	if err != nil || !strings.Contains(text, "\n  - name: e\n    image: e\n    context: e\n") {
 		t.Errorf("%v\n%s", err, text)

@@ -21,11 +21,13 @@ type Reading struct {
 	Flavor   []string
 	Branches []string // whose pushes publish; empty where that is not said
 	Faults   []Fault
-	Left     []string          // what was not taken over, and what to do about it
-	Secrets  map[string]string // expressions of GitHub's by the variables that builds have their secrets from
-	Found    []Service         // that each run finds by itself, so that the configuration need not list them
-	FoundIn  string            // the files that each run finds them in
-	baked    string            // where a workflow builds the targets of a bake file
+	Left     []string            // what was not taken over, and what to do about it
+	Secrets  map[string]string   // expressions of GitHub's by the variables that builds have their secrets from
+	Found    []Service           // that each run finds by itself, so that the configuration need not list them
+	FoundIn  string              // the files that each run finds them in
+	Varying  map[string][]string // keys by service that variables give, so that they are not listed
+	unlisted int                 // services that are found besides
+	baked    string              // where a workflow builds the targets of a bake file
 }
 
 // A Service is an image that is published, in the keys of the configuration.

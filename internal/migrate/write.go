@@ -3,6 +3,7 @@ package migrate
 import (
 	"bytes"
 	_ "embed"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -30,7 +31,7 @@ const (
 // Workflow is the text of a workflow that publishes the services in place of those that were read.
 func (r Reading) Workflow() string {
 	text := oneJob
-	if len(r.Services)+len(r.Found) > most {
+	if len(r.Services)+len(r.Found)+r.unlisted > most {
 		text = threeJobs
 	}
 	if len(r.Branches) > 0 && !slices.Equal(r.Branches, []string{"main"}) {
@@ -70,6 +71,7 @@ func scalar(value string) string {
 	if n.SetString(value); strings.Contains(value, "\n") {
 		n.Style = yaml.DoubleQuotedStyle
 	}
+	escape(n)
 	text, err := yaml.Marshal(n)
 	if err != nil {
 		return `""` // which no text gives
@@ -81,6 +83,7 @@ func scalars(items []string) (all []*yaml.Node) {
 	for _, item := range items {
 		n := &yaml.Node{}
 		n.SetString(item)
+		escape(n)
 		all = append(all, n)
 	}
 	return all
@@ -127,7 +130,7 @@ func (r Reading) found(b *strings.Builder, common []string) error {
 		return err
 	}
 	fmt.Fprintf(b, "# The services are those of %s, which each run reads anew, so none needs to be listed here. These they were when this was written. To say\n", r.FoundIn)
-	b.WriteString("# more of one, such as `smoke` or `paths`, take the list out of its comment: from then on it stands for that file, variables included.\n")
+	b.WriteString("# more of one, such as `smoke` or `paths`, take the list out of its comment: from then on it stands for that file, and lacks what variables give.\n")
 	for line := range strings.Lines(text) {
 		b.WriteString("# " + line)
 	}
@@ -151,12 +154,25 @@ const gates = `gates: # an image that fails one gets no tag
 
 func encoded(value any) (string, error) {
 	var b bytes.Buffer
+	var n yaml.Node
 	e := yaml.NewEncoder(&b)
 	e.SetIndent(2)
-	if err := e.Encode(value); err != nil {
+	err := n.Encode(value)
+	escape(&n)
+	if err = errors.Join(err, e.Encode(&n)); err != nil {
 		return "", fmt.Errorf("writing the configuration: %w", err)
 	}
 	return b.String(), nil
+}
+
+// escape has line breaks that are not written as \n be escaped, as they would end a comment.
+func escape(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && strings.ContainsAny(n.Value, "\r\u0085\u2028\u2029") {
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	for _, below := range n.Content {
+		escape(below)
+	}
 }
 
 func indented(lines []string) string {
