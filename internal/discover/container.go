@@ -28,8 +28,8 @@ func (p *project) complete(s *service.Service) (left []string) {
 		if at, path, ok := asked(c.HealthCheck); ok && at == s.Port && !about.checked { // which is the image's own way to tell
 			s.HealthEndpoint = path
 		}
-		if s.ReadOnly = c.ReadOnly; s.ReadOnly {
-			s.Tmpfs = writable(c)
+		if s.ReadOnly = c.ReadOnly && !mounts(c); s.ReadOnly {
+			s.Tmpfs = inMemory(c)
 		}
 		s.Env = p.literals(name, c.Environment)
 		s.DependsOn, s.PeerNames = p.dependencies(c)
@@ -41,11 +41,16 @@ func (p *project) complete(s *service.Service) (left []string) {
 	return left
 }
 
-// writable are the folders of a container that can be written to though its root file system cannot.
-func writable(c types.ServiceConfig) []string {
+// mounts reports whether a container has anything mounted but folders in memory: without it, what can be written to is another.
+func mounts(c types.ServiceConfig) bool {
+	return slices.ContainsFunc(c.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Type != types.VolumeTypeTmpfs })
+}
+
+// inMemory are the folders of a container that can be written to though its root file system cannot.
+func inMemory(c types.ServiceConfig) []string {
 	folders := tmpfs(c.Tmpfs)
 	for _, v := range c.Volumes {
-		if !v.ReadOnly {
+		if v.Type == types.VolumeTypeTmpfs {
 			folders = append(folders, v.Target)
 		}
 	}

@@ -123,8 +123,14 @@ services:
 		{"an image that is a context", map[string]string{"compose.yaml": "services: {base: {build: base}, a.b: {build: {context: ., additional_contexts: {base: 'service:base'}}}}"},
 			[]service.Service{{Name: "a_b", Image: "a_b", Context: ".", Dockerfile: "Dockerfile", Options: service.Options{Contexts: map[string]string{"base": "service:base"}}},
 				{Name: "base", Image: "base", Context: "base", Dockerfile: "base/Dockerfile"}}},
-		{"a root file system that cannot be written to", map[string]string{"compose.yaml": "services: {api: {build: ., read_only: true, tmpfs: ['/run:size=1m'], volumes: ['kept:/kept', './a:/a:ro']}}\nvolumes: {kept: {}}"},
-			[]service.Service{{Name: "api", Image: "api", Context: ".", Dockerfile: "Dockerfile", ReadOnly: true, Tmpfs: []string{"/run", "/kept"}}}},
+		{"a root file system that cannot be written to", map[string]string{"compose.yaml": "services: {api: {build: ., read_only: true, tmpfs: ['/run:size=1m'], volumes: [{type: tmpfs, target: /work}]}}"},
+			[]service.Service{{Name: "api", Image: "api", Context: ".", Dockerfile: "Dockerfile", ReadOnly: true, Tmpfs: []string{"/run", "/work"}}}},
+		{"a file that is mounted into it", map[string]string{"compose.yaml": "services: {api: {build: ., read_only: true, tmpfs: /run, volumes: ['./conf/app.conf:/etc/app/app.conf', './api:/app']}}"},
+			[]service.Service{{Name: "api", Image: "api", Context: ".", Dockerfile: "Dockerfile"}}},
+		{"a volume that is mounted into it", map[string]string{"compose.yaml": "services: {api: {build: ., read_only: true, volumes: ['kept:/kept']}}\nvolumes: {kept: {}}"},
+			[]service.Service{{Name: "api", Image: "api", Context: ".", Dockerfile: "Dockerfile"}}},
+		{"what can be read alone, mounted into it", map[string]string{"compose.yaml": "services: {api: {build: ., read_only: true, volumes: ['./a:/a:ro']}}"},
+			[]service.Service{{Name: "api", Image: "api", Context: ".", Dockerfile: "Dockerfile"}}},
 		{"an override of nothing", map[string]string{"compose.override.yaml": "services: {api: {build: .}}"}, nil},
 	}
 	for _, c := range cases {

@@ -84,16 +84,20 @@ func sources(command instructions.Command) []string {
 	return known
 }
 
+// exposed is the one port that the stages expose, however often.
 func exposed(chain []instructions.Stage) int {
 	var ports []string
 	for _, stage := range chain {
 		for _, command := range stage.Commands {
 			if c, ok := command.(*instructions.ExposeCommand); ok {
-				ports = append(ports, c.Ports...)
+				for _, port := range c.Ports {
+					ports = append(ports, strings.TrimSuffix(strings.ToLower(port), "/tcp"))
+				}
 			}
 		}
 	}
-	if len(ports) != 1 {
+	slices.Sort(ports)
+	if ports = slices.Compact(ports); len(ports) != 1 {
 		return 0
 	}
 	return tcpPort(ports[0])

@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -33,8 +34,11 @@ func (p *project) leftOf(name string, c types.ServiceConfig, asks bool) (left []
 	if names := p.elsewhere(name, c); len(names) > 0 {
 		left = append(left, fmt.Sprintf("%s: what the file itself does not tell of the environment is not there when the image is tried out: write under `env` what it needs to start.", strings.Join(names, ", ")))
 	}
-	if c.ReadOnly {
-		c.Volumes = nil // all of which can be written to
+	switch {
+	case c.ReadOnly && mounts(c):
+		left = append(left, "its root file system can be written to when it is tried out, as its volumes are not there: list the service with `read_only`, and under `tmpfs` the folders that it writes to, if it is to be tried out so.")
+	case c.ReadOnly:
+		c.Volumes = nil // which are all taken over
 	}
 	keys := slices.DeleteFunc(withheld(c), func(key string) bool { return slices.Contains(taken, key) })
 	if len(c.Volumes) > 0 && !slices.Contains(keys, "volumes") {
@@ -63,31 +67,63 @@ func (p *project) elsewhere(name string, c types.ServiceConfig) (names []string)
 	return names
 }
 
+// requests are the health checks that a mere GET of the container itself stands for: they fail where the answer is no success, and
+// nothing in them is only known when they run. All else that a command may say is left to the image.
+var requests = []*regexp.Regexp{
+	regexp.MustCompile(`^curl(?: -[fsSLq]+| --fail| --silent| --show-error| --location| -[fsSLq]*o /dev/null| --output /dev/null| (?:-m|--max-time) [0-9]+)* ` + address + `$`),
+	regexp.MustCompile(`^wget(?: -[qS]+| -nv| --quiet| --no-verbose| --spider| -q?O(?: ?-| ?/dev/null)| -T ?[0-9]+| --timeout[= ][0-9]+| -t ?[0-9]+| --tries[= ][0-9]+)* ` + address + `$`),
+}
+
+const address = `http://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(?::([0-9]+))?(/[\w./~%:@+,=-]*)?`
+
 var (
-	// address is what a health check asks, where nothing of it is only known when it runs.
-	address = regexp.MustCompile(`(?:^|[\s'"=])http://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(?::([0-9]+))?(/[^\s'"|;&$?#)]*)?(?:$|[\s'"|;&)])`)
-	// fails finds programs that fail where the answer is no success.
-	fails = regexp.MustCompile(`\bwget\b|\bcurl\b.*\s(?:-[a-zA-Z]*f|--fail)`)
-	// special is what makes a request another one than a mere GET.
-	special = regexp.MustCompile(`\s(?:-H|--header|-X|--request|-d|--data|-u|--user|--post-\w+|--method|--body-\w+)\b`)
+	// fails finds the option without which curl is content with any answer.
+	fails = regexp.MustCompile(`^wget| (?:-[a-zA-Z]*f|--fail)`)
+	// orFail is what a shell is told lest it give another code, of which Docker knows none.
+	orFail = regexp.MustCompile(`\s*\|\|\s*exit 1$`)
 )
 
 // asked is the port and the path that a health check asks the container itself for.
 func asked(check *types.HealthCheckConfig) (port int, path string, ok bool) {
+	command := commandOf(check)
+	if !fails.MatchString(command) {
+		return 0, "", false
+	}
+	for _, request := range requests {
+		if found := request.FindStringSubmatch(command); found != nil {
+			port, _ = strconv.Atoi(cmp.Or(found[1], "80"))
+			return port, cmp.Or(found[2], "/"), true
+		}
+	}
+	return 0, "", false
+}
+
+// commandOf is the one command of a health check, a space between its words; empty where it is none.
+func commandOf(check *types.HealthCheckConfig) string {
 	if check == nil || check.Disable || len(check.Test) < 2 {
-		return 0, "", false
+		return ""
 	}
-	command := strings.Join(check.Test[1:], " ")
-	found := address.FindAllStringSubmatch(command, -1)
-	if len(found) != 1 || strings.Count(command, "://") > 1 || !fails.MatchString(command) || special.MatchString(command) {
-		return 0, "", false
+	words := check.Test[1:]
+	if check.Test[0] == "CMD-SHELL" {
+		text := strings.TrimSpace(words[0])
+		if strings.Contains(text, "\n") { // which are several
+			return ""
+		}
+		words = strings.Fields(orFail.ReplaceAllString(text, ""))
+		for n, word := range words {
+			words[n] = unquoted(word)
+		}
 	}
-	port, path = 80, found[0][2]
-	if digits := found[0][1]; digits != "" {
-		port, _ = strconv.Atoi(digits)
+	if slices.ContainsFunc(words, func(word string) bool { return strings.ContainsAny(word, " \t\n'\"") }) {
+		return ""
 	}
-	if path == "" {
-		path = "/"
+	return strings.Join(words, " ")
+}
+
+// unquoted is a word of a shell without the quotes around it.
+func unquoted(word string) string {
+	if n := len(word); n > 1 && word[0] == word[n-1] && (word[0] == '\'' || word[0] == '"') {
+		return word[1 : n-1]
 	}
-	return port, path, true
+	return word
 }

@@ -18,7 +18,30 @@ func TestAsked(t *testing.T) {
 		{[]string{"CMD", "curl", "--fail", "http://127.0.0.1/"}, 80, "/"},
 		{[]string{"CMD-SHELL", "curl -sSf 'http://localhost:3000' || exit 1"}, 3000, "/"},
 		{[]string{"CMD-SHELL", "wget -q --spider http://0.0.0.0:8080/-/ready||exit 1"}, 8080, "/-/ready"},
-		{[]string{"CMD-SHELL", "wget -qO- http://[::1]:8080/up | grep ok"}, 8080, "/up"},
+		{[]string{"CMD-SHELL", "wget -qO- http://[::1]:8080/up\n"}, 8080, "/up"},
+		{[]string{"CMD-SHELL", "wget --no-verbose --tries=1 --timeout=5 -O /dev/null \"http://localhost:3000/a.b/c~d\" || exit 1"}, 3000, "/a.b/c~d"},
+		{[]string{"CMD", "wget", "-q", "-T", "2", "-t", "1", "-O", "-", "http://localhost:3000/up"}, 3000, "/up"},
+		{[]string{"CMD-SHELL", "curl -fsSo /dev/null --max-time 3 -L http://localhost:3000/up"}, 3000, "/up"},
+		{[]string{"CMD-SHELL", "curl -fsS --fail --silent --show-error --location -o /dev/null http://localhost:3000/up"}, 3000, "/up"},
+		{[]string{"CMD-SHELL", "wget -qO- http://[::1]:8080/up | grep ok"}, 0, ""}, // more than an answer
+		{[]string{"CMD-SHELL", "curl -fsXPOST http://localhost:3000/login || exit 1"}, 0, ""},
+		{[]string{"CMD", "curl", "-f", "-HHost:x", "http://localhost:3000/"}, 0, ""},
+		{[]string{"CMD", "curl", "-f", "--json", "{}", "http://localhost:3000/"}, 0, ""},
+		{[]string{"CMD", "curl", "-f", "-T", "2", "http://localhost:3000/"}, 0, ""}, // which is an upload
+		{[]string{"CMD", "curl", "-f", "http://localhost:3000/", "-XPOST"}, 0, ""},
+		{[]string{"CMD-SHELL", "wget -q --spider http://localhost:3000/login; nc -z localhost 3000"}, 0, ""},
+		{[]string{"CMD-SHELL", "wget -q --spider http://localhost:3000/login\nnc -z localhost 3000"}, 0, ""},
+		{[]string{"CMD-SHELL", "curl -f http://localhost:3000/ || true"}, 0, ""},
+		{[]string{"CMD-SHELL", "curl -f http://localhost:3000/ || exit 0"}, 0, ""},
+		{[]string{"CMD-SHELL", "curl -f http://localhost:3000/ || kill 1"}, 0, ""},
+		{[]string{"CMD-SHELL", "curl -f http://localhost:3000/ || curl -f http://localhost:3000/up || exit 1"}, 0, ""},
+		{[]string{"CMD-SHELL", "! curl -f http://localhost:3000/"}, 0, ""},
+		{[]string{"CMD-SHELL", "curl -f http://localhost:3000/ && pgrep work"}, 0, ""},
+		{[]string{"CMD-SHELL", "curl -f http://localhost:3000/{a,b}"}, 0, ""},
+		{[]string{"CMD-SHELL", "curl -f http://localhost:3000/ > /dev/null"}, 0, ""},
+		{[]string{"CMD-SHELL", "sh -c 'curl -f http://localhost:3000/'"}, 0, ""},
+		{[]string{"CMD", "curl -f http://localhost:3000/"}, 0, ""}, // no program has such a name
+		{[]string{"CMD", "curl", "-f", "http://localhost:3000/", "||", "exit", "1"}, 0, ""},
 		{[]string{"CMD", "curl", "http://localhost:3000/health"}, 0, ""}, // content with any answer
 		{[]string{"CMD", "curl", "-f", "http://localhost:${PORT}/health"}, 0, ""},
 		{[]string{"CMD", "curl", "-f", "http://localhost:$PORT/health"}, 0, ""},
@@ -86,6 +109,7 @@ services:
     volumes: ["kept:/kept", "./config:/config:ro"]
     mem_limit: 1g
     healthcheck: {test: [CMD, pgrep, jobs]}
+  sealed: {build: sealed, read_only: true, volumes: [{type: tmpfs, target: /work}]}
   tool: {build: tool, profiles: [tools, more]}
   db: {image: postgres, profiles: [tools], cap_add: [ALL]}
 volumes: {kept: {}}
@@ -94,6 +118,8 @@ volumes: {kept: {}}
 			"compose.yaml: service api: production.env, B, C: what the file itself does not tell of the environment is not there when the image is tried out: write under `env` what it needs to start.",
 			"compose.yaml: service api: it is tried out without cap_add, volumes, which are how it runs where the Compose file brings it up.",
 			"compose.yaml: service jobs: its healthcheck is not in the image: write it into the Dockerfile as HEALTHCHECK, or under `smoke`.",
+			"compose.yaml: service jobs: its root file system can be written to when it is tried out, as its volumes are not there: list the service with `read_only`, and under `tmpfs` the folders that it writes to, if it is to be tried out so.",
+			"compose.yaml: service jobs: it is tried out without volumes, which are how it runs where the Compose file brings it up.",
 			"compose.yaml: the service tool belongs to the profile tools, more alone, which is not active, so it is not published: set COMPOSE_PROFILES, by `env:` of the step or in .env, if it should be.",
 		}},
 		{"what is taken over", map[string]string{"compose.yaml": "services: {api: {build: api, restart: always, networks: [a], labels: {a: b}, deploy: {resources: {limits: {memory: 1G}}}, healthcheck: {disable: true}}}\nnetworks: {a: {}}"}, nil},
@@ -114,7 +140,8 @@ volumes: {kept: {}}
 func TestWhatDockerfilesSay(t *testing.T) {
 	t.Parallel()
 	const (
-		stages    = "FROM a AS base\nEXPOSE 8080\nHEALTHCHECK CMD wget localhost\nFROM base AS run\nFROM base AS quiet\nHEALTHCHECK NONE\nFROM a AS two\nEXPOSE 1 2\n"
+		stages = "FROM a AS base\nEXPOSE 8080\nHEALTHCHECK CMD wget localhost\nFROM base AS run\nFROM base AS quiet\nHEALTHCHECK NONE\nFROM a AS two\nEXPOSE 1 2\n" +
+			"FROM base AS again\nEXPOSE 8080\nEXPOSE 8080/tcp\nFROM base AS udp\nEXPOSE 8080/udp\n"
 		compose   = "services: {api: {build: {context: ., target: run}, healthcheck: {test: 'wget http://localhost:8080/up'}}}"
 		elsewhere = "services: {api: {build: {context: ., target: quiet}, healthcheck: {test: 'wget http://localhost:8080/up'}}}"
 	)
@@ -127,6 +154,8 @@ func TestWhatDockerfilesSay(t *testing.T) {
 		{"stage", "docker-bake.hcl", `target "api" { target = "run" }`, 8080, "", true},
 		{"stage that takes the check away", "docker-bake.hcl", `target "api" { target = "quiet" }`, 8080, "", false},
 		{"two ports", "docker-bake.hcl", `target "api" { target = "two" }`, 0, "", false},
+		{"a port that is named again", "docker-bake.hcl", `target "api" { target = "again" }`, 8080, "", true},
+		{"a port of two protocols", "docker-bake.hcl", `target "api" { target = "udp" }`, 0, "", true},
 		{"inline", "docker-bake.hcl", `target "api" { dockerfile-inline = "FROM a\nEXPOSE 9000" }`, 9000, "", false},
 		{"no Dockerfile", "docker-bake.hcl", `target "api" { dockerfile = "nowhere" }`, 0, "", false},
 		{"a check beside the image's own", "compose.yaml", compose, 8080, "", true},
