@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -35,28 +36,32 @@ func (all *Reading) bake(w workflow, s step) {
 // ownAffair finds overrides of what the action does in its own way.
 var ownAffair = regexp.MustCompile(`^[^=]*\.(cache-from|cache-to|output|tags|labels|annotations)\b`)
 
-// secrets are those of a build, each from a variable that the new workflow sets as the old one did.
-func (all *Reading) secrets(w workflow, j job, s step) map[string]string {
+// secrets are those of a service's build, each from a variable that the new workflow sets as the old one did.
+func (all *Reading) secrets(w workflow, j job, s step, service string) map[string]string {
 	found := map[string]string{}
+	take := func(id, variable, value string, line int) {
+		if elsewhere.MatchString(quoted.ReplaceAllString(value, "")) {
+			all.leave("%s:%d: the secret %s of the build is %s, which means nothing in the new workflow: give its value by `env:` of the step, and name it under `secrets` of the service.", w.file, line, id, value)
+			return
+		}
+		found[id] = "env:" + all.variable(service, free(variable), value)
+	}
 	for line := range strings.Lines(s.With["secrets"].text) {
 		id, value, given := strings.Cut(strings.Trim(strings.TrimSpace(line), `"`), "=")
 		variable := variableOf(id)
 		if m := secretName.FindStringSubmatch(value); m != nil {
 			variable = m[1]
 		}
-		variable = free(variable)
 		switch {
 		case given && strings.HasPrefix(value, "${{") && strings.HasSuffix(value, "}}") && variable != "":
-			found[id] = "env:" + variable
-			all.secret(variable, value)
+			take(id, variable, value, s.With["secrets"].line)
 		case strings.TrimSpace(line) != "":
 			all.leave("%s:%d: a secret of the build is written in a way that is not read: name it under `secrets` of the service, and give its value by `env:` of the step.", w.file, s.With["secrets"].line)
 		}
 	}
 	for line := range strings.Lines(s.With["secret-envs"].text) {
 		if id, variable, given := strings.Cut(strings.TrimSpace(line), "="); given {
-			found[id] = "env:" + free(variable)
-			all.secret(free(variable), w.variable(j, s, variable))
+			take(id, variable, w.variable(j, s, variable), s.With["secret-envs"].line)
 		}
 	}
 	for line := range strings.Lines(s.With["secret-files"].text) {
@@ -70,7 +75,25 @@ func (all *Reading) secrets(w workflow, j job, s step) map[string]string {
 	return found
 }
 
+// variable is the one that the new workflow sets to an expression: the one that was asked for, or where that is set to another expression, one of the service's own.
+func (all *Reading) variable(service, asked, expression string) string {
+	own := cmp.Or(variableOf(service+"_"+asked), "BUILD_"+asked)
+	name := asked
+	for n := 1; ; n++ {
+		if known, there := all.Secrets[name]; !there || known == expression {
+			all.secret(name, expression)
+			return name
+		}
+		if name = own; n > 1 {
+			name = fmt.Sprintf("%s_%d", own, n)
+		}
+	}
+}
+
 var (
+	// elsewhere finds what an expression has from the old workflow, or from its run.
+	elsewhere  = regexp.MustCompile(`\$\{\{.*\b(steps|matrix|needs|inputs|env|job|jobs|strategy|runner)\s*[.\[]`)
+	quoted     = regexp.MustCompile(`'[^']*'`) // texts in an expression
 	secretName = regexp.MustCompile(`^\$\{\{\s*secrets\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}$`)
 	noLetter   = regexp.MustCompile(`[^A-Z0-9_]`)
 )
@@ -85,7 +108,7 @@ func variableOf(id string) string {
 }
 
 // reserved are variables that the action keeps to itself.
-var reserved = regexp.MustCompile(`^(INPUT_|GH_TOKEN$|ACTIONS_RUNTIME_TOKEN$|ACTIONS_ID_TOKEN_REQUEST_TOKEN$|DOCKER_CONFIG$|BUILDX_CONFIG$)`)
+var reserved = regexp.MustCompile(`^(INPUT_|OTEL_|GH_TOKEN$|ACTIONS_RUNTIME_TOKEN$|ACTIONS_ID_TOKEN_REQUEST_TOKEN$|DOCKER_CONFIG$|BUILDX_CONFIG$)`)
 
 // free is a variable that builds may have.
 func free(variable string) string {

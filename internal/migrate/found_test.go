@@ -133,6 +133,74 @@ jobs:
 	}
 }
 
+// TestSecretsOfSeveral have variables of their own where their values are others, and none where the new workflow has no such value.
+func TestSecretsOfSeveral(t *testing.T) {
+	t.Parallel()
+	r := readAll(t, `
+on: push
+concurrency: x
+env: {PASSWORD: "${{ steps.vault.outputs.password }}"}
+jobs:
+  build:
+    strategy: {matrix: {token: [A, B]}}
+    steps:
+      - uses: docker/build-push-action@v6
+        with:
+          push: true
+          context: api
+          tags: ghcr.io/acme/api
+          secrets: |
+            token=${{ format('{0}{1}', secrets.A, 'steps.x') }}
+            npm=${{ secrets.NPM }}
+            vault=${{ steps.vault.outputs.token }}
+            mine=${{ secrets[matrix.token] }}
+            asked=${{ inputs.token || secrets.NPM }}
+            job=${{ needs.a.outputs.b }}
+            set=${{ env.TOKEN }}
+          secret-envs: password=PASSWORD
+      - uses: docker/build-push-action@v6
+        with:
+          push: true
+          context: web-app
+          tags: ghcr.io/acme/web-app
+          secrets: |
+            token=${{ github.token }}
+            npm=${{ secrets.NPM }}
+            OTEL_KEY=${{ github.token }}
+      - uses: docker/build-push-action@v6
+        with:
+          push: true
+          context: 3d
+          tags: ghcr.io/acme/3d
+          secrets: |
+            token=${{ secrets.A || secrets.B }}
+      - uses: docker/build-push-action@v6
+        with:
+          push: true
+          context: 4d
+          tags: ghcr.io/acme/4d
+          secrets: |
+            token=${{ secrets.C || secrets.D }}
+`)
+	var got []map[string]string
+	for _, s := range r.Services {
+		got = append(got, s.Secrets)
+	}
+	if diff := cmp.Diff([]map[string]string{{"token": "env:TOKEN", "npm": "env:NPM"}, {"token": "env:WEB_APP_TOKEN", "npm": "env:NPM", "OTEL_KEY": "env:BUILD_OTEL_KEY"},
+		{"token": "env:BUILD_TOKEN"}, {"token": "env:BUILD_TOKEN_2"}}, got); diff != "" {
+		t.Errorf("secrets (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"TOKEN": "${{ format('{0}{1}', secrets.A, 'steps.x') }}", "NPM": "${{ secrets.NPM }}", "WEB_APP_TOKEN": "${{ github.token }}", "BUILD_OTEL_KEY": "${{ github.token }}",
+		"BUILD_TOKEN": "${{ secrets.A || secrets.B }}", "BUILD_TOKEN_2": "${{ secrets.C || secrets.D }}"}, r.Secrets); diff != "" {
+		t.Errorf("variables (-want +got):\n%s", diff)
+	}
+	for _, id := range []string{"vault", "mine", "asked", "job", "set", "password"} {
+		if !strings.Contains(strings.Join(r.Left, "\n"), ": the secret "+id+" of the build is ${{ ") {
+			t.Errorf("nothing is said of %s:\n%s", id, strings.Join(r.Left, "\n"))
+		}
+	}
+}
+
 // TestOddSecrets are in the workflow as they were.
 func TestOddSecrets(t *testing.T) {
 	t.Parallel()

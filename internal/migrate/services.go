@@ -146,7 +146,7 @@ func (all *Reading) build(w workflow, j job, s step, r row) {
 	made.Image = strings.ToLower(cmp.Or(made.Image, path.Base(w.repository)))
 	made.Name = named(made, in.row)
 	made.BuildArgs = all.arguments(w, s, in)
-	made.Secrets = all.secrets(w, j, s)
+	made.Secrets = all.secrets(w, j, s, made.Name)
 	all.others(w, s)
 	if len(made.Platforms) == 0 {
 		made.Platforms = []string{"linux/amd64"} // which is what GitHub's runners are
