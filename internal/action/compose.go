@@ -3,6 +3,7 @@ package action
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -342,16 +343,18 @@ func (j job) writeCompose(p Process, file compose.File) (notices []string, err e
 	return nil, replace(root, example, file.Example)
 }
 
-// replace writes a file of a folder beside its place and renames it, so that nobody reads half of it.
+// replace writes a file of a folder beside its place and renames it, so that nobody reads half of it, and of several writers none is in another's way.
 func replace(root *os.Root, file string, data []byte) error {
+	beside := file + "." + rand.Text() + ".new"
 	err := root.MkdirAll(filepath.Dir(file), 0o755)
 	if err == nil {
-		err = root.WriteFile(file+".new", data, 0o644)
+		err = root.WriteFile(beside, data, 0o644)
 	}
 	if err == nil {
-		err = root.Rename(file+".new", file)
+		err = root.Rename(beside, file)
 	}
 	if err != nil {
+		_ = root.Remove(beside)
 		return fmt.Errorf("writing %s: %w", file, err)
 	}
 	return nil

@@ -3,12 +3,14 @@ package action
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
@@ -21,7 +23,12 @@ import (
 	"github.com/org/ghcr-publish/internal/telemetry"
 )
 
-const pageFile = "index.html"
+// The names of the files that a dashboard is known by, and what the program in its figures begins with.
+const (
+	pageFile    = "index.html"
+	figuresFile = "figures.json"
+	program     = "ghcr-publish "
+)
 
 // reportMode writes how builds have been doing, by what is remembered of them: a page, and the same figures for programs.
 func reportMode(ctx context.Context, p Process, j job, log *actions.Log) (int, error) {
@@ -95,7 +102,7 @@ func (j job) dashboardPlace(p Process) (place, error) {
 
 // figures sum up what is remembered.
 func (j job) figures(p Process, known insight.Known, log *actions.Log) dashboard.Figures {
-	source := dashboard.Source{Known: known, Repository: j.Event.Repository, All: j.Config.DashboardOf == "all", Server: j.Event.ServerURL, Program: "ghcr-publish " + p.Version, Now: p.Now()}
+	source := dashboard.Source{Known: known, Repository: j.Event.Repository, All: j.Config.DashboardOf == "all", Server: j.Event.ServerURL, Program: program + p.Version, Now: p.Now()}
 	for _, c := range agent.Underway(known[agent.Coordination], known["sessions"], source.Repository, source.All) {
 		since, _ := time.Parse(time.RFC3339, c.At) // which those have that are told
 		source.Underway = append(source.Underway, dashboard.Work{Name: c.Work, Agent: c.Agent, Run: c.Session, Repository: c.Repository, Since: since})
@@ -139,7 +146,7 @@ func recollect(ctx context.Context, store *memory.Store) (known insight.Known, e
 	return known, nil
 }
 
-// writeDashboard writes the page last, so that the figures it links to are there. Files that somebody else has written are kept.
+// writeDashboard writes the figures first and the page last, so that what it links to is there. Files that somebody else has written are kept.
 func writeDashboard(at place, figures dashboard.Figures) error {
 	files, err := render(figures)
 	if err == nil {
@@ -180,20 +187,27 @@ func render(figures dashboard.Figures) ([]rendered, error) {
 		return nil, err
 	}
 	page, err := figures.Page()
-	return []rendered{{"figures.json", data}, {"metrics.txt", text}, {"openmetrics.txt", open}, {pageFile, page}}, err
+	return []rendered{{figuresFile, data}, {"metrics.txt", text}, {"openmetrics.txt", open}, {pageFile, page}}, err
 }
 
-// checkOwn refuses to write over what is no dashboard.
+// checkOwn refuses to write over what is no dashboard. Where another is at its first page, or was stopped at it, there may be figures only.
 func checkOwn(root *os.Root, folder string, files []rendered) error {
-	page, err := root.ReadFile(filepath.Join(folder, pageFile))
-	if err == nil && bytes.Contains(page, []byte(dashboard.Generator)) {
-		return nil
-	}
 	i := slices.IndexFunc(files, func(f rendered) bool { _, err := root.Lstat(filepath.Join(folder, f.name)); return err == nil })
 	if i < 0 {
+		return nil
+	}
+	page, err := root.ReadFile(filepath.Join(folder, pageFile))
+	if err == nil && bytes.Contains(page, []byte(dashboard.Generator)) || errors.Is(err, fs.ErrNotExist) && figuresAreOwn(root, folder) {
 		return nil
 	}
 	var problems service.Problems
 	problems.Add("dashboard", "give another folder", "%s is somebody's own", filepath.Join(folder, files[i].name))
 	return problems
+}
+
+// figuresAreOwn reports whether the file that is written first is of a dashboard.
+func figuresAreOwn(root *os.Root, folder string) bool {
+	data, err := root.ReadFile(filepath.Join(folder, figuresFile))
+	var figures dashboard.Figures
+	return err == nil && json.Unmarshal(data, &figures) == nil && strings.HasPrefix(figures.Program, program)
 }

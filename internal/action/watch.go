@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/actions"
@@ -18,11 +20,19 @@ import (
 	"github.com/org/ghcr-publish/internal/service"
 )
 
-// How often a watcher looks whether the memory's file is another one, and whether others have written to its other home.
+// How often a watcher looks whether the memory's file is another one, whether what is at work has been given up though nobody has written so, and whether
+// others have written to the memory's other home.
 const (
 	glances = time.Second
+	reviews = time.Minute
 	visits  = 15 * time.Second
 )
+
+// rests is how many times as long as a look took is waited before the next: a long memory that is written to all the time keeps no processor busy.
+const rests = 10
+
+// leaving is how long whoever interrupts a watcher waits at most.
+const leaving = 5 * time.Second
 
 // checkWatch finds what speaks against watching: that nobody would see it, or that it would never end.
 func (j job) checkWatch(problems *service.Problems) {
@@ -45,6 +55,7 @@ type watcher struct {
 	at      place
 
 	file    fileState
+	read    time.Time         // when
 	seen    [sha256.Size]byte // of what the page was made of
 	page    *dashboard.Figures
 	trouble map[string]string // that was told last, by what it does to the page
@@ -52,30 +63,42 @@ type watcher struct {
 
 // watchMode writes the page, and again whenever the memory has changed since, until it is interrupted. Then the page that stays does not load itself any more.
 func watchMode(ctx context.Context, p Process, j job, at place, log *actions.Log) (int, error) {
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		hungUp, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // the terminal was closed
+		defer stop()
+		ctx = hungUp
+	}
 	w := &watcher{job: j, process: p, log: log, at: at, trouble: map[string]string{}}
 	if err := w.look(ctx); err != nil && ctx.Err() == nil {
 		return 0, err
 	}
 	log.Printf("watching the memory until this is interrupted")
-	look, visit := time.NewTicker(glances), time.NewTicker(visits)
+	look, visit := time.NewTimer(glances), time.NewTicker(visits)
 	defer look.Stop()
 	defer visit.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return report.ExitDone, w.leave()
+			return report.ExitDone, w.leave(ctx)
 		case <-visit.C:
 			w.tell(ctx, w.visit(ctx), "The page has only the runs of this machine meanwhile.")
 		case <-look.C:
+			begun := p.Now()
 			w.tell(ctx, w.look(ctx), "The page stays as it is meanwhile.")
+			look.Reset(max(glances, rests*p.Now().Sub(begun)))
 		}
 	}
 }
 
-// leave writes the page once more, as one that nobody watches.
-func (w *watcher) leave() error {
+// leave writes the page once more, by what is remembered then, as one that nobody watches.
+func (w *watcher) leave(ctx context.Context) error {
 	if w.page == nil {
 		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaving)
+	defer cancel()
+	if known, err := w.job.everything(ctx, w.process); err == nil && known != nil {
+		return writeDashboard(w.at, w.job.figures(w.process, known, w.log))
 	}
 	return writeDashboard(w.at, *w.page)
 }
@@ -111,17 +134,18 @@ func (w *watcher) visit(ctx context.Context) (err error) {
 	return home.Take(ctx, store)
 }
 
-// look writes the page if the memory is another one than at the last look.
+// look writes the page if the memory is another one than at the last look. What is at work is looked after though the memory's file is the same: a run
+// that was killed releases nothing, and what it has claimed expires.
 func (w *watcher) look(ctx context.Context) error {
-	now := stateOf(whereNow(w.job.memoryPath(), tempDir(w.job.Event)))
-	if w.page != nil && now == w.file {
+	now, at := stateOf(whereNow(w.job.memoryPath(), tempDir(w.job.Event))), w.process.Now()
+	if w.page != nil && now == w.file && (len(w.page.Underway) == 0 || at.Sub(w.read) < reviews) {
 		return nil
 	}
 	known, err := w.job.everything(ctx, w.process)
 	if err != nil {
 		return err
 	}
-	w.file = now
+	w.file, w.read = now, at
 	seen := digestOf(known)
 	if w.page != nil && (known == nil || seen == w.seen) {
 		return nil // a run is moving the memory, or it has been put into order
