@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/org/ghcr-publish/internal/memory"
@@ -27,10 +28,15 @@ type Live struct {
 func OfLive(repository, run string, all []Live) ([]memory.Entry, error) {
 	w := writer{repository: repository}
 	for _, l := range all {
-		w.add("live", l.Service, liveTTL, l)
+		w.add("live", liveKey(repository, l.Service), liveTTL, l)
 		w.add("rescans", l.Service+":"+run, liveTTL, rescan{l.Service, l.Images, l.Counts, l.EndedAt})
 	}
 	return w.entries, w.err
+}
+
+// liveKey names an entry of the namespace live: services of several repositories may have the same name.
+func liveKey(repository, service string) string {
+	return strings.TrimPrefix(repository+":"+service, ":")
 }
 
 // A rescan is an entry of the namespace rescans.
@@ -41,12 +47,15 @@ type rescan struct {
 	EndedAt  time.Time      `json:"endedAt"`
 }
 
-// LastLive reads by service what the last rescan found.
+// LastLive reads by service what the last rescan found. Entries that were named by the service alone count too.
 func LastLive(entries []memory.Entry) map[string]Live {
 	last := map[string]Live{}
 	for _, e := range entries {
 		var l Live
-		if json.Unmarshal(e.Value, &l) == nil && l.Service == e.Key {
+		if json.Unmarshal(e.Value, &l) != nil || e.Key != l.Service && e.Key != liveKey(from(e), l.Service) {
+			continue
+		}
+		if before, known := last[l.Service]; !known || l.EndedAt.After(before.EndedAt) {
 			last[l.Service] = l
 		}
 	}

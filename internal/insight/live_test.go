@@ -1,7 +1,9 @@
 package insight
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +25,42 @@ func TestWhatIsNewSinceTheLastRescan(t *testing.T) {
 	added, gone := Live{Findings: []string{"b", "c"}}.Since(last["api"])
 	if diff := cmp.Diff([][]string{{"c"}, {"a"}}, [][]string{added, gone}); diff != "" {
 		t.Errorf("since then (-want +got):\n%s", diff)
+	}
+}
+
+// TestEachRepositoryHasItsOwnLastRescan has repositories with services of one name share a memory, one of which was named by the service alone before.
+func TestEachRepositoryHasItsOwnLastRescan(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	known := map[string]memory.Entry{}
+	remember := func(repository, run, finding string, at time.Time) {
+		entries, err := OfLive(repository, run, []Live{{Service: "api", Findings: []string{finding}, EndedAt: at}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if run == "old" {
+				e.Key = "api"
+			}
+			if e.Namespace == "live" {
+				known[e.Key] = e
+			}
+		}
+	}
+	last := func(repository string) string {
+		return strings.Join(LastLive(Own(slices.Collect(maps.Values(known)), repository))["api"].Findings, " ")
+	}
+	remember("octo-org/shop", "old", "a", at)
+	if got := last("octo-org/shop"); got != "a" {
+		t.Errorf("by the old name %q", got)
+	}
+	if got := last("octo-org/other"); got != "" {
+		t.Errorf("of another repository %q", got)
+	}
+	remember("octo-org/shop", "8-1", "b", at.Add(time.Hour))
+	remember("octo-org/other", "9-1", "c", at.Add(2*time.Hour))
+	if shop, other := last("octo-org/shop"), last("octo-org/other"); shop != "b" || other != "c" {
+		t.Errorf("%q and %q", shop, other)
 	}
 }
 

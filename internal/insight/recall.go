@@ -27,13 +27,21 @@ func (w *writer) metadata() json.RawMessage {
 	return data
 }
 
-// elsewhere is the repository that an entry is from, where that is known to be another one.
-func elsewhere(e memory.Entry, repository string) string {
+// from is the repository that an entry is from; empty where that is not known.
+func from(e memory.Entry) string {
 	var o origin
-	if repository == "" || json.Unmarshal(e.Metadata, &o) != nil || o.Repository == repository {
+	if json.Unmarshal(e.Metadata, &o) != nil {
 		return ""
 	}
 	return o.Repository
+}
+
+// elsewhere is the repository that an entry is from, where that is known to be another one.
+func elsewhere(e memory.Entry, repository string) string {
+	if whose := from(e); repository != "" && whose != repository {
+		return whose
+	}
+	return ""
 }
 
 // Own are the entries among some that are not from another repository: a memory may be shared by several, whose services may have the same names.
