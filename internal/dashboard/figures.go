@@ -28,7 +28,7 @@ type Figures struct {
 	Underway      []Work    `json:"underway"` // at the time when this was made, what began first first
 	Schedule      *Packing  `json:"schedule,omitempty"`
 	Builds        []Build   `json:"builds"`  // the oldest first
-	Runs          []Run     `json:"runs"`    // that packed work of several services, the oldest first
+	Runs          []Run     `json:"runs"`    // that packed work of several services or platforms, the oldest first
 	Rescans       []Rescan  `json:"rescans"` // the oldest first
 
 	reload int // seconds after which a page that is watched loads itself again; 0 of others

@@ -233,7 +233,7 @@ type card struct{ Name, Value, Note string }
 const none = "–"
 
 func cards(f Figures) []card {
-	s, efficiency, runs := f.Overall, (*float64)(nil), "no run of several services"
+	s, efficiency, runs := f.Overall, (*float64)(nil), "no run of several services or platforms"
 	if f.Schedule != nil {
 		efficiency, runs = &f.Schedule.Efficiency, "efficiency, over "+verdict.Quantity(f.Schedule.Runs, "run")
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/org/ghcr-publish/internal/insight"
 )
 
-// A Run is how one packed the work of several services. Its efficiency is defined by learn.Schedule.
+// A Run is how one packed the work of several services or platforms. Its efficiency is defined by learn.Schedule.
 type Run struct {
 	Run        string    `json:"run"`
 	RunURL     string    `json:"run_url,omitempty"`

@@ -25,7 +25,7 @@ func Dashboard(f dashboard.Figures) string {
 		fmt.Fprintf(&b, "| %s | %d | %s | %s | %s | %s | %d of %d |\n", cell(f.Label(s)), s.Builds, dashboard.Percent(s.Success), dashboard.Seconds(s.Seconds), next, dashboard.Percent(s.HitRate), s.Flaky, s.Trials)
 	}
 	if p := f.Schedule; p != nil {
-		fmt.Fprintf(&b, "\nSchedule efficiency is %s over %s of several services: the least time that their work takes in any order, over the time that it took.\n", dashboard.Percent(&p.Efficiency), verdict.Quantity(p.Runs, "run"))
+		fmt.Fprintf(&b, "\nSchedule efficiency is %s over %s of several services or platforms: the least time that their work takes in any order, over the time that it took.\n", dashboard.Percent(&p.Efficiency), verdict.Quantity(p.Runs, "run"))
 	}
 	return b.String()
 }

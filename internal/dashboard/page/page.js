@@ -71,7 +71,7 @@
       work: sum(all.map((i) => data.work[i])),
     };
   }
-  const scheduled = () => runs().length ? "efficiency, over " + count(runs().length, "run") : choice.service.value !== "" ? "of all services together" : "no run of several services";
+  const scheduled = () => runs().length ? "efficiency, over " + count(runs().length, "run") : choice.service.value !== "" ? "of all services together" : "no run of several services or platforms";
   const packed = (of) => share(sum(of.map((i) => data.runs.least[i])), sum(of.map((i) => data.runs.seconds[i])));
   const within = (i) => data.low[i] <= data.seconds[i] && data.seconds[i] <= data.high[i];
 
