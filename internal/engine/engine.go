@@ -147,9 +147,9 @@ func (e *Engine) Discard(image string) error {
 
 // An ImageInfo is what the engine knows of an image in its store.
 type ImageInfo struct {
-	Unpacked       int64 // bytes on disk
-	HasHealthcheck bool
-	Port           int // the first that it exposes for TCP; 0 where it exposes none
+	Unpacked    int64                // bytes on disk
+	Healthcheck *service.Healthcheck // nil where it has none
+	Port        int                  // the first that it exposes for TCP; 0 where it exposes none
 }
 
 // Inspect describes an image of the store.
@@ -159,11 +159,10 @@ func (e *Engine) Inspect(ctx context.Context, image string) (ImageInfo, error) {
 		return ImageInfo{}, fmt.Errorf("inspecting %s: %w", image, err)
 	}
 	info := ImageInfo{Unpacked: got.Size}
-	if got.Config != nil && got.Config.Healthcheck != nil {
-		test := got.Config.Healthcheck.Test
-		info.HasHealthcheck = len(test) > 0 && test[0] != "NONE"
-	}
 	if got.Config != nil {
+		if h := got.Config.Healthcheck; h != nil && len(h.Test) > 0 && h.Test[0] != "NONE" {
+			info.Healthcheck = &service.Healthcheck{Test: h.Test, Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, Retries: h.Retries}
+		}
 		info.Port = firstPort(slices.Collect(maps.Keys(got.Config.ExposedPorts)))
 	}
 	return info, nil
@@ -185,7 +184,7 @@ type Spec struct {
 	Image, Platform   string
 	Entrypoint        []string             // replaces the image's own; nil keeps it
 	Command           []string             // so does this
-	Healthcheck       *service.Healthcheck // instead of the image's; nil keeps that
+	Healthcheck       *service.Healthcheck // instead of the image's, of which it keeps what is zero here; nil keeps all of it
 	Env               map[string]string
 	Port              int // published on a free loopback port; 0 publishes none
 	MemoryLimit       int64

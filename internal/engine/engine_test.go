@@ -303,9 +303,11 @@ func TestInspect(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for ref, want := range map[string]ImageInfo{image: {12345, true, 0}, "busybox:1": {10 << 20, false, 0}} {
-		if got, err := e.Inspect(t.Context(), ref); got != want || err != nil {
-			t.Errorf("Inspect(%s) = %+v, %v; want %+v", ref, got, err, want)
+	check := &service.Healthcheck{Test: []string{"CMD", "healthcheck"}, Interval: time.Second, Timeout: time.Second, Retries: 1}
+	for ref, want := range map[string]ImageInfo{image: {12345, check, 0}, "busybox:1": {10 << 20, nil, 0}} {
+		got, err := e.Inspect(t.Context(), ref)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("Inspect(%s): %v; -want +got:\n%s", ref, err, diff)
 		}
 	}
 	if got, err := e.Inspect(t.Context(), "none:1"); err == nil {
@@ -316,7 +318,7 @@ func TestInspect(t *testing.T) {
 		fmt.Fprint(w, `{"Id": "sha256:1", "Size": 1, "Config": {"Healthcheck": {"Test": ["NONE"]}}}`)
 		return true
 	}
-	if got, err := e.Inspect(t.Context(), image); got.HasHealthcheck || err != nil {
+	if got, err := e.Inspect(t.Context(), image); got.Healthcheck != nil || err != nil {
 		t.Errorf("a HEALTHCHECK that is turned off: %+v, %v", got, err)
 	}
 }

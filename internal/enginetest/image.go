@@ -174,7 +174,7 @@ func (b Behaviour) healthCheck() *container.HealthConfig {
 	if !b.HealthCheck {
 		return nil
 	}
-	return &container.HealthConfig{Test: []string{"CMD", "healthcheck"}, Interval: time.Second, Timeout: time.Second, Retries: 1}
+	return &container.HealthConfig{Test: []string{"CMD", "healthcheck"}, Interval: orDefault(b.HealthInterval, time.Second), Timeout: time.Second, Retries: 1}
 }
 
 func orDefault[T comparable](value, otherwise T) T {

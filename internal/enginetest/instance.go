@@ -129,7 +129,7 @@ func (c *instance) health() *container.Health {
 	switch {
 	case !c.running:
 		return &container.Health{Status: container.Unhealthy, FailingStreak: 1}
-	case age < b.Delay:
+	case age < b.Delay, check.Interval > time.Second && age < check.Interval:
 		return &container.Health{Status: container.Starting, Log: []*container.HealthcheckResult{}}
 	case b.Silent || orDefault(b.Status, http.StatusOK) >= http.StatusInternalServerError:
 		return &container.Health{Status: container.Unhealthy, FailingStreak: 3, Log: c.checked(1)}

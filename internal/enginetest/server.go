@@ -30,13 +30,14 @@ const apiVersion = "1.41"
 
 // A Behaviour says what becomes of the containers of an image. The zero value answers 200 at once.
 type Behaviour struct {
-	Delay       time.Duration // from the start until it listens or, if it Exits, until then
-	Status      int           // what it answers to every request; 0 means 200
-	Silent      bool          // its port never answers
-	Exits       bool          // it ends with ExitCode after Delay, answering until then
-	ExitCode    int
-	OOMKilled   bool // as it exits
-	HealthCheck bool // the image has a HEALTHCHECK, which goes by what the port answers
+	Delay          time.Duration // from the start until it listens or, if it Exits, until then
+	Status         int           // what it answers to every request; 0 means 200
+	Silent         bool          // its port never answers
+	Exits          bool          // it ends with ExitCode after Delay, answering until then
+	ExitCode       int
+	OOMKilled      bool          // as it exits
+	HealthInterval time.Duration // of the HEALTHCHECK; a second by default, which is not waited for
+	HealthCheck    bool          // the image has a HEALTHCHECK, which goes by what the port answers
 
 	Stdout, Stderr string        // what it logs
 	Memory         uint64        // bytes in use; 0 means 8 MiB

@@ -67,17 +67,14 @@ func (c *company) start(ctx context.Context, def service.Peer) error {
 	if err != nil {
 		return err
 	}
-	checked := info.HasHealthcheck
-	if h := def.Healthcheck; h != nil && len(h.Test) > 0 {
-		checked = h.Test[0] != "NONE"
-	}
+	check := asked(def.Healthcheck, info.Healthcheck)
 	port := cmp.Or(def.Port, info.Port)
 	begun := time.Now()
 	// Where images are tried out it can be reached from here; under its name it is known in the peers' network alone.
 	at := p.networks()
 	at = append(slices.Clone(at[:min(1, len(at))]), engine.Attachment{Network: c.network.Name, Aliases: []string{def.Name}})
 	container, err := p.Engine.Start(ctx, engine.Spec{Image: def.Image, Entrypoint: def.Entrypoint, Command: def.Command, Env: def.Env,
-		Healthcheck: def.Healthcheck, Tmpfs: def.Tmpfs, Volumes: def.Volumes, Port: port, Networks: at})
+		Healthcheck: often(check), Tmpfs: def.Tmpfs, Volumes: def.Volumes, Port: port, Networks: at})
 	if err != nil {
 		return err
 	}
@@ -85,7 +82,7 @@ func (c *company) start(ctx context.Context, def service.Peer) error {
 	if def.Ends {
 		stands.RunOnce = []string{}
 	}
-	c.peers[def.Name] = &peer{watch: watch{container: container, service: stands, hasHealthcheck: checked,
+	c.peers[def.Name] = &peer{watch: watch{container: container, service: stands, hasHealthcheck: check != nil && check.Test[0] != "NONE",
 		begun: begun, gate: service.StartupGate{Within: p.PeerTime}, every: p.Every, result: &verdict.Probe{}}}
 	return nil
 }

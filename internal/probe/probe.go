@@ -69,13 +69,14 @@ func (p *Prober) try(ctx context.Context, image string, s service.Service, gate 
 	}
 	begun := time.Now()
 	container, err := p.Engine.Start(ctx, engine.Spec{Image: image, Platform: result.Platform, Command: s.RunOnce, Env: s.Env, Port: s.Port, Networks: company.networks(),
-		ReadOnly: s.ReadOnly, Tmpfs: s.Tmpfs, MemoryLimit: s.Resources.MemoryLimit, MemoryReservation: s.Resources.MemoryReservation, CPUs: s.Resources.CPUs,
+		Healthcheck: often(info.Healthcheck),
+		ReadOnly:    s.ReadOnly, Tmpfs: s.Tmpfs, MemoryLimit: s.Resources.MemoryLimit, MemoryReservation: s.Resources.MemoryReservation, CPUs: s.Resources.CPUs,
 		Processes: s.Resources.Processes, NoNewPrivileges: !s.NewPrivileges})
 	if err != nil {
 		result.Failure = fmt.Sprintf("%s could not be started: %v", s.Name, err)
 		return
 	}
-	w := watch{container: container, service: s, hasHealthcheck: info.HasHealthcheck, begun: begun, gate: gate, every: p.Every, smokeTime: p.SmokeTime, result: result}
+	w := watch{container: container, service: s, hasHealthcheck: info.Healthcheck != nil, begun: begun, gate: gate, every: p.Every, smokeTime: p.SmokeTime, result: result}
 	w.run(ctx)
 	if result.Failure != "" {
 		fallen, log := company.fallen(ctx)

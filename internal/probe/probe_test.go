@@ -58,6 +58,7 @@ func TestProbe(t *testing.T) {
 		{"only a HEALTHCHECK", service.Service{Name: "api", Port: 3001}, enginetest.Behaviour{HealthCheck: true}, "", "HEALTHCHECK", 0},
 		{"only a HEALTHCHECK, which fails", service.Service{Name: "api"}, enginetest.Behaviour{HealthCheck: true, Status: 503}, "api was found unhealthy by its own HEALTHCHECK", "", 0},
 		{"only a HEALTHCHECK, and it takes long", service.Service{Name: "api"}, enginetest.Behaviour{HealthCheck: true, Delay: time.Minute}, "api was not healthy within 300ms: its HEALTHCHECK did not succeed", "", 0},
+		{"only a HEALTHCHECK, which is seldom made", service.Service{Name: "api"}, enginetest.Behaviour{HealthCheck: true, HealthInterval: 30 * time.Second}, "", "HEALTHCHECK", 0},
 		{"an endpoint goes before a HEALTHCHECK", api, enginetest.Behaviour{HealthCheck: true}, "", "published loopback port", 0},
 		{"neither port nor HEALTHCHECK", bare, enginetest.Behaviour{}, "", "still running", 0},
 		{"neither, and it ends", bare, enginetest.Behaviour{Exits: true, ExitCode: 1}, "ended with exit code 1", "", 0},
