@@ -117,17 +117,24 @@ func (i initiation) read(ctx context.Context) (migrate.Reading, error) {
 		files = append(files, migrate.File{Name: name, Text: text})
 	}
 	read, err := migrate.Read(files, cmp.Or(i.job.Event.Repository, unknownOwner+"/"+i.job.repositoryName()))
-	if err != nil || len(read.Services) > 0 {
-		return read, err
-	}
-	finder := i.job.finder(i.root, nil)
-	found, err := finder.Find(ctx)
 	if err != nil {
 		return read, err
 	}
-	alone, err := finder.Alone(ctx)
-	if err != nil { // without the variables the files say nothing
+	finder := i.job.finder(i.root, nil)
+	alone, unread := finder.Alone(ctx)
+	if unread != nil { // without the variables the files say nothing
 		alone = service.Found{}
+	}
+	if len(read.Services) > 0 {
+		if unread != nil {
+			read.Left = append(read.Left, fmt.Sprintf("how containers run, as this cannot be read: %v", unread))
+		}
+		read.Try(alone, finder.Port)
+		return read, nil
+	}
+	found, err := finder.Find(ctx)
+	if err != nil {
+		return read, err
 	}
 	read.Take(found, alone)
 	if len(read.Branches) == 0 {

@@ -43,6 +43,9 @@ func (f Finder) dockerfiles(ctx context.Context, found *service.Found) error {
 // HasHealthcheck reports whether a service's Dockerfile says how one sees that its container is well.
 func (f Finder) HasHealthcheck(s service.Service) bool { return f.dockerfile(s).checked }
 
+// Port is the one port that the stage exposes which a service is built as; 0 where it exposes none or several.
+func (f Finder) Port(s service.Service) int { return f.dockerfile(s).port }
+
 // dockerfile is what is known of a service's without building it: nothing where it cannot be read, as the run's own look at it says.
 func (f Finder) dockerfile(s service.Service) dockerfile {
 	text := []byte(s.Inline)

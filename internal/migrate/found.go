@@ -68,6 +68,42 @@ func (r *Reading) Take(found, alone service.Found) {
 	}
 }
 
+// Try has the services of workflows be tried out as the others that are found: workflows do not say how containers run, but a Compose
+// file that builds the same does, or the port that the Dockerfile exposes. What is found is what the files say alone.
+func (r *Reading) Try(alone service.Found, exposed func(service.Service) int) {
+	for n := range r.Services {
+		s := &r.Services[n]
+		same, there := s.twin(alone.Services)
+		if there && alone.Compose != "" {
+			s.Trial = listed(same).Trial
+			r.Left = append(r.Left, slices.DeleteFunc(slices.Clone(alone.Left), func(said string) bool { return !strings.HasPrefix(said, same.At+": ") })...)
+		}
+		if s.Port == 0 {
+			s.Port = cmp.Or(same.Port, exposed(service.Service{Dockerfile: s.dockerfile(), Target: s.Target}))
+		}
+		if s.Health == "" && s.Port == same.Port {
+			s.Health = same.HealthEndpoint
+		}
+	}
+}
+
+// twin is the one found service that builds the same, or of several the one of the same name.
+func (s Service) twin(found []service.Service) (service.Service, bool) {
+	found = slices.DeleteFunc(slices.Clone(found), func(f service.Service) bool {
+		return f.Inline != "" || f.Context != s.Context || f.Dockerfile != s.dockerfile() || f.Target != s.Target
+	})
+	if len(found) > 1 {
+		found = slices.DeleteFunc(found, func(f service.Service) bool { return f.Name != s.Name })
+	}
+	if len(found) != 1 {
+		return service.Service{}, false
+	}
+	return found[0], true
+}
+
+// dockerfile is what a service of a workflow is built from.
+func (s Service) dockerfile() string { return cmp.Or(s.Dockerfile, path.Join(s.Context, "Dockerfile")) }
+
 // take lists a service as far as its file says the same of it alone.
 func (r *Reading) take(s service.Service, alone []service.Service) {
 	if r.Varying == nil {

@@ -1,7 +1,9 @@
 package migrate
 
 import (
+	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 
@@ -256,5 +258,34 @@ jobs:
 	}
 	if diff := cmp.Diff(want, r.Left); diff != "" || len(r.Files) != 1 {
 		t.Errorf("%q, left (-want +got):\n%s", r.Files, diff)
+	}
+}
+
+// TestTry takes over how a container runs from what builds the same alone.
+func TestTry(t *testing.T) {
+	t.Parallel()
+	web := service.Service{At: "compose.yaml: service web", Name: "web", Context: "web", Dockerfile: "web/Dockerfile", Port: 8081, HealthEndpoint: "/ready", PeerNames: []string{"db"}}
+	other, stage, again, third := web, web, web, web
+	other.Dockerfile, stage.Target, again.Name, again.Port, third.Name = "web/Dockerfile.dev", "dev", "worker", 9, "third"
+	for title, c := range map[string]struct {
+		found []service.Service
+		had   Service
+		want  string
+	}{
+		"the same":               {[]service.Service{web}, Service{}, "8081 /ready [db]"},
+		"another Dockerfile":     {[]service.Service{other}, Service{}, "3  []"},
+		"another stage":          {[]service.Service{stage}, Service{}, "3  []"},
+		"one of two by its name": {[]service.Service{again, web}, Service{}, "8081 /ready [db]"},
+		"two of other names":     {[]service.Service{again, third}, Service{}, "3  []"},
+		"what its row says":      {[]service.Service{web}, Service{Port: 8081, Health: "/own"}, "8081 /own [db]"},
+		"another port":           {[]service.Service{web}, Service{Port: 80}, "80  [db]"},
+	} {
+		c.had.Name, c.had.Context = "web", "web"
+		r := Reading{Services: []Service{c.had}}
+		r.Try(service.Found{Services: c.found, Compose: "compose.yaml", Left: []string{web.At + ": a", "compose.yaml: service webs: b"}}, func(service.Service) int { return 3 })
+		s := r.Services[0]
+		if got := fmt.Sprint(s.Port, " ", s.Health, " ", s.Trial.Peers); got != c.want || slices.Contains(r.Left, "compose.yaml: service webs: b") {
+			t.Errorf("%s: %s and %q, not %s", title, got, r.Left, c.want)
+		}
 	}
 }
