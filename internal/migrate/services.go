@@ -28,6 +28,7 @@ type Reading struct {
 	Varying  map[string][]string // keys by service that variables give, so that they are not listed
 	unlisted int                 // services that are found besides
 	baked    string              // where a workflow builds the targets of a bake file
+	named    []naming            // of each image that is built
 }
 
 // A Service is an image that is published, in the keys of the configuration.
@@ -65,6 +66,7 @@ func Read(files []File, repository string) (Reading, error) {
 		all.add(w)
 		all.Faults = append(all.Faults, w.faults()...)
 	}
+	all.latest()
 	if all.baked != "" && len(all.Services) > 0 {
 		all.leave("%s builds the targets of a bake file, which are not found where services are listed: list them, too.", all.baked)
 	}
@@ -151,6 +153,7 @@ func (all *Reading) build(w workflow, j job, s step, r row) {
 	if len(made.Platforms) == 0 {
 		made.Platforms = []string{"linux/amd64"} // which is what GitHub's runners are
 	}
+	all.named = append(all.named, w.naming(j, s, in))
 	if given := s.With["tags"]; given.text != "" && !strings.Contains(given.text, "steps.") {
 		all.leave("%s:%d names the tags itself: here `tags` has the rules, by default of branches, versions and commits.", w.file, given.line)
 	}

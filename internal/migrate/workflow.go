@@ -47,6 +47,7 @@ type job struct {
 
 type jobText struct {
 	Needs       yaml.Node         `yaml:"needs"`
+	If          yaml.Node         `yaml:"if"`
 	Env         map[string]string `yaml:"env"`
 	Concurrency yaml.Node         `yaml:"concurrency"`
 	Strategy    struct {
