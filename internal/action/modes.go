@@ -361,8 +361,11 @@ func (s *session) conclude(ctx context.Context, begun time.Time, results []publi
 			s.log.Printf("%s", line)
 		}
 	}
-	whole := s.job.Config.Mode != "publish" // what a row found is uploaded, and promoted, with the rest
+	whole := s.job.Config.Mode != "publish" // what a row found is told of, uploaded and promoted with the rest
 	if whole {
+		if unscanned := report.Unscanned(results); unscanned != "" {
+			s.log.Warning(actions.Annotation{Title: "Scanning", Message: unscanned})
+		}
 		told.Notices = append(told.Notices, s.uploadFindings(ctx, results)...)
 	}
 	told.Fill(results, whole && s.job.pushes() && s.job.Config.Mode != "rescan")

@@ -26,11 +26,15 @@ func (r Report) Answer() string {
 		if r.To != "" {
 			return fmt.Sprintf("✅ %s points to what was asked for, of %s. That took %s.", r.To, r.names(func(s Service) bool { return len(s.Moved) > 0 }), seconds(r.Seconds))
 		}
-		return fmt.Sprintf("✅ Published %s in %s.", r.names(func(s Service) bool { return len(s.Moved) > 0 }), seconds(r.Seconds))
+		published := fmt.Sprintf("✅ Published %s in %s", r.names(func(s Service) bool { return len(s.Moved) > 0 }), seconds(r.Seconds))
+		if n := r.unscanned(); n > 0 {
+			return published + ", but " + notScanned(n) + "."
+		}
+		return published + "."
 	case "kept":
-		return fmt.Sprintf("✅ %s passed every gate. Every tag stays where it is; the reasons are below.", r.names(func(s Service) bool { return s.Action != string(plan.Skip) }))
+		return r.passed() + " Every tag stays where it is; the reasons are below."
 	case "approved":
-		passed := fmt.Sprintf("✅ %s passed every gate.", r.names(func(s Service) bool { return s.Action != string(plan.Skip) }))
+		passed := r.passed()
 		if r.Row != "" {
 			return passed + " The job that finalizes decides on the tags."
 		}
@@ -42,6 +46,47 @@ func (r Report) Answer() string {
 	default:
 		return fmt.Sprintf("❌ Failed: %s. What users pull is unchanged unless a tag is listed as moved.", r.names(func(s Service) bool { return s.Error != "" }))
 	}
+}
+
+// passed says which services passed. No gate has seen what is in an image that was not scanned.
+func (r Report) passed() string {
+	names := r.names(func(s Service) bool { return s.Action != string(plan.Skip) })
+	if n := r.unscanned(); n > 0 {
+		return fmt.Sprintf("✅ %s passed, but %s.", names, notScanned(n))
+	}
+	return fmt.Sprintf("✅ %s passed every gate.", names)
+}
+
+// unscanned counts the images of which a platform could not be scanned.
+func (r Report) unscanned() (n int) {
+	for _, s := range r.Services {
+		if slices.ContainsFunc(s.Platforms, func(p Platform) bool { return !p.Scanned }) {
+			n++
+		}
+	}
+	return n
+}
+
+func notScanned(n int) string {
+	if n == 1 {
+		return "1 image was not scanned"
+	}
+	return fmt.Sprintf("%d images were not scanned", n)
+}
+
+// Unscanned says how many images passed that could not be scanned, and why the first of them could not; empty where there is none.
+func Unscanned(results []publish.Result) string {
+	n, why := 0, ""
+	for _, r := range results {
+		i := slices.IndexFunc(r.Evidence.Platforms, func(p verdict.Platform) bool { return p.Unscanned != "" })
+		if i >= 0 && r.Verdict.Approved() {
+			n, why = n+1, cmp.Or(why, r.Evidence.Platforms[i].Unscanned)
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s, so nothing is known of what is in there: %s", notScanned(n), why)
 }
 
 func (r Report) names(which func(Service) bool) string {
@@ -179,8 +224,15 @@ func (s Service) sizes() string {
 }
 
 func (s Service) findings(shown []string) string {
+	if len(s.Platforms) > 0 && !slices.ContainsFunc(s.Platforms, func(p Platform) bool { return p.Scanned }) {
+		return "not scanned"
+	}
 	var found []string
 	for _, p := range s.Platforms {
+		if !p.Scanned {
+			found = append(found, cell("not scanned on "+p.Platform))
+			continue
+		}
 		for _, severity := range shown {
 			if n := p.Counts[severity]; n > 0 {
 				found = append(found, cell(fmt.Sprintf("%d %s on %s%s", n, severity, p.Platform, p.ofThem(severity))))

@@ -52,6 +52,33 @@ func TestSummary(t *testing.T) {
 	}
 }
 
+// unscanned is a report without a scan of any image's first platform.
+func unscanned(r Report) Report {
+	for _, s := range r.Services {
+		if len(s.Platforms) > 0 {
+			s.Platforms[0].Scanned = false
+		}
+	}
+	return r
+}
+
+func TestFindingsTellWhatWasNotScanned(t *testing.T) {
+	t.Parallel()
+	clean, not, bad := Platform{Platform: "linux/amd64", Scanned: true}, Platform{Platform: "linux/arm64"}, Platform{Platform: "linux/arm", Scanned: true, Counts: map[string]int{"HIGH": 1}}
+	cases := map[string][]Platform{
+		"none of note":               {clean},
+		"not scanned":                {not, not},
+		"not scanned on linux/arm64": {clean, not},
+		"not scanned on linux/arm64<br>1 HIGH on linux/arm": {not, bad},
+		"": nil,
+	}
+	for want, platforms := range cases {
+		if got := (Service{Platforms: platforms}).findings([]string{"HIGH"}); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestAnswer(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
@@ -62,6 +89,9 @@ func TestAnswer(t *testing.T) {
 		{filled(true, stayed("api"), published("web")), "✅ Published web in 1m1.3s."},
 		{filled(true, stayed("api"), skipped("web")), "✅ api passed every gate. Every tag stays where it is; the reasons are below."},
 		{filled(false, held("api", "dry")), "✅ api passed every gate. Nothing was pushed."},
+		{unscanned(filled(false, held("api", "dry"), held("web", "dry"))), "✅ api, web passed, but 2 images were not scanned. Nothing was pushed."},
+		{unscanned(filled(true, stayed("api"), skipped("web"))), "✅ api passed, but 1 image was not scanned. Every tag stays where it is; the reasons are below."},
+		{unscanned(filled(true, published("api"))), "✅ Published api in 1m1.3s, but 1 image was not scanned."},
 		{filled(true, skipped("api")), "✅ Nothing to do: no service needs to be built or tagged."},
 		{filled(true, refused("api"), held("web", "others")), "❌ Refused: api. Tags of refused images stay where they were."},
 		{filled(true, failed("api"), refused("web")), "❌ Failed: api. What users pull is unchanged unless a tag is listed as moved."},
@@ -129,7 +159,7 @@ func spoken(text string) Report {
 	r := Report{Outcome: "refused", Severities: []string{"CRITICAL"}, Notices: []string{text}, MemoryStats: memory.Stats{SuccessRate: text}}
 	r.Services = []Service{{Name: text, Action: text, Reason: text, Error: text, Healthy: true, Verdict: Verdict{"refused", []string{text}, []string{text}, []string{"Read `x`."}},
 		Moved: []Moved{{Tag: text}}, Kept: []Kept{{text, text, "Nothing."}}, Advice: []insight.Advice{{Text: text, Seconds: 3}}, Log: []string{text}, Steps: []insight.Step{{Name: text}},
-		Platforms: []Platform{{Platform: text, Counts: map[string]int{"CRITICAL": 1}, Compared: true, Findings: []verdict.Finding{{ID: text, Package: text}}, Gone: []verdict.Finding{{ID: text, Package: text, Severity: text}}}}}}
+		Platforms: []Platform{{Platform: text, Scanned: true, Counts: map[string]int{"CRITICAL": 1}, Compared: true, Findings: []verdict.Finding{{ID: text, Package: text}}, Gone: []verdict.Finding{{ID: text, Package: text, Severity: text}}}}}}
 	return r
 }
 
