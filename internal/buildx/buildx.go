@@ -115,6 +115,9 @@ func (c *Client) Build(ctx context.Context, b Build, progress *Progress) (digest
 		}
 		err = c.build(ctx, b, next)
 	}
+	if err != nil {
+		progress.acquit()
+	}
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
@@ -150,8 +153,8 @@ func again(b *Build, said string, progress *Progress) *Progress {
 // unreadable is how BuildKit says that layers of a cache are not as they are listed: they are read once they are needed.
 var unreadable = regexp.MustCompile(`failed to compute cache key|short read`)
 
-// refused is how registries refuse an image.
-var refused = regexp.MustCompile(`failed to push|denied|unauthorized|insufficient_scope`)
+// refused is how registries refuse an image, or the one that it is made from.
+var refused = regexp.MustCompile(`failed to push|failed to resolve source metadata|denied|unauthorized|insufficient_scope`)
 
 func (c *Client) build(ctx context.Context, b Build, progress *Progress) error {
 	watched, end := context.WithCancelCause(ctx)

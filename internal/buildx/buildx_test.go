@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/org/ghcr-publish/internal/cache"
 	"github.com/org/ghcr-publish/internal/run"
 )
 
@@ -181,6 +182,26 @@ func TestCancelledBuildIsNotDoneAgain(t *testing.T) {
 	_, err := c.Build(ctx, Build{Metadata: filepath.Join(t.TempDir(), "m"), CacheFrom: []string{"type=gha"}}, progress)
 	if !errors.Is(err, context.Canceled) || len(told) > 0 || progress.forsaken != "" {
 		t.Errorf("%v, told %q, forsaken %q", err, told, progress.forsaken)
+	}
+}
+
+// TestCacheIsBlamedOnlyWhereItIsToBlame holds that layers of other runs are said to be of no use where the build succeeds without them, and not where it fails all the same.
+func TestCacheIsBlamedOnlyWhereItIsToBlame(t *testing.T) {
+	t.Parallel()
+	for _, succeeds := range []bool{true, false} {
+		b := Build{Metadata: filepath.Join(t.TempDir(), "m"), CacheFrom: []string{"type=gha"}}
+		c := &Client{Argv: []string{"buildx"}, Run: func(_ context.Context, command run.Command) ([]byte, error) {
+			if !succeeds || slices.ContainsFunc(command.Argv, func(arg string) bool { return strings.Contains(arg, "cache-from") }) {
+				return nil, errors.New("out of luck")
+			}
+			return nil, os.WriteFile(b.Metadata, []byte(`{"containerimage.digest":"sha256:1"}`), 0o600)
+		}}
+		progress := &Progress{Tell: func(string) {}}
+		_, err := c.Build(t.Context(), b, progress)
+		blamed := progress.Gave(cache.Policy{Writes: "off", Reads: []string{"gha"}}, false)[0].Lost != ""
+		if (err == nil) != succeeds || blamed != succeeds {
+			t.Errorf("succeeds %v: %v, blamed %v", succeeds, err, blamed)
+		}
 	}
 }
 

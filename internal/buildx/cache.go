@@ -102,6 +102,13 @@ func (p *Progress) forsake(said string) {
 	p.tell("this is done again without the layers of other runs")
 }
 
+// acquit takes back what was said of layers of other runs: the build failed without them, too, so they are not known to be the reason.
+func (p *Progress) acquit() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forsaken = ""
+}
+
 // tier sums up the work on one tier, and says whether it could be read.
 func (p *Progress) tier(tier string) (gave cache.Gave, readable bool) {
 	gave.Tier = tier
