@@ -170,6 +170,9 @@ func (p Planner) Make(ctx context.Context) (Plan, error) {
 		made.Services = append(made.Services, planned[d.service.Name])
 	}
 	settle(made.Services)
+	if notice := work.uncommitted(drafts, made.Services); notice != "" {
+		made.Notices = append(made.Notices, notice)
+	}
 	p.weigh(made.Services, drafts, work)
 	made.Matrix = p.matrix(made.Work())
 	for i, s := range made.Services {
@@ -323,6 +326,28 @@ func (t *tree) revision(d *draft, commit string) string {
 		}
 	}
 	return commit
+}
+
+// uncommitted says that something is built which no commit has; empty where nothing is. The services are those of the drafts.
+func (t *tree) uncommitted(drafts []*draft, services []Service) string {
+	var files []string
+	for i, d := range drafts {
+		for _, part := range d.parts {
+			if services[i].Action == Build {
+				files = append(files, t.dirtyIn(part.scope)...)
+			}
+		}
+	}
+	slices.Sort(files)
+	files = slices.Compact(files)
+	if len(files) == 0 {
+		return ""
+	}
+	noun := "files"
+	if len(files) == 1 {
+		noun = "file"
+	}
+	return fmt.Sprintf("the working tree differs from %s in %d %s; it is built as it lies there: %s", git.Short(t.commit), len(files), noun, list(files))
 }
 
 // Origin tells how many services there are and what defines them: "3 from docker-bake.hcl".

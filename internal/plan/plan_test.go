@@ -314,10 +314,14 @@ func TestUncommittedFilesNameNoRevision(t *testing.T) {
 	w.service(2).DependsOn = []string{"api"}
 	w.write(map[string]string{"api/main.go": "2", ".swarm/memory.db": "1", "coverage.txt": "made by an earlier step"})
 	want := map[string]string{"api": w.base + Dirty, "web": w.base, "docs": w.base + Dirty}
-	for _, s := range w.make().Services {
+	made := w.make()
+	for _, s := range made.Services {
 		if got := s.Labels[registry.RevisionKey]; got != want[s.Name] {
 			t.Errorf("%s: revision %q, want %q", s.Name, got, want[s.Name])
 		}
+	}
+	if want := []string{"the working tree differs from " + git.Short(w.base) + " in 1 file; it is built as it lies there: api/main.go"}; !slices.Equal(made.Notices, want) {
+		t.Errorf("notices %q, want %q", made.Notices, want)
 	}
 }
 
