@@ -203,8 +203,14 @@ func (s *session) tell(ctx context.Context, told report.Report) error {
 				s.log.Error(actions.Annotation{Title: s.badNews(service), File: s.dockerfile(service.Name), Message: reason})
 			}
 		}
+		if !s.job.onRunner() {
+			s.tellNext(service)
+		}
 	}
 	s.log.Answer("%s", told.Answer())
+	if !s.job.onRunner() {
+		s.log.Printf("The report is %s.", s.job.Config.Report)
+	}
 	if err := actions.AppendSummary(s.process.Getenv("GITHUB_STEP_SUMMARY"), told.Summary()); err != nil {
 		return err
 	}
@@ -238,6 +244,16 @@ func (s *session) tell(ctx context.Context, told report.Report) error {
 		}
 	}
 	return printJSON(s.process, s.job, told)
+}
+
+// tellNext says in the log what a person does about a refusal, and what the container wrote. On a runner the run's summary does.
+func (s *session) tellNext(service report.Service) {
+	for _, next := range service.Verdict.Next {
+		s.log.Printf("  ➜ %s", next)
+	}
+	for _, line := range service.Log {
+		s.log.Printf("  │ %s", line)
+	}
 }
 
 // badNews is the title of what is wrong with a service.

@@ -33,8 +33,12 @@ func TestNext(t *testing.T) {
 		"not scanned, and let pass": {func(e *Evidence, g *service.Gates) {
 			e.Platforms[0].Unscanned, g.Vulnerabilities.OnUnavailable = "no database", service.OnUnavailableWarn
 		}, nil},
-		"it does not start": {func(e *Evidence, _ *service.Gates) { e.Probe = Probe{Platform: "linux/amd64", Failure: "it ended"} },
-			[]string{"Read the container's last lines, in the details of the run's summary."}},
+		"it does not start": {func(e *Evidence, _ *service.Gates) {
+			e.Probe = Probe{Platform: "linux/amd64", Failure: "it ended", Log: []string{"no such file"}}
+		},
+			[]string{"Read the container's last lines, in the report or the details of the run's summary."}},
+		"it does not start, and says nothing": {func(e *Evidence, _ *service.Gates) { e.Probe = Probe{Platform: "linux/amd64", Failure: "it ended"} },
+			[]string{"The container wrote nothing: start the image by hand, and see what its command does."}},
 		"it is slow": {func(e *Evidence, _ *service.Gates) { e.Probe.Started = time.Hour },
 			[]string{"Have it start faster, or give it longer with `within` in gates.startup."}},
 		"no engine": {func(e *Evidence, _ *service.Gates) { e.Probe = Probe{Unavailable: "no engine"} },

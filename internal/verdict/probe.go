@@ -37,7 +37,11 @@ func (v *Verdict) judgeProbe(e Evidence, gate service.StartupGate) {
 		v.untried(gate, "the image could not be tried out: %s", p.Unavailable)
 	case p.Failure != "":
 		v.refuse("%s", p.Failure)
-		v.advise("Read the container's last lines, in the details of the run's summary.")
+		if len(p.Log) == 0 {
+			v.advise("The container wrote nothing: start the image by hand, and see what its command does.")
+		} else {
+			v.advise("Read the container's last lines, in the report or the details of the run's summary.")
+		}
 	case !p.Healthy:
 		v.refuse("the image was not tried out")
 	case p.Started > gate.Within:
