@@ -63,6 +63,15 @@ func (r Repo) Ref(ctx context.Context) string {
 	return strings.TrimSpace(out)
 }
 
+// TagHere returns the name of a tag of the commit that is checked out; empty where it has none.
+func (r Repo) TagHere(ctx context.Context) string {
+	out, err := r.git(ctx, "describe", "--tags", "--exact-match", "HEAD")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(out)
+}
+
 // DefaultBranch returns origin's, as the clone has it; one that has never asked says master where it has that and no main. Empty where nothing tells.
 func (r Repo) DefaultBranch(ctx context.Context) string {
 	if out, err := r.git(ctx, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"); err == nil {

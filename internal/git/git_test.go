@@ -370,6 +370,13 @@ func TestHeadAndRef(t *testing.T) {
 	if got, err := c.Head(t.Context()); got != want || err != nil {
 		t.Errorf("detached: Head() = %q, %v; want %q", got, err, want)
 	}
+	if got := c.TagHere(t.Context()); got != "" {
+		t.Errorf("a commit without a tag has %q", got)
+	}
+	c.do("tag", "backend/v1.2.3")
+	if got := c.TagHere(t.Context()); got != "backend/v1.2.3" {
+		t.Errorf("TagHere() = %q", got)
+	}
 }
 
 func TestTop(t *testing.T) {

@@ -155,7 +155,7 @@ func (p Planner) Make(ctx context.Context) (Plan, error) {
 	looked := make(chan error, 1)
 	go func() { looked <- work.look(ctx) }() // while registries are asked
 	asked := p.asked(ctx)
-	made.Notices = asked.notices
+	made.Notices = append(asked.notices, p.detached(ctx)...)
 	drafts := p.drafts(ctx, work, asked)
 	met := p.meet(ctx, drafts, work)
 	if err := errors.Join(<-looked, met); err != nil {
@@ -273,6 +273,14 @@ func (p Planner) tagSet(s service.Service, work *tree) tags.Set {
 		set.Ask(p.Config.Tag)
 	}
 	return set
+}
+
+// detached says of a clone in which no branch is checked out how to plan for a git tag, which git does not keep in mind.
+func (p Planner) detached(ctx context.Context) []string {
+	if p.Event.Name != "local" || p.Event.Ref != "" {
+		return nil
+	}
+	return []string{fmt.Sprintf("HEAD is detached, so there is no ref: set GITHUB_REF=refs/tags/%s to plan a release.", cmp.Or(p.Repo.TagHere(ctx), "v1.2.3"))}
 }
 
 func (p Planner) tagEvent(work *tree) tags.Event {

@@ -218,7 +218,7 @@ func (r rule) edge(e Event) (tag Tag, latest bool, reason string) {
 		of = e.DefaultBranch
 	}
 	if branch == "" || branch != of {
-		return Tag{}, false, fmt.Sprintf("%s is not branch %s", e.Ref, of)
+		return Tag{}, false, e.isNot("not branch " + of)
 	}
 	return Tag{Name: "edge", Kind: Branch}, false, ""
 }
@@ -228,7 +228,7 @@ func (r rule) ref(e Event) (tag Tag, latest bool, reason string) {
 	prefix := map[string]string{"branch": "refs/heads/", "tag": "refs/tags/", "pr": "refs/pull/"}[event]
 	rest, ok := strings.CutPrefix(e.Ref, prefix)
 	if !ok {
-		return Tag{}, false, fmt.Sprintf("%s is no %s", e.Ref, event)
+		return Tag{}, false, e.isNot("no " + event)
 	}
 	switch event {
 	case "pr":
@@ -281,9 +281,17 @@ func (r rule) subject(e Event) (text, reason string) {
 	}
 	text, isTag := strings.CutPrefix(e.Ref, "refs/tags/")
 	if !isTag {
-		return "", e.Ref + " is no tag"
+		return "", e.isNot("no tag")
 	}
 	return text, ""
+}
+
+// isNot says that the ref is not what a rule is for.
+func (e Event) isNot(wanted string) string {
+	if e.Ref == "" {
+		return "there is no ref"
+	}
+	return e.Ref + " is " + wanted
 }
 
 var illegal = regexp.MustCompile(`[^A-Za-z0-9._-]+`)

@@ -159,6 +159,12 @@ func TestRepaired(t *testing.T) {
 			t.Errorf("%s gives %q of %q, silent %q", c.rule, last.Name, last.Repaired, set.Silent)
 		}
 	}
+	for _, rule := range []string{"type=semver,pattern={{version}}", "type=ref,event=branch", "type=edge"} {
+		rules, _ := Parse(rule)
+		if set := rules.Render(Event{Name: "local", SHA: release.SHA}); len(set.Silent) != 1 || set.Silent[0] != rule+": there is no ref" {
+			t.Errorf("without a ref %s is silent with %q", rule, set.Silent)
+		}
+	}
 	one, other := repaired(long+"a"), repaired(long+"b")
 	if one == other || one != repaired(long+"a") {
 		t.Errorf("two long names give %q and %q", one, other)
