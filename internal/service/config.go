@@ -277,7 +277,10 @@ func fullImage(s Service, settings Settings, problems *Problems) string {
 	case nested:
 		image = settings.Registry + "/" + image
 	case settings.Owner == "":
-		problems.Add("owner", "set GITHUB_REPOSITORY_OWNER or give --owner", "nobody owns image %q", s.Image)
+		none := Problem{"owner", "there is none: this clone has no origin on GitHub", "give --owner NAME, or set GITHUB_REPOSITORY_OWNER"}
+		if !slices.Contains(*problems, none) { // which is told once for all images
+			*problems = append(*problems, none)
+		}
 		return image
 	default:
 		image = settings.Registry + "/" + settings.Owner + "/" + image

@@ -249,10 +249,10 @@ func TestLoadRefusesImages(t *testing.T) {
 
 func TestLoadNeedsAnOwner(t *testing.T) {
 	t.Parallel()
-	src := workspace(minimal)
+	src := workspace("services: [{name: backend}, {name: frontend}]\n")
 	src.Defaults = nil
 	_, err := Load(src)
-	if want := []string{`owner: nobody owns image "backend"; set GITHUB_REPOSITORY_OWNER or give --owner`}; !slices.Equal(texts(t, err), want) {
+	if want := []string{`owner: there is none: this clone has no origin on GitHub; give --owner NAME, or set GITHUB_REPOSITORY_OWNER`}; !slices.Equal(texts(t, err), want) {
 		t.Errorf("got %q, want %q", err, want)
 	}
 	src = workspace("services:\n  - {name: backend, image: ghcr.io/octo/backend}\n")
