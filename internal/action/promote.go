@@ -91,7 +91,7 @@ func (j job) checkFrom(problems *service.Problems) {
 			name, value = "", item
 		}
 		if _, known := j.Config.Service(name); pair && !known {
-			problems.Add("from", "", "there is no service %q", name)
+			problems.Add("from", service.Among(j.Config.Services), "there is no service %q", name)
 		}
 		if _, err := v1.NewHash(value); err != nil && !tags.Valid(value) {
 			problems.Add("from", "give a tag, or a digest such as sha256:…", "%q is neither", value)

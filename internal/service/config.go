@@ -57,6 +57,7 @@ func Load(src Sources) (Config, error) {
 	src.services(file, &config, &problems)
 	checkRegistry(config.Settings, &problems)
 	completeServices(&config, &problems)
+	src.checkNamed(config, &problems)
 	checkCompose(&config, &problems)
 	src.peers(&config, &problems)
 	checkBuilders(config, &problems)
@@ -247,14 +248,30 @@ func completeServices(config *Config, problems *Problems) {
 	}
 	checkContexts(config.Services, problems)
 	checkDependencies(config.Services, problems)
+}
+
+// checkNamed finds services that are to be considered or left out and that there are not.
+func (src Sources) checkNamed(config Config, problems *Problems) {
 	names := serviceNames(config.Services)
-	for setting, named := range map[string][]string{"services": config.Only, "skip": config.Skip} {
-		for _, wanted := range named {
-			if len(names) > 0 && !slices.Contains(names, wanted) {
-				problems.Add(setting, "", "there is no service %q%s", wanted, suggestion(wanted, names))
+	if len(names) == 0 {
+		return // which is noted already
+	}
+	considered := cmp.Or(src.given("only").where, src.given("services").where)
+	for _, named := range []struct {
+		where    string
+		services []string
+	}{{considered, config.Only}, {src.given("skip").where, config.Skip}} {
+		for _, wanted := range named.services {
+			if !slices.Contains(names, wanted) {
+				problems.Add(named.where, Among(config.Services), "there is no service %q%s", wanted, suggestion(wanted, names))
 			}
 		}
 	}
+}
+
+// Among says which services may be named, for whom named one that there is not.
+func Among(services []Service) string {
+	return "name what there is: " + strings.Join(serviceNames(services), ", ")
 }
 
 // merged is one map over another; nil where both are empty.
@@ -310,7 +327,7 @@ func checkDependencies(services []Service, problems *Problems) {
 		byName[s.Name] = s
 		for _, d := range s.DependsOn {
 			if !slices.Contains(names, d) {
-				problems.Add(s.At, "", "%s depends on %q, which is no service%s", s.Name, d, suggestion(d, names))
+				problems.Add(s.At, Among(services), "%s depends on %q, which is no service%s", s.Name, d, suggestion(d, names))
 			}
 		}
 	}

@@ -350,7 +350,7 @@ func TestLoadProvesDependencies(t *testing.T) {
 	}{
 		{"a tree", "[{name: a, depends_on: [b, c]}, {name: b, depends_on: [c]}, {name: c}]", nil},
 		{"on nothing", "[{name: backend, depends_on: [fronted]}, {name: frontend}]",
-			[]string{configFile + `:1:12: backend depends on "fronted", which is no service (did you mean "frontend"?)`}},
+			[]string{configFile + `:1:12: backend depends on "fronted", which is no service (did you mean "frontend"?); name what there is: backend, frontend`}},
 		{"on itself", "[{name: a, depends_on: [a]}]", []string{configFile + ":1:12: services depend on each other in a circle: a → a; take one of these dependencies away"}},
 		{"in a circle, told once", "[{name: x, depends_on: [a]}, {name: a, depends_on: [b]}, {name: b, depends_on: [a]}]",
 			[]string{configFile + ":1:40: services depend on each other in a circle: a → b → a; take one of these dependencies away"}},
@@ -371,7 +371,8 @@ func TestLoadNarrowsToServicesThatExist(t *testing.T) {
 	src := workspace("services: [{name: backend}, {name: frontend}]\n")
 	src.Input = inputs(map[string]string{"services": "backend, frontent\n nothing-like-it"})
 	config, err := Load(src)
-	want := []string{`services: there is no service "frontent" (did you mean "frontend"?)`, `services: there is no service "nothing-like-it"`}
+	want := []string{`input services: there is no service "frontent" (did you mean "frontend"?); name what there is: backend, frontend`,
+		`input services: there is no service "nothing-like-it"; name what there is: backend, frontend`}
 	if diff := cmp.Diff(want, texts(t, err)); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}
@@ -410,8 +411,14 @@ func TestServicesToConsider(t *testing.T) {
 	src := workspace(minimal)
 	src.Input = inputs(map[string]string{"services": "backend", "only": "backend", "skip": "bakcend"})
 	_, err := Load(src)
-	want := []string{"input services: services and only both name some; name the services in one of the two", `skip: there is no service "bakcend" (did you mean "backend"?)`}
+	want := []string{"input services: services and only both name some; name the services in one of the two", `input skip: there is no service "bakcend" (did you mean "backend"?); name what there is: backend`}
 	if diff := cmp.Diff(want, texts(t, err)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	src = workspace(minimal)
+	src.Flags = map[string]string{"only": "nope"}
+	_, err = Load(src)
+	if diff := cmp.Diff([]string{`--only: there is no service "nope"; name what there is: backend`}, texts(t, err)); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}
 }

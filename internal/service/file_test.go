@@ -86,7 +86,7 @@ func TestFileMistakes(t *testing.T) {
 			at + `2:19: "a=b" is no name of a context`, at + `2:26: "../x" leaves the workspace`,
 			at + `2:58: context "none" names nothing; give a folder, docker-image://NAME or service:NAME`,
 			at + `3:20: h: "nowhere" is no address of a host`, at + `4:21: "many" is no limit; write it as 1024 or 1024:2048`, at + `4:36: invalid ulimit type: nofiles`,
-			at + `5:12: web has the context web, the image of "wbe", which is no service (did you mean "web"?)`}},
+			at + `5:12: web has the context web, the image of "wbe", which is no service (did you mean "web"?); name what there is: web`}},
 		{"a secret's value, which is not repeated", "services:\n  - {name: a, secrets: {npm: " + token + ", a b: env:X, ok: env:NPM_TOKEN}}\n", []string{
 			at + "2:30: secret npm: say where it is, as env:NAME or file:PATH", at + `2:77: "a b" is no id of a secret; use letters, digits and . _ -`}},
 		{"two Dockerfiles", "services:\n  - {name: a, dockerfile: x, dockerfile_inline: FROM y}\n", []string{at + `2:5: service "a" has a dockerfile and a dockerfile_inline; keep one`}},
