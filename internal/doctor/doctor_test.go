@@ -394,7 +394,7 @@ func TestMachine(t *testing.T) {
 		"a builder":                     {builder, Facts{Builder: up}, Fine},
 		"one of a name that was there":  {builder, Facts{Builder: Builder{Answer: Asked(nil), Adopted: true, New: true}, Config: service.Config{Settings: service.Settings{Builder: "mine"}}}, Fine},
 		"one of a name that was not":    {builder, Facts{Builder: named, Config: service.Config{Settings: service.Settings{Builder: "mine"}}}, Advice},
-		"one that does not start":       {builder, Facts{Builder: Builder{Answer: Asked(away)}}, Problem},
+		"one that does not start":       {builder, Facts{Builder: Builder{Answer: Asked(away)}, Programs: []Program{{Name: "buildx", Version: "0.29.0"}}}, Problem},
 		"all platforms":                 {platforms, Facts{Builder: up, Wanted: []string{"linux/amd64"}}, Fine},
 		"one by emulation":              {platforms, Facts{Builder: up, Wanted: []string{"linux/amd64", "linux/arm64/v8"}}, Fine},
 		"one that nobody emulates":      {platforms, Facts{Builder: up, Wanted: []string{"linux/sparc64"}}, Problem},
@@ -405,6 +405,9 @@ func TestMachine(t *testing.T) {
 		if got := c.look(c.f); len(got) != 1 || got[0].State != c.want {
 			t.Errorf("%s: %+v, want %s", title, got, c.want)
 		}
+	}
+	if got := builder(Facts{Builder: Builder{Answer: Asked(away)}, Programs: []Program{{Name: "buildx", Err: away}}}); got != nil {
+		t.Errorf("of a builder without buildx: %+v", got)
 	}
 	if got := platforms(Facts{Builder: Builder{Answer: Asked(away)}, Wanted: []string{"linux/arm64"}}); got != nil {
 		t.Errorf("of a builder that does not start: %+v", got)
@@ -458,7 +461,7 @@ func TestSummaryCannotBeForged(t *testing.T) {
 			t.Errorf("the summary holds %q:\n%s", bad, got)
 		}
 	}
-	if !strings.Contains(got, "````\n```\nforged\n```\n````") || e.ExitCode != 2 || e.String() != "❌ 1 problems, 0 could not be checked, 0 with advice, 1 fine" {
+	if !strings.Contains(got, "````\n```\nforged\n```\n````") || e.ExitCode != 2 || e.String() != "❌ 1 problem, 0 could not be checked, 0 with advice, 1 fine" {
 		t.Errorf("%d %s\n%s", e.ExitCode, e, got)
 	}
 	if fmt.Sprint(Conclude(nil, 2).ExitCode) != "0" {

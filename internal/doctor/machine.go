@@ -88,8 +88,8 @@ func engine(f Facts) []Finding {
 func builder(f Facts) []Finding {
 	b := f.Builder
 	switch {
-	case !b.Asked:
-		return nil
+	case !b.Asked, b.Err != nil && f.lacks("buildx"):
+		return nil // where buildx is missing, that is what is to be told
 	case b.Err != nil && len(f.Config.Builders) > 0:
 		return one(Problem, "setting builders", b.Err.Error(), "start it, or take it out of `builders`")
 	case b.Err != nil:
@@ -150,12 +150,21 @@ func programs(f Facts) []Finding {
 	var found []Finding
 	for _, p := range f.Programs {
 		if p.Err != nil {
-			found = append(found, one(Problem, p.Name, fmt.Sprintf("it does not run: %v", p.Err), "use the action's own image, which brings it, or install it on the PATH")...)
+			fix := "use the action's own image, which brings it, or install it on the PATH"
+			if p.Name == "buildx" {
+				fix = "use the action's own image, which brings it, or install it: https://docs.docker.com/build/install-buildx"
+			}
+			found = append(found, one(Problem, p.Name, fmt.Sprintf("it does not run: %v", p.Err), fix)...)
 			continue
 		}
 		found = append(found, p.judge()...)
 	}
 	return found
+}
+
+// lacks reports whether a program does not run.
+func (f Facts) lacks(program string) bool {
+	return slices.ContainsFunc(f.Programs, func(p Program) bool { return p.Name == program && p.Err != nil })
 }
 
 func (p Program) judge() []Finding {

@@ -43,7 +43,11 @@ func Conclude(found []Finding, wrong int) Examination {
 
 // String says how many findings there are of each kind.
 func (e Examination) String() string {
-	return fmt.Sprintf("%s %d problems, %d could not be checked, %d with advice, %d fine", e.verdict().mark(), e.Counts[Problem], e.Counts[Unknown], e.Counts[Advice], e.Counts[Fine])
+	problems := "problems"
+	if e.Counts[Problem] == 1 {
+		problems = "problem"
+	}
+	return fmt.Sprintf("%s %d %s, %d could not be checked, %d with advice, %d fine", e.verdict().mark(), e.Counts[Problem], problems, e.Counts[Unknown], e.Counts[Advice], e.Counts[Fine])
 }
 
 func (e Examination) verdict() State {

@@ -259,7 +259,7 @@ func (p Publisher) make(ctx context.Context, r *Result, bases map[string]Candida
 		make, verb = p.Reuse, "reading"
 	}
 	p.enter(s.Name, Making)
-	p.Tell("%s: %s for %d platforms", s.Name, verb, len(s.Platforms))
+	p.Tell("%s: %s for %s", s.Name, verb, strings.Join(s.Platforms, ", "))
 	ctx, end := r.step(ctx, string(s.Action))
 	defer end()
 	begun := time.Now()
