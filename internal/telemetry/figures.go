@@ -18,19 +18,14 @@ import (
 // SendFigures sends what is gathered to a collector once, if one is asked for metrics, and reports whether it is. They are told to come from the
 // program alone, and not from a run, as each run would begin new series.
 func SendFigures(ctx context.Context, getenv func(string) string, version string, from prometheus.Gatherer) (sent bool, err error) {
-	protocol, err := wanted(getenv, "METRICS")
-	if protocol == "" || err != nil {
+	way, err := wanted(getenv, "METRICS")
+	if way.protocol == "" || err != nil {
 		return false, err
 	}
 	quieten()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	var to sdk.Exporter
-	if protocol == "grpc" {
-		to, err = otlpmetricgrpc.New(ctx)
-	} else {
-		to, err = otlpmetrichttp.New(ctx)
-	}
+	to, err := way.dialFigures(ctx)
 	if err != nil {
 		return false, fmt.Errorf("sending metrics: %w", err)
 	}
@@ -48,4 +43,17 @@ func SendFigures(ctx context.Context, getenv func(string) string, version string
 		return false, fmt.Errorf("sending metrics: %w", err)
 	}
 	return true, nil
+}
+
+func (w way) dialFigures(ctx context.Context) (sdk.Exporter, error) {
+	switch {
+	case w.protocol == "grpc" && w.local != "":
+		return otlpmetricgrpc.New(ctx, otlpmetricgrpc.WithEndpointURL(w.local))
+	case w.protocol == "grpc":
+		return otlpmetricgrpc.New(ctx)
+	case w.local != "":
+		return otlpmetrichttp.New(ctx, otlpmetrichttp.WithEndpointURL(w.local))
+	default:
+		return otlpmetrichttp.New(ctx)
+	}
 }

@@ -57,14 +57,14 @@ type Sender struct {
 // theirs from the process themselves. Without one the sender is nil, whose methods do nothing. No text goes out that redact has not seen.
 // https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 func Open(ctx context.Context, getenv func(string) string, redact func(string) string, r Run) (context.Context, *Sender, error) {
-	protocol, err := wanted(getenv, "TRACES")
-	if protocol == "" || err != nil {
+	to, err := wanted(getenv, "TRACES")
+	if to.protocol == "" || err != nil {
 		return ctx, nil, err
 	}
 	s := &Sender{exporter: &exporter{redact: redact, sent: map[trace.SpanID]bool{}}}
 	quieten()
 	failures.Store(s.exporter)
-	if s.exporter.SpanExporter, err = dial(ctx, protocol); err != nil {
+	if s.exporter.SpanExporter, err = to.dial(ctx); err != nil {
 		return ctx, nil, fmt.Errorf("sending traces: %w", err)
 	}
 	about, err := resource.New(ctx, resource.WithAttributes(r.resource()...), resource.WithFromEnv(), resource.WithTelemetrySDK())
@@ -125,13 +125,35 @@ func Secrets(getenv func(string) string) []string {
 // tenant is how headers are called that say whose the data are, and open nothing.
 var tenant = regexp.MustCompile(`(?i)org|tenant|dataset|stream|project`)
 
-// wanted is by which protocol a collector is to be told of a signal, TRACES or METRICS; empty where none is.
-func wanted(getenv func(string) string, signal string) (protocol string, err error) {
+// A way is how a collector is to be told of a signal.
+type way struct {
+	protocol string // empty where none is
+	local    string // where it is, if nothing says so; empty where the libraries read it from the variables
+}
+
+// wanted is how a collector is to be told of a signal, TRACES or METRICS. The libraries would look for one on this machine by TLS, and OpenTelemetry without.
+// https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options
+func wanted(getenv func(string) string, signal string) (way, error) {
 	at := cmp.Or(getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT"), getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
 	by := getenv("OTEL_" + signal + "_EXPORTER")
-	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") || by != "" && by != "otlp" || by == "" && at == "" {
-		return "", nil
+	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") || by == "none" || by == "" && at == "" {
+		return way{}, nil
 	}
+	if by != "" && by != "otlp" {
+		return way{}, fmt.Errorf("%w: OTEL_%s_EXPORTER is %q; use otlp or none", ErrSetting, signal, by)
+	}
+	protocol, err := protocolOf(getenv, signal, at)
+	if err != nil || at != "" {
+		return way{protocol: protocol}, err
+	}
+	if protocol == "grpc" {
+		return way{protocol, "http://localhost:4317"}, nil
+	}
+	return way{protocol, "http://localhost:4318/v1/" + strings.ToLower(signal)}, nil
+}
+
+// protocolOf is by which protocol a signal goes to a collector, if the variables are as they should be.
+func protocolOf(getenv func(string) string, signal, at string) (protocol string, err error) {
 	if parsed, err := url.Parse(at); at != "" && (err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https") {
 		return "", fmt.Errorf("%w: OTEL_EXPORTER_OTLP_ENDPOINT must be a URL like http://collector:4318", ErrSetting)
 	}
@@ -147,11 +169,17 @@ func wanted(getenv func(string) string, signal string) (protocol string, err err
 	return "", fmt.Errorf("%w: OTEL_EXPORTER_OTLP_PROTOCOL is %q; use http/protobuf or grpc", ErrSetting, protocol)
 }
 
-func dial(ctx context.Context, protocol string) (sdk.SpanExporter, error) {
-	if protocol == "grpc" {
+func (w way) dial(ctx context.Context) (sdk.SpanExporter, error) {
+	switch {
+	case w.protocol == "grpc" && w.local != "":
+		return otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(w.local))
+	case w.protocol == "grpc":
 		return otlptracegrpc.New(ctx)
+	case w.local != "":
+		return otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(w.local))
+	default:
+		return otlptracehttp.New(ctx)
 	}
-	return otlptracehttp.New(ctx)
 }
 
 // resource is what all steps come from.

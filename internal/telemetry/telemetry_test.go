@@ -223,11 +223,42 @@ func TestUnwanted(t *testing.T) {
 	}
 }
 
+// TestOnThisMachine has a collector be looked for where OpenTelemetry has it by default, unless a variable says where.
+func TestOnThisMachine(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		signal string
+		vars   map[string]string
+		want   way
+	}{
+		{"TRACES", map[string]string{"OTEL_TRACES_EXPORTER": "otlp"}, way{"http/protobuf", "http://localhost:4318/v1/traces"}},
+		{"METRICS", map[string]string{"OTEL_METRICS_EXPORTER": "otlp"}, way{"http/protobuf", "http://localhost:4318/v1/metrics"}},
+		{"TRACES", map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, way{"grpc", "http://localhost:4317"}},
+		{"TRACES", map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": "https://c"}, way{"http/protobuf", ""}},
+		{"METRICS", map[string]string{"OTEL_TRACES_EXPORTER": "otlp"}, way{}},
+	} {
+		got, err := wanted(func(name string) string { return c.vars[name] }, c.signal)
+		if got != c.want || err != nil {
+			t.Errorf("%s by %v: %+v, %v; want %+v", c.signal, c.vars, got, err, c.want)
+		}
+	}
+	for _, protocol := range []string{"http/protobuf", "grpc"} {
+		gone := way{protocol, "http://127.0.0.1:9"}
+		traces, err := gone.dial(t.Context())
+		figures, failure := gone.dialFigures(t.Context())
+		if traces == nil || figures == nil || err != nil || failure != nil {
+			t.Errorf("%s: %v, %v", protocol, err, failure)
+		}
+	}
+}
+
 func TestMistakes(t *testing.T) {
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "team=a,hunter2") // which the library reads
 	for _, vars := range []map[string]string{
 		{"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://"},
+		{"OTEL_TRACES_EXPORTER": "console"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_TRACES_EXPORTER": "zipkin"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_EXPORTER_OTLP_HEADERS": "tenant=a,hunter2"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_RESOURCE_ATTRIBUTES": "team=a,hunter2"},
