@@ -1,6 +1,7 @@
 package action
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -34,7 +35,7 @@ func parseFlags(args []string) (flags, error) {
 		}
 	}
 	if err := set.Parse(args); err != nil {
-		return f, fmt.Errorf("%w; see ghcr-publish --help", err)
+		return f, fmt.Errorf("%w%s; see ghcr-publish --help", err, likeUnknown(set, err))
 	}
 	set.Visit(func(given *pflag.Flag) {
 		if given.Name != "help" && given.Name != "version" && given.Name != watchFlag {
@@ -46,9 +47,20 @@ func parseFlags(args []string) (flags, error) {
 	case 1:
 		f.values["mode"] = set.Arg(0)
 	default:
-		return f, fmt.Errorf("one mode at most, but there is %q; see ghcr-publish --help", set.Args())
+		return f, fmt.Errorf("one mode at most, but there is %q; see ghcr-publish --help", strings.Join(set.Args(), " "))
 	}
 	return f, nil
+}
+
+// likeUnknown names the flag that is nearest to one that is unknown, as the end of a sentence.
+func likeUnknown(set *pflag.FlagSet, err error) string {
+	unknown := (*pflag.NotExistError)(nil)
+	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
+		return ""
+	}
+	var known []string
+	set.VisitAll(func(f *pflag.Flag) { known = append(known, "--"+f.Name) })
+	return service.Suggestion("--"+unknown.GetSpecifiedName(), known)
 }
 
 func help() string {

@@ -54,11 +54,11 @@ func initMain(ctx context.Context, p Process) int {
 	set.BoolVar(&i.force, "force", false, "")
 	err := set.Parse(p.Args[1:])
 	if err == nil && set.NArg() > 0 {
-		err = fmt.Errorf("init takes no argument, but there is %q", set.Args())
+		err = fmt.Errorf("init takes no argument, but there is %q", strings.Join(set.Args(), " "))
 	}
 	switch {
 	case err != nil:
-		fmt.Fprintln(p.Stderr, p.asCalled(fmt.Sprintf("%v; see ghcr-publish init --help", err)))
+		fmt.Fprintln(p.Stderr, p.asCalled(fmt.Sprintf("%v%s; see ghcr-publish init --help", err, likeUnknown(set, err))))
 		return report.ExitConfig
 	case asked:
 		fmt.Fprint(p.Stdout, p.asCalled(initHelp))

@@ -48,7 +48,7 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	j := job{watch: flags.watch, Environ: childEnviron(p.Environ)}
 	j.Event = actions.ReadEvent(p.Getenv, &problems)
 	if err := j.locate(ctx, p); err != nil {
-		problems.Add("workspace", "check the repository out first, or run inside a clone", "%v", err)
+		problems.Add("workspace", "check the repository out first, or run it inside a clone that has a commit", "%v", err)
 		return j, problems
 	}
 	root, err := os.OpenRoot(j.Workspace)

@@ -175,7 +175,7 @@ func (c memoryCommand) parse(args []string, problems *service.Problems) ([]strin
 	fix := fmt.Sprintf("see ghcr-publish %s %s --help", memoryMode, c.words)
 	err := set.Parse(args)
 	for unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) && unknown.GetSpecifiedName() != ""; err = set.Parse(args) {
-		problems.Add("--"+unknown.GetSpecifiedName(), fix, "there is no such flag")
+		problems.Add("--"+unknown.GetSpecifiedName(), fix, "there is no such flag%s", likeUnknown(set, err))
 		set.String(unknown.GetSpecifiedName(), "", "")
 		set.Lookup(unknown.GetSpecifiedName()).NoOptDefVal = "true" // it is told of once, and what comes after it as well
 	}

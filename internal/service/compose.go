@@ -300,7 +300,7 @@ func checkComposeService(s Service, names []string, config Config, problems *Pro
 		other, _ := config.Service(need)
 		switch {
 		case !slices.Contains(names, need):
-			problems.Add(s.At, "name a service, or a companion of `compose`", "%s needs %q, which is neither%s", s.Name, need, suggestion(need, names))
+			problems.Add(s.At, "name a service, or a companion of `compose`", "%s needs %q, which is neither%s", s.Name, need, Suggestion(need, names))
 		case other.Name != "" && other.InCompose().Out:
 			problems.Add(s.At, "", "%s needs %s, which is left out of the Compose file", s.Name, need)
 		}

@@ -191,7 +191,7 @@ func applySetting(setting Setting, src Sources, file *document, into *Settings, 
 		v.text = secret
 	}
 	if len(setting.Allowed) > 0 && !slices.Contains(setting.Allowed, v.text) {
-		problems.Add(v.where, "", "%q is none of %s%s", v.text, strings.Join(setting.Allowed, ", "), suggestion(v.text, setting.Allowed))
+		problems.Add(v.where, "", "%q is none of %s%s", v.text, strings.Join(setting.Allowed, ", "), Suggestion(v.text, setting.Allowed))
 		return
 	}
 	if err := setting.set(into, v.text); err != nil {
@@ -263,7 +263,7 @@ func (src Sources) checkNamed(config Config, problems *Problems) {
 	}{{considered, config.Only}, {src.given("skip").where, config.Skip}} {
 		for _, wanted := range named.services {
 			if !slices.Contains(names, wanted) {
-				problems.Add(named.where, Among(config.Services), "there is no service %q%s", wanted, suggestion(wanted, names))
+				problems.Add(named.where, Among(config.Services), "there is no service %q%s", wanted, Suggestion(wanted, names))
 			}
 		}
 	}
@@ -327,7 +327,7 @@ func checkDependencies(services []Service, problems *Problems) {
 		byName[s.Name] = s
 		for _, d := range s.DependsOn {
 			if !slices.Contains(names, d) {
-				problems.Add(s.At, Among(services), "%s depends on %q, which is no service%s", s.Name, d, suggestion(d, names))
+				problems.Add(s.At, Among(services), "%s depends on %q, which is no service%s", s.Name, d, Suggestion(d, names))
 			}
 		}
 	}

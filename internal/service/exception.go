@@ -200,7 +200,7 @@ func checkExceptions(config Config, problems *Problems) {
 	names := serviceNames(config.Services)
 	for _, e := range config.Gates.Exceptions {
 		if e.Service != "" && len(names) > 0 && !slices.Contains(names, e.Service) {
-			problems.Add(e.At, "", "the exception for %s is of service %q, which there is none of%s", e.ID, e.Service, suggestion(e.Service, names))
+			problems.Add(e.At, "", "the exception for %s is of service %q, which there is none of%s", e.ID, e.Service, Suggestion(e.Service, names))
 		}
 	}
 }

@@ -212,7 +212,7 @@ func (r reader) add(n *yaml.Node, fix, format string, args ...any) {
 }
 
 func (r reader) unknown(key *yaml.Node, known []string) {
-	near, fix := suggestion(key.Value, known), ""
+	near, fix := Suggestion(key.Value, known), ""
 	if near == "" {
 		fix = "the keys here are " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
 	}
@@ -387,7 +387,7 @@ func (r reader) paths(into *[]string) field {
 func (r reader) enum(into *string, allowed ...string) field {
 	return r.parsed(func(v string) error {
 		if !slices.Contains(allowed, v) {
-			return fmt.Errorf("%q is none of %s%s", v, strings.Join(allowed, ", "), suggestion(v, allowed))
+			return fmt.Errorf("%q is none of %s%s", v, strings.Join(allowed, ", "), Suggestion(v, allowed))
 		}
 		*into = v
 		return nil
@@ -565,8 +565,8 @@ func (r reader) count(into *int64) field {
 	}, "give a whole number, such as 200")
 }
 
-// suggestion names the known word nearest to a misspelt one, as the end of a sentence.
-func suggestion(word string, known []string) string {
+// Suggestion names the known word nearest to a misspelt one, as the end of a sentence.
+func Suggestion(word string, known []string) string {
 	best, distance := "", 3
 	for _, k := range known {
 		if d := levenshtein.ComputeDistance(strings.ToLower(word), strings.ToLower(k)); d < distance {

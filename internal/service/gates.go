@@ -194,7 +194,7 @@ func (r reader) severities(into *[]string) field {
 		}
 		for i, s := range *into {
 			if !slices.Contains(severities, s) {
-				r.add(n.Content[i], "", "%q is none of %s%s", s, strings.Join(severities, ", "), suggestion(s, severities))
+				r.add(n.Content[i], "", "%q is none of %s%s", s, strings.Join(severities, ", "), Suggestion(s, severities))
 			}
 		}
 	}

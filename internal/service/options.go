@@ -248,7 +248,7 @@ func checkContexts(services []Service, problems *Problems) {
 		for _, context := range slices.Sorted(maps.Keys(s.Contexts)) {
 			other, ok := ImageOf(s.Contexts[context])
 			if ok && !slices.Contains(names, other) {
-				problems.Add(s.At, Among(services), "%s has the context %s, the image of %q, which is no service%s", s.Name, context, other, suggestion(other, names))
+				problems.Add(s.At, Among(services), "%s has the context %s, the image of %q, which is no service%s", s.Name, context, other, Suggestion(other, names))
 			}
 		}
 	}
