@@ -124,7 +124,7 @@ func (j job) localCache(p Process) cache.Grant {
 }
 
 // layersDir is where layers are kept unless another folder is named.
-func (j job) layersDir(p Process) string { return filepath.Join(workDir(p, j.Event), "layers") }
+func (j job) layersDir(p Process) string { return filepath.Join(j.filesDir(p), "layers") }
 
 // chooseCache decides where a service's layers come from and go to.
 func (s *session) chooseCache(d service.Service) cache.Policy {

@@ -3,6 +3,7 @@ package action
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -59,7 +60,7 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	j.Config, err = service.Load(service.Sources{
 		Flags: flags.values, Input: actions.Inputs(p.Getenv), Getenv: p.Getenv, ReadFile: root.ReadFile,
 		Defaults: map[string]string{"owner": j.Event.Owner, "actor": cmp.Or(j.Event.Actor, "ghcr-publish"),
-			"token": p.Getenv("GITHUB_TOKEN"), "temp": workDir(p, j.Event)},
+			"token": p.Getenv("GITHUB_TOKEN"), "temp": j.filesDir(p)},
 		Discover: func(secret []string) (service.Found, error) {
 			return j.finder(root, secret).Find(ctx)
 		},
@@ -307,6 +308,16 @@ func workDir(p Process, e actions.Event) string {
 		return filepath.Join(cmp.Or(p.Getenv("XDG_CACHE_HOME"), filepath.Join(home, ".cache")), "ghcr-publish")
 	}
 	return filepath.Join(os.TempDir(), fmt.Sprintf("ghcr-publish-%d", os.Getuid()))
+}
+
+// filesDir is where what a run tells is written by default: beside the database, and off a runner in a folder of the clone's own.
+func (j job) filesDir(p Process) string {
+	dir := workDir(p, j.Event)
+	if j.Event.Temp != "" {
+		return dir
+	}
+	sum := sha256.Sum256([]byte(j.Workspace))
+	return filepath.Join(dir, fmt.Sprintf("%s-%x", filepath.Base(j.Workspace), sum[:4]))
 }
 
 // private are the variables that no child needs: inputs, and tokens of which each child gets its

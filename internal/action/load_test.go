@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,6 +31,20 @@ func TestWorkDir(t *testing.T) {
 		if got := workDir(Process{Environ: c.environ}, actions.Event{Temp: c.temp}); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
+	}
+}
+
+// TestFilesDir keeps what runs of different clones tell apart, and together what they tell on a runner.
+func TestFilesDir(t *testing.T) {
+	t.Parallel()
+	p := Process{Environ: []string{"HOME=/home/octocat"}}
+	at := func(workspace, temp string) string { return job{Workspace: workspace, Event: actions.Event{Temp: temp}}.filesDir(p) }
+	one, other := at("/src/a/shop", ""), at("/src/b/shop", "")
+	if one == other || !strings.HasPrefix(one, "/home/octocat/.cache/ghcr-publish/shop-") || filepath.Dir(one) != filepath.Dir(other) {
+		t.Errorf("%s and %s", one, other)
+	}
+	if temp := t.TempDir(); at("/src/a/shop", temp) != filepath.Join(temp, "ghcr-publish") {
+		t.Errorf("on a runner it is %s", at("/src/a/shop", temp))
 	}
 }
 
