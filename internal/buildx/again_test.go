@@ -29,6 +29,7 @@ func TestAgain(t *testing.T) {
 		"layers that are not read":               {from, to, "building with buildx: no layer of other runs was read for 5m0s", true, nil, to, true},
 		"layers that are not written":            {from, to, "building with buildx: no layer was written for other runs for 5m0s", true, from, nil, true},
 		"a base image that is not there":         {from, to, "failed to solve: busybox:0: failed to resolve source metadata for docker.io/library/busybox:0: docker.io/library/busybox:0: not found", false, from, to, false},
+		"one whose registry is not found":        {from, to, "building with buildx: [internal] load metadata for r.example/base:1: dial tcp: lookup r.example: out of luck", false, from, to, false},
 		"whatever else, with layers":             {from, to, "out of luck", true, nil, to, true},
 		"whatever else, without":                 {nil, nil, "out of luck", false, nil, nil, false},
 		"layers that are gone, and no cache":     {nil, nil, "failed to compute cache key: blob sha256:0: not found", false, nil, nil, false},

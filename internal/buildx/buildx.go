@@ -154,7 +154,7 @@ func again(b *Build, said string, progress *Progress) *Progress {
 var unreadable = regexp.MustCompile(`failed to compute cache key|short read`)
 
 // refused is how registries refuse an image, or the one that it is made from.
-var refused = regexp.MustCompile(`failed to push|failed to resolve source metadata|denied|unauthorized|insufficient_scope`)
+var refused = regexp.MustCompile(`failed to push|failed to resolve source metadata|\] load metadata for |denied|unauthorized|insufficient_scope`)
 
 func (c *Client) build(ctx context.Context, b Build, progress *Progress) error {
 	watched, end := context.WithCancelCause(ctx)
