@@ -76,8 +76,13 @@ Each flag is also an input of the action and, with underscores, a key of the con
 (but for the mode, the file itself and what narrows one run). A flag comes before an input, an
 input before the file.
 
+Modes:
 `)
 	for _, s := range service.Table() {
+		if s.Name == "mode" {
+			b.WriteString(modes(s.Help))
+			continue
+		}
 		name := "--" + s.Name
 		if !s.Bool {
 			name += " VALUE"
@@ -98,5 +103,16 @@ input before the file.
 
 Exit codes: 0 done or nothing to do, 1 fault, 2 wrong configuration, 3 a gate refused an image.
 `)
+	return b.String()
+}
+
+// modes puts what is said of them in one sentence into a line for each.
+func modes(help string) string {
+	var b strings.Builder
+	for mode := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(help, "What to do: `"), "."), "; `") {
+		name, does, _ := strings.Cut(mode, "` ")
+		fmt.Fprintf(&b, "  %-10s %s\n", name, does)
+	}
+	b.WriteString("\nFlags:\n")
 	return b.String()
 }
