@@ -96,8 +96,8 @@ Modes:
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString(`  --watch                  With the mode report: write the page again whenever the memory has changed,
-                           until this is interrupted.
+	b.WriteString(`  --watch                  With the mode report: write the page again whenever what it shows has
+                           changed, until this is interrupted.
   --help                   Print this.
   --version                Print the version.
 

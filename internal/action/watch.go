@@ -61,7 +61,7 @@ type watcher struct {
 	trouble map[string]string // that was told last, by what it does to the page
 }
 
-// watchMode writes the page, and again whenever the memory has changed since, until it is interrupted. Then the page that stays does not load itself any more.
+// watchMode writes the page, and again whenever what it shows has changed since, until it is interrupted. Then the page that stays does not load itself any more.
 func watchMode(ctx context.Context, p Process, j job, at place, log *actions.Log) (int, error) {
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
 		hungUp, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // the terminal was closed
