@@ -100,7 +100,7 @@ func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, e
 	j.checkPromotion(&problems)
 	j.checkDeployment(p, &problems)
 	j.checkReleaseTag(&problems)
-	j.checkWatch(&problems)
+	j.checkWatch(p, &problems)
 	j.checkFiles(p, &problems)
 	j.checkCompose(ctx, p, &problems)
 	checkDocuments(root.ReadFile, j.Config.Gates.Vulnerabilities.VEX, &problems)

@@ -35,12 +35,12 @@ const rests = 10
 const leaving = 5 * time.Second
 
 // checkWatch finds what speaks against watching: that nobody would see it, or that it would never end.
-func (j job) checkWatch(problems *service.Problems) {
+func (j job) checkWatch(p Process, problems *service.Problems) {
 	switch {
 	case !j.watch:
 	case j.Config.Mode != "report":
 		problems.Add("--watch", "leave it out, or run `ghcr-publish report --watch`", "mode %s has no page that could be kept up to date", j.Config.Mode)
-	case j.onRunner():
+	case j.onRunner() || p.Getenv("GITHUB_ACTIONS") == "true":
 		problems.Add("--watch", "leave it out, and start `mode: report` after each publish, as .github/examples/report.yml does", "it goes on until it is interrupted, which a job of a workflow never is")
 	case j.Config.JSON:
 		problems.Add("--watch", "read figures.json beside the page, which is written with it", "--json prints once, and a page that is watched is written again and again")

@@ -242,7 +242,7 @@ func (w *world) dashboard() string { return filepath.Join(w.temp, "ghcr-publish"
 func TestWatchedDashboard(t *testing.T) {
 	w := newWorld(t)
 	w.remember(40, time.Now().Add(-time.Hour))
-	w.mode, w.noBuilder, w.env = "report", true, []string{"GITHUB_RUN_ID="}
+	w.mode, w.noBuilder, w.env = "report", true, []string{"GITHUB_RUN_ID=", "GITHUB_ACTIONS="}
 	end := w.watch("--dashboard-of", "all")
 	axe, err := parts.Axe(t.Context())
 	if err != nil {
