@@ -230,6 +230,41 @@ jobs:
 	}
 }
 
+// TestFilters says of each filter that is of no service where it stands.
+func TestFilters(t *testing.T) {
+	t.Parallel()
+	r := readAll(t, `
+on: push
+concurrency: x
+jobs:
+  changes:
+    steps:
+      - uses: dorny/paths-filter@v3
+        with:
+          filters: |
+            Web: [web/**, libs/**]
+            api:
+              - services/orders-api/**
+              - libs/proto/**
+            none: []
+      - uses: dorny/paths-filter@v3
+        with: {filters: "docs: [docs/**]"}
+  build:
+    strategy: {matrix: {name: [web, orders-api]}}
+    steps:
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: "services/${{ matrix.name }}", tags: "ghcr.io/acme/${{ matrix.name }}:edge"}
+`)
+	left := slices.DeleteFunc(r.Left, func(said string) bool { return !strings.Contains(said, "the filter ") })
+	want := []string{
+		".github/workflows/docker.yml:11: the filter api has the name of no service: where services/orders-api/**, libs/proto/** is to count as a change of one, write that under `paths` of the service.",
+		".github/workflows/docker.yml:16: the filter docs has the name of no service: where docs/** is to count as a change of one, write that under `paths` of the service.",
+	}
+	if diff := cmp.Diff(want, left); diff != "" || !slices.Equal(r.Services[0].Paths, []string{"web/**", "libs/**"}) {
+		t.Errorf("%q (-want +got):\n%s", r.Services[0].Paths, diff)
+	}
+}
+
 // TestIllFormed is an error that names the file.
 func TestIllFormed(t *testing.T) {
 	t.Parallel()
@@ -243,6 +278,7 @@ func TestIllFormed(t *testing.T) {
 // FuzzRead writes a configuration of whatever there is, or none.
 func FuzzRead(f *testing.F) {
 	f.Add("on: push\njobs: {a: {steps: [{uses: docker/build-push-action@v1, with: {push: true, context: a}}]}}")
+	f.Add("on: push\njobs: {a: {steps: [{uses: docker/build-push-action@v1, with: {push: true, tags: 'x:latest'}}, {uses: dorny/paths-filter@v3, with: {filters: \"a: [b]\\n\"}}]}}")
 	f.Fuzz(func(t *testing.T, text string) {
 		r, err := Read([]File{{"x.yml", []byte(text)}}, "Octo/cards")
 		if err != nil {

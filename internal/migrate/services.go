@@ -347,7 +347,27 @@ func (all *Reading) paths(w workflow) {
 				continue
 			}
 			all.group(groups)
+			all.strangers(w, s, groups)
 		}
+	}
+}
+
+// strangers says which filters are of no service, and so not taken over.
+func (all *Reading) strangers(w workflow, s step, groups map[string][]string) {
+	var filters yaml.Node
+	if yaml.Unmarshal([]byte(s.With["filters"].text), &filters) != nil || len(filters.Content) == 0 {
+		return
+	}
+	for i := 0; i+1 < len(filters.Content[0].Content); i += 2 {
+		name := filters.Content[0].Content[i]
+		if len(groups[name.Value]) == 0 || slices.ContainsFunc(all.Services, func(made Service) bool { return strings.EqualFold(made.Name, name.Value) }) {
+			continue
+		}
+		line := s.With["filters"].line
+		if line <= len(w.lines) && strings.HasSuffix(strings.TrimSpace(w.lines[line-1]), "|") { // which the text begins below
+			line += name.Line
+		}
+		all.leave("%s:%d: the filter %s has the name of no service: where %s is to count as a change of one, write that under `paths` of the service.", w.file, line, name.Value, strings.Join(groups[name.Value], ", "))
 	}
 }
 
