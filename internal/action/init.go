@@ -98,7 +98,7 @@ func (i initiation) run(ctx context.Context) error {
 	if err := i.write(text, read); err != nil {
 		return err
 	}
-	i.tell(config, read)
+	i.tell(ctx, config, read)
 	return nil
 }
 
@@ -210,7 +210,7 @@ func (i initiation) check(texts [][2]string) error {
 }
 
 // tell says what is published, what is not as it was, and what is next.
-func (i initiation) tell(config service.Config, read migrate.Reading) {
+func (i initiation) tell(ctx context.Context, config service.Config, read migrate.Reading) {
 	log := newLog(i.process, i.process.Stdout)
 	if read.FoundIn != "" {
 		log.Printf("the services are those of %s, which each run reads again:", read.FoundIn)
@@ -231,6 +231,9 @@ func (i initiation) tell(config service.Config, read migrate.Reading) {
 		log.Printf("builds have a secret from %s, which the workflow sets to %s: see that there is one", name, read.Secrets[name])
 	}
 	log.Printf("next: `ghcr-publish plan` says what would be published")
+	if !i.job.Repo.Ignores(ctx, config.Memory) {
+		log.Printf("put /%s/ into .gitignore: a run on this machine keeps its memory there", path.Dir(config.Memory))
+	}
 	if len(read.Files) > 0 {
 		log.Printf("once the new workflow has run, delete what it takes the place of: %s", strings.Join(read.Files, ", "))
 	}

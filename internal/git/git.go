@@ -372,6 +372,12 @@ func (r Repo) Mentions(ctx context.Context, pattern string) (map[string]string, 
 	return found, err
 }
 
+// Ignores reports whether git ignores a file, be it there or not.
+func (r Repo) Ignores(ctx context.Context, file string) bool {
+	_, err := r.git(ctx, "check-ignore", "--quiet", "--", file)
+	return err == nil
+}
+
 // Short is enough of a commit's id to tell it from others, for people.
 func Short(id string) string { return id[:min(7, len(id))] }
 

@@ -174,6 +174,11 @@ func TestIgnored(t *testing.T) {
 	if diff := cmp.Diff([]string{"out/", "sub/y.log", "x.log"}, sorted(status.Ignored)); diff != "" || err != nil || status.Dirty != nil {
 		t.Errorf("%v, dirty %q, ignored (-want +got):\n%s", err, status.Dirty, diff)
 	}
+	for file, want := range map[string]bool{"out/new": true, "absent/new": false, "new.log": true, "new": false, "a": false} {
+		if got := c.Ignores(t.Context(), file); got != want {
+			t.Errorf("ignores %s: %t", file, got)
+		}
+	}
 }
 
 func TestTracked(t *testing.T) {
