@@ -38,7 +38,9 @@ func TestWorkDir(t *testing.T) {
 func TestFilesDir(t *testing.T) {
 	t.Parallel()
 	p := Process{Environ: []string{"HOME=/home/octocat"}}
-	at := func(workspace, temp string) string { return job{Workspace: workspace, Event: actions.Event{Temp: temp}}.filesDir(p) }
+	at := func(workspace, temp string) string {
+		return job{Workspace: workspace, Event: actions.Event{Temp: temp}}.filesDir(p)
+	}
 	one, other := at("/src/a/shop", ""), at("/src/b/shop", "")
 	if one == other || !strings.HasPrefix(one, "/home/octocat/.cache/ghcr-publish/shop-") || filepath.Dir(one) != filepath.Dir(other) {
 		t.Errorf("%s and %s", one, other)
