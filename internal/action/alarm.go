@@ -24,6 +24,9 @@ func (s *session) alarm(ctx context.Context, found []insight.Live, last map[stri
 	}
 	var notices []string
 	for _, live := range found {
+		if _, ok := c.Service(live.Service); !ok {
+			continue // what it was called before may be live by another name
+		}
 		if err := s.alarmOf(ctx, api, live, last); err != nil {
 			notices = append(notices, fmt.Sprintf("No issue tells of what is live of %s: %v", live.Service, s.log.Redact(err.Error())))
 		}

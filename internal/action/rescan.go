@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -34,9 +35,32 @@ func rescanMode(ctx context.Context, p Process, j job, log *actions.Log) (int, e
 		found[i].EndedAt = p.Now()
 		told.Notices = append(told.Notices, log.Redact(sinceLast(found[i], before)))
 	}
+	gone := j.goneLive(live, before)
+	for i := range gone {
+		gone[i].EndedAt = p.Now()
+		told.Notices = append(told.Notices, log.Redact(gone[i].Service+": none of its images is live any more."))
+	}
+	found = append(found, gone...)
 	told.Notices = append(told.Notices, s.alarm(ctx, found, before)...)
 	entries, err := insight.OfLive(j.Event.Repository, runID(j.Event, told.StartedAt), actions.Redacted(found, log.Redact))
 	return s.record(ctx, told, entries, err)
+}
+
+// goneLive are the services of which images were live at the last rescan, and none is now: without tags, or not in the configuration any more. Of one that
+// this rescan does not look at nothing is known.
+func (j job) goneLive(live []plan.Service, before map[string]insight.Live) []insight.Live {
+	var gone []insight.Live
+	considered := j.Config.Considered()
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		of := func(s service.Service) bool { return s.Name == name }
+		_, configured := j.Config.Service(name)
+		looked := slices.ContainsFunc(considered, of) || !configured && len(considered) == len(j.Config.Services)
+		isLive := slices.ContainsFunc(live, func(s plan.Service) bool { return s.Name == name })
+		if was := before[name]; looked && !isLive && was.Images+len(was.Findings) > 0 {
+			gone = append(gone, insight.Live{Service: name, Findings: []string{}, Counts: map[string]int{}})
+		}
+	}
+	return gone
 }
 
 // notices makes an error of what a session that did nothing has to say.

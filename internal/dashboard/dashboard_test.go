@@ -226,6 +226,26 @@ func TestRescans(t *testing.T) {
 	look(t, rendered(t, f))
 }
 
+// TestGone has nothing be live of a service once a rescan found none of its images.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	var entries []memory.Entry
+	for i, images := range []int{2, 0} {
+		found, err := insight.OfLive("octo-org/shop", fmt.Sprintf("9%d-1", i), []insight.Live{{Service: "old", Images: images, Counts: map[string]int{"CRITICAL": images}, EndedAt: now.Add(time.Duration(i) * time.Hour)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, found...)
+	}
+	f := Collect(of(t, entries, nil))
+	conforms(t, schema(t), f)
+	text, _, err := f.Metrics()
+	if len(f.Rescans) != 2 || len(f.Services) != 0 || err != nil || strings.Contains(string(text), "live_findings") {
+		t.Errorf("%+v, %v\n%s", f.Services, err, text)
+	}
+	look(t, rendered(t, f))
+}
+
 // TestUnderway tells what is at work, and until when that is expected where the service is known.
 func TestUnderway(t *testing.T) {
 	t.Parallel()

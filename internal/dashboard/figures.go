@@ -190,11 +190,13 @@ func (b Build) identity() identity { return identity{b.Repository, b.Service} }
 
 func (s Service) identity() identity { return identity{s.Repository, s.Name} }
 
-// lastRescans are the last of each service's.
+// lastRescans are the last of each service of which something is live.
 func (f Figures) lastRescans() map[identity]Rescan {
 	last := map[identity]Rescan{}
 	for _, r := range f.Rescans {
-		last[r.identity()] = r
+		if last[r.identity()] = r; r.Images == 0 {
+			delete(last, r.identity())
+		}
 	}
 	return last
 }

@@ -18,7 +18,7 @@ type Live struct {
 	Service  string    `json:"service"`
 	Findings []string  `json:"findings"` // each once: "CVE-2023-0286 in openssl"
 	EndedAt  time.Time `json:"endedAt"`
-	// Images are how many were looked at, and Counts what was found in them by severity, on each platform once.
+	// Images are how many were looked at, none where nothing is live any more, and Counts what was found in them by severity, on each platform once.
 	Images int            `json:"images"`
 	Counts map[string]int `json:"counts"`
 }
@@ -76,8 +76,8 @@ type Rescan struct {
 func (k Known) Rescans(repository string) []Rescan {
 	var all []Rescan
 	for _, e := range k["rescans"] {
-		var r rescan
-		if json.Unmarshal(e.Value, &r) != nil || r.EndedAt.IsZero() || r.Images <= 0 {
+		r := rescan{Images: -1}
+		if json.Unmarshal(e.Value, &r) != nil || r.EndedAt.IsZero() || r.Images < 0 {
 			continue
 		}
 		if whose, run := cutLast(e.Key); whose == r.Service && whose != "" {
