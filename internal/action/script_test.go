@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -67,6 +68,10 @@ func TestMain(m *testing.M) {
 type withTools struct{ *testing.M }
 
 func (m withTools) Run() int {
+	// What ignores a signal, as under nohup, has its children ignore it, too; what handles it has not.
+	if signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	dir, err := os.MkdirTemp("", "toolstest")
 	if err == nil {
 		defer os.RemoveAll(dir)
