@@ -30,17 +30,11 @@ func rescanMode(ctx context.Context, p Process, j job, log *actions.Log) (int, e
 	}
 	results := s.rescan(ctx, live)
 	told := s.conclude(ctx, begun, results, nil)
-	found := foundLive(results)
+	found := append(foundLive(results), j.goneLive(live, before)...)
 	for i := range found {
 		found[i].EndedAt = p.Now()
 		told.Notices = append(told.Notices, log.Redact(sinceLast(found[i], before)))
 	}
-	gone := j.goneLive(live, before)
-	for i := range gone {
-		gone[i].EndedAt = p.Now()
-		told.Notices = append(told.Notices, log.Redact(gone[i].Service+": none of its images is live any more."))
-	}
-	found = append(found, gone...)
 	told.Notices = append(told.Notices, s.alarm(ctx, found, before)...)
 	entries, err := insight.OfLive(j.Event.Repository, runID(j.Event, told.StartedAt), actions.Redacted(found, log.Redact))
 	return s.record(ctx, told, entries, err)
@@ -166,6 +160,9 @@ func liveName(f verdict.Finding) string {
 
 // sinceLast says what changed since the last rescan.
 func sinceLast(now insight.Live, last map[string]insight.Live) string {
+	if now.Images == 0 {
+		return now.Service + ": none of its images is live any more."
+	}
 	before, known := last[now.Service]
 	if !known {
 		return fmt.Sprintf("%s: %d findings are live. The memory has no earlier rescan to compare with.", now.Service, len(now.Findings))

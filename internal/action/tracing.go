@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"strings"
 	"time"
 
@@ -68,11 +67,9 @@ func ended(code int, err error) error {
 // traceRun is what a trace says of where it comes from.
 func (j job) traceRun(p Process, began time.Time) telemetry.Run {
 	e := j.Event
+	_, ref, _ := strings.Cut(strings.TrimPrefix(e.Ref, "refs/"), "/") // heads/main
 	r := telemetry.Run{Version: p.Version, Name: "ghcr-publish " + j.Config.Mode, Began: began, Workflow: p.Getenv("GITHUB_WORKFLOW"), Job: p.Getenv("GITHUB_JOB"),
-		ID: e.RunID, Attempt: e.Attempt, URL: runURL(e), Ref: path.Base(e.Ref), Commit: e.SHA}
-	if _, name, ok := strings.Cut(strings.TrimPrefix(e.Ref, "refs/"), "/"); ok {
-		r.Ref = name
-	}
+		ID: e.RunID, Attempt: e.Attempt, URL: runURL(e), Ref: ref, Commit: e.SHA}
 	if e.Repository != "" {
 		r.Repository = e.ServerURL + "/" + e.Repository
 	}

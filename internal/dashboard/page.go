@@ -37,7 +37,6 @@ type page struct {
 	Data            data
 	Advice          []advice
 	Tiers           bool // there are any
-	Reload          int  // seconds after which the page loads itself again; 0 for never
 }
 
 // Watched is what a page shows that is written again and again: it loads itself anew, and nothing but itself.
@@ -54,7 +53,7 @@ type advice struct {
 
 // Page writes the figures as a page of HTML, which needs nothing beside it. Whatever was remembered is text in it.
 func (f Figures) Page() ([]byte, error) {
-	p := page{Generator: Generator, Title: strings.TrimSuffix("Builds of "+f.Repository, " of "), Figures: f, Data: f.data(), Advice: f.advice(), Tiers: slices.ContainsFunc(f.Services, func(s Service) bool { return len(s.Tiers) > 0 }), Reload: f.reload}
+	p := page{Generator: Generator, Title: strings.TrimSuffix("Builds of "+f.Repository, " of "), Figures: f, Data: f.data(), Advice: f.advice(), Tiers: slices.ContainsFunc(f.Services, func(s Service) bool { return len(s.Tiers) > 0 })}
 	texts := map[string]string{}
 	for _, name := range []string{"page/page.html", "page/page.css", "page/page.js", "uplot/uPlot.iife.min.js", "uplot/uPlot.min.css", "uplot/LICENSE"} {
 		text, err := fs.ReadFile(files, name)
@@ -104,7 +103,7 @@ func (f Figures) Label(s Service) string {
 // data is what the page's script works with: of each build the same figure in a row. What is not known is -1, 0 or null, whichever cannot be known.
 type data struct {
 	Made     int64      `json:"made"`             // seconds since 1970
-	Reload   int        `json:"reload,omitempty"` // as of the page
+	Reload   int        `json:"reload,omitempty"` // seconds after which the page loads itself again; 0 for never
 	Services []string   `json:"services"`
 	Bases    []string   `json:"bases"` // page of each service's repository; empty where there is none
 	Refs     []string   `json:"-"`

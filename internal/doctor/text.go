@@ -3,6 +3,8 @@ package doctor
 import (
 	"fmt"
 	"strings"
+
+	"github.com/org/ghcr-publish/internal/verdict"
 )
 
 // mark stands for a state.
@@ -43,11 +45,7 @@ func Conclude(found []Finding, wrong int) Examination {
 
 // String says how many findings there are of each kind.
 func (e Examination) String() string {
-	problems := "problems"
-	if e.Counts[Problem] == 1 {
-		problems = "problem"
-	}
-	return fmt.Sprintf("%s %d %s, %d could not be checked, %d with advice, %d fine", e.verdict().mark(), e.Counts[Problem], problems, e.Counts[Unknown], e.Counts[Advice], e.Counts[Fine])
+	return fmt.Sprintf("%s %s, %d could not be checked, %d with advice, %d fine", e.verdict().mark(), verdict.Quantity(e.Counts[Problem], "problem"), e.Counts[Unknown], e.Counts[Advice], e.Counts[Fine])
 }
 
 func (e Examination) verdict() State {

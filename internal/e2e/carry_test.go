@@ -39,16 +39,9 @@ const memoryPath = ".swarm/memory.db"
 // actionsCache finds the library that the steps are made of. Where npm cannot be reached, that fails the test, unless E2E_OFFLINE says so.
 func actionsCache(t *testing.T) string {
 	t.Helper()
-	if os.Getenv("E2E") == "" {
-		t.Skip("set E2E=1 to run against real parts")
-	}
+	needParts(t)
 	library, err := parts.ActionsCache(t.Context())
-	if err != nil && os.Getenv("E2E_OFFLINE") == "npm" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	fromNPM(t, err)
 	return library
 }
 

@@ -109,6 +109,25 @@ func random(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(*seed, 0))
 }
 
+// needParts leaves a test out where it is not asked for.
+func needParts(t testing.TB) {
+	t.Helper()
+	if os.Getenv("E2E") == "" {
+		t.Skip("set E2E=1 to run against real parts")
+	}
+}
+
+// fromNPM leaves a test out where npm cannot be reached, if E2E_OFFLINE says so, and fails it otherwise.
+func fromNPM(t testing.TB, err error) {
+	t.Helper()
+	if err != nil && os.Getenv("E2E_OFFLINE") == "npm" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A world is one clone of the sample, one GitHub API and one owner in the registry.
 type world struct {
 	t     testing.TB
@@ -130,9 +149,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	if os.Getenv("E2E") == "" {
-		t.Skip("set E2E=1 to run against real parts")
-	}
+	needParts(t)
 	dir := t.TempDir()
 	repo, err := sample.New(t.Context(), ".", filepath.Join(dir, "cards"))
 	if err != nil {

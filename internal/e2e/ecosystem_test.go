@@ -22,23 +22,10 @@ const (
 	samples = "../service/testdata/renovate"
 )
 
-// fromNPM leaves a test out where npm cannot be reached, if E2E_OFFLINE says so, and fails it otherwise.
-func fromNPM(t *testing.T, err error) {
-	t.Helper()
-	if err != nil && os.Getenv("E2E_OFFLINE") == "npm" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // renovate gives a repository with the sample's files and the preset, and the command that starts Renovate.
 func renovate(t *testing.T) (dir string, argv []string) {
 	t.Helper()
-	if os.Getenv("E2E") == "" {
-		t.Skip("set E2E=1 to run against real parts")
-	}
+	needParts(t)
 	argv, err := parts.Renovate(t.Context())
 	fromNPM(t, err)
 	dir = t.TempDir()
@@ -147,9 +134,7 @@ const schemaLine = "# yaml-language-server: $schema="
 // TestEditor has the language server of editors find the schema by the line that `init` writes, or by our entry of SchemaStore's catalog.
 func TestEditor(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("E2E") == "" {
-		t.Skip("set E2E=1 to run against real parts")
-	}
+	needParts(t)
 	library, err := parts.YAMLServer(t.Context())
 	fromNPM(t, err)
 	right := read(t, "../migrate/testdata/new.yml") // as init writes it

@@ -33,9 +33,7 @@ type contexts struct {
 
 func newContexts(t *testing.T) *contexts {
 	t.Helper()
-	if os.Getenv("E2E") == "" {
-		t.Skip("set E2E=1 to run against real parts")
-	}
+	needParts(t)
 	c := &contexts{t: t, dir: filepath.Join(t.TempDir(), "clone"), service: service.Service{Name: "app", Image: "ghcr.io/octo/app", Context: "app", Dockerfile: "app/Dockerfile",
 		Platforms: []string{"linux/amd64"}, Options: service.Options{Contexts: map[string]string{"extra": "extra"}}}}
 	c.git("init", "--quiet", "--initial-branch=main", c.dir)

@@ -27,16 +27,9 @@ type original struct {
 // says that npm cannot be reached from here.
 func newOriginal(t testing.TB, version string) *original {
 	t.Helper()
-	if os.Getenv("E2E") == "" {
-		t.Skip("set E2E=1 to run against real parts")
-	}
+	needParts(t)
 	installed, err := parts.ClaudeFlow(t.Context())
-	if err != nil && os.Getenv("E2E_OFFLINE") == "npm" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	fromNPM(t, err)
 	return &original{t: t, installed: installed[version], dir: t.TempDir(), env: []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "CI=true", "NO_COLOR=1", "TZ=UTC",
 		"RUFLO_DAEMON_AUTOSTART=0", // which would stay behind

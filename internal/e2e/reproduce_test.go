@@ -20,9 +20,7 @@ var release = regexp.MustCompile(`CGO_ENABLED=1 go build (.+) \\\n +-ldflags "(.
 // is what it must not be like.
 func TestReproducible(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("E2E") == "" {
-		t.Skip("set E2E=1 to run against real parts")
-	}
+	needParts(t)
 	dockerfile, err := os.ReadFile("../../Dockerfile")
 	if err != nil {
 		t.Fatal(err)

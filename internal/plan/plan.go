@@ -21,6 +21,7 @@ import (
 	"github.com/org/ghcr-publish/internal/registry"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
+	"github.com/org/ghcr-publish/internal/verdict"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -351,11 +352,7 @@ func (t *tree) uncommitted(drafts []*draft, services []Service) string {
 	if len(files) == 0 {
 		return ""
 	}
-	noun := "files"
-	if len(files) == 1 {
-		noun = "file"
-	}
-	return fmt.Sprintf("the working tree differs from %s in %d %s; it is built as it lies there: %s", git.Short(t.commit), len(files), noun, list(files))
+	return fmt.Sprintf("the working tree differs from %s in %s; it is built as it lies there: %s", git.Short(t.commit), verdict.Quantity(len(files), "file"), list(files))
 }
 
 // Origin tells how many services there are and what defines them: "3 from docker-bake.hcl".

@@ -25,15 +25,18 @@ type exporter struct {
 
 // ExportSpans sends spans that were not sent before.
 func (e *exporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
+	// What a collector has refused once, or not answered to, is not tried again: it would be waited for each time.
+	if err := e.failed(); err != nil {
+		return err
+	}
 	var fresh []sdk.ReadOnlySpan
 	for _, span := range spans {
 		if e.isNew(span.SpanContext().SpanID()) {
 			fresh = append(fresh, e.clean(span))
 		}
 	}
-	// What a collector has refused once, or not answered to, is not tried again: it would be waited for each time.
-	if err := e.failed(); err != nil || len(fresh) == 0 {
-		return err
+	if len(fresh) == 0 {
+		return nil
 	}
 	err := e.SpanExporter.ExportSpans(ctx, fresh)
 	if err != nil {
