@@ -17,6 +17,7 @@ import (
 	"github.com/org/ghcr-publish/internal/actions"
 	"github.com/org/ghcr-publish/internal/migrate"
 	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/spf13/pflag"
 )
@@ -72,7 +73,7 @@ func initMain(ctx context.Context, p Process) int {
 
 func (i initiation) run(ctx context.Context) error {
 	var problems service.Problems
-	i.job = job{Environ: childEnviron(i.process.Environ), Event: actions.ReadEvent(i.process.Getenv, &problems)}
+	i.job = job{Environ: run.Inherited(i.process.Environ), Event: actions.ReadEvent(i.process.Getenv, &problems)}
 	if err := i.job.locate(ctx, i.process); err != nil {
 		problems.Add("init", "run it inside a clone that has a commit", "%v", err)
 		return problems

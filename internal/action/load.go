@@ -19,6 +19,7 @@ import (
 	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/github"
 	"github.com/org/ghcr-publish/internal/plan"
+	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/org/ghcr-publish/internal/tags"
 	"github.com/org/ghcr-publish/internal/telemetry"
@@ -46,7 +47,7 @@ type job struct {
 // load reads environment, event, flags, inputs and the configuration file once. Every mistake is in the error.
 func load(ctx context.Context, p Process, flags flags, log *actions.Log) (job, error) {
 	var problems service.Problems
-	j := job{watch: flags.watch, Environ: childEnviron(p.Environ)}
+	j := job{watch: flags.watch, Environ: run.Inherited(p.Environ)}
 	j.Event = actions.ReadEvent(p.Getenv, &problems)
 	if err := j.locate(ctx, p); err != nil {
 		problems.Add("workspace", "check the repository out first, or run it inside a clone that has a commit", "%v", err)
@@ -159,7 +160,7 @@ func (j *job) keepSecrets(p Process, log *actions.Log, problems *service.Problem
 		j.withhold(names)
 		for _, name := range names {
 			value := p.Getenv(name)
-			if name != "GITHUB_TOKEN" && isPrivate(name) {
+			if run.Reserved(name) {
 				problems.Add(s.At, "give the value in a variable of its own", "%s: a build may not have %s, which is this program's", s.Name, name)
 				continue
 			}
@@ -318,22 +319,6 @@ func (j job) filesDir(p Process) string {
 	}
 	sum := sha256.Sum256([]byte(j.Workspace))
 	return filepath.Join(dir, fmt.Sprintf("%s-%x", filepath.Base(j.Workspace), sum[:4]))
-}
-
-// private are the variables that no child needs: inputs, and tokens of which each child gets its
-// own, by its private configuration, if any.
-var private = []string{"INPUT_", "GITHUB_TOKEN=", "GH_TOKEN=", "ACTIONS_RUNTIME_TOKEN=", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=", "DOCKER_CONFIG=", "BUILDX_CONFIG=",
-	"OTEL_EXPORTER_OTLP_HEADERS=", "OTEL_EXPORTER_OTLP_TRACES_HEADERS=", "OTEL_EXPORTER_OTLP_METRICS_HEADERS=", "OTEL_EXPORTER_OTLP_LOGS_HEADERS="}
-
-func childEnviron(environ []string) []string {
-	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
-		name, _, _ := strings.Cut(entry, "=")
-		return isPrivate(name)
-	})
-}
-
-func isPrivate(name string) bool {
-	return slices.ContainsFunc(private, func(prefix string) bool { return strings.HasPrefix(name+"=", prefix) })
 }
 
 // registryToken is the password for the registry.

@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/org/ghcr-publish/internal/actions"
 )
 
@@ -47,15 +45,5 @@ func TestFilesDir(t *testing.T) {
 	}
 	if temp := t.TempDir(); at("/src/a/shop", temp) != filepath.Join(temp, "ghcr-publish") {
 		t.Errorf("on a runner it is %s", at("/src/a/shop", temp))
-	}
-}
-
-// TestChildEnviron keeps from programs what opens doors, and nothing else.
-func TestChildEnviron(t *testing.T) {
-	t.Parallel()
-	kept := []string{"PATH=/bin", "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318", "OTEL_SERVICE_NAME=a", "GITHUB_TOKEN_FILE=/a"}
-	gone := []string{"GITHUB_TOKEN=t", "INPUT_TOKEN=t", "OTEL_EXPORTER_OTLP_HEADERS=k=v", "OTEL_EXPORTER_OTLP_TRACES_HEADERS=k=v"}
-	if diff := cmp.Diff(kept, childEnviron(slices.Concat(gone, kept))); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/org/ghcr-publish/internal/git"
 	"github.com/org/ghcr-publish/internal/memory"
 	"github.com/org/ghcr-publish/internal/report"
+	"github.com/org/ghcr-publish/internal/run"
 	"github.com/org/ghcr-publish/internal/service"
 	"github.com/spf13/pflag"
 )
@@ -290,7 +291,7 @@ func (c memoryCall) workspace(ctx context.Context) string {
 	if c.event.Workspace != "" {
 		return c.event.Workspace
 	}
-	top, err := git.Repo{Dir: c.process.Dir, Run: c.process.Run, Env: childEnviron(c.process.Environ)}.Top(ctx)
+	top, err := git.Repo{Dir: c.process.Dir, Run: c.process.Run, Env: run.Inherited(c.process.Environ)}.Top(ctx)
 	if err != nil {
 		return c.process.Dir
 	}

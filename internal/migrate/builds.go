@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/org/ghcr-publish/internal/run"
 )
 
 // bakeFiles are where targets are looked for.
@@ -107,12 +109,9 @@ func variableOf(id string) string {
 	return name
 }
 
-// reserved are variables that the action keeps to itself.
-var reserved = regexp.MustCompile(`^(INPUT_|OTEL_|GH_TOKEN$|ACTIONS_RUNTIME_TOKEN$|ACTIONS_ID_TOKEN_REQUEST_TOKEN$|DOCKER_CONFIG$|BUILDX_CONFIG$)`)
-
-// free is a variable that builds may have.
+// free is a variable that builds may have. One of OpenTelemetry's would tell buildx to send traces by itself.
 func free(variable string) string {
-	if reserved.MatchString(variable) {
+	if run.Reserved(variable) || strings.HasPrefix(variable, "OTEL_") {
 		return "BUILD_" + variable
 	}
 	return variable

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/org/ghcr-publish/internal/run"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
@@ -104,7 +105,7 @@ var ErrSetting = errors.New("a variable of OpenTelemetry is not as it should be"
 // Secrets are the values of the variables that open the collector's door.
 func Secrets(getenv func(string) string) []string {
 	var values []string
-	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"} {
+	for _, name := range run.CollectorHeaders() {
 		for pair := range strings.SplitSeq(getenv(name), ",") {
 			name, value, _ := strings.Cut(pair, "=")
 			if tenant.MatchString(name) {

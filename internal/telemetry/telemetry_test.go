@@ -328,9 +328,10 @@ func TestPrivate(t *testing.T) {
 
 func TestSecrets(t *testing.T) {
 	t.Parallel()
-	vars := map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Basic%20dXNlcg==, tenant=a, proxy=Basic cA=="}
+	vars := map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Basic%20dXNlcg==, tenant=a, proxy=Basic cA==",
+		"OTEL_EXPORTER_OTLP_LOGS_HEADERS": "api-key=of-the-logs"}
 	got := Secrets(func(name string) string { return vars[name] })
-	if diff := cmp.Diff([]string{"Basic%20dXNlcg==", "Basic dXNlcg==", "dXNlcg==", "Basic cA==", "cA=="}, got); diff != "" {
+	if diff := cmp.Diff([]string{"Basic%20dXNlcg==", "Basic dXNlcg==", "dXNlcg==", "Basic cA==", "cA==", "of-the-logs"}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
