@@ -1,6 +1,7 @@
 package action
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -163,8 +164,7 @@ func moveByCopy(from, to string) error {
 		return err
 	}
 	defer in.Close()
-	beside := filepath.Join(filepath.Dir(to), ".new-"+filepath.Base(to))
-	_ = os.Remove(beside) // which may be a link to something else
+	beside := filepath.Join(filepath.Dir(to), ".new-"+filepath.Base(to)+"."+rand.Text()) // where nobody else writes, and no commit can have put a link
 	out, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err

@@ -200,8 +200,24 @@ func TestMemoryIsCopiedNowhereElse(t *testing.T) {
 			t.Errorf("%s holds %q, %v", file, got, err)
 		}
 	}
-	if exists(path) || exists(filepath.Join(to, ".new-memory.db")) {
-		t.Error("something is left")
+	if left, err := os.ReadDir(to); exists(path) || len(left) != 2 || err != nil {
+		t.Errorf("there are %v, %v", left, err)
+	}
+}
+
+// TestMemoriesAreCopiedAtOnce leaves alone what another run has begun to copy to the same place.
+func TestMemoriesAreCopiedAtOnce(t *testing.T) {
+	t.Parallel()
+	path, to := memoryIn(t, t.TempDir()), t.TempDir()
+	begun := filepath.Join(to, ".new-memory.db")
+	if err := os.WriteFile(begun, []byte("half of it"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := moveByCopy(path, filepath.Join(to, "memory.db")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(begun); err != nil || string(got) != "half of it" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

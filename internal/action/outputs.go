@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -88,17 +89,19 @@ func writeJSON(path string, v any) error {
 	return writeFile(path, data)
 }
 
-// writeFile writes a file beside its place and renames it, so that nobody reads half of it. It may
+// writeFile writes a file beside its place and renames it, so that nobody reads half of it, and of several writers none is in another's way. It may
 // be read by everyone: later steps of a job run as another user.
 func writeFile(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+	beside := path + "." + rand.Text() + ".new"
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = os.WriteFile(beside, data, 0o644)
 	}
-	beside := path + ".new"
-	if err := os.WriteFile(beside, data, 0o644); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+	if err == nil {
+		err = os.Rename(beside, path)
 	}
-	if err := os.Rename(beside, path); err != nil {
+	if err != nil {
+		_ = os.Remove(beside)
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil

@@ -6,6 +6,7 @@ package carry
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -104,8 +105,7 @@ func (c *Carrier) bring(ctx context.Context, found kept) error {
 	if err := root.MkdirAll(filepath.Dir(c.Path), 0o755); err != nil {
 		return err
 	}
-	beside := filepath.Join(filepath.Dir(c.Path), ".new-"+filepath.Base(c.Path))
-	_ = root.Remove(beside) // which may be a link to something else
+	beside := filepath.Join(filepath.Dir(c.Path), ".new-"+filepath.Base(c.Path)+"."+rand.Text()) // where nobody else writes, and no commit can have put a link
 	file, err := root.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err

@@ -194,6 +194,23 @@ func TestNothingIsWrittenOutside(t *testing.T) {
 	}
 }
 
+// TestMemoriesAreBroughtAtOnce leaves alone what another job has begun to write beside the same place.
+func TestMemoriesAreBroughtAtOnce(t *testing.T) {
+	t.Parallel()
+	c := newCarrier(t, startServer(t))
+	c.write(t, []byte("x"))
+	begun := filepath.Join(c.Workspace, ".swarm", ".new-memory.db")
+	if err := errors.Join(c.Keep(t.Context(), Prefix+"1"), os.WriteFile(begun, []byte("half of it"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Fetch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(begun); err != nil || string(got) != "half of it" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestSilenceEndsIt(t *testing.T) {
 	t.Parallel()
 	c := newCarrier(t, startServer(t))
