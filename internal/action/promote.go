@@ -164,7 +164,7 @@ func (s *session) promotion(ctx context.Context) ([]plan.Service, promote.Entry,
 		}
 		services = append(services, *f)
 		if f.Action == plan.Skip && entry.Undoes != "" { // it is taken back all the same
-			entry.Intents = append(entry.Intents, promote.Intent{Service: f.Name, Image: f.Image, Digest: f.Digest, Published: f.Digest})
+			entry.Intents = append(entry.Intents, promote.Intent{Service: f.Name, Image: f.Image, Digest: f.Digest, Published: f.Digest, Tags: f.TagSet.Tags})
 		}
 	}
 	return services, entry, errors.Join(failed...)

@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -22,6 +23,12 @@ func newest(done []Entry) []Entry {
 	return kept
 }
 
+// inTurn orders entries as they began.
+func inTurn(entries []Entry) []Entry {
+	slices.SortStableFunc(entries, func(a, b Entry) int { return cmp.Compare(a.Began, b.Began) })
+	return entries
+}
+
 // Back finds the newest promotion to a tag, finished or not, that nobody has taken back to its end, with those of its services that are
 // considered; false where there is none. What an earlier attempt of this very run has taken back it finds again.
 func (j Journal) Back(ctx context.Context, tag string, considered func(service string) bool) (Entry, bool, error) {
@@ -37,7 +44,7 @@ func (j Journal) Back(ctx context.Context, tag string, considered func(service s
 			}
 		}
 	}
-	for _, e := range slices.Backward(slices.Concat(w.Done, w.Entries)) {
+	for _, e := range slices.Backward(inTurn(slices.Concat(w.Done, w.Entries))) {
 		if e.To != tag || e.Undoes != "" {
 			continue
 		}

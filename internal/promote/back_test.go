@@ -79,6 +79,21 @@ func TestBack(t *testing.T) {
 	}
 }
 
+// TestBackFindsWhatBeganLast, whichever of two promotions was finished last.
+func TestBackFindsWhatBeganLast(t *testing.T) {
+	t.Parallel()
+	p := &page{}
+	p.run(t, "1-1", asked("production", "", "api=b<a"), false)
+	p.run(t, "2-1", asked("production", "", "api=c<b"), true)
+	p.goesBack(t, "3-1", "production", "2-1: api=b")
+	if err := p.journal("3-1").End(t.Context(), "1-1"); err != nil {
+		t.Fatal(err)
+	}
+	p.goesBack(t, "3-1", "production", "2-1: api=b")
+	p.run(t, "3-1", asked("production", "2-1", "api=b<c"), true)
+	p.goesBack(t, "4-1", "production", "1-1: api=a")
+}
+
 // TestBackRemembers the newest of each tag, and each once.
 func TestBackRemembers(t *testing.T) {
 	t.Parallel()

@@ -38,6 +38,8 @@ type Entry struct {
 	// it takes back.
 	To     string `json:"to,omitempty"`
 	Undoes string `json:"undoes,omitempty"`
+	// Began counts the entries that there were, so that it is known which of two began last, whichever was finished first. Older ones have none.
+	Began int `json:"began,omitempty"`
 }
 
 // An Intent is what is to become of one service's tags.
@@ -50,7 +52,7 @@ type Intent struct {
 	Tags      []tags.Tag `json:"tags"`
 }
 
-// Begin writes down what this run is about to move.
+// Begin writes down what this run is about to move, and takes over what older ones have left open of it.
 func (j Journal) Begin(ctx context.Context, e Entry) error {
 	for _, intent := range e.Intents {
 		if slices.ContainsFunc(intent.Tags, func(t tags.Tag) bool { return t.Name == registry.JournalTag }) {
@@ -59,7 +61,15 @@ func (j Journal) Begin(ctx context.Context, e Entry) error {
 	}
 	e.Run = j.Run
 	err := j.change(ctx, func(w written) written {
-		w.Entries = append(without(w.Entries, j.Run), e)
+		w.Entries = without(w.Entries, j.Run)
+		e.Began = 1
+		for _, other := range slices.Concat(w.Done, w.Entries) {
+			e.Began = max(e.Began, other.Began+1)
+		}
+		for i, other := range w.Entries {
+			w.Entries[i] = other.yielding(e)
+		}
+		w.Entries = append(w.Entries, e)
 		return w
 	})
 	if err != nil {
@@ -68,12 +78,31 @@ func (j Journal) Begin(ctx context.Context, e Entry) error {
 	return nil
 }
 
+// yielding is an entry without the tags that a newer one decides on: finished later, it would take them back. Tags that follow commits or versions tell by
+// themselves which image is newer, unless both are of one commit.
+func (e Entry) yielding(newer Entry) Entry {
+	e.Intents = slices.Clone(e.Intents)
+	for i, intent := range e.Intents {
+		e.Intents[i].Tags = slices.DeleteFunc(slices.Clone(intent.Tags), func(t tags.Tag) bool {
+			return newer.decides(intent.Image, t.Name) && (t.Kind == tags.Pointer || t.Kind == tags.Commit || e.Commit == newer.Commit)
+		})
+	}
+	return e
+}
+
+// decides reports whether a tag of an image is among those that the entry is about.
+func (e Entry) decides(image, tag string) bool {
+	return slices.ContainsFunc(e.Intents, func(i Intent) bool {
+		return i.Image == image && slices.ContainsFunc(i.Tags, func(t tags.Tag) bool { return t.Name == tag })
+	})
+}
+
 // End strikes what runs have moved. Promotions that somebody asked for are remembered.
 func (j Journal) End(ctx context.Context, runs ...string) error {
 	err := j.change(ctx, func(w written) written {
 		for _, e := range w.Entries {
 			if e.To != "" && slices.Contains(runs, e.Run) {
-				w.Done = newest(append(without(w.Done, e.Run), e))
+				w.Done = newest(inTurn(append(without(w.Done, e.Run), e)))
 			}
 		}
 		w.Entries = without(w.Entries, runs...)

@@ -56,7 +56,7 @@ func TestJournal(t *testing.T) {
 	}
 	left, err := one.Left(t.Context())
 	want := intent("1", "1.2")
-	want.Run = "2-1"
+	want.Run, want.Began = "2-1", 2
 	if diff := cmp.Diff([]Entry{want}, left); diff != "" || err != nil {
 		t.Errorf("%v, left by others (-want +got):\n%s", err, diff)
 	}
@@ -110,5 +110,43 @@ func TestJournalThatIsNone(t *testing.T) {
 	broken := Journal{Read: func(context.Context) ([]byte, error) { return nil, errors.New("registry down") }}
 	if err := broken.Begin(t.Context(), intent("latest")); err == nil || !strings.Contains(err.Error(), "which tags are to move: registry down") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestBeginTakesOver has a promotion decide on tags that an older one has left open. Tags that follow commits or versions are left to it unless both are
+// of one commit: they tell by themselves which image is newer.
+func TestBeginTakesOver(t *testing.T) {
+	t.Parallel()
+	of := func(commit, image string, kinds ...tags.Kind) Entry {
+		e := Entry{Commit: at(commit), Ref: "refs/heads/main"}
+		for _, k := range kinds {
+			e.Intents = append(e.Intents, Intent{Service: "api", Image: image, Tags: []tags.Tag{{Name: string(k), Kind: k}}})
+		}
+		return e
+	}
+	all := []tags.Kind{tags.Version, tags.Commit, tags.Release, tags.Branch, tags.Pointer}
+	for name, c := range map[string]struct {
+		newer Entry
+		left  string
+	}{
+		"of another commit":                    {of("b", image, all...), "version release branch"},
+		"of the same commit":                   {of("a", image, all...), ""},
+		"of another image":                     {of("a", "ghcr.io/octo/web", all...), "version commit release branch pointer"},
+		"of another tag":                       {of("b", image, tags.Branch), "version commit release branch pointer"},
+		"that takes a tag back, and is killed": {of("b", image, tags.Pointer), "version commit release branch"},
+	} {
+		p := &page{}
+		p.run(t, "1-1", of("a", image, all...), false)
+		p.run(t, "2-1", c.newer, false)
+		left, err := p.journal("2-1").Left(t.Context())
+		var names []string
+		for _, i := range left[0].Intents {
+			for _, tag := range i.Tags {
+				names = append(names, tag.Name)
+			}
+		}
+		if got := strings.Join(names, " "); err != nil || got != c.left {
+			t.Errorf("%s: %q are left to finish, %v; want %q", name, got, err, c.left)
+		}
 	}
 }
