@@ -102,6 +102,7 @@ func (s *session) complete(ctx context.Context, entry promote.Entry, results []p
 	finished := s.work(ctx, services)
 	publisher := s.publisher()
 	publisher.PerService, publisher.Begin, publisher.End = true, nil, nil
+	publisher.Sign = nil // it was, by the run that approved it: by this one, it would pass for an image of this one's ref
 	promoter := s.promoter(entry.Commit, entry.Ref)
 	promoter.Force = false
 	publisher.Promote = promoter.Promote
