@@ -51,6 +51,9 @@ func (l *Log) Colour() {
 	l.coloured = true
 }
 
+// shortestLine is how many characters a line of a secret has at least that is kept out by itself: the braces around one in JSON are in too much else.
+const shortestLine = 4
+
 // Mask keeps a secret out of everything that is logged from here on, by this program and by the
 // runner. Of one with several lines each line is kept out, as a log goes line by line.
 func (l *Log) Mask(secret string) {
@@ -61,7 +64,7 @@ func (l *Log) Mask(secret string) {
 	defer l.mu.Unlock()
 	l.secrets = append(l.secrets, secret)
 	for line := range strings.SplitSeq(secret, "\n") {
-		if line = strings.TrimSpace(line); line != "" && line != secret {
+		if line = strings.TrimSpace(line); len(line) >= shortestLine && line != secret {
 			l.secrets = append(l.secrets, line)
 		}
 	}

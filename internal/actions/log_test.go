@@ -101,6 +101,7 @@ func TestMask(t *testing.T) {
 		{"white space around it", []string{" hunter2\n"}, "hunter2", "***"},
 		{"nothing", []string{"", " \n"}, "hunter2", "hunter2"},
 		{"several lines", []string{"first\n\n second\r\n"}, "first and\nsecond", "*** and\n***"},
+		{"braces around one in JSON", []string{"{\n  \"key\": \"hunter2\"\n}\n"}, "{\"a\": {}}\n\"key\": \"hunter2\"", "{\"a\": {}}\n***"},
 		{"hidden by control characters", []string{"hunter2"}, "hun\x1bter2", "***"},
 		{"one that is no text", []string{"\xffhunter2"}, "\xffhunter2", "***"},
 		{"one that looks like a command", []string{"##[hunter2"}, "##[hunter2", "***"},
