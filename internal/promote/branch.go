@@ -40,15 +40,19 @@ func (p *promotion) newerCommit(ctx context.Context, now registry.Image) (string
 	case err != nil:
 		return fmt.Sprintf("commit %s, which this clone does not know, is published there, and this run's is not the tip of its branch", short), nil
 	case tip.err == nil:
-		return p.overtaken(ctx, now, tip.commit), nil
+		return p.overtaken(ctx, now, at, tip.commit), nil
 	}
 	return "", nil
 }
 
 // overtaken says why a tag stays whose branch has gone on: it is at what the tip has, or nobody can tell whether
-// it is. The run of the tip moves it then.
-func (p *promotion) overtaken(ctx context.Context, now registry.Image, tip string) string {
+// it is; or a force push has left this run's commit behind, and not the one that is published. The run of the tip moves it then.
+func (p *promotion) overtaken(ctx context.Context, now registry.Image, at, tip string) string {
 	short := git.Short(tip)
+	theirs, err := p.IsAncestor(ctx, at, tip)
+	if ours, unknown := p.IsAncestor(ctx, p.Commit, tip); err == nil && unknown == nil && theirs && !ours {
+		return fmt.Sprintf("the branch is at %s by now, which this run's commit is no part of any more", short)
+	}
 	switch inputs, err := p.InputsAt(ctx, p.service, tip); {
 	case err != nil:
 		return fmt.Sprintf("the branch is at %s by now, and what the image is there cannot be told: %v", short, err)

@@ -241,6 +241,31 @@ func TestTip(t *testing.T) {
 	}
 }
 
+// TestForcePush has a branch that left this run's commit (a, b, c) behind: it went from a to x and y.
+func TestForcePush(t *testing.T) {
+	t.Parallel()
+	lines := [...]string{"abc", "axy"}
+	for _, c := range []struct{ name, published, tip, kept string }{
+		{"what is published is part of the branch", "x", "y", "the branch is at yyyyyyy by now, which this run's commit is no part of any more"},
+		{"what is published is no part of it either", "b", "y", ""},
+		{"this run's commit is the tip again", "x", "c", ""},
+	} {
+		s := &shelf{tags: map[string]registry.Image{"main": *revision(c.published)}}
+		p := Promoter{Resolve: s.resolve, Tag: s.tag, Versions: rules.Published, Commit: at("c"),
+			Tip:      func(context.Context) (string, error) { return at(c.tip), nil },
+			InputsAt: func(context.Context, plan.Service, string) (string, error) { return "others", nil },
+			IsAncestor: func(_ context.Context, old, new string) (bool, error) {
+				return slices.ContainsFunc(lines[:], func(line string) bool {
+					return strings.Contains(line, old[:1]) && strings.Contains(line, new[:1]) && strings.Index(line, old[:1]) <= strings.Index(line, new[:1])
+				}), nil
+			}}
+		moves, err := p.Promote(t.Context(), plan.Service{Image: image, TagSet: tags.Set{Tags: []tags.Tag{{Name: "main", Kind: tags.Branch}}}}, approve(t))
+		if err != nil || moves[0].Kept != c.kept {
+			t.Errorf("%s: moves %+v, %v; want kept %q", c.name, moves, err, c.kept)
+		}
+	}
+}
+
 // TestGitTag has runs of git tags in clones that lack what is published: that a git tag is at a commit still says nothing of what is newer.
 func TestGitTag(t *testing.T) {
 	t.Parallel()
