@@ -241,14 +241,14 @@ func TestTip(t *testing.T) {
 	}
 }
 
-// TestForcePush has a branch that left this run's commit (a, b, c) behind: it went from a to x and y.
+// TestForcePush has a branch that left this run's commit (a, b, c) behind: it went from a to d and e.
 func TestForcePush(t *testing.T) {
 	t.Parallel()
-	lines := [...]string{"abc", "axy"}
+	lines := [...]string{"abc", "ade"}
 	for _, c := range []struct{ name, published, tip, kept string }{
-		{"what is published is part of the branch", "x", "y", "the branch is at yyyyyyy by now, which this run's commit is no part of any more"},
-		{"what is published is no part of it either", "b", "y", ""},
-		{"this run's commit is the tip again", "x", "c", ""},
+		{"what is published is part of the branch", "d", "e", "the branch is at eeeeeee by now, which this run's commit is no part of any more"},
+		{"what is published is no part of it either", "b", "e", ""},
+		{"this run's commit is the tip again", "d", "c", ""},
 	} {
 		s := &shelf{tags: map[string]registry.Image{"main": *revision(c.published)}}
 		p := Promoter{Resolve: s.resolve, Tag: s.tag, Versions: rules.Published, Commit: at("c"),
