@@ -51,7 +51,6 @@ func (s *session) bootBuilder(ctx context.Context) (buildx.Started, error) {
 	// It would tell the collector by itself of what traceBuilds tells.
 	env := slices.DeleteFunc(s.environ(), func(entry string) bool { return strings.HasPrefix(entry, "OTEL_") })
 	s.buildx = &buildx.Client{Run: s.process.Run, Argv: argv, Env: env}
-	s.state = s.private.buildxState()
 	config, err := s.builderConfig()
 	if err != nil {
 		return buildx.Started{}, err
@@ -147,27 +146,25 @@ func (s *session) nodes() ([]buildx.Node, error) {
 	return nodes, nil
 }
 
-// adopt looks for a builder that the user named among the user's own.
+// adopt looks for a builder that the user named among the user's own. It is the user's buildx that starts it where it does not run, and the run's own that
+// builds with it.
 func (s *session) adopt(ctx context.Context) (buildx.Started, error) {
 	if s.job.Config.Builder == "" {
 		return buildx.Started{}, errors.New("no builder was named")
 	}
 	home := filepath.Join(s.process.Getenv("HOME"), ".docker", "buildx")
 	own := cmp.Or(s.process.Getenv("BUILDX_CONFIG"), home)
-	earlier := buildx.Refs(own, s.job.Config.Builder)
 	client := *s.buildx
 	client.Env = append(slices.Clone(client.Env), "BUILDX_CONFIG="+own)
 	started, err := client.Boot(ctx, s.job.Config.Builder)
 	if err == nil {
-		s.buildx, s.builder, s.state, s.earlier = &client, s.job.Config.Builder, own, earlier
+		s.builder, err = s.job.Config.Builder, buildx.Share(own, s.private.buildxState(), s.job.Config.Builder)
 	}
 	return started, err
 }
 
-// builds identifies what the builder was asked for in this run.
-func (s *session) builds() []string {
-	return slices.DeleteFunc(buildx.Refs(s.state, s.builder), func(ref string) bool { return slices.Contains(s.earlier, ref) })
-}
+// builds identifies what the builder was asked for in this run. Others may ask it at the same moment.
+func (s *session) builds() []string { return buildx.Refs(s.private.buildxState(), s.builder) }
 
 type builderConfig struct {
 	path string

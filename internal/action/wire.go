@@ -48,9 +48,7 @@ type session struct {
 	place     engine.Place // of this program's own container
 	networks  func() []engine.Attachment
 	builder   string
-	adopted   bool     // it is the user's
-	state     string   // buildx's folder, which lists what builders were asked for
-	earlier   []string // what an adopted builder was asked for before
+	adopted   bool // it is the user's
 	// newBuilder says that it had no layers when the run began.
 	newBuilder bool
 	caches     cache.Run

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -167,6 +168,27 @@ func (c *Client) build(ctx context.Context, b Build, progress *Progress) error {
 	}
 	if err != nil {
 		return fmt.Errorf("building with buildx: %s", cmp.Or(progress.Explanation(), err.Error()))
+	}
+	return nil
+}
+
+// Share makes a builder of one state of buildx's known to another, which then lists only what is asked for by way of that. It goes on sending only what has
+// changed of a context, as the builder knows the sender again.
+func Share(from, to, builder string) error {
+	for _, file := range []string{filepath.Join("instances", strings.ToLower(builder)), ".buildNodeID"} {
+		data, err := os.ReadFile(filepath.Join(from, file))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // Docker's own builder is known everywhere
+		}
+		if err == nil {
+			err = os.MkdirAll(filepath.Dir(filepath.Join(to, file)), 0o700)
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, file), data, 0o600)
+		}
+		if err != nil {
+			return fmt.Errorf("sharing builder %s: %w", builder, err)
+		}
 	}
 	return nil
 }

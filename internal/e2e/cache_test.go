@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/org/ghcr-publish/internal/buildx"
 	"github.com/org/ghcr-publish/internal/carry"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/resultstest"
@@ -90,6 +91,55 @@ func (w *tiered) checkForgotten(builder string) {
 	out, err := runBuildx(w.t.Context(), "history", "ls", "--builder", builder, "--format", "{{.Ref}}")
 	if err != nil || strings.TrimSpace(string(out)) != "" {
 		w.t.Errorf("the builder remembers %s, %v", out, err)
+	}
+}
+
+// TestAdoptedBuilderIsShared has others build all the while with the builder that the run adopts and has forget its builds: theirs it remembers.
+func TestAdoptedBuilderIsShared(t *testing.T) {
+	w := newTiered(t)
+	shared := builder + "-shared"
+	defer w.remove(shared)
+	if _, err := runBuildx(t.Context(), buildx.Builder{Name: shared, Config: parts.BuildkitConfig, HostNet: true}.CreateArgs()...); err != nil {
+		t.Fatal(err)
+	}
+	dir, n := t.TempDir(), 0
+	stop, others := make(chan struct{}), make(chan error, 1)
+	go func() {
+		others <- repeat(stop, func() error {
+			n++
+			if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), fmt.Appendf(nil, "FROM scratch\nLABEL n=%d\n", n), 0o644); err != nil {
+				return err
+			}
+			_, err := runBuildx(t.Context(), "build", "--builder", shared, "--output", "type=cacheonly", dir)
+			return err
+		})
+	}()
+	w.commit("change", map[string]string{"auth/www/auth/n": "shared"})
+	o := w.mustPublish(report.ExitDone, "--only", "auth", "--builder", shared, "--cache", "gha")
+	close(stop)
+	if err := <-others; err != nil {
+		t.Fatal(err)
+	}
+	if s := o.Services[0]; s.Cache == nil || s.Cache.Writes != "gha" {
+		t.Errorf("the cache is %+v", s.Cache)
+	}
+	out, err := runBuildx(t.Context(), "history", "ls", "--builder", shared, "--format", "{{.Ref}}")
+	if got := len(strings.Fields(string(out))); got != n || n < 2 || err != nil {
+		t.Errorf("of %d builds of others the builder remembers %d, %v\n%s", n, got, err, o.log)
+	}
+}
+
+// repeat does the same again and again, once a second, until it is stopped or fails.
+func repeat(stop <-chan struct{}, do func() error) error {
+	for {
+		if err := do(); err != nil {
+			return err
+		}
+		select {
+		case <-stop:
+			return nil
+		case <-time.After(time.Second): // a builder remembers few dozens
+		}
 	}
 }
 
