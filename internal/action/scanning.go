@@ -85,7 +85,7 @@ func (j job) sarifDir() string { return filepath.Join(filepath.Dir(j.Config.Repo
 
 // writeSARIF renders the findings and leaves them for later steps.
 func (s *session) writeSARIF(ctx context.Context, analyses []scan.Analysis) (scan.Files, error) {
-	files, err := scan.SARIF(analyses)
+	files, err := scan.SARIF(actions.Redacted(analyses, s.log.Redact))
 	if err != nil {
 		return files, err
 	}
@@ -99,8 +99,7 @@ func (s *session) writeSARIF(ctx context.Context, analyses []scan.Analysis) (sca
 		}
 	}
 	for i, text := range files.Texts {
-		files.Texts[i] = []byte(s.log.Redact(string(text)))
-		if err := writeFile(filepath.Join(s.job.sarifDir(), sarifName(i)), files.Texts[i]); err != nil {
+		if err := writeFile(filepath.Join(s.job.sarifDir(), sarifName(i)), text); err != nil {
 			return files, err
 		}
 	}
