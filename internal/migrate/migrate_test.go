@@ -185,6 +185,12 @@ func TestRead(t *testing.T) {
 		"one that is pushed by digest": {`
       - uses: docker/build-push-action@v6
         with: {context: api, outputs: "type=image,name=ghcr.io/acme/api,push-by-digest=true,push=true"}`, "api=ghcr.io/acme/api api linux/amd64"},
+		"one that is pushed by digest in some cases": {`
+      - uses: docker/build-push-action@v6
+        with: {context: api, outputs: 'type=image,"name=ghcr.io/acme/server,docker.io/acme/server",push-by-digest=true,push=${{ !github.event.pull_request.head.repo.fork }}'}`, "server=ghcr.io/acme/server api linux/amd64"},
+		"one that is kept in a file": {`
+      - uses: docker/build-push-action@v6
+        with: {context: api, outputs: 'type=oci,dest=x.tar,push=false'}`, ""},
 		"a command":       {"\n      - run: docker build -t x .", ""},
 		"no image at all": {"\n      - run: go test ./...", ""},
 	} {

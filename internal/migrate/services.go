@@ -95,8 +95,11 @@ func (w workflow) publishes() bool {
 // pushes reports whether a step builds an image and pushes it, at times at least.
 func (s step) pushes() bool {
 	push, outputs := s.With["push"].text, s.With["outputs"].text
-	return s.action() == buildAction && (push != "" && push != "false" || strings.Contains(outputs, "push=true") || strings.Contains(outputs, "type=registry"))
+	return s.action() == buildAction && (push != "" && push != "false" || pushing.MatchString(outputs))
 }
+
+// pushing finds outputs that push, or that do where an expression holds.
+var pushing = regexp.MustCompile(`\b(push=(true|\$\{\{)|type=registry)`)
 
 // builds finds commands that build an image.
 var builds = regexp.MustCompile(`(?m)^\s*docker (buildx )?(build|bake)\b`)
@@ -199,7 +202,7 @@ func list(text string) []string {
 }
 
 // outputName is the name in a step's outputs, where it pushes without a tag.
-var outputName = regexp.MustCompile(`(?:^|,)name=([^,\n]+)`)
+var outputName = regexp.MustCompile(`(?m)(?:^|,)"?name=([^",\n]+)`)
 
 // image is the repository that a step pushes to, as docker/metadata-action or the step itself names it.
 func (all *Reading) image(w workflow, j job, s step, in scope) string {
