@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 )
 
 func readAll(t *testing.T, text string) Reading {
@@ -233,6 +234,76 @@ jobs:
 	}
 	if diff := cmp.Diff(want, r.Services); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestOneImageOfSeveralBuilds keeps each build, and says which image it becomes.
+func TestOneImageOfSeveralBuilds(t *testing.T) {
+	t.Parallel()
+	for title, c := range map[string]struct{ rows, want, said string }{
+		"Dockerfiles": {"[{file: src/ad/Dockerfile}, {file: src/web/Dockerfile}, {file: src/web/Dockerfile.cypress}, {file: src/web/Dockerfile.cypress}]",
+			"demo=src/ad/Dockerfile demo-web=src/web/Dockerfile demo-cypress=src/web/Dockerfile.cypress", "builds ghcr.io/acme/demo with another Dockerfile as well, which its tags tell apart: here that is an image of its own, ghcr.io/acme/demo-cypress."},
+		"arguments":         {"[{device: cpu}, {device: Cuda 12}]", "demo= demo-cuda-12=", "with another build argument as well"},
+		"stages":            {"[{target: app}, {target: worker}]", "demo= demo-worker=", "with another stage as well"},
+		"contexts":          {"[{context: a}, {context: x/b}]", "demo= demo-b=", "with another context as well"},
+		"one argument less": {"[{device: cpu}, {device: ''}]", "demo= demo-other=", "with another build argument as well"},
+		"a platform's":      {"[{file: a/Dockerfile, platform: linux/amd64}, {file: a/Dockerfile.arm, platform: linux/arm64}]", "demo=a/Dockerfile", "builds ghcr.io/acme/demo with another Dockerfile for linux/arm64 than for linux/amd64: here all platforms of a service are built alike, as linux/amd64 is."},
+		"platforms alone":   {"[{platform: linux/amd64}, {platform: linux/arm64}]", "demo=", ""},
+	} {
+		r := readAll(t, `
+on: push
+concurrency: x
+jobs:
+  build:
+    strategy: {matrix: {include: `+c.rows+`}}
+    steps:
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: "${{ matrix.context }}", file: "${{ matrix.file }}", target: "${{ matrix.target }}", platforms: "${{ matrix.platform }}", tags: "ghcr.io/acme/demo:${{ matrix.tag }}", build-args: "DEVICE=${{ matrix.device }}"}
+`)
+		var got []string
+		for _, s := range r.Services {
+			got = append(got, s.Name+"="+s.Dockerfile)
+			if !strings.HasSuffix(s.Image, "/"+s.Name) {
+				t.Errorf("%s: the image of %s is %s", title, s.Name, s.Image)
+			}
+		}
+		left := strings.Join(r.Left, "\n")
+		if diff := cmp.Diff(c.want, strings.Join(got, " ")); diff != "" || !strings.Contains(left, c.said) || c.said == "" && strings.Contains(left, "another") {
+			t.Errorf("%s: left\n%s\n(-want +got):\n%s", title, left, diff)
+		}
+	}
+}
+
+// TestExpressions fills in what the file tells, and nothing else.
+func TestExpressions(t *testing.T) {
+	t.Parallel()
+	in := scope{"Octo/cards", row{"WEB_IMAGE": "octo/web", "WHICH": "${{ matrix.app }}", "EMPTY": ""}, row{"app": "web", "key": "WEB_IMAGE"}, true}
+	for text, want := range map[string]string{
+		"a-${{ matrix.app }}":                      "a-web",
+		"${{ matrix.platforms || 'linux/amd64' }}": "linux/amd64",
+		"${{ matrix.app || 'none' }}":              "web",
+		"${{ env.EMPTY || matrix.none || 'x' }}":   "x",
+		"[${{ matrix.none }}]":                     "[]",
+		"${{ env[matrix.key] }}":                   "octo/web",
+		"${{ env.WHICH }}":                         "web",
+		"${{ inputs.tag || 'x' }}":                 "${{ inputs.tag || 'x' }}",
+		"${{ matrix.none && 'x' || 'y' }}":         "${{ matrix.none && 'x' || 'y' }}",
+		"${{ env[inputs.which] }}":                 "${{ env[inputs.which] }}",
+		"${{ matrix.app == 'web' }}":               "${{ matrix.app == 'web' }}",
+	} {
+		if got, whole := in.fill(text); got != want || whole == strings.Contains(want, "${{") {
+			t.Errorf("%s is %s, %v", text, got, whole)
+		}
+	}
+	in.written = false
+	if got, whole := in.fill("${{ matrix.none }}"); whole {
+		t.Errorf("of a matrix that is made at run time it is %q", got)
+	}
+	for matrix, want := range map[string]bool{"{}": true, "{a: [x]}": true, "{include: [{a: x}]}": true, `"${{ fromJSON(needs.a.outputs.b) }}"`: false, `{a: "${{ fromJSON(x) }}"}`: false} {
+		var n yaml.Node
+		if err := yaml.Unmarshal([]byte(matrix), &n); err != nil || written(n.Content[0]) != want {
+			t.Errorf("%s is written: %v, %v", matrix, !want, err)
+		}
 	}
 }
 

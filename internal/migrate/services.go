@@ -167,17 +167,73 @@ func (all *Reading) build(w workflow, j job, s step, r row) {
 	if made.Port == 0 {
 		made.Health = "" // which is asked for at a port
 	}
-	all.join(made)
+	all.join(made, fmt.Sprintf("%s:%d", w.file, s.line()))
 }
 
-// join adds a service, or the platforms that another job builds of it.
-func (all *Reading) join(made Service) {
-	at := slices.IndexFunc(all.Services, func(s Service) bool { return s.Image == made.Image })
-	if at < 0 {
+// join adds a service, or the platforms that another job builds of it. What builds an image in another way for the same platform, as tags tell
+// apart, becomes an image of its own: a service has one build.
+func (all *Reading) join(made Service, at string) {
+	same := slices.IndexFunc(all.Services, func(s Service) bool { return s.Image == made.Image })
+	if same < 0 {
 		all.Services = append(all.Services, made)
 		return
 	}
-	all.Services[at].Platforms = union(all.Services[at].Platforms, made.Platforms)
+	have := &all.Services[same]
+	differing := have.differs(made)
+	switch {
+	case differing == "":
+		have.Platforms = union(have.Platforms, made.Platforms)
+	case len(union(slices.Clone(have.Platforms), made.Platforms)) == len(have.Platforms)+len(made.Platforms):
+		all.leave("%s builds %s with another %s for %s than for %s: here all platforms of a service are built alike, as %s is.", at, made.Image, differing, strings.Join(made.Platforms, ", "),
+			strings.Join(have.Platforms, ", "), strings.Join(have.Platforms, ", "))
+		have.Platforms = union(have.Platforms, made.Platforms)
+	default:
+		image := made.Image
+		suffix := "-" + made.suffix(*have)
+		made.Name, made.Image = path.Base(image)+suffix, image+suffix
+		all.leave("%s builds %s with another %s as well, which its tags tell apart: here that is an image of its own, %s.", at, image, differing, made.Image)
+		all.join(made, at)
+	}
+}
+
+// differs is in what a service is built otherwise than another; empty where it is not.
+func (s Service) differs(other Service) string {
+	switch {
+	case s.Context != other.Context:
+		return "context"
+	case s.dockerfile() != other.dockerfile():
+		return "Dockerfile"
+	case s.Target != other.Target:
+		return "stage"
+	case !maps.Equal(s.BuildArgs, other.BuildArgs):
+		return "build argument"
+	}
+	return ""
+}
+
+var noName = regexp.MustCompile(`[^a-z0-9]+`)
+
+// suffix is a word for what a service is built by otherwise than another.
+func (s Service) suffix(other Service) string {
+	word := s.Target
+	switch s.differs(other) {
+	case "context":
+		word = path.Base(s.Context)
+	case "Dockerfile":
+		word = strings.NewReplacer("Dockerfile.", "", ".Dockerfile", "").Replace(path.Base(s.dockerfile()))
+		if word == "Dockerfile" {
+			word = path.Base(path.Dir(s.dockerfile()))
+		}
+	case "build argument":
+		for _, name := range slices.Sorted(maps.Keys(s.BuildArgs)) {
+			if s.BuildArgs[name] != other.BuildArgs[name] {
+				word = s.BuildArgs[name]
+				break
+			}
+		}
+	}
+	word = noName.ReplaceAllString(strings.ToLower(word), "-")
+	return cmp.Or(strings.Trim(word[:min(len(word), 30)], "-"), "other")
 }
 
 // folder is a context in the repository.

@@ -43,6 +43,8 @@ type job struct {
 	line int
 	text jobText
 	rows []row
+	// written is whether the whole matrix stands in the file, so that a key which a row has not is empty.
+	written bool
 }
 
 type jobText struct {
@@ -107,6 +109,7 @@ func read(f File, repository string) (workflow, error) {
 			return w, fmt.Errorf("reading job %s of %s: %w", j.id, f.Name, err)
 		}
 		j.rows = rows(&j.text.Strategy.Matrix)
+		j.written = written(&j.text.Strategy.Matrix)
 		w.jobs = append(w.jobs, j)
 	}
 	return w, nil
@@ -132,6 +135,19 @@ func rows(matrix *yaml.Node) []row {
 		}
 	}
 	return included(made, include)
+}
+
+// written reports whether nothing of a matrix is made at run time.
+func written(matrix *yaml.Node) bool {
+	if matrix.Kind == yaml.ScalarNode {
+		return false
+	}
+	for i := 0; i+1 < len(matrix.Content); i += 2 {
+		if matrix.Content[i+1].Kind != yaml.SequenceNode {
+			return false
+		}
+	}
+	return true
 }
 
 func product(made []row, key string, values []*yaml.Node) []row {
@@ -264,6 +280,7 @@ var expression = regexp.MustCompile(`\$\{\{\s*(.*?)\s*\}\}`)
 type scope struct {
 	repository string // OWNER/NAME
 	env, row   row
+	written    bool // whether a key that the row has not is empty
 }
 
 func (w workflow) scope(j job, s step, r row) scope {
@@ -271,7 +288,7 @@ func (w workflow) scope(j job, s step, r row) scope {
 	for _, from := range []map[string]string{w.text.Env, j.text.Env, s.Env} {
 		maps.Copy(env, from)
 	}
-	return scope{w.repository, env, r}
+	return scope{w.repository, env, r, j.written}
 }
 
 // fill fills in what is known; it is not whole where something else is left.
@@ -289,8 +306,33 @@ func (s scope) fill(text string) (filled string, whole bool) {
 	return text, !strings.Contains(text, "${{")
 }
 
-// value is that of an expression, where it is a mere name of what is known.
+// value is that of an expression: of a name of what is known, of a text, or of the first of several that is there.
 func (s scope) value(expr string) (string, bool) {
+	for operand := range strings.SplitSeq(expr, "||") {
+		value, known := s.operand(strings.TrimSpace(operand))
+		if !known || value != "" && value != "false" {
+			return value, known
+		}
+	}
+	return "", true
+}
+
+var (
+	literal = regexp.MustCompile(`^'([^']*)'$`)
+	indexed = regexp.MustCompile(`^([a-z]+)\[\s*([A-Za-z0-9_.-]+)\s*\]$`)
+)
+
+func (s scope) operand(expr string) (string, bool) {
+	if m := literal.FindStringSubmatch(expr); m != nil {
+		return m[1], true
+	}
+	if m := indexed.FindStringSubmatch(expr); m != nil {
+		name, known := s.operand(m[2])
+		if !known {
+			return "", false
+		}
+		expr = m[1] + "." + name
+	}
 	kind, name, _ := strings.Cut(expr, ".")
 	switch {
 	case expr == "github.repository_owner" || kind == "steps" && strings.Contains(strings.ToLower(name), "owner"):
@@ -306,7 +348,10 @@ func (s scope) value(expr string) (string, bool) {
 		return value, known
 	case kind == "matrix":
 		value, known := s.row[name]
-		return value, known
+		return value, known || s.written && plainName.MatchString(name)
 	}
 	return "", false
 }
+
+// plainName is a key of a matrix, or the path of one.
+var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
