@@ -189,6 +189,15 @@ func TestRead(t *testing.T) {
 		"one that is pushed by digest in some cases": {`
       - uses: docker/build-push-action@v6
         with: {context: api, outputs: 'type=image,"name=ghcr.io/acme/server,docker.io/acme/server",push-by-digest=true,push=${{ !github.event.pull_request.head.repo.fork }}'}`, "server=ghcr.io/acme/server api linux/amd64"},
+		"the repository as it is cloned by the builder": {`
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: "{{defaultContext}}", tags: "ghcr.io/acme/api"}`, "api=ghcr.io/acme/api . linux/amd64"},
+		"a folder of it": {`
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: "{{defaultContext}}:api", tags: "${{ vars.IMAGE }}"}`, "api=api api linux/amd64"},
+		"a folder of it, with a Dockerfile": {`
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: "{{defaultContext}}:api", file: run.Dockerfile, tags: "ghcr.io/acme/api"}`, "api=ghcr.io/acme/api api api/run.Dockerfile linux/amd64"},
 		"one that is kept in a file": {`
       - uses: docker/build-push-action@v6
         with: {context: api, outputs: 'type=oci,dest=x.tar,push=false'}`, ""},

@@ -73,6 +73,10 @@ func Read(files []File, repository string) (Reading, error) {
 	return all, nil
 }
 
+// defaultContext is the repository itself, in which the Dockerfile is looked for below the folder that may follow.
+// https://github.com/docker/build-push-action#git-context
+const defaultContext = "{{defaultContext}}"
+
 const (
 	buildAction    = "docker/build-push-action"
 	metadataAction = "docker/metadata-action"
@@ -142,8 +146,15 @@ func (all *Reading) build(w workflow, j job, s step, r row) {
 		}
 		return strings.TrimSpace(text)
 	}
-	made := Service{Context: all.folder(w, s, get("context")), Target: get("target"), Platforms: list(get("platforms"))}
-	made.Dockerfile = unusual(cleaned(get("file")), made.Context)
+	made := Service{Target: get("target"), Platforms: list(get("platforms"))}
+	file := get("file")
+	if below, whole := strings.CutPrefix(get("context"), defaultContext); whole {
+		made.Context = cmp.Or(cleaned(strings.TrimPrefix(below, ":")), ".")
+		file = path.Join(made.Context, cmp.Or(file, "Dockerfile"))
+	} else {
+		made.Context = all.folder(w, s, get("context"))
+	}
+	made.Dockerfile = unusual(cleaned(file), made.Context)
 	made.Image = all.image(w, j, s, in)
 	if made.Image == "" && made.Context != "." {
 		made.Image = path.Base(made.Context)
