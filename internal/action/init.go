@@ -105,17 +105,9 @@ func (i initiation) run(ctx context.Context) error {
 
 // read finds what publishes images here, or else what could be published.
 func (i initiation) read(ctx context.Context) (migrate.Reading, error) {
-	var files []migrate.File
-	names, err := fs.Glob(i.root.FS(), ".github/workflows/*.y*ml")
+	files, err := i.files()
 	if err != nil {
 		return migrate.Reading{}, err
-	}
-	for _, name := range names {
-		text, err := i.root.ReadFile(name)
-		if err != nil {
-			return migrate.Reading{}, fmt.Errorf("reading %s: %w", name, err)
-		}
-		files = append(files, migrate.File{Name: name, Text: text})
 	}
 	read, err := migrate.Read(files, cmp.Or(i.job.Event.Repository, unknownOwner+"/"+i.job.repositoryName()))
 	if err != nil {
@@ -142,6 +134,26 @@ func (i initiation) read(ctx context.Context) (migrate.Reading, error) {
 		read.Branches = []string{i.job.Event.DefaultBranch}
 	}
 	return read, nil
+}
+
+// files are the workflows of the clone, and the actions that are beside them.
+func (i initiation) files() (files []migrate.File, err error) {
+	var names []string
+	for _, pattern := range []string{".github/workflows/*.y*ml", ".github/actions/*/action.y*ml", ".github/actions/*/*/action.y*ml", "actions/*/action.y*ml"} {
+		found, err := fs.Glob(i.root.FS(), pattern)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, found...)
+	}
+	for _, name := range names {
+		text, err := i.root.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", name, err)
+		}
+		files = append(files, migrate.File{Name: name, Text: text})
+	}
+	return files, nil
 }
 
 // prove reads a configuration as a run would.

@@ -242,7 +242,7 @@ func (w workflow) unpinned() (all []Fault) {
 
 // guards finds what a workflow as a whole lacks.
 func (w workflow) guards() (all []Fault) {
-	guarded := w.text.Concurrency.Kind != 0
+	guarded := w.text.Concurrency.Kind != 0 || slices.Equal(w.events(), []string{"workflow_call"}) // whose callers wait for each other, or do not
 	for _, j := range w.jobs {
 		guarded = guarded || j.text.Concurrency.Kind != 0
 	}

@@ -15,20 +15,21 @@ import (
 
 // A Reading is what workflows say of the images that they publish.
 type Reading struct {
-	Files    []string // that publish any
-	Services []Service
-	Tags     []string // rules of docker/metadata-action, in its language
-	Flavor   []string
-	Branches []string // whose pushes publish; empty where that is not said
-	Faults   []Fault
-	Left     []string            // what was not taken over, and what to do about it
-	Secrets  map[string]string   // expressions of GitHub's by the variables that builds have their secrets from
-	Found    []Service           // that each run finds by itself, so that the configuration need not list them
-	FoundIn  string              // the files that each run finds them in
-	Varying  map[string][]string // keys by service that variables give, so that they are not listed
-	unlisted int                 // services that are found besides
-	baked    string              // where a workflow builds the targets of a bake file
-	named    []naming            // of each image that is built
+	Files     []string // that publish any
+	Services  []Service
+	Tags      []string // rules of docker/metadata-action, in its language
+	Flavor    []string
+	Branches  []string // whose pushes publish; empty where that is not said
+	Faults    []Fault
+	Left      []string            // what was not taken over, and what to do about it
+	Secrets   map[string]string   // expressions of GitHub's by the variables that builds have their secrets from
+	Found     []Service           // that each run finds by itself, so that the configuration need not list them
+	FoundIn   string              // the files that each run finds them in
+	Varying   map[string][]string // keys by service that variables give, so that they are not listed
+	unlisted  int                 // services that are found besides
+	baked     string              // where a workflow builds the targets of a bake file
+	named     []naming            // of each image that is built
+	unsettled []string            // build arguments that are only known when a build runs
 }
 
 // A Service is an image that is published, in the keys of the configuration.
@@ -51,20 +52,25 @@ type Service struct {
 	Trial      trial             `yaml:",inline"`
 }
 
-// Read reads the workflows of a repository, which is OWNER/NAME. What is no workflow at all is an error.
+// Read reads the workflows of a repository, which is OWNER/NAME, and the actions that these are made of. What is no workflow at all is an error.
 func Read(files []File, repository string) (Reading, error) {
 	var all Reading
-	for _, f := range files {
-		w, err := read(f, repository)
-		if err != nil {
-			return all, err
+	known, err := newLibrary(files, repository)
+	if err != nil {
+		return all, err
+	}
+	for _, w := range known.roots() {
+		if publish := w.publish(); len(publish) > 0 {
+			all.Files = union(all.Files, append([]string{w.file}, publish...))
+			all.add(w)
 		}
-		if !w.publishes() {
-			continue
+		all.unread(w, known)
+	}
+	slices.Sort(all.Files)
+	for _, name := range all.Files {
+		if w, there := known.workflows[name]; there {
+			all.Faults = append(all.Faults, w.faults()...)
 		}
-		all.Files = append(all.Files, w.file)
-		all.add(w)
-		all.Faults = append(all.Faults, w.faults()...)
 	}
 	all.latest()
 	if all.baked != "" && len(all.Services) > 0 {
@@ -84,16 +90,16 @@ const (
 	filterAction   = "dorny/paths-filter"
 )
 
-// publishes reports whether a workflow builds images, and not by this action.
-func (w workflow) publishes() bool {
+// publish are the files of a workflow and of what it calls that build images, and not by this action.
+func (w workflow) publish() (files []string) {
 	for _, j := range w.jobs {
 		for _, s := range j.text.Steps {
 			if s.pushes() || s.action() == bakeAction || builds.MatchString(s.Run.Value) {
-				return true
+				files = union(files, append([]string{j.file}, j.through...))
 			}
 		}
 	}
-	return false
+	return files
 }
 
 // pushes reports whether a step builds an image and pushes it, at times at least.
@@ -110,7 +116,9 @@ var builds = regexp.MustCompile(`(?m)^\s*docker (buildx )?(build|bake)\b`)
 
 func (all *Reading) add(w workflow) {
 	all.Branches = union(all.Branches, w.filter("push", "branches"))
+	root := w
 	for _, j := range w.jobs {
+		w.file, w.text.Env = j.file, j.env
 		for _, s := range j.text.Steps {
 			switch {
 			case s.pushes():
@@ -126,7 +134,7 @@ func (all *Reading) add(w workflow) {
 			}
 		}
 	}
-	all.paths(w)
+	all.paths(root)
 }
 
 func (all *Reading) leave(format string, args ...any) {
@@ -160,8 +168,12 @@ func (all *Reading) build(w workflow, j job, s step, r row) {
 		made.Image = path.Base(made.Context)
 	}
 	made.Image = strings.ToLower(cmp.Or(made.Image, path.Base(w.repository)))
-	made.Name = named(made, in.row)
-	made.BuildArgs = all.arguments(w, s, in)
+	made.Name = path.Base(made.Image)
+	if in.varies(s) {
+		made.Name = named(made, in.row)
+	}
+	var unsettled []string
+	made.BuildArgs, unsettled = all.arguments(w, s, in)
 	made.Secrets = all.secrets(w, j, s, made.Name)
 	all.others(w, s)
 	if len(made.Platforms) == 0 {
@@ -178,6 +190,7 @@ func (all *Reading) build(w workflow, j job, s step, r row) {
 	if made.Port == 0 {
 		made.Health = "" // which is asked for at a port
 	}
+	all.unsettled = union(all.unsettled, unsettled)
 	all.join(made, fmt.Sprintf("%s:%d", w.file, s.line()))
 }
 
@@ -190,7 +203,7 @@ func (all *Reading) join(made Service, at string) {
 		return
 	}
 	have := &all.Services[same]
-	differing := have.differs(made)
+	differing := have.differs(made, all.unsettled)
 	switch {
 	case differing == "":
 		have.Platforms = union(have.Platforms, made.Platforms)
@@ -200,15 +213,15 @@ func (all *Reading) join(made Service, at string) {
 		have.Platforms = union(have.Platforms, made.Platforms)
 	default:
 		image := made.Image
-		suffix := "-" + made.suffix(*have)
+		suffix := "-" + made.suffix(*have, all.unsettled)
 		made.Name, made.Image = path.Base(image)+suffix, image+suffix
 		all.leave("%s builds %s with another %s as well, which its tags tell apart: here that is an image of its own, %s.", at, image, differing, made.Image)
 		all.join(made, at)
 	}
 }
 
-// differs is in what a service is built otherwise than another; empty where it is not.
-func (s Service) differs(other Service) string {
+// differs is in what a service is built otherwise than another, but for arguments that are not known; empty where it is not.
+func (s Service) differs(other Service, unsettled []string) string {
 	switch {
 	case s.Context != other.Context:
 		return "context"
@@ -216,8 +229,18 @@ func (s Service) differs(other Service) string {
 		return "Dockerfile"
 	case s.Target != other.Target:
 		return "stage"
-	case !maps.Equal(s.BuildArgs, other.BuildArgs):
+	case s.argument(other, unsettled) != "":
 		return "build argument"
+	}
+	return ""
+}
+
+// argument is the first build argument that is another one than that of another service. One that is empty is as good as none.
+func (s Service) argument(other Service, unsettled []string) string {
+	for _, name := range union(slices.Sorted(maps.Keys(s.BuildArgs)), slices.Sorted(maps.Keys(other.BuildArgs))) {
+		if s.BuildArgs[name] != other.BuildArgs[name] && !slices.Contains(unsettled, name) {
+			return name
+		}
 	}
 	return ""
 }
@@ -225,9 +248,9 @@ func (s Service) differs(other Service) string {
 var noName = regexp.MustCompile(`[^a-z0-9]+`)
 
 // suffix is a word for what a service is built by otherwise than another.
-func (s Service) suffix(other Service) string {
+func (s Service) suffix(other Service, unsettled []string) string {
 	word := s.Target
-	switch s.differs(other) {
+	switch s.differs(other, unsettled) {
 	case "context":
 		word = path.Base(s.Context)
 	case "Dockerfile":
@@ -236,12 +259,7 @@ func (s Service) suffix(other Service) string {
 			word = path.Base(path.Dir(s.dockerfile()))
 		}
 	case "build argument":
-		for _, name := range slices.Sorted(maps.Keys(s.BuildArgs)) {
-			if s.BuildArgs[name] != other.BuildArgs[name] {
-				word = s.BuildArgs[name]
-				break
-			}
-		}
+		word = s.BuildArgs[s.argument(other, unsettled)]
 	}
 	word = noName.ReplaceAllString(strings.ToLower(word), "-")
 	return cmp.Or(strings.Trim(word[:min(len(word), 30)], "-"), "other")
@@ -277,32 +295,56 @@ func (all *Reading) image(w workflow, j job, s step, in scope) string {
 	if m := outputName.FindStringSubmatch(s.With["outputs"].text); m != nil {
 		names = append(names, m[1])
 	}
-	for _, other := range j.text.Steps {
-		if other.action() == metadataAction && (other.ID == "" || strings.Contains(s.With["tags"].text, "steps."+other.ID+".")) {
-			names = strings.Split(other.With["images"].text, "\n")
+	var others []string // of steps that this one does not name
+	for _, other := range append(slices.Clone(j.around), j.text.Steps...) {
+		images := strings.Split(other.With["images"].text, "\n")
+		switch {
+		case other.action() != metadataAction:
+		case other.ID == "" || strings.Contains(s.With["tags"].text, "steps."+other.ID+"."):
+			names = images
+		default:
+			others = union(others, images)
 		}
 	}
-	found, elsewhere := "", ""
+	found, elsewhere, unknown := pushed(names, in, w.repository)
+	if found == "" && len(elsewhere) == 0 {
+		if found, elsewhere, _ = pushed(others, in, w.repository); found != "" || len(elsewhere) > 0 {
+			unknown = nil
+		}
+	}
+	for _, text := range unknown {
+		all.leave("%s:%d: the image's name is %q, which is only known when it runs.", w.file, s.line(), text)
+	}
+	for _, name := range elsewhere {
+		all.leave("%s:%d publishes to %s: name that under `mirrors`, which is copied to from ghcr.io.", w.file, s.line(), name)
+	}
+	if found == "" && len(elsewhere) > 0 {
+		return path.Base(elsewhere[len(elsewhere)-1])
+	}
+	return found
+}
+
+// pushed is the first of some names that is on ghcr.io, those that are elsewhere, and those that are not known.
+func pushed(names []string, in scope, repository string) (found string, elsewhere, unknown []string) {
 	for _, text := range names {
 		text = strings.TrimPrefix(strings.TrimSpace(text), "name=")
 		name, _, _ := strings.Cut(text, ",")
 		filled, whole := in.fill(name)
 		if filled = untagged(filled); filled == "" || strings.Contains(filled, "${{") {
 			if !whole && found == "" {
-				all.leave("%s:%d: the image's name is %q, which is only known when it runs.", w.file, s.line(), text)
+				unknown = append(unknown, text)
 			}
 			continue
 		}
-		image, here := below(filled, path.Dir(w.repository))
+		image, here := below(filled, path.Dir(repository))
 		switch {
 		case here && found == "":
 			found = image
 		case !here:
-			elsewhere = path.Base(filled)
-			all.leave("%s:%d publishes to %s: name that under `mirrors`, which is copied to from ghcr.io.", w.file, s.line(), filled)
+			elsewhere = append(elsewhere, filled)
 		}
 	}
-	return cmp.Or(found, elsewhere)
+	return found, elsewhere, unknown
 }
 
 func untagged(image string) string {
@@ -346,9 +388,9 @@ func first(r row, keys ...string) string {
 	return ""
 }
 
-// arguments are those of a build that say the same each time.
-func (all *Reading) arguments(w workflow, s step, in scope) map[string]string {
-	found := map[string]string{}
+// arguments are those of a build that say the same each time, and the names of those that are not known.
+func (all *Reading) arguments(w workflow, s step, in scope) (found map[string]string, unsettled []string) {
+	found = map[string]string{}
 	for line := range strings.Lines(s.With["build-args"].text) {
 		name, value, given := strings.Cut(strings.TrimSpace(line), "=")
 		filled, whole := in.fill(value)
@@ -357,10 +399,11 @@ func (all *Reading) arguments(w workflow, s step, in scope) map[string]string {
 		case whole:
 			found[name] = filled
 		default:
+			unsettled = append(unsettled, name)
 			all.leave("%s:%d: the build argument %s is another one each time, so nothing would be used again: labels tell version, commit and date.", w.file, s.With["build-args"].line, name)
 		}
 	}
-	return found
+	return found, unsettled
 }
 
 // metadata takes over rules for tags.

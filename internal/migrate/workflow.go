@@ -45,6 +45,11 @@ type job struct {
 	rows []row
 	// written is whether the whole matrix stands in the file, so that a key which a row has not is empty.
 	written bool
+	file    string            // that has its text
+	env     map[string]string // that this file gives all jobs
+	inputs  row               // that its caller gives it, as expressions call them
+	through []string          // the files whose jobs call it
+	around  []step            // of the job that uses the action whose steps these are
 }
 
 type jobText struct {
@@ -55,7 +60,10 @@ type jobText struct {
 	Strategy    struct {
 		Matrix yaml.Node `yaml:"matrix"`
 	} `yaml:"strategy"`
-	Steps []step `yaml:"steps"`
+	Steps   []step           `yaml:"steps"`
+	Uses    yaml.Node        `yaml:"uses"` // another workflow
+	With    map[string]field `yaml:"with"`
+	Secrets yaml.Node        `yaml:"secrets"`
 }
 
 // A step is one of a job, with the lines of what it says.
@@ -104,7 +112,7 @@ func read(f File, repository string) (workflow, error) {
 	}
 	for i := 0; i+1 < len(w.text.Jobs.Content); i += 2 {
 		id := w.text.Jobs.Content[i]
-		j := job{id: id.Value, line: id.Line}
+		j := job{id: id.Value, line: id.Line, file: w.file, env: w.text.Env}
 		if err := w.text.Jobs.Content[i+1].Decode(&j.text); err != nil {
 			return w, fmt.Errorf("reading job %s of %s: %w", j.id, f.Name, err)
 		}
@@ -280,6 +288,7 @@ var expression = regexp.MustCompile(`\$\{\{\s*(.*?)\s*\}\}`)
 type scope struct {
 	repository string // OWNER/NAME
 	env, row   row
+	inputs     row
 	written    bool // whether a key that the row has not is empty
 }
 
@@ -288,7 +297,7 @@ func (w workflow) scope(j job, s step, r row) scope {
 	for _, from := range []map[string]string{w.text.Env, j.text.Env, s.Env} {
 		maps.Copy(env, from)
 	}
-	return scope{w.repository, env, r, j.written}
+	return scope{w.repository, env, r, j.inputs, j.written}
 }
 
 // fill fills in what is known; it is not whole where something else is left.
@@ -304,6 +313,19 @@ func (s scope) fill(text string) (filled string, whole bool) {
 		})
 	}
 	return text, !strings.Contains(text, "${{")
+}
+
+// varies reports whether a step is given something else for another row.
+func (s scope) varies(of step) bool {
+	alone := s
+	alone.row, alone.written = nil, false
+	for _, given := range of.With {
+		text, _ := s.fill(given.text)
+		if other, _ := alone.fill(given.text); other != text {
+			return true
+		}
+	}
+	return false
 }
 
 // value is that of an expression: of a name of what is known, of a text, or of the first of several that is there.
@@ -334,7 +356,10 @@ func (s scope) operand(expr string) (string, bool) {
 		expr = m[1] + "." + name
 	}
 	kind, name, _ := strings.Cut(expr, ".")
+	given, asked := s.inputs[strings.ToLower(expr)]
 	switch {
+	case asked:
+		return given, !strings.Contains(given, "${{")
 	case expr == "github.repository_owner" || kind == "steps" && strings.Contains(strings.ToLower(name), "owner"):
 		return path.Dir(s.repository), true
 	case expr == "github.repository" || kind == "steps" && strings.HasSuffix(strings.ToLower(name), "repository"):
