@@ -123,6 +123,7 @@ func (i initiation) read(ctx context.Context) (migrate.Reading, error) {
 			read.Left = append(read.Left, fmt.Sprintf("how containers run, as this cannot be read: %v", unread))
 		}
 		read.Try(alone, finder.Port)
+		read.Choose(finder.Ports)
 		return read, nil
 	}
 	found, err := finder.Find(ctx)
@@ -130,6 +131,7 @@ func (i initiation) read(ctx context.Context) (migrate.Reading, error) {
 		return read, err
 	}
 	read.Take(found, alone)
+	read.Choose(finder.Ports)
 	if len(read.Branches) == 0 {
 		read.Branches = []string{i.job.Event.DefaultBranch}
 	}

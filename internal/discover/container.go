@@ -24,7 +24,7 @@ func (p *project) complete(s *service.Service) (left []string) {
 			continue
 		}
 		s.Image = cmp.Or(buildx.Repository(c.Image), s.Image)
-		s.Port = cmp.Or(port(c), about.port)
+		s.Port = cmp.Or(port(c), about.port())
 		if at, path, ok := asked(c.HealthCheck); ok && at == s.Port && !about.checked { // which is the image's own way to tell
 			s.HealthEndpoint = path
 		}

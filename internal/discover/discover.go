@@ -61,7 +61,7 @@ func (f Finder) bake(_ context.Context, found *service.Found) error {
 	read, err := f.targets().Services(files)
 	found.Services, found.Left = read.Services, read.Left
 	for i := range found.Services {
-		found.Services[i].Port = f.dockerfile(found.Services[i]).port
+		found.Services[i].Port = f.dockerfile(found.Services[i]).port()
 	}
 	return err
 }

@@ -12,7 +12,7 @@ import (
 // A dockerfile is what a Dockerfile tells of its service.
 type dockerfile struct {
 	sources []string // what it copies from its context, as far as that is known without building
-	port    int      // 0 where the stage that is built does not expose exactly one
+	exposed []string // ports of the stage that is built, and of those that it is made from, each once
 	checked bool     // whether that stage, or one that it is made from, has a HEALTHCHECK
 }
 
@@ -37,7 +37,7 @@ func readDockerfile(text []byte, target string) dockerfile {
 		built = n
 	}
 	chain := upwards(stages, built)
-	d.port, d.checked = exposed(chain), hasHealthcheck(chain)
+	d.exposed, d.checked = exposed(chain), hasHealthcheck(chain)
 	return d
 }
 
@@ -84,9 +84,8 @@ func sources(command instructions.Command) []string {
 	return known
 }
 
-// exposed is the one port that the stages expose, however often.
-func exposed(chain []instructions.Stage) int {
-	var ports []string
+// exposed are the ports that stages expose, however often.
+func exposed(chain []instructions.Stage) (ports []string) {
 	for _, stage := range chain {
 		for _, command := range stage.Commands {
 			if c, ok := command.(*instructions.ExposeCommand); ok {
@@ -97,8 +96,24 @@ func exposed(chain []instructions.Stage) int {
 		}
 	}
 	slices.Sort(ports)
-	if ports = slices.Compact(ports); len(ports) != 1 {
+	return slices.Compact(ports)
+}
+
+// port is the one that is exposed; 0 where none is, or several are.
+func (d dockerfile) port() int {
+	if len(d.exposed) != 1 {
 		return 0
 	}
-	return tcpPort(ports[0])
+	return tcpPort(d.exposed[0])
+}
+
+// ports are those that are exposed, as far as a number says which, and something can answer there.
+func (d dockerfile) ports() (all []int) {
+	for _, text := range d.exposed {
+		if port := tcpPort(text); port != 0 {
+			all = append(all, port)
+		}
+	}
+	slices.Sort(all)
+	return all
 }

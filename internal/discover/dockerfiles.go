@@ -35,7 +35,7 @@ func (f Finder) dockerfiles(ctx context.Context, found *service.Found) error {
 	for i, name := range serviceNames(all, f.Repository) {
 		about := readDockerfile(texts[i], "")
 		found.Services = append(found.Services, service.Service{At: all[i], Name: name, Dockerfile: all[i],
-			Context: tree.contextFor(path.Dir(all[i]), about.sources), Port: about.port})
+			Context: tree.contextFor(path.Dir(all[i]), about.sources), Port: about.port()})
 	}
 	return nil
 }
@@ -44,7 +44,10 @@ func (f Finder) dockerfiles(ctx context.Context, found *service.Found) error {
 func (f Finder) HasHealthcheck(s service.Service) bool { return f.dockerfile(s).checked }
 
 // Port is the one port that the stage exposes which a service is built as; 0 where it exposes none or several.
-func (f Finder) Port(s service.Service) int { return f.dockerfile(s).port }
+func (f Finder) Port(s service.Service) int { return f.dockerfile(s).port() }
+
+// Ports are those of TCP that the stage exposes which a service is built as.
+func (f Finder) Ports(s service.Service) []int { return f.dockerfile(s).ports() }
 
 // dockerfile is what is known of a service's without building it: nothing where it cannot be read, as the run's own look at it says.
 func (f Finder) dockerfile(s service.Service) dockerfile {

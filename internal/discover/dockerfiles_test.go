@@ -69,8 +69,22 @@ func TestExposedPort(t *testing.T) {
 		"FROM a":                                    0,
 		"":                                          0,
 	} {
-		if got := readDockerfile([]byte(text), "").port; got != want {
+		if got := readDockerfile([]byte(text), "").port(); got != want {
 			t.Errorf("port of %q is %d, want %d", text, got, want)
+		}
+	}
+}
+
+// TestExposedPorts are those that somebody can choose from.
+func TestExposedPorts(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][]int{
+		"FROM a\nEXPOSE 9090 443/tcp 53/udp $P\nEXPOSE 9090/TCP 80-90": {443, 9090},
+		"FROM a AS b\nEXPOSE 80\nFROM b\nEXPOSE 81":                    {80, 81},
+		"FROM a": nil,
+	} {
+		if diff := cmp.Diff(want, readDockerfile([]byte(text), "").ports()); diff != "" {
+			t.Errorf("ports of %q (-want +got):\n%s", text, diff)
 		}
 	}
 }

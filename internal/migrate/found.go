@@ -87,6 +87,17 @@ func (r *Reading) Try(alone service.Found, exposed func(service.Service) int) {
 	}
 }
 
+// Choose has the configuration name the ports of each service that exposes several and says of none that it answers there.
+func (r *Reading) Choose(exposed func(service.Service) []int) {
+	for _, services := range [][]Service{r.Services, r.Found} {
+		for n, s := range services {
+			if ports := exposed(service.Service{Dockerfile: s.dockerfile(), Inline: s.Inline, Target: s.Target}); s.Port == 0 && len(ports) > 1 && r.Told(s.Name, "port") {
+				services[n].Choice = ports
+			}
+		}
+	}
+}
+
 // twin is the one found service that builds the same, or of several the one of the same name.
 func (s Service) twin(found []service.Service) (service.Service, bool) {
 	found = slices.DeleteFunc(slices.Clone(found), func(f service.Service) bool {

@@ -89,6 +89,43 @@ func TestTakeDockerfiles(t *testing.T) {
 	}
 }
 
+// TestChoose names the ports of a service of which none is told, wherever its entry ends, and of no other. Taken out of its comment one of them is the port.
+func TestChoose(t *testing.T) {
+	t.Parallel()
+	several := []service.Service{{Name: "plain", Context: "plain", Dockerfile: "plain/Dockerfile"}, {Name: "inline", Context: ".", Inline: "FROM a\nEXPOSE 1 2\n"},
+		{Name: "env", Context: "env", Dockerfile: "env/Dockerfile", Env: map[string]string{"A": "1"}}, {Name: "told", Context: "told", Dockerfile: "told/Dockerfile", Port: 9},
+		{Name: "one", Context: "one", Dockerfile: "one/Dockerfile"}, {Name: "varies", Context: "varies", Dockerfile: "varies/Dockerfile"}}
+	for n := range several {
+		several[n].At = "compose.yaml: service " + several[n].Name
+	}
+	alone := slices.Clone(several)
+	alone[5].Port = 7
+	var r Reading
+	r.Take(service.Found{Services: several}, service.Found{Services: alone})
+	r.Choose(func(s service.Service) []int {
+		if s.Dockerfile == "one/Dockerfile" {
+			return []int{443}
+		}
+		return []int{443, 8080, 9090}
+	})
+	text, err := r.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const asked = "    # port: 443  # the Dockerfile exposes 443, 8080 and 9090: say which one answers\n"
+	var got struct{ Services []struct{ Name, Port string } }
+	if err := yaml.Unmarshal([]byte(strings.ReplaceAll(uncommented(text), asked, strings.Replace(asked, "# ", "", 1))), &got); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	ports := map[string]string{}
+	for _, s := range got.Services {
+		ports[s.Name] = s.Port
+	}
+	if diff := cmp.Diff(map[string]string{"plain": "443", "inline": "443", "env": "443", "told": "9", "one": "", "varies": ""}, ports); diff != "" {
+		t.Errorf("(-want +got):\n%s\n%s", diff, text)
+	}
+}
+
 // TestSecrets are had from variables that the new workflow sets as the old one did.
 func TestSecrets(t *testing.T) {
 	t.Parallel()

@@ -50,6 +50,7 @@ type Service struct {
 	Port       int               `yaml:"port,omitempty"`
 	Health     string            `yaml:"health_endpoint,omitempty"`
 	Trial      trial             `yaml:",inline"`
+	Choice     []int             `yaml:"-"` // ports of which somebody must say which one answers
 }
 
 // Read reads the workflows of a repository, which is OWNER/NAME, and the actions that these are made of. What is no workflow at all is an error.

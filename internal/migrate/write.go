@@ -3,11 +3,11 @@ package migrate
 import (
 	"bytes"
 	_ "embed"
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -101,7 +101,7 @@ func (r Reading) Config() (string, error) {
 	common, services := r.common()
 	fmt.Fprintf(&b, "platforms: %s%s\n", flow(common), more(common))
 	if len(services) > 0 {
-		text, err := encoded(map[string][]Service{"services": services})
+		text, err := encoded(services)
 		if err != nil {
 			return "", err
 		}
@@ -125,7 +125,7 @@ func (r Reading) found(b *strings.Builder, common []string) error {
 		b.WriteString("# services: are found in the repository; `ghcr-publish plan` lists them, and where.\n")
 		return nil
 	}
-	text, err := encoded(map[string][]Service{"services": without(r.Found, common)})
+	text, err := encoded(without(r.Found, common))
 	if err != nil {
 		return err
 	}
@@ -152,17 +152,37 @@ const gates = `gates: # an image that fails one gets no tag
   # user: non-root
 `
 
-func encoded(value any) (string, error) {
+// encoded is a list of services as the configuration has it.
+func encoded(services []Service) (string, error) {
 	var b bytes.Buffer
 	var n yaml.Node
 	e := yaml.NewEncoder(&b)
 	e.SetIndent(2)
-	err := n.Encode(value)
-	escape(&n)
-	if err = errors.Join(err, e.Encode(&n)); err != nil {
+	err := n.Encode(map[string][]Service{"services": services})
+	if err == nil {
+		escape(&n)
+		choices(n.Content[1], services)
+		err = e.Encode(&n)
+	}
+	if err != nil {
 		return "", fmt.Errorf("writing the configuration: %w", err)
 	}
 	return b.String(), nil
+}
+
+// choices names in comments the ports that there are to choose from.
+func choices(list *yaml.Node, services []Service) {
+	for n, s := range services {
+		if len(s.Choice) == 0 {
+			continue
+		}
+		ports := make([]string, len(s.Choice))
+		for i, port := range s.Choice {
+			ports[i] = strconv.Itoa(port)
+		}
+		last, keys := len(ports)-1, list.Content[n].Content
+		keys[len(keys)-2].FootComment = fmt.Sprintf("# port: %s  # the Dockerfile exposes %s and %s: say which one answers", ports[0], strings.Join(ports[:last], ", "), ports[last])
+	}
 }
 
 // escape has line breaks that are not written as \n be escaped, as they would end a comment.
