@@ -192,11 +192,9 @@ func runURL(e actions.Event) string {
 	return fmt.Sprintf("%s/%s/actions/runs/%s", e.ServerURL, e.Repository, e.RunID)
 }
 
-// tell writes report, outputs, summary and annotations.
+// tell writes report, annotations, summary and outputs. One that cannot be written, on a full disk say, is no reason not to tell by the others.
 func (s *session) tell(ctx context.Context, told report.Report) error {
-	if err := writeJSON(s.job.Config.Report, told); err != nil {
-		return err
-	}
+	written := writeJSON(s.job.Config.Report, told)
 	for _, service := range told.Services {
 		for _, reason := range append(service.Verdict.Reasons, service.Error) {
 			if reason != "" {
@@ -208,12 +206,14 @@ func (s *session) tell(ctx context.Context, told report.Report) error {
 		}
 	}
 	s.log.Answer("%s", told.Answer())
-	if !s.job.onRunner() {
+	if !s.job.onRunner() && written == nil {
 		s.log.Printf("The report is %s.", s.job.Config.Report)
 	}
-	if err := actions.AppendSummary(s.process.Getenv("GITHUB_STEP_SUMMARY"), told.Summary()); err != nil {
-		return err
-	}
+	return errors.Join(written, actions.AppendSummary(s.process.Getenv("GITHUB_STEP_SUMMARY"), told.Summary()), s.writeToldOutputs(ctx, told), printJSON(s.process, s.job, told))
+}
+
+// writeToldOutputs writes what later steps and jobs are to know of a run.
+func (s *session) writeToldOutputs(ctx context.Context, told report.Report) error {
 	digests := map[string]string{}
 	for _, service := range told.Services {
 		if s.job.Config.Mode == "rescan" {
@@ -229,21 +229,15 @@ func (s *session) tell(ctx context.Context, told report.Report) error {
 	if err != nil {
 		return fmt.Errorf("writing outputs: %w", err)
 	}
-	if err := writeOutputs(s.process, [][2]string{{"outcome", told.Outcome}, {"digests", digestJSON},
-		{"report", hostPath(ctx, s.process, s.job.Config.Report)}, {"release-url", told.ReleaseURL}, {"memory-stats", string(stats)}}); err != nil {
-		return err
-	}
+	outputs := [][2]string{{"outcome", told.Outcome}, {"digests", digestJSON},
+		{"report", hostPath(ctx, s.process, s.job.Config.Report)}, {"release-url", told.ReleaseURL}, {"memory-stats", string(stats)}}
 	if told.Cleaning != nil {
-		if err := writeOutputs(s.process, [][2]string{{"deleted", deletedBy(*told.Cleaning)}}); err != nil {
-			return err
-		}
+		outputs = append(outputs, [2]string{"deleted", deletedBy(*told.Cleaning)})
 	}
 	if told.Compose != nil {
-		if err := writeOutputs(s.process, [][2]string{{"compose-file", hostPath(ctx, s.process, told.Compose.File)}}); err != nil {
-			return err
-		}
+		outputs = append(outputs, [2]string{"compose-file", hostPath(ctx, s.process, told.Compose.File)})
 	}
-	return printJSON(s.process, s.job, told)
+	return writeOutputs(s.process, outputs)
 }
 
 // tellNext says in the log what a person does about a refusal, and what the container wrote. On a runner the run's summary does.
