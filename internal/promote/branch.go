@@ -42,6 +42,9 @@ func (p *promotion) newerCommit(ctx context.Context, now registry.Image) (string
 	case tip.err == nil:
 		return p.overtaken(ctx, now, at, tip.commit), nil
 	}
+	if after, err := p.IsAncestor(ctx, at, p.Commit); err != nil || !after {
+		return "", fmt.Errorf("commit %s is published, which this run's commit does not come after, and the branch cannot be asked whether it is newer: %w (run this again once it can)", short, tip.err)
+	}
 	return "", nil
 }
 
@@ -67,12 +70,12 @@ func (p *promotion) overtaken(ctx context.Context, now registry.Image, at, tip s
 // comes after that.
 func (p *promotion) elsewhere(ctx context.Context, tag tags.Tag, now registry.Image) string {
 	at := strings.TrimSuffix(now.Revision, plan.Dirty)
-	if !tag.Shared || p.Trunk == nil || !commit.MatchString(at) {
+	if !tag.Shared || p.Trunk == nil || at == p.Commit || !commit.MatchString(at) {
 		return ""
 	}
 	trunk, err := p.Trunk(ctx)
 	if err != nil {
-		return ""
+		return fmt.Sprintf("it follows the default branch, and whether this run's commit is part of that cannot be told: %v", err)
 	}
 	ours, err := p.IsAncestor(ctx, p.Commit, trunk)
 	theirs, unknown := p.IsAncestor(ctx, at, trunk)

@@ -244,7 +244,6 @@ func TestTip(t *testing.T) {
 // TestForcePush has a branch that left this run's commit (a, b, c) behind: it went from a to d and e.
 func TestForcePush(t *testing.T) {
 	t.Parallel()
-	lines := [...]string{"abc", "ade"}
 	for _, c := range []struct{ name, published, tip, kept string }{
 		{"what is published is part of the branch", "d", "e", "the branch is at eeeeeee by now, which this run's commit is no part of any more"},
 		{"what is published is no part of it either", "b", "e", ""},
@@ -252,18 +251,45 @@ func TestForcePush(t *testing.T) {
 	} {
 		s := &shelf{tags: map[string]registry.Image{"main": *revision(c.published)}}
 		p := Promoter{Resolve: s.resolve, Tag: s.tag, Versions: rules.Published, Commit: at("c"),
-			Tip:      func(context.Context) (string, error) { return at(c.tip), nil },
-			InputsAt: func(context.Context, plan.Service, string) (string, error) { return "others", nil },
-			IsAncestor: func(_ context.Context, old, new string) (bool, error) {
-				return slices.ContainsFunc(lines[:], func(line string) bool {
-					return strings.Contains(line, old[:1]) && strings.Contains(line, new[:1]) && strings.Index(line, old[:1]) <= strings.Index(line, new[:1])
-				}), nil
-			}}
+			Tip:        func(context.Context) (string, error) { return at(c.tip), nil },
+			InputsAt:   func(context.Context, plan.Service, string) (string, error) { return "others", nil },
+			IsAncestor: forked}
 		moves, err := p.Promote(t.Context(), plan.Service{Image: image, TagSet: tags.Set{Tags: []tags.Tag{{Name: "main", Kind: tags.Branch}}}}, approve(t))
 		if err != nil || moves[0].Kept != c.kept {
 			t.Errorf("%s: moves %+v, %v; want kept %q", c.name, moves, err, c.kept)
 		}
 	}
+}
+
+// TestNobodyToAsk has a history that is published (a, d, e) and this run's (a, b, c) lie apart, and no remote that tells where the branches are.
+func TestNobodyToAsk(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		published   string
+		shared      bool
+		kept, fails string
+	}{
+		{"d", false, "", "commit ddddddd is published, which this run's commit does not come after, and the branch cannot be asked whether it is newer: no remote (run this again once it can)"},
+		{"b", false, "", ""},
+		{"d", true, "it follows the default branch, and whether this run's commit is part of that cannot be told: no remote", ""},
+		{"b", true, "it follows the default branch, and whether this run's commit is part of that cannot be told: no remote", ""},
+		{"c", true, "", ""},
+	} {
+		s := &shelf{tags: map[string]registry.Image{"main": *revision(c.published)}}
+		ask := func(context.Context) (string, error) { return "", errors.New("no remote") }
+		p := Promoter{Resolve: s.resolve, Tag: s.tag, Versions: rules.Published, Commit: at("c"), Tip: ask, Trunk: ask, IsAncestor: forked}
+		moves, err := p.Promote(t.Context(), plan.Service{Image: image, TagSet: tags.Set{Tags: []tags.Tag{{Name: "main", Kind: tags.Branch, Shared: c.shared}}}}, approve(t))
+		if (c.fails == "") != (err == nil) || err != nil && !strings.HasSuffix(err.Error(), c.fails) || err == nil && moves[0].Kept != c.kept {
+			t.Errorf("%+v: moves %+v, %v", c, moves, err)
+		}
+	}
+}
+
+// forked has two lines of commits that begin with the same.
+func forked(_ context.Context, old, new string) (bool, error) {
+	return slices.ContainsFunc([]string{"abc", "ade"}, func(line string) bool {
+		return strings.Contains(line, old[:1]) && strings.Contains(line, new[:1]) && strings.Index(line, old[:1]) <= strings.Index(line, new[:1])
+	}), nil
 }
 
 // TestGitTag has runs of git tags in clones that lack what is published: that a git tag is at a commit still says nothing of what is newer.
