@@ -152,6 +152,25 @@ func TestWhatIsGivenUpIsAtWorkNoMore(t *testing.T) {
 	}
 }
 
+// TestWhatIsLateIsSo has the time pass at which something was expected to be done, while nobody writes to the memory.
+func TestWhatIsLateIsSo(t *testing.T) {
+	t.Parallel()
+	w, now, log := watched(t)
+	if err := w.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.page.Underway[0].Until = now.Add(5 * time.Minute)
+	for passed, pages := range []int{1, 1, 2, 2} {
+		*now = now.Add(2 * time.Minute)
+		if err := w.look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(log.String(), " wrote "); got != pages {
+			t.Errorf("after %d minutes %d pages were written, want %d", 2*passed+2, got, pages)
+		}
+	}
+}
+
 // TestWhatStaysIsWhatIsKnownThen has a claim expire between the last look and the end of watching.
 func TestWhatStaysIsWhatIsKnownThen(t *testing.T) {
 	t.Parallel()

@@ -135,7 +135,7 @@ func (w *watcher) visit(ctx context.Context) (err error) {
 }
 
 // look writes the page if the memory is another one than at the last look. What is at work is looked after though the memory's file is the same: a run
-// that was killed releases nothing, and what it has claimed expires.
+// that was killed releases nothing, is expected to be done at some time, and what it has claimed expires.
 func (w *watcher) look(ctx context.Context) error {
 	now, at := stateOf(whereNow(w.job.memoryPath(), tempDir(w.job.Event))), w.process.Now()
 	if w.page != nil && now == w.file && (len(w.page.Underway) == 0 || at.Sub(w.read) < reviews) {
@@ -147,7 +147,7 @@ func (w *watcher) look(ctx context.Context) error {
 	}
 	w.file, w.read = now, at
 	seen := digestOf(known)
-	if w.page != nil && (known == nil || seen == w.seen) {
+	if w.page != nil && (known == nil || seen == w.seen && w.page.Late(at) == w.page.Late(w.page.MadeAt)) {
 		return nil // a run is moving the memory, or it has been put into order
 	}
 	figures := w.job.figures(w.process, known, w.log)

@@ -264,6 +264,25 @@ func TestUnderway(t *testing.T) {
 	}
 }
 
+// TestLate tells what is at work though it was expected to be done, as what was killed may be, and of nothing else.
+func TestLate(t *testing.T) {
+	t.Parallel()
+	const over, note = ", expected until about 11:50:20, which is over</li>", "What was killed cannot say that it is done"
+	source := of(t, runs(t, "octo-org/shop", []insight.Service{built("web", 20, "sha256:a", true)}), nil)
+	source.Underway = []Work{{Name: "promotion", Agent: "finalize", Run: "5-1", Repository: "octo-org/shop", Since: now.Add(-time.Hour)}, {Name: "web", Agent: "all", Run: "6-1", Repository: "octo-org/shop", Since: now}}
+	f := Collect(source)
+	if page := string(rendered(t, f)); f.Late(now) != 0 || strings.Contains(page, "which is over") || strings.Contains(page, note) {
+		t.Errorf("%d are late of %+v", f.Late(now), f.Underway)
+	}
+	source.Underway = append(source.Underway, Work{Name: "web", Agent: "all", Run: "4-1", Repository: "octo-org/shop", Since: now.Add(-10 * time.Minute)})
+	f = Collect(source)
+	page := rendered(t, f)
+	look(t, page)
+	if text := string(page); f.Late(now) != 1 || strings.Count(text, over) != 1 || strings.Count(text, "which is over") != 1 || !strings.Contains(text, note) {
+		t.Errorf("%d are late of %+v", f.Late(now), f.Underway)
+	}
+}
+
 // TestOnlyAWatchedPageLoadsItselfAgain has no other do so, and its policy be as strict.
 func TestOnlyAWatchedPageLoadsItselfAgain(t *testing.T) {
 	t.Parallel()

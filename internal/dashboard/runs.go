@@ -109,6 +109,20 @@ type Work struct {
 	Until      time.Time `json:"expected_until,omitzero"`
 }
 
+// Late reports whether it was expected to be done before.
+func (w Work) Late(at time.Time) bool { return !w.Until.IsZero() && at.After(w.Until) }
+
+// Late are what is underway that was expected to be done before. It may have been killed, which nobody has written down.
+func (f Figures) Late(at time.Time) int {
+	n := 0
+	for _, w := range f.Underway {
+		if w.Late(at) {
+			n++
+		}
+	}
+	return n
+}
+
 // tellWork completes what is underway by what is known of services.
 func (f *Figures) tellWork(s Source) {
 	links := links{server: s.Server}
