@@ -145,7 +145,11 @@ func (p proving) RoundTrip(request *http.Request) (*http.Response, error) {
 	most := p.patience + time.Duration(max(request.ContentLength, 0)/slowest)*time.Second
 	timer := time.AfterFunc(most, func() { cancel(fmt.Errorf("%w (%s)", errSlow, most)) })
 	answer, err := p.base.RoundTrip(request.WithContext(ctx))
-	if err == nil && answer.ContentLength > little && request.Method != http.MethodHead {
+	large := false
+	if err == nil {
+		large, err = isLarge(request, answer)
+	}
+	if large {
 		timer.Stop()
 		answer.Body = closing{answer.Body, cancel}
 		return answer, nil
@@ -162,6 +166,30 @@ func (p proving) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return answer, nil
+}
+
+// isLarge reports whether an answer is too large to be read ahead. A blob whose length the registry does not tell is read so far that it is known.
+func isLarge(request *http.Request, answer *http.Response) (bool, error) {
+	switch {
+	case request.Method == http.MethodHead:
+		return false, nil
+	case answer.ContentLength >= 0 || !blob.MatchString(request.URL.Path):
+		return answer.ContentLength > little, nil
+	}
+	begin, err := io.ReadAll(io.LimitReader(answer.Body, little+1))
+	answer.Body = ahead{io.MultiReader(bytes.NewReader(begin), answer.Body), answer.Body}
+	if err != nil {
+		return false, errors.Join(fmt.Errorf("reading the answer: %w", err), answer.Body.Close())
+	}
+	return len(begin) > little, nil
+}
+
+var blob = regexp.MustCompile(`/blobs/sha256:[0-9a-f]{64}$`)
+
+// An ahead reader begins with what was read already.
+type ahead struct {
+	io.Reader
+	io.Closer
 }
 
 // closing ends a request's context with its answer.

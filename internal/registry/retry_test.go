@@ -196,6 +196,33 @@ func TestLargeAnswersPassThrough(t *testing.T) {
 	}
 }
 
+// TestBlobsOfUnknownLengthPassThrough has registries that do not say how large a layer is.
+func TestBlobsOfUnknownLengthPassThrough(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int64{2, little + 1, fileLimit + 1} {
+		read := 0
+		body := io.TeeReader(io.LimitReader(endless{}, size), counter{&read})
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://registry.example/v2/octo/backend/blobs/sha256:"+strings.Repeat("0", 64), nil)
+		must(t, err)
+		answer, err := (proving{roundTripper(func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(body), ContentLength: -1, Request: r}, nil
+		}), time.Minute}).RoundTrip(request)
+		if size <= little {
+			if err == nil || !strings.Contains(err.Error(), "and not sha256:000") {
+				t.Errorf("a small one that is not what its digest says: %v", err)
+			}
+			continue
+		}
+		if err != nil || read > little+1 {
+			t.Errorf("of %d bytes %d were read ahead: %v", size, read, err)
+			continue
+		}
+		if n, err := io.Copy(io.Discard, answer.Body); n != size || err != nil || answer.Body.Close() != nil {
+			t.Errorf("%d bytes came of %d: %v", n, size, err)
+		}
+	}
+}
+
 type counter struct{ n *int }
 
 func (c counter) Write(p []byte) (int, error) { *c.n += len(p); return len(p), nil }
