@@ -197,6 +197,7 @@ func (j job) given(given row) job {
 		return all
 	}
 	j.inputs, j.text.Env, j.text.With = given, texts(j.text.Env), fields(j.text.With)
+	j = j.withMatrix(func(expr string) (string, bool) { value, known := given[strings.ToLower(expr)]; return value, known })
 	j.text.Steps = slices.Clone(j.text.Steps)
 	for n := range j.text.Steps {
 		s := &j.text.Steps[n]

@@ -319,6 +319,54 @@ func TestExpressions(t *testing.T) {
 	}
 }
 
+// TestMatrixMadeAtRunTime takes from the file what is made of it, and builds nothing of what is not there.
+func TestMatrixMadeAtRunTime(t *testing.T) {
+	t.Parallel()
+	for title, c := range map[string]struct{ matrix, want, said string }{
+		"all filters":           {"{app: \"${{ fromJSON(needs.changes.outputs.apps) }}\"}", "api=[apps/api/** libs/** shared/**] web=[apps/web/**]", ""},
+		"a text":                {"{app: \"${{ fromJson('[\\\"api\\\"]') }}\"}", "api=[apps/api/** libs/** shared/**]", ""},
+		"a whole one in a text": {"\"${{ fromJSON('{\\\"include\\\": [{\\\"app\\\": \\\"web\\\"}]}') }}\"", "web=[apps/web/**]", ""},
+		"of a command":          {"{app: \"${{ fromJSON(needs.changes.outputs.list) }}\"}", "", "docker.yml:20 builds by a matrix that is made at run time: list under `services` what that is, by the names that the images have so far, of ghcr.io/octo/${{ matrix.app }}:edge."},
+		"no JSON":               {"\"${{ fromJSON('x') }}\"", "", "by a matrix that is made at run time"},
+	} {
+		r := readAll(t, `
+on: push
+concurrency: x
+jobs:
+  changes:
+    outputs: {apps: "${{ steps.filter.outputs.changes }}", list: "${{ steps.list.outputs.list }}"}
+    steps:
+      - id: filter
+        uses: dorny/paths-filter@v3
+        with:
+          filters: |
+            shared: &shared [libs/**]
+            api: [apps/api/**, *shared, {added|modified: shared/**}]
+            web: apps/web/**
+  build:
+    strategy:
+      matrix: `+c.matrix+`
+    steps:
+
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: "apps/${{ matrix.app }}", tags: "ghcr.io/octo/${{ matrix.app }}:edge"}
+`)
+		var got []string
+		for _, s := range r.Services {
+			if s.Name != "shared" { // which nobody could tell from a service
+				got = append(got, fmt.Sprintf("%s=%v", s.Name, s.Paths))
+			}
+		}
+		left := strings.Join(r.Left, "\n")
+		if diff := cmp.Diff(strings.ReplaceAll(c.want, "web=[apps/web/**]", "web=[]"), strings.Join(got, " ")); diff != "" || !strings.Contains(left, c.said) || c.said == "" && strings.Contains(left, "run time") {
+			t.Errorf("%s: left\n%s\n(-want +got):\n%s", title, left, diff)
+		}
+	}
+	if round := filters(step{With: map[string]field{"filters": {text: "a: &a [x, *a]"}}}); len(round["a"]) > 3 {
+		t.Errorf("a filter within itself is %q", round)
+	}
+}
+
 // TestFilters says of each filter that is of no service where it stands.
 func TestFilters(t *testing.T) {
 	t.Parallel()

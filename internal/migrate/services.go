@@ -155,6 +155,11 @@ func (all *Reading) build(w workflow, j job, s step, r row) {
 		}
 		return strings.TrimSpace(text)
 	}
+	place := s.With["context"].text + s.With["file"].text
+	if filled, whole := in.fill(place); !whole && !j.written && strings.Contains(filled, "matrix.") {
+		all.leave("%s:%d builds by a matrix that is made at run time: list under `services` what that is, by the names that the images have so far%s.", w.file, s.line(), calledSoFar(j, s))
+		return
+	}
 	made := Service{Target: get("target"), Platforms: list(get("platforms"))}
 	file := get("file")
 	if below, whole := strings.CutPrefix(get("context"), defaultContext); whole {
@@ -289,6 +294,29 @@ func list(text string) []string {
 
 // outputName is the name in a step's outputs, where it pushes without a tag.
 var outputName = regexp.MustCompile(`(?m)(?:^|,)"?name=([^",\n]+)`)
+
+// calledSoFar is what a step says of the names of its images.
+func calledSoFar(j job, s step) string {
+	names := []string{s.With["tags"].text}
+	if m := outputName.FindStringSubmatch(s.With["outputs"].text); m != nil {
+		names = append(names, m[1])
+	}
+	for _, other := range append(slices.Clone(j.around), j.text.Steps...) {
+		if other.action() == metadataAction {
+			names = append(names, other.With["images"].text)
+		}
+	}
+	var all []string
+	for line := range strings.Lines(strings.Join(names, "\n")) {
+		if line = strings.TrimSpace(line); strings.Contains(line, "/") {
+			all = append(all, line)
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return ", of " + strings.Join(all, ", ")
+}
 
 // image is the repository that a step pushes to, as docker/metadata-action or the step itself names it.
 func (all *Reading) image(w workflow, j job, s step, in scope) string {
@@ -455,8 +483,8 @@ func (all *Reading) paths(w workflow) {
 			if s.action() != filterAction {
 				continue
 			}
-			var groups map[string][]string
-			if yaml.Unmarshal([]byte(s.With["filters"].text), &groups) != nil {
+			groups := filters(s)
+			if groups == nil {
 				all.leave("%s:%d: the filters could not be read; what counts as a change of a service is its context.", w.file, s.line())
 				continue
 			}

@@ -60,10 +60,11 @@ type jobText struct {
 	Strategy    struct {
 		Matrix yaml.Node `yaml:"matrix"`
 	} `yaml:"strategy"`
-	Steps   []step           `yaml:"steps"`
-	Uses    yaml.Node        `yaml:"uses"` // another workflow
-	With    map[string]field `yaml:"with"`
-	Secrets yaml.Node        `yaml:"secrets"`
+	Outputs map[string]string `yaml:"outputs"`
+	Steps   []step            `yaml:"steps"`
+	Uses    yaml.Node         `yaml:"uses"` // another workflow
+	With    map[string]field  `yaml:"with"`
+	Secrets yaml.Node         `yaml:"secrets"`
 }
 
 // A step is one of a job, with the lines of what it says.
@@ -116,11 +117,99 @@ func read(f File, repository string) (workflow, error) {
 		if err := w.text.Jobs.Content[i+1].Decode(&j.text); err != nil {
 			return w, fmt.Errorf("reading job %s of %s: %w", j.id, f.Name, err)
 		}
-		j.rows = rows(&j.text.Strategy.Matrix)
-		j.written = written(&j.text.Strategy.Matrix)
-		w.jobs = append(w.jobs, j)
+		w.jobs = append(w.jobs, j.withMatrix(nil))
+	}
+	jobs := slices.Clone(w.jobs)
+	for n := range w.jobs {
+		w.jobs[n] = w.jobs[n].withMatrix(func(expr string) (string, bool) { return filtered(jobs, expr) })
 	}
 	return w, nil
+}
+
+// fromJSON finds what a part of a matrix is made of at run time.
+var fromJSON = regexp.MustCompile(`(?i)^\$\{\{\s*fromJSON\(\s*(.*?)\s*\)\s*\}\}$`)
+
+// withMatrix is a job with the rows of its matrix. What is made at run time is taken from what its expressions are known to be.
+func (j job) withMatrix(known func(expr string) (string, bool)) job {
+	matrix := made(j.text.Strategy.Matrix, known)
+	matrix.Content = slices.Clone(matrix.Content)
+	for i := 1; i < len(matrix.Content); i += 2 {
+		part := made(*matrix.Content[i], known)
+		matrix.Content[i] = &part
+	}
+	j.text.Strategy.Matrix = matrix
+	j.rows, j.written = rows(&matrix), written(&matrix)
+	return j
+}
+
+// made is what an expression in a matrix makes there, where that is known, and anything else as it is.
+func made(n yaml.Node, known func(expr string) (string, bool)) yaml.Node {
+	m := fromJSON.FindStringSubmatch(n.Value)
+	if m == nil {
+		return n
+	}
+	text, there := strings.Trim(m[1], "'"), strings.HasPrefix(m[1], "'")
+	if !there && known != nil {
+		text, there = known(m[1])
+	}
+	var value yaml.Node
+	if !there || yaml.Unmarshal([]byte(text), &value) != nil || len(value.Content) != 1 || value.Content[0].Kind == yaml.ScalarNode {
+		return n
+	}
+	return *value.Content[0]
+}
+
+// filteredOutput finds the output of a step that says which filters of dorny/paths-filter something changed of.
+var filteredOutput = regexp.MustCompile(`^\$\{\{\s*steps\.([A-Za-z0-9_-]+)\.outputs\.changes\s*\}\}$`)
+
+// filtered is what an expression can be at most where it is the output of a job that looks for what changed: the names of all filters.
+func filtered(jobs []job, expr string) (string, bool) {
+	for _, j := range jobs {
+		for name, value := range j.text.Outputs {
+			m := filteredOutput.FindStringSubmatch(value)
+			if m == nil || expr != "needs."+j.id+".outputs."+name {
+				continue
+			}
+			for _, s := range j.text.Steps {
+				if s.ID == m[1] && s.action() == filterAction {
+					return flow(slices.Sorted(maps.Keys(filters(s)))), true
+				}
+			}
+		}
+	}
+	return "", false
+}
+
+// filters are the patterns of a step of dorny/paths-filter by its filters' names, whatever kind of change each is for; none where they cannot be read.
+func filters(s step) map[string][]string {
+	var read map[string]yaml.Node
+	if yaml.Unmarshal([]byte(s.With["filters"].text), &read) != nil {
+		return nil
+	}
+	all := map[string][]string{}
+	for name, n := range read {
+		all[name] = patterns(&n, true)
+	}
+	return all
+}
+
+// patterns are those of a filter: a pattern, a list of lists, or patterns by the kind of change. What an alias stands for has none itself.
+func patterns(n *yaml.Node, aliases bool) (all []string) {
+	switch {
+	case n.Kind == yaml.ScalarNode && n.Value != "":
+		return []string{n.Value}
+	case n.Kind == yaml.AliasNode && aliases:
+		return patterns(n.Alias, false)
+	case n.Kind == yaml.SequenceNode:
+		for _, item := range n.Content {
+			all = append(all, patterns(item, aliases)...)
+		}
+	case n.Kind == yaml.MappingNode:
+		for i := 1; i < len(n.Content); i += 2 {
+			all = append(all, patterns(n.Content[i], aliases)...)
+		}
+	}
+	return all
 }
 
 // rows makes a matrix' rows, as GitHub does.
