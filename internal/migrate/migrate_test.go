@@ -367,6 +367,58 @@ jobs:
 	}
 }
 
+// TestMetadata takes over what all images have, and names the rest.
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	text := `
+on: push
+concurrency: x
+jobs:
+  build:
+    steps:
+      - uses: docker/metadata-action@v5
+        with:
+          images: ghcr.io/octo/web
+          tags: type=sha
+          flavor: |
+            latest=false
+            suffix=${{ matrix.suffix }}
+          labels: |
+            org.opencontainers.image.vendor=Octo: a
+            org.opencontainers.image.revision=${{ github.sha }}
+          annotations: |
+            # of the index
+            org.opencontainers.image.description=Web
+            manifest:org.opencontainers.image.title=Web
+      - uses: docker/build-push-action@v6
+        with: {push: true, context: web}
+`
+	nightly := strings.NewReplacer("type=sha", "type=raw,value=nightly", "=Web", "=Other").Replace(text)
+	r, err := Read([]File{{"a.yml", []byte(text)}, {"b.yml", []byte(nightly)}}, "Octo/cards")
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, err := r.Config()
+	if want := "flavor: |\n  latest=false\nlabels:\n  org.opencontainers.image.vendor: 'Octo: a'\nannotations:\n  org.opencontainers.image.description: Web\ngates:"; err != nil || !strings.Contains(written, want) {
+		t.Errorf("%v, %q is not in\n%s", err, want, written)
+	}
+	left := strings.Join(r.Left, "\n")
+	for _, said := range []string{
+		"a.yml:11: \"suffix=${{ matrix.suffix }}\" is left out of `flavor`: it holds what is only known when it runs.",
+		"a.yml:14: \"org.opencontainers.image.revision=${{ github.sha }}\" is left out: write it under `labels`, of all services or of one.",
+		"a.yml:17: \"manifest:org.opencontainers.image.title=Web\" is left out: write it under `annotations`",
+		"b.yml:17: \"org.opencontainers.image.description=Other\" is left out",
+		"b.yml: its rules for tags stand beside those of the workflows before it",
+	} {
+		if !strings.Contains(left, said) {
+			t.Errorf("%q is not among\n%s", said, left)
+		}
+	}
+	if strings.Contains(left, "a.yml: its rules") || strings.Contains(left, "of the index") {
+		t.Errorf("left\n%s", left)
+	}
+}
+
 // TestFilters says of each filter that is of no service where it stands.
 func TestFilters(t *testing.T) {
 	t.Parallel()

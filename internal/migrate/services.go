@@ -15,21 +15,23 @@ import (
 
 // A Reading is what workflows say of the images that they publish.
 type Reading struct {
-	Files     []string // that publish any
-	Services  []Service
-	Tags      []string // rules of docker/metadata-action, in its language
-	Flavor    []string
-	Branches  []string // whose pushes publish; empty where that is not said
-	Faults    []Fault
-	Left      []string            // what was not taken over, and what to do about it
-	Secrets   map[string]string   // expressions of GitHub's by the variables that builds have their secrets from
-	Found     []Service           // that each run finds by itself, so that the configuration need not list them
-	FoundIn   string              // the files that each run finds them in
-	Varying   map[string][]string // keys by service that variables give, so that they are not listed
-	unlisted  int                 // services that are found besides
-	baked     string              // where a workflow builds the targets of a bake file
-	named     []naming            // of each image that is built
-	unsettled []string            // build arguments that are only known when a build runs
+	Files       []string // that publish any
+	Services    []Service
+	Tags        []string // rules of docker/metadata-action, in its language
+	Flavor      []string
+	Labels      map[string]string // of all images
+	Annotations map[string]string
+	Branches    []string // whose pushes publish; empty where that is not said
+	Faults      []Fault
+	Left        []string            // what was not taken over, and what to do about it
+	Secrets     map[string]string   // expressions of GitHub's by the variables that builds have their secrets from
+	Found       []Service           // that each run finds by itself, so that the configuration need not list them
+	FoundIn     string              // the files that each run finds them in
+	Varying     map[string][]string // keys by service that variables give, so that they are not listed
+	unlisted    int                 // services that are found besides
+	baked       string              // where a workflow builds the targets of a bake file
+	named       []naming            // of each image that is built
+	unsettled   []string            // build arguments that are only known when a build runs
 }
 
 // A Service is an image that is published, in the keys of the configuration.
@@ -117,7 +119,7 @@ var builds = regexp.MustCompile(`(?m)^\s*docker (buildx )?(build|bake)\b`)
 
 func (all *Reading) add(w workflow) {
 	all.Branches = union(all.Branches, w.filter("push", "branches"))
-	root := w
+	root, ruled := w, len(all.Tags)
 	for _, j := range w.jobs {
 		w.file, w.text.Env = j.file, j.env
 		for _, s := range j.text.Steps {
@@ -134,6 +136,9 @@ func (all *Reading) add(w workflow) {
 				all.leave("%s:%d builds by a command: write down what it builds as a service.", w.file, s.line())
 			}
 		}
+	}
+	if ruled > 0 && len(all.Tags) > ruled {
+		all.leave("%s: its rules for tags stand beside those of the workflows before it, and here every run has them all: take out of `tags` what some runs alone are to move.", root.file)
 	}
 	all.paths(root)
 }
@@ -447,10 +452,35 @@ func (all *Reading) metadata(w workflow, s step) {
 		}
 	}
 	for line := range strings.Lines(s.With["flavor"].text) {
-		if line = strings.TrimSpace(line); line != "" && !strings.Contains(line, "${{") && !slices.Contains(all.Flavor, line) {
+		switch line = strings.TrimSpace(line); {
+		case line == "" || slices.Contains(all.Flavor, line):
+		case strings.Contains(line, "${{"):
+			all.leave("%s:%d: %q is left out of `flavor`: it holds what is only known when it runs.", w.file, s.With["flavor"].line, line)
+		default:
 			all.Flavor = append(all.Flavor, line)
 		}
 	}
+	all.Labels = all.pairs(w, s, "labels", all.Labels)
+	all.Annotations = all.pairs(w, s, "annotations", all.Annotations)
+}
+
+// pairs adds those of a step to those that all images have.
+func (all *Reading) pairs(w workflow, s step, key string, had map[string]string) map[string]string {
+	for line := range strings.Lines(s.With[key].text) {
+		name, value, given := strings.Cut(strings.TrimSpace(line), "=")
+		other, there := had[name]
+		switch {
+		case name == "" || strings.HasPrefix(name, "#") || there && other == value:
+		case !given || there || strings.Contains(line, "${{") || strings.Contains(name, ":"):
+			all.leave("%s:%d: %q is left out: write it under `%s`, of all services or of one.", w.file, s.With[key].line, strings.TrimSpace(line), key)
+		default:
+			if had == nil {
+				had = map[string]string{}
+			}
+			had[name] = value
+		}
+	}
+	return had
 }
 
 // onDefaultBranch finds conditions that hold on the default branch alone.

@@ -115,8 +115,21 @@ func (r Reading) Config() (string, error) {
 	if len(r.Flavor) > 0 {
 		fmt.Fprintf(&b, "flavor: |\n%s", indented(r.Flavor))
 	}
+	b.WriteString(mapping("labels", r.Labels) + mapping("annotations", r.Annotations))
 	b.WriteString(gates)
 	return b.String(), nil
+}
+
+// mapping is a key with its texts by name; empty without any.
+func mapping(key string, texts map[string]string) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		fmt.Fprintf(&b, "  %s: %s\n", scalar(name), scalar(texts[name]))
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return key + ":\n" + b.String()
 }
 
 // found says which services each run finds, as a list that can be had instead.
