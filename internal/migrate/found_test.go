@@ -298,6 +298,53 @@ jobs:
 	}
 }
 
+// TestLeftOfBuilds says of all that a build is given what becomes of it.
+func TestLeftOfBuilds(t *testing.T) {
+	t.Parallel()
+	r := readAll(t, `
+on: push
+concurrency: x
+env: {HOST: "${{ vars.HOST }}"}
+jobs:
+  build:
+    steps:
+      - uses: docker/build-push-action@v6
+        with:
+          push: true
+          context: api
+          outputs: type=image,name=ghcr.io/octo/api,push=true
+          sbom: true
+          no-cache: true
+          pull: true
+          provenance: mode=max
+          load: false
+          allow: network.host
+          labels: ${{ steps.meta.outputs.labels }}
+          build-args: |
+            TOKEN=${{ secrets.NPM_TOKEN }}
+            JOB=x-${{ github.token }}
+            SHA=${{ github.sha }}
+            VERSION=${{ fromJSON(steps.meta.outputs.json).labels['org.opencontainers.image.version'] }}
+            API=https://${{ env.HOST }}/
+            AGENT=${{ env.AGENT }}
+            PLAIN=1
+`)
+	want := []string{
+		".github/workflows/docker.yml:20: the build argument TOKEN is a secret, which the image tells everybody: have the build read it as a secret, and name it under `secrets` of the service.",
+		".github/workflows/docker.yml:20: the build argument JOB is a secret, which the image tells everybody: have the build read it as a secret, and name it under `secrets` of the service.",
+		".github/workflows/docker.yml:20: the build argument SHA is another one each time, so nothing would be used again: labels tell version, commit and date.",
+		".github/workflows/docker.yml:20: the build argument VERSION is another one each time, so nothing would be used again: labels tell version, commit and date.",
+		".github/workflows/docker.yml:20: the build argument API is https://${{ vars.HOST }}/, which is only known when it runs: write what it is under `build_args` of the service, or give it to the new workflow's step as `build-args`.",
+		".github/workflows/docker.yml:20: the build argument AGENT is ${{ env.AGENT }}, which is only known when it runs: write what it is under `build_args` of the service, or give it to the new workflow's step as `build-args`.",
+		".github/workflows/docker.yml:18: allow is \"network.host\", and nothing here stands for it.",
+		".github/workflows/docker.yml:14: no-cache is \"true\": write it under `no_cache` of the service.",
+		".github/workflows/docker.yml:13: sbom is \"true\": write it under `sbom` of the service.",
+	}
+	if diff := cmp.Diff(want, r.Left); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
+	}
+}
+
 // TestTry takes over how a container runs from what builds the same alone.
 func TestTry(t *testing.T) {
 	t.Parallel()

@@ -434,10 +434,26 @@ func (all *Reading) arguments(w workflow, s step, in scope) (found map[string]st
 			found[name] = filled
 		default:
 			unsettled = append(unsettled, name)
-			all.leave("%s:%d: the build argument %s is another one each time, so nothing would be used again: labels tell version, commit and date.", w.file, s.With["build-args"].line, name)
+			all.leave("%s:%d: the build argument %s %s.", w.file, s.With["build-args"].line, name, unsettledArgument(filled))
 		}
 	}
 	return found, unsettled
+}
+
+var (
+	secretValue = regexp.MustCompile(`\$\{\{.*\b(secrets\.|github\.token\b)`)
+	eachTime    = regexp.MustCompile(`\$\{\{.*(\bgithub\.(sha|ref|ref_name|head_ref|run_|event)|\bsteps\..*(version|revision|sha|ref|date|time|created|tag))`)
+)
+
+// unsettledArgument is why a build argument is not taken over, and what to do.
+func unsettledArgument(value string) string {
+	switch {
+	case secretValue.MatchString(value):
+		return "is a secret, which the image tells everybody: have the build read it as a secret, and name it under `secrets` of the service"
+	case eachTime.MatchString(value):
+		return "is another one each time, so nothing would be used again: labels tell version, commit and date"
+	}
+	return fmt.Sprintf("is %s, which is only known when it runs: write what it is under `build_args` of the service, or give it to the new workflow's step as `build-args`", value)
 }
 
 // metadata takes over rules for tags.
