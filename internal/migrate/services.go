@@ -19,6 +19,7 @@ type Reading struct {
 	Services    []Service
 	Tags        []string // rules of docker/metadata-action, in its language
 	Flavor      []string
+	rule        scanRule          // of scans that refuse images
 	Labels      map[string]string // of all images
 	Annotations map[string]string
 	Branches    []string // whose pushes publish; empty where that is not said
@@ -132,6 +133,8 @@ func (all *Reading) add(w workflow) {
 				all.bake(w, s)
 			case s.action() == metadataAction:
 				all.metadata(w, s)
+			case s.action() == trivyAction:
+				all.scan(w, j, s)
 			case builds.MatchString(s.Run.Value):
 				all.leave("%s:%d builds by a command: write down what it builds as a service.", w.file, s.line())
 			}

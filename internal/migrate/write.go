@@ -116,7 +116,11 @@ func (r Reading) Config() (string, error) {
 		fmt.Fprintf(&b, "flavor: |\n%s", indented(r.Flavor))
 	}
 	b.WriteString(mapping("labels", r.Labels) + mapping("annotations", r.Annotations))
-	b.WriteString(gates)
+	rule := r.rule
+	if rule.failOn == "" {
+		rule = usual
+	}
+	fmt.Fprintf(&b, gates, rule)
 	return b.String(), nil
 }
 
@@ -159,9 +163,9 @@ func more(platforms []string) string {
 }
 
 const gates = `gates: # an image that fails one gets no tag
-  vulnerabilities: {severity: [CRITICAL, HIGH], fail_on: CRITICAL}
+  vulnerabilities: %s
   # startup: {within: 30s}      # until the port, health_endpoint or HEALTHCHECK says that it is well
-  # size: {max: 1GB, growth: 10%}
+  # size: {max: 1GB, growth: 10%%}
   # user: non-root
 `
 
