@@ -64,7 +64,7 @@ func (s *session) alarmText(service string, bad []string) string {
 func (s *session) bad(findings []string) []string {
 	least := s.job.Config.Gates.Vulnerabilities.FailOn
 	return slices.DeleteFunc(slices.Clone(findings), func(f string) bool {
-		_, severity, _ := strings.Cut(strings.TrimSuffix(f, ")"), "(")
+		severity := strings.TrimSuffix(f[strings.LastIndex(f, "(")+1:], ")") // there may be brackets in the place's name, too
 		return verdict.Rank(severity) < verdict.Rank(least) || verdict.Rank(least) == 0
 	})
 }
