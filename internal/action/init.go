@@ -235,7 +235,7 @@ func (i initiation) tell(ctx context.Context, config service.Config, read migrat
 			log.Printf("%s", i.describe(s, read))
 		}
 	}
-	for _, said := range append(read.Left, i.foreign(config, read)...) {
+	for _, said := range slices.Concat(read.Left, read.Beside, i.foreign(config, read)) {
 		log.Printf("not taken over: %s", said)
 	}
 	for _, f := range read.Faults {
@@ -249,8 +249,11 @@ func (i initiation) tell(ctx context.Context, config service.Config, read migrat
 	if !i.job.Repo.Ignores(ctx, config.Memory) {
 		log.Printf("put /%s/ into .gitignore: a run on this machine keeps its memory there", path.Dir(config.Memory))
 	}
-	if len(read.Files) > 0 {
-		log.Printf("once the new workflow has run, delete what it takes the place of: %s", strings.Join(read.Files, ", "))
+	if whole := slices.DeleteFunc(slices.Clone(read.Files), func(file string) bool { return slices.Contains(read.Mixed, file) }); len(whole) > 0 {
+		log.Printf("once the new workflow has run, delete what it takes the place of: %s", strings.Join(whole, ", "))
+	}
+	if len(read.Mixed) > 0 {
+		log.Printf("once the new workflow has run, delete the jobs that publish images of: %s", strings.Join(read.Mixed, ", "))
 	}
 }
 

@@ -25,6 +25,8 @@ type Reading struct {
 	Branches    []string // whose pushes publish; empty where that is not said
 	Faults      []Fault
 	Left        []string            // what was not taken over, and what to do about it
+	Beside      []string            // what workflows do besides, which is left to whoever moves
+	Mixed       []string            // files that have jobs which do something else
 	Secrets     map[string]string   // expressions of GitHub's by the variables that builds have their secrets from
 	Found       []Service           // that each run finds by itself, so that the configuration need not list them
 	FoundIn     string              // the files that each run finds them in
@@ -67,6 +69,7 @@ func Read(files []File, repository string) (Reading, error) {
 		if publish := w.publish(); len(publish) > 0 {
 			all.Files = union(all.Files, append([]string{w.file}, publish...))
 			all.add(w)
+			all.beside(w, known)
 		}
 		all.unread(w, known)
 	}
@@ -98,7 +101,7 @@ const (
 func (w workflow) publish() (files []string) {
 	for _, j := range w.jobs {
 		for _, s := range j.text.Steps {
-			if s.pushes() || s.action() == bakeAction || builds.MatchString(s.Run.Value) {
+			if s.builds() {
 				files = union(files, append([]string{j.file}, j.through...))
 			}
 		}
@@ -115,8 +118,8 @@ func (s step) pushes() bool {
 // pushing finds outputs that push, or that do where an expression holds.
 var pushing = regexp.MustCompile(`\b(push=(true|\$\{\{)|type=registry)`)
 
-// builds finds commands that build an image.
-var builds = regexp.MustCompile(`(?m)^\s*docker (buildx )?(build|bake)\b`)
+// buildCommand finds commands that build an image.
+var buildCommand = regexp.MustCompile(`(?m)^\s*docker (buildx )?(build|bake)\b`)
 
 func (all *Reading) add(w workflow) {
 	all.Branches = union(all.Branches, w.filter("push", "branches"))
@@ -135,7 +138,7 @@ func (all *Reading) add(w workflow) {
 				all.metadata(w, s)
 			case s.action() == trivyAction:
 				all.scan(w, j, s)
-			case builds.MatchString(s.Run.Value):
+			case buildCommand.MatchString(s.Run.Value):
 				all.leave("%s:%d builds by a command: write down what it builds as a service.", w.file, s.line())
 			}
 		}

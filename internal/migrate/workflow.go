@@ -60,16 +60,19 @@ type jobText struct {
 	Strategy    struct {
 		Matrix yaml.Node `yaml:"matrix"`
 	} `yaml:"strategy"`
-	Outputs map[string]string `yaml:"outputs"`
-	Steps   []step            `yaml:"steps"`
-	Uses    yaml.Node         `yaml:"uses"` // another workflow
-	With    map[string]field  `yaml:"with"`
-	Secrets yaml.Node         `yaml:"secrets"`
+	Outputs     map[string]string `yaml:"outputs"`
+	RunsOn      yaml.Node         `yaml:"runs-on"`
+	Environment yaml.Node         `yaml:"environment"`
+	Steps       []step            `yaml:"steps"`
+	Uses        yaml.Node         `yaml:"uses"` // another workflow
+	With        map[string]field  `yaml:"with"`
+	Secrets     yaml.Node         `yaml:"secrets"`
 }
 
 // A step is one of a job, with the lines of what it says.
 type step struct {
 	ID       string            `yaml:"id"`
+	Name     string            `yaml:"name"`
 	If       yaml.Node         `yaml:"if"`
 	Uses     yaml.Node         `yaml:"uses"`
 	With     map[string]field  `yaml:"with"`

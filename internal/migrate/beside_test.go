@@ -1,0 +1,76 @@
+package migrate
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestBeside names what a workflow does besides, and nothing that is taken over.
+func TestBeside(t *testing.T) {
+	t.Parallel()
+	r, err := Read([]File{{"docker.yml", []byte(`
+on: push
+concurrency: x
+jobs:
+  test:
+    steps: [{uses: actions/checkout@v4}, {run: go test ./...}]
+  lint: {uses: acme/ci/.github/workflows/lint.yml@v1}
+  changes:
+    steps: [{uses: actions/checkout@v4}, {uses: dorny/paths-filter@v3}]
+  build:
+    needs: test
+    runs-on: [self-hosted, big]
+    environment: {name: production, url: x}
+    steps:
+      - uses: actions/checkout@v4
+        with: {fetch-depth: 0, lfs: false, submodules: recursive, token: "${{ secrets.PAT }}"}
+      - run: echo "tag=x" >> $GITHUB_OUTPUT
+      - run: |
+          pnpm install --token=hunter2
+      - name: Fetch models
+        run: ./fetch
+      - {uses: actions/download-artifact@v4, with: {name: dist}}
+      - {uses: docker/login-action@v3}
+      - {uses: docker/build-push-action@v6, with: {push: true, context: a, tags: ghcr.io/octo/a}}
+      - {run: cosign sign x}
+      - {uses: ./.github/actions/own}
+      - {run: kubectl set image}
+  arm:
+    runs-on: ${{ matrix.runner }}
+    strategy: {matrix: {runner: [ubuntu-latest, ubuntu-24.04-arm]}}
+    steps:
+      - {uses: docker/build-push-action@v6, with: {push: true, context: b, tags: ghcr.io/octo/b}}
+      - {uses: actions/upload-artifact@v4, with: {name: digests-x}}
+  merge:
+    steps: [{uses: actions/download-artifact@v4, with: {pattern: digests-*}}, {run: docker buildx imagetools create x}]
+`)}, {"whole.yml", []byte(`
+on: push
+concurrency: x
+jobs:
+  build:
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/checkout@v4
+      - {uses: docker/build-push-action@v6, with: {push: true, context: c, tags: ghcr.io/octo/c}}
+`)}}, "Octo/cards")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"docker.yml:12: the job build runs on self-hosted, big: give that to the new workflow's job as `runs-on`.",
+		"docker.yml:13: the job build has the environment production: give that to the new workflow's job, whose secrets and rules it may need.",
+		"docker.yml:16: the checkout has submodules: recursive: give that to actions/checkout in the new workflow, where the build needs it.",
+		"docker.yml:16: the checkout has token: ${{ secrets.PAT }}: give that to actions/checkout in the new workflow, where the build needs it.",
+		"docker.yml: the job build also has these steps: `pnpm …` at line 18, Fetch models at line 21, actions/download-artifact at line 22, ./.github/actions/own at line 26, `kubectl …` at line 27. Put what the build needs before org/ghcr-publish in the new workflow, and what uses the images after it.",
+		"docker.yml:29: the job arm runs on ubuntu-latest, ubuntu-24.04-arm: one job emulates what its machine is not; with `split: platform` each platform is built on a runner of its own, which `runners` names.",
+		"docker.yml: its jobs test, lint do something else: they stay where they are, and a job of the new workflow that is to wait for one must have it there.",
+	}
+	if diff := cmp.Diff(want, r.Beside); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if !slices.Equal(r.Mixed, []string{"docker.yml"}) || !slices.Equal(r.Files, []string{"docker.yml", "whole.yml"}) {
+		t.Errorf("%q of %q have other jobs", r.Mixed, r.Files)
+	}
+}
