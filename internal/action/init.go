@@ -113,6 +113,9 @@ func (i initiation) read(ctx context.Context) (migrate.Reading, error) {
 	if err != nil {
 		return read, err
 	}
+	if len(read.Branches) == 0 {
+		read.Branches = []string{i.job.Event.DefaultBranch}
+	}
 	finder := i.job.finder(i.root, nil)
 	alone, unread := finder.Alone(ctx)
 	if unread != nil { // without the variables the files say nothing
@@ -132,9 +135,6 @@ func (i initiation) read(ctx context.Context) (migrate.Reading, error) {
 	}
 	read.Take(found, alone)
 	read.Choose(finder.Ports)
-	if len(read.Branches) == 0 {
-		read.Branches = []string{i.job.Event.DefaultBranch}
-	}
 	return read, nil
 }
 

@@ -38,6 +38,24 @@ func (all *Reading) beside(w workflow, known library) {
 	}
 }
 
+// carried are events that the new workflow has, too, or that start nothing by themselves.
+var carried = []string{"push", "pull_request", "pull_request_target", "workflow_dispatch", "workflow_call"}
+
+// starts takes over which pushes start a workflow, and names what else does.
+func (all *Reading) starts(w workflow) {
+	branches, tags := w.filter("push", "branches"), w.filter("push", "tags")
+	all.Branches, all.GitTags = union(all.Branches, branches), union(all.GitTags, tags)
+	if events := w.events(); slices.Contains(events, "push") && (len(branches) > 0 || len(tags) == 0) {
+		all.branchesPush = true
+		if len(branches) == 0 {
+			all.aside("%s: there a push to any branch starts it: here those alone that are named under `branches` of the new workflow.", w.file)
+		}
+	}
+	if others := slices.DeleteFunc(w.events(), func(event string) bool { return slices.Contains(carried, event) }); len(others) > 0 {
+		all.aside("%s: it is started by %s, too: write that under `on` of the new workflow, where it is to publish then.", w.file, strings.Join(others, ", "))
+	}
+}
+
 func (all *Reading) aside(format string, args ...any) {
 	if said := fmt.Sprintf(format, args...); !slices.Contains(all.Beside, said) {
 		all.Beside = append(all.Beside, said)

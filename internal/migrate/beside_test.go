@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,6 +60,7 @@ jobs:
 		t.Fatal(err)
 	}
 	want := []string{
+		"docker.yml: there a push to any branch starts it: here those alone that are named under `branches` of the new workflow.",
 		"docker.yml:12: the job build runs on self-hosted, big: give that to the new workflow's job as `runs-on`.",
 		"docker.yml:13: the job build has the environment production: give that to the new workflow's job, whose secrets and rules it may need.",
 		"docker.yml:16: the checkout has submodules: recursive: give that to actions/checkout in the new workflow, where the build needs it.",
@@ -66,11 +68,38 @@ jobs:
 		"docker.yml: the job build also has these steps: `pnpm …` at line 18, Fetch models at line 21, actions/download-artifact at line 22, ./.github/actions/own at line 26, `kubectl …` at line 27. Put what the build needs before org/ghcr-publish in the new workflow, and what uses the images after it.",
 		"docker.yml:29: the job arm runs on ubuntu-latest, ubuntu-24.04-arm: one job emulates what its machine is not; with `split: platform` each platform is built on a runner of its own, which `runners` names.",
 		"docker.yml: its jobs test, lint do something else: they stay where they are, and a job of the new workflow that is to wait for one must have it there.",
+		"whole.yml: there a push to any branch starts it: here those alone that are named under `branches` of the new workflow.",
 	}
 	if diff := cmp.Diff(want, r.Beside); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if !slices.Equal(r.Mixed, []string{"docker.yml"}) || !slices.Equal(r.Files, []string{"docker.yml", "whole.yml"}) {
 		t.Errorf("%q of %q have other jobs", r.Mixed, r.Files)
+	}
+}
+
+// TestStarts has the new workflow start as the old ones did.
+func TestStarts(t *testing.T) {
+	t.Parallel()
+	const every = "docker.yml: there a push to any branch starts it: here those alone that are named under `branches` of the new workflow."
+	const build = "\nconcurrency: x\njobs: {a: {steps: [{uses: docker/build-push-action@v6, with: {push: true, context: a, tags: ghcr.io/octo/a}}]}}"
+	for title, c := range map[string]struct {
+		on, want string
+		said     []string
+	}{
+		"as usual":        {"{push: {branches: [main], tags: ['v*']}, pull_request: {}}", "  push:\n    branches: [main]\n    tags: [v*]\n  pull_request:\n", nil},
+		"git tags alone":  {"{push: {tags: ['*', 'api-*']}}", "  push:\n    tags: ['*', api-*]\n  pull_request:\n", nil},
+		"branches alone":  {"{push: {branches: [develop]}}", "  push:\n    branches: [develop]\n    tags: [\"v*\"]\n  pull_request:\n", nil},
+		"every push":      {"push", "  push:\n    branches: [main]\n    tags: [\"v*\"]\n", []string{every}},
+		"all but some":    {"{push: {branches-ignore: [x]}}", "  push:\n    branches: [main]\n", []string{every}},
+		"other events":    {"{release: {types: [published]}, schedule: [{cron: '1 2 * * *'}], workflow_dispatch: {}}", "  push:\n    branches: [main]\n", []string{"docker.yml: it is started by release, schedule, too: write that under `on` of the new workflow, where it is to publish then."}},
+	} {
+		r, err := Read([]File{{"docker.yml", []byte("on: " + c.on + build)}}, "Octo/cards")
+		if diff := cmp.Diff(c.said, r.Beside); err != nil || diff != "" || !strings.Contains(r.Workflow(), c.want) {
+			t.Errorf("%s: %v, %q is not in\n%.400s\n(-want +got):\n%s", title, err, c.want, r.Workflow(), diff)
+		}
+	}	r, err := Read([]File{{"a.yml", []byte("on: {push: {tags: [v*]}}" + build)}, {"b.yml", []byte("on: {push: {branches: [main]}}" + build)}}, "Octo/cards")
+	if err != nil || r.TagsOnly {
+		t.Errorf("%v, a workflow for branches beside one for git tags is not seen", err)
 	}
 }

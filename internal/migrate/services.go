@@ -15,26 +15,29 @@ import (
 
 // A Reading is what workflows say of the images that they publish.
 type Reading struct {
-	Files       []string // that publish any
-	Services    []Service
-	Tags        []string // rules of docker/metadata-action, in its language
-	Flavor      []string
-	rule        scanRule          // of scans that refuse images
-	Labels      map[string]string // of all images
-	Annotations map[string]string
-	Branches    []string // whose pushes publish; empty where that is not said
-	Faults      []Fault
-	Left        []string            // what was not taken over, and what to do about it
-	Beside      []string            // what workflows do besides, which is left to whoever moves
-	Mixed       []string            // files that have jobs which do something else
-	Secrets     map[string]string   // expressions of GitHub's by the variables that builds have their secrets from
-	Found       []Service           // that each run finds by itself, so that the configuration need not list them
-	FoundIn     string              // the files that each run finds them in
-	Varying     map[string][]string // keys by service that variables give, so that they are not listed
-	unlisted    int                 // services that are found besides
-	baked       string              // where a workflow builds the targets of a bake file
-	named       []naming            // of each image that is built
-	unsettled   []string            // build arguments that are only known when a build runs
+	Files        []string // that publish any
+	Services     []Service
+	Tags         []string // rules of docker/metadata-action, in its language
+	Flavor       []string
+	rule         scanRule          // of scans that refuse images
+	Labels       map[string]string // of all images
+	Annotations  map[string]string
+	Branches     []string // whose pushes publish; empty where that is not said
+	GitTags      []string // whose pushes publish
+	TagsOnly     bool     // whether pushes of git tags alone publish
+	Faults       []Fault
+	Left         []string            // what was not taken over, and what to do about it
+	Beside       []string            // what workflows do besides, which is left to whoever moves
+	Mixed        []string            // files that have jobs which do something else
+	Secrets      map[string]string   // expressions of GitHub's by the variables that builds have their secrets from
+	Found        []Service           // that each run finds by itself, so that the configuration need not list them
+	FoundIn      string              // the files that each run finds them in
+	Varying      map[string][]string // keys by service that variables give, so that they are not listed
+	unlisted     int                 // services that are found besides
+	baked        string              // where a workflow builds the targets of a bake file
+	branchesPush bool                // whether pushes of branches publish
+	named        []naming            // of each image that is built
+	unsettled    []string            // build arguments that are only known when a build runs
 }
 
 // A Service is an image that is published, in the keys of the configuration.
@@ -79,6 +82,7 @@ func Read(files []File, repository string) (Reading, error) {
 			all.Faults = append(all.Faults, w.faults()...)
 		}
 	}
+	all.TagsOnly = len(all.GitTags) > 0 && !all.branchesPush
 	all.latest()
 	if all.baked != "" && len(all.Services) > 0 {
 		all.leave("%s builds the targets of a bake file, which are not found where services are listed: list them, too.", all.baked)
@@ -122,7 +126,7 @@ var pushing = regexp.MustCompile(`\b(push=(true|\$\{\{)|type=registry)`)
 var buildCommand = regexp.MustCompile(`(?m)^\s*docker (buildx )?(build|bake)\b`)
 
 func (all *Reading) add(w workflow) {
-	all.Branches = union(all.Branches, w.filter("push", "branches"))
+	all.starts(w)
 	root, ruled := w, len(all.Tags)
 	for _, j := range w.jobs {
 		w.file, w.text.Env = j.file, j.env

@@ -23,6 +23,7 @@ var (
 
 const (
 	defaultBranches = "branches: [main]\n"
+	defaultTags     = "tags: [\"v*\"]\n"
 	schema          = "# yaml-language-server: $schema=https://raw.githubusercontent.com/org/ghcr-publish/v1/internal/service/schema.json\n"
 	// most services that one job does one after the other without making people wait.
 	most = 4
@@ -34,7 +35,12 @@ func (r Reading) Workflow() string {
 	if len(r.Services)+len(r.Found)+r.unlisted > most {
 		text = threeJobs
 	}
-	if len(r.Branches) > 0 && !slices.Equal(r.Branches, []string{"main"}) {
+	if len(r.GitTags) > 0 {
+		text = strings.Replace(text, defaultTags, "tags: "+flow(r.GitTags)+"\n", 1)
+	}
+	if r.TagsOnly {
+		text = strings.Replace(text, "    "+defaultBranches, "", 1)
+	} else if len(r.Branches) > 0 && !slices.Equal(r.Branches, []string{"main"}) {
 		text = strings.Replace(text, defaultBranches, "branches: "+flow(r.Branches)+"\n", 1)
 	}
 	return builder.ReplaceAllStringFunc(text, r.withSecrets)
