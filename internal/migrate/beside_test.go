@@ -87,18 +87,19 @@ func TestStarts(t *testing.T) {
 		on, want string
 		said     []string
 	}{
-		"as usual":        {"{push: {branches: [main], tags: ['v*']}, pull_request: {}}", "  push:\n    branches: [main]\n    tags: [v*]\n  pull_request:\n", nil},
-		"git tags alone":  {"{push: {tags: ['*', 'api-*']}}", "  push:\n    tags: ['*', api-*]\n  pull_request:\n", nil},
-		"branches alone":  {"{push: {branches: [develop]}}", "  push:\n    branches: [develop]\n    tags: [\"v*\"]\n  pull_request:\n", nil},
-		"every push":      {"push", "  push:\n    branches: [main]\n    tags: [\"v*\"]\n", []string{every}},
-		"all but some":    {"{push: {branches-ignore: [x]}}", "  push:\n    branches: [main]\n", []string{every}},
-		"other events":    {"{release: {types: [published]}, schedule: [{cron: '1 2 * * *'}], workflow_dispatch: {}}", "  push:\n    branches: [main]\n", []string{"docker.yml: it is started by release, schedule, too: write that under `on` of the new workflow, where it is to publish then."}},
+		"as usual":       {"{push: {branches: [main], tags: ['v*']}, pull_request: {}}", "  push:\n    branches: [main]\n    tags: [v*]\n  pull_request:\n", nil},
+		"git tags alone": {"{push: {tags: ['*', 'api-*']}}", "  push:\n    tags: ['*', api-*]\n  pull_request:\n", nil},
+		"branches alone": {"{push: {branches: [develop]}}", "  push:\n    branches: [develop]\n    tags: [\"v*\"]\n  pull_request:\n", nil},
+		"every push":     {"push", "  push:\n    branches: [main]\n    tags: [\"v*\"]\n", []string{every}},
+		"all but some":   {"{push: {branches-ignore: [x]}}", "  push:\n    branches: [main]\n", []string{every}},
+		"other events":   {"{release: {types: [published]}, schedule: [{cron: '1 2 * * *'}], workflow_dispatch: {}}", "  push:\n    branches: [main]\n", []string{"docker.yml: it is started by release, schedule, too: write that under `on` of the new workflow, where it is to publish then."}},
 	} {
 		r, err := Read([]File{{"docker.yml", []byte("on: " + c.on + build)}}, "Octo/cards")
 		if diff := cmp.Diff(c.said, r.Beside); err != nil || diff != "" || !strings.Contains(r.Workflow(), c.want) {
 			t.Errorf("%s: %v, %q is not in\n%.400s\n(-want +got):\n%s", title, err, c.want, r.Workflow(), diff)
 		}
-	}	r, err := Read([]File{{"a.yml", []byte("on: {push: {tags: [v*]}}" + build)}, {"b.yml", []byte("on: {push: {branches: [main]}}" + build)}}, "Octo/cards")
+	}
+	r, err := Read([]File{{"a.yml", []byte("on: {push: {tags: [v*]}}" + build)}, {"b.yml", []byte("on: {push: {branches: [main]}}" + build)}}, "Octo/cards")
 	if err != nil || r.TagsOnly {
 		t.Errorf("%v, a workflow for branches beside one for git tags is not seen", err)
 	}
