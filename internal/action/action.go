@@ -72,7 +72,7 @@ func Main(ctx context.Context, p Process) int {
 	}
 	switch {
 	case flags.help:
-		fmt.Fprint(p.Stdout, p.asCalled(help()))
+		fmt.Fprint(p.Stdout, p.asCalled(help(flags.values["mode"])))
 		return report.ExitDone
 	case flags.version:
 		fmt.Fprintln(p.Stdout, "ghcr-publish", p.Version)

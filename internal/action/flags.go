@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/org/ghcr-publish/internal/service"
@@ -12,6 +13,9 @@ import (
 
 // watchFlag is no setting: a workflow has nobody who would end it.
 const watchFlag = "watch"
+
+// watchedMode has a page that can be watched.
+const watchedMode = "report"
 
 type flags struct {
 	values        map[string]string // settings that were given, by name
@@ -63,12 +67,23 @@ func likeUnknown(set *pflag.FlagSet, err error) string {
 	return service.Suggestion("--"+unknown.GetSpecifiedName(), known)
 }
 
-func help() string {
+// examples are one of each mode.
+var examples = map[string]string{
+	"all": "all --dry-run", "plan": "plan --base main", "publish": "publish --row backend", "finalize": "finalize", "rescan": "rescan --only backend", "clean": "clean --confirm", "doctor": "doctor --json",
+	"mirror": "mirror --only backend", "compose": "compose --compose-file deploy/compose.yaml", "promote": "promote --from staging --to production", "deploy": "deploy --status", "report": "report --watch",
+}
+
+// help tells of one mode, or of all of them where there is none of that name.
+func help(mode string) string {
+	if does := modes()[mode]; does != "" {
+		return modeHelp(mode, does)
+	}
 	var b strings.Builder
 	b.WriteString(`Publishes the images of a repository with several services: plans what changed, builds it for
 every platform, judges it, and moves tags only to images that passed.
 
 Usage: ghcr-publish [MODE] [flags]
+       ghcr-publish MODE --help, which tells of that mode and of the flags that it heeds
        ghcr-publish init, which writes a first configuration and workflow
        ghcr-publish memory COMMAND, of which ghcr-publish memory --help tells
 
@@ -78,41 +93,75 @@ input before the file.
 
 Modes:
 `)
+	for _, name := range modeSetting().Allowed {
+		fmt.Fprintf(&b, "  %-10s %s\n", name, modes()[name])
+	}
+	b.WriteString("\nFlags:\n")
+	writeFlags(&b, func(s service.Setting) bool { return true })
+	b.WriteString(watchHelp + `  --help                   Print this.
+  --version                Print the version.
+` + exitCodes)
+	return b.String()
+}
+
+const watchHelp = `  --watch                  With the mode report: write the page again whenever what it shows has
+                           changed, until this is interrupted.
+`
+
+const exitCodes = `
+Exit codes: 0 done or nothing to do, 1 fault, 2 wrong configuration, 3 a gate refused an image.
+`
+
+// modeHelp tells of a mode what it does, and which flags it heeds: its own first.
+func modeHelp(mode, does string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "ghcr-publish %[1]s %[2]s.\n\nUsage: ghcr-publish %[1]s [flags]\n\nFor example:\n  ghcr-publish %[3]s\n", mode, does, examples[mode])
+	var own strings.Builder
+	writeFlags(&own, func(s service.Setting) bool { return len(s.Modes) > 0 && s.Heeds(mode) })
+	if mode == watchedMode {
+		own.WriteString(watchHelp)
+	}
+	if own.Len() > 0 {
+		b.WriteString("\nFlags:\n" + own.String())
+	}
+	b.WriteString("\nFlags of every mode:\n")
+	writeFlags(&b, func(s service.Setting) bool { return len(s.Modes) == 0 })
+	b.WriteString(exitCodes)
+	return b.String()
+}
+
+// writeFlags writes a line for each setting that is wanted, but for the mode.
+func writeFlags(b *strings.Builder, wanted func(service.Setting) bool) {
 	for _, s := range service.Table() {
-		if s.Name == "mode" {
-			b.WriteString(modes(s.Help))
+		if s.Name == "mode" || !wanted(s) {
 			continue
 		}
 		name := "--" + s.Name
 		if !s.Bool {
 			name += " VALUE"
 		}
-		fmt.Fprintf(&b, "  %-24s %s", name, s.Help)
+		fmt.Fprintf(b, "  %-24s %s", name, s.Help)
 		if s.Default != "" && !strings.Contains(s.Default, "{{") {
-			fmt.Fprintf(&b, " (default %s)", s.Default)
+			fmt.Fprintf(b, " (default %s)", s.Default)
 		}
 		if s.Secret {
 			b.WriteString(" Here as env:NAME or file:PATH.")
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString(`  --watch                  With the mode report: write the page again whenever what it shows has
-                           changed, until this is interrupted.
-  --help                   Print this.
-  --version                Print the version.
-
-Exit codes: 0 done or nothing to do, 1 fault, 2 wrong configuration, 3 a gate refused an image.
-`)
-	return b.String()
 }
 
-// modes puts what is said of them in one sentence into a line for each.
-func modes(help string) string {
-	var b strings.Builder
-	for mode := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(help, "What to do: `"), "."), "; `") {
+func modeSetting() service.Setting {
+	all := service.Table()
+	return all[slices.IndexFunc(all, func(s service.Setting) bool { return s.Name == "mode" })]
+}
+
+// modes is what each mode does, of which the setting tells in one sentence.
+func modes() map[string]string {
+	all := map[string]string{}
+	for mode := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(modeSetting().Help, "What to do: `"), "."), "; `") {
 		name, does, _ := strings.Cut(mode, "` ")
-		fmt.Fprintf(&b, "  %-10s %s\n", name, does)
+		all[name] = does
 	}
-	b.WriteString("\nFlags:\n")
-	return b.String()
+	return all
 }

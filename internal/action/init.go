@@ -29,6 +29,9 @@ const initHelp = `Writes a first configuration and a workflow, from the workflow
 
 Usage: ghcr-publish init [--dry-run] [--force]
 
+For example:
+  ghcr-publish init --dry-run
+
   --dry-run  print both, and write nothing
   --force    write over files that are there
 `

@@ -31,7 +31,7 @@ func TestDocuments(t *testing.T) {
 
 func settingsTable() string {
 	var b strings.Builder
-	b.WriteString("| setting | default | what it does |\n|---|---|---|\n")
+	b.WriteString("| setting | default | modes | what it does |\n|---|---|---|---|\n")
 	for _, s := range service.Table() {
 		name := "`" + s.Name + "`"
 		if s.FlagOnly {
@@ -41,7 +41,7 @@ func settingsTable() string {
 		if s.Default != "" && !strings.Contains(s.Default, "{{") {
 			value = "`" + s.Default + "`"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, value, s.Help)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", name, value, strings.Join(s.Modes, ", "), s.Help)
 	}
 	return b.String()
 }

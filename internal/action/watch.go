@@ -38,7 +38,7 @@ const leaving = 5 * time.Second
 func (j job) checkWatch(p Process, problems *service.Problems) {
 	switch {
 	case !j.watch:
-	case j.Config.Mode != "report":
+	case j.Config.Mode != watchedMode:
 		problems.Add("--watch", "leave it out, or run `ghcr-publish report --watch`", "mode %s has no page that could be kept up to date", j.Config.Mode)
 	case j.onRunner() || p.Getenv("GITHUB_ACTIONS") == "true":
 		problems.Add("--watch", "leave it out, and start `mode: report` after each publish, as .github/examples/report.yml does", "it goes on until it is interrupted, which a job of a workflow never is")
