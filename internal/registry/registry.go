@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -112,7 +113,11 @@ func (c *Client) resolve(ctx context.Context, image, tag string) (Image, bool, e
 	if err != nil {
 		return Image{}, false, fmt.Errorf("reading %s: %w", ref, err)
 	}
-	return glance(ref.Repository.Digest(desc.Digest.String()), desc), true, nil
+	img, err := glance(ref.Repository.Digest(desc.Digest.String()), desc)
+	if err != nil {
+		return Image{}, false, fmt.Errorf("reading %s: %w", ref, err)
+	}
+	return img, true, nil
 }
 
 // Read reads an image by its digest, whole.
@@ -235,8 +240,8 @@ func pointsTo(tag name.Tag, digest string, options []remote.Option) error {
 }
 
 // glance reads of an image what its own manifest tells. Images of other tools may say in their
-// configuration alone what they were built from; where that cannot be read either, they do not say.
-func glance(ref name.Digest, desc *remote.Descriptor) Image {
+// configuration alone what they were built from; where that is broken, or gone, they do not say. What cannot be asked for just now is an error.
+func glance(ref name.Digest, desc *remote.Descriptor) (Image, error) {
 	img := Image{Ref: ref}
 	var manifest struct {
 		Annotations map[string]string `json:"annotations"`
@@ -245,11 +250,20 @@ func glance(ref name.Digest, desc *remote.Descriptor) Image {
 		img.annotate(manifest.Annotations)
 	}
 	if img.Revision == "" {
-		if whole, err := describe(ref, desc); err == nil {
-			img.Revision, img.Version = whole.Revision, whole.Version
+		whole, err := describe(ref, desc)
+		if isUnanswered(err) {
+			return Image{}, err
 		}
+		img.Revision, img.Version = whole.Revision, whole.Version
 	}
-	return img
+	return img, nil
+}
+
+// isUnanswered reports whether a request came to nothing, and not what was answered.
+func isUnanswered(err error) bool {
+	var failed *url.Error
+	var refused *transport.Error
+	return errors.As(err, &failed) || errors.As(err, &refused) && MayPass(err)
 }
 
 // describe reads the platforms of an index, or of an image that stands alone.

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -327,6 +329,23 @@ func TestResolveBrokenImage(t *testing.T) {
 		if _, err := s.client().Read(t.Context(), want); err == nil || !strings.Contains(err.Error(), "linux/arm64") {
 			t.Errorf("Read() = %v, want an error that names the platform", err)
 		}
+	}
+}
+
+// TestResolveSaysWhatItCannotAsk: an image whose configuration cannot be had just now is none that names no commit, over which any other may go.
+func TestResolveSaysWhatItCannotAsk(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.push(attested(t, nil), "main")
+	client := s.client()
+	client.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+		if strings.Contains(r.URL.Path, "/blobs/") {
+			return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} // where blobs are kept nobody is there
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})
+	if seen, found, err := client.Resolve(t.Context(), s.image(), "main"); err == nil || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("Resolve() = %+v, %v, %v", seen, found, err)
 	}
 }
 
