@@ -64,7 +64,7 @@ func (all *Reading) aside(format string, args ...any) {
 
 // builds reports whether a step builds images that are published.
 func (s step) builds() bool {
-	return s.pushes() || s.action() == bakeAction || buildCommand.MatchString(s.Run.Value)
+	return s.pushes() || s.action() == bakeAction || s.published
 }
 
 // surroundings says what a job that builds has, and the new workflow's has not.

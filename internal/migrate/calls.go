@@ -51,6 +51,7 @@ func newLibrary(files []File, repository string) (library, error) {
 		if err := yaml.Unmarshal(f.Text, &a); err != nil {
 			return l, fmt.Errorf("reading %s: %w", f.Name, err)
 		}
+		published(a.Runs.Steps, push(a.Runs.Steps))
 		l.actions[path.Dir(f.Name)] = a
 	}
 	return l, nil

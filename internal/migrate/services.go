@@ -122,9 +122,6 @@ func (s step) pushes() bool {
 // pushing finds outputs that push, or that do where an expression holds.
 var pushing = regexp.MustCompile(`\b(push=(true|\$\{\{)|type=registry)`)
 
-// buildCommand finds commands that build an image.
-var buildCommand = regexp.MustCompile(`(?m)^\s*docker (buildx )?(build|bake)\b`)
-
 func (all *Reading) add(w workflow) {
 	all.starts(w)
 	root, ruled := w, len(all.Tags)
@@ -142,8 +139,8 @@ func (all *Reading) add(w workflow) {
 				all.metadata(w, s)
 			case s.action() == trivyAction:
 				all.scan(w, j, s)
-			case buildCommand.MatchString(s.Run.Value):
-				all.leave("%s:%d builds by a command: write down what it builds as a service.", w.file, s.line())
+			case s.published:
+				all.commands(w, j, s)
 			}
 		}
 	}
@@ -151,6 +148,19 @@ func (all *Reading) add(w workflow) {
 		all.leave("%s: its rules for tags stand beside those of the workflows before it, and here every run has them all: take out of `tags` what some runs alone are to move.", root.file)
 	}
 	all.paths(root)
+}
+
+// commands adds what a step builds by commands, for each row of its job.
+func (all *Reading) commands(w workflow, j job, s step) {
+	made, readable := s.byCommands(cmp.Or(s.Dir, j.text.Defaults.Run.Dir))
+	if !readable {
+		all.leave("%s:%d builds by a command: write down what it builds as a service.", w.file, s.line())
+	}
+	for _, one := range made {
+		for _, r := range j.rows {
+			all.build(w, j, one, r)
+		}
+	}
 }
 
 func (all *Reading) leave(format string, args ...any) {

@@ -60,25 +60,32 @@ type jobText struct {
 	Strategy    struct {
 		Matrix yaml.Node `yaml:"matrix"`
 	} `yaml:"strategy"`
-	Outputs     map[string]string `yaml:"outputs"`
-	RunsOn      yaml.Node         `yaml:"runs-on"`
-	Environment yaml.Node         `yaml:"environment"`
-	Steps       []step            `yaml:"steps"`
-	Uses        yaml.Node         `yaml:"uses"` // another workflow
-	With        map[string]field  `yaml:"with"`
-	Secrets     yaml.Node         `yaml:"secrets"`
+	Outputs  map[string]string `yaml:"outputs"`
+	Defaults struct {
+		Run struct {
+			Dir string `yaml:"working-directory"`
+		} `yaml:"run"`
+	} `yaml:"defaults"`
+	RunsOn      yaml.Node        `yaml:"runs-on"`
+	Environment yaml.Node        `yaml:"environment"`
+	Steps       []step           `yaml:"steps"`
+	Uses        yaml.Node        `yaml:"uses"` // another workflow
+	With        map[string]field `yaml:"with"`
+	Secrets     yaml.Node        `yaml:"secrets"`
 }
 
 // A step is one of a job, with the lines of what it says.
 type step struct {
-	ID       string            `yaml:"id"`
-	Name     string            `yaml:"name"`
-	If       yaml.Node         `yaml:"if"`
-	Uses     yaml.Node         `yaml:"uses"`
-	With     map[string]field  `yaml:"with"`
-	Run      yaml.Node         `yaml:"run"`
-	Env      map[string]string `yaml:"env"`
-	Tolerant yaml.Node         `yaml:"continue-on-error"`
+	ID        string            `yaml:"id"`
+	Name      string            `yaml:"name"`
+	Dir       string            `yaml:"working-directory"`
+	If        yaml.Node         `yaml:"if"`
+	Uses      yaml.Node         `yaml:"uses"`
+	With      map[string]field  `yaml:"with"`
+	Run       yaml.Node         `yaml:"run"`
+	Env       map[string]string `yaml:"env"`
+	Tolerant  yaml.Node         `yaml:"continue-on-error"`
+	published bool              // whether it builds by commands what is pushed
 }
 
 // A field is a text and its line.
@@ -122,8 +129,10 @@ func read(f File, repository string) (workflow, error) {
 		}
 		w.jobs = append(w.jobs, j.withMatrix(nil))
 	}
+	pushes := slices.ContainsFunc(w.jobs, func(j job) bool { return push(j.text.Steps) })
 	jobs := slices.Clone(w.jobs)
 	for n := range w.jobs {
+		published(w.jobs[n].text.Steps, pushes)
 		w.jobs[n] = w.jobs[n].withMatrix(func(expr string) (string, bool) { return filtered(jobs, expr) })
 	}
 	return w, nil
