@@ -49,11 +49,33 @@ func parseFlags(args []string) (flags, error) {
 	switch set.NArg() {
 	case 0:
 	case 1:
-		f.values["mode"] = set.Arg(0)
+		if err := f.word(set.Arg(0)); err != nil {
+			return f, err
+		}
 	default:
 		return f, fmt.Errorf("one mode at most, but there is %q; see ghcr-publish --help", strings.Join(set.Args(), " "))
 	}
 	return f, nil
+}
+
+// word takes the one argument that is no flag: a mode, or what other programs have for --help and --version.
+func (f *flags) word(given string) error {
+	modes := modeSetting().Allowed
+	switch given {
+	case "help":
+		f.help = true
+		return nil
+	case "version":
+		f.version = true
+		return nil
+	}
+	others := []string{initCommand, memoryMode}
+	like := service.Suggestion(given, slices.Concat(modes, others))
+	if !slices.Contains(modes, given) && like != "" && like == service.Suggestion(given, others) {
+		return fmt.Errorf("there is no mode %q%s; see ghcr-publish --help", given, like)
+	}
+	f.values["mode"] = given
+	return nil
 }
 
 // likeUnknown names the flag that is nearest to one that is unknown, as the end of a sentence.

@@ -619,6 +619,7 @@ func TestTableIsSound(t *testing.T) {
 func TestSettingsRefuse(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ name, value, want string }{
+		{"mode", "paln", `"paln" is none of all, plan, publish, finalize, rescan, clean, doctor, mirror, compose, promote, deploy, report (did you mean "plan"?)`},
 		{"mode", "pln", `"pln" is none of all, plan, publish, finalize, rescan, clean, doctor, mirror, compose, promote, deploy, report (did you mean "plan"?)`},
 		{"push", "maybe", `"maybe" is none of auto, true, false`},
 		{"plain-http", "yes", `"yes" is neither true nor false`},

@@ -569,7 +569,11 @@ func (r reader) count(into *int64) field {
 func Suggestion(word string, known []string) string {
 	best, distance := "", 3
 	for _, k := range known {
-		if d := levenshtein.ComputeDistance(strings.ToLower(word), strings.ToLower(k)); d < distance {
+		d := levenshtein.ComputeDistance(strings.ToLower(word), strings.ToLower(k))
+		if d == 2 && swapped(strings.ToLower(word), strings.ToLower(k)) {
+			d = 1
+		}
+		if d < distance {
 			best, distance = k, d
 		}
 	}
@@ -577,4 +581,13 @@ func Suggestion(word string, known []string) string {
 		return ""
 	}
 	return fmt.Sprintf(" (did you mean %q?)", best)
+}
+
+// swapped reports whether two words are the same but for two letters that changed places.
+func swapped(a, b string) bool {
+	at := 0
+	for at < min(len(a), len(b)) && a[at] == b[at] {
+		at++
+	}
+	return len(a) == len(b) && at+1 < len(a) && a[at] == b[at+1] && a[at+1] == b[at] && a[at+2:] == b[at+2:]
 }
