@@ -89,6 +89,7 @@ func (i initiation) run(ctx context.Context) error {
 	i.root = root
 	read, err := i.read(ctx)
 	if err != nil {
+		i.left(read.Left, read.Beside)
 		return err
 	}
 	text, err := read.Config()
@@ -97,6 +98,7 @@ func (i initiation) run(ctx context.Context) error {
 	}
 	config, err := i.prove(ctx, text)
 	if err != nil {
+		i.left(read.Left, read.Beside)
 		return err
 	}
 	if err := i.write(text, read); err != nil {
@@ -238,9 +240,7 @@ func (i initiation) tell(ctx context.Context, config service.Config, read migrat
 			log.Printf("%s", i.describe(s, read))
 		}
 	}
-	for _, said := range slices.Concat(read.Left, read.Beside, i.foreign(config, read)) {
-		log.Printf("not taken over: %s", said)
-	}
+	i.left(read.Left, read.Beside, i.foreign(config, read))
 	for _, f := range read.Faults {
 		log.Printf("%s:%d: %s", f.File, f.Line, f.What)
 		log.Printf("    now: %s", f.Instead)
@@ -257,6 +257,14 @@ func (i initiation) tell(ctx context.Context, config service.Config, read migrat
 	}
 	if len(read.Mixed) > 0 {
 		log.Printf("once the new workflow has run, delete the jobs that publish images of: %s", strings.Join(read.Mixed, ", "))
+	}
+}
+
+// left says what was not taken over, were it that nothing was.
+func (i initiation) left(all ...[]string) {
+	log := newLog(i.process, i.process.Stdout)
+	for _, said := range slices.Concat(all...) {
+		log.Printf("not taken over: %s", said)
 	}
 }
 
