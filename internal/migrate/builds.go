@@ -15,7 +15,7 @@ import (
 var bakeFiles = []string{"docker-bake.hcl", "docker-bake.json", "docker-bake.override.hcl", "docker-bake.override.json"}
 
 // bake says of a step that builds a bake file's targets what goes besides that file.
-func (all *Reading) bake(w workflow, s step) {
+func (all *Reading) bake(w workflow, j job, s step) {
 	all.baked = fmt.Sprintf("%s:%d", w.file, s.line())
 	for _, file := range append(list(s.With["files"].text), list(s.With["workdir"].text)...) {
 		if file = strings.TrimPrefix(file, "./"); file != "." && !slices.Contains(bakeFiles, file) {
@@ -30,8 +30,8 @@ func (all *Reading) bake(w workflow, s step) {
 			all.leave("%s:%d sets %q over the bake file: write it there, or under `defaults`.", w.file, s.With["set"].line, line)
 		}
 	}
-	if len(s.Env) > 0 {
-		all.leave("%s:%d gives the bake file the variables %s: give them to the new workflow's step by `env:`, where its targets are to have them.", w.file, s.line(), strings.Join(slices.Sorted(maps.Keys(s.Env)), ", "))
+	if env := w.scope(j, s, nil).env; len(env) > 0 {
+		all.leave("%s:%d gives the bake file the variables %s: give them to the new workflow's step by `env:`, where its targets are to have them.", w.file, s.line(), strings.Join(slices.Sorted(maps.Keys(env)), ", "))
 	}
 }
 

@@ -270,6 +270,7 @@ on: push
 concurrency: x
 jobs:
   build:
+    env: {REGISTRY: ghcr.io/acme}
     steps:
       - uses: docker/bake-action@v6
         env: {TAG: "${{ github.ref_name }}"}
@@ -287,11 +288,12 @@ jobs:
         with: {context: web, outputs: "type=image,name=ghcr.io/acme/web,push=true"}
 `)
 	want := []string{
-		".github/workflows/docker.yml:7 builds what build/more.hcl says, where no services are looked for: have it be docker-bake.hcl at the repository's root, or list its targets as services.",
-		".github/workflows/docker.yml:7 builds the targets all: here those of the group default are published, or all where there is no such group: have it name these.",
-		".github/workflows/docker.yml:14 sets \"*.platform=linux/amd64\" over the bake file: write it there, or under `defaults`.",
-		".github/workflows/docker.yml:7 gives the bake file the variables TAG: give them to the new workflow's step by `env:`, where its targets are to have them.",
-		".github/workflows/docker.yml:17 builds the targets of a bake file, which are not found where services are listed: list them, too.",
+		".github/workflows/docker.yml:8 builds what build/more.hcl says, where no services are looked for: have it be docker-bake.hcl at the repository's root, or list its targets as services.",
+		".github/workflows/docker.yml:8 builds the targets all: here those of the group default are published, or all where there is no such group: have it name these.",
+		".github/workflows/docker.yml:15 sets \"*.platform=linux/amd64\" over the bake file: write it there, or under `defaults`.",
+		".github/workflows/docker.yml:8 gives the bake file the variables REGISTRY, TAG: give them to the new workflow's step by `env:`, where its targets are to have them.",
+		".github/workflows/docker.yml:18 gives the bake file the variables REGISTRY: give them to the new workflow's step by `env:`, where its targets are to have them.",
+		".github/workflows/docker.yml:18 builds the targets of a bake file, which are not found where services are listed: list them, too.",
 	}
 	if diff := cmp.Diff(want, r.Left); diff != "" || len(r.Files) != 1 {
 		t.Errorf("%q, left (-want +got):\n%s", r.Files, diff)

@@ -134,7 +134,7 @@ func (all *Reading) add(w workflow) {
 					all.build(w, j, s, r)
 				}
 			case s.action() == bakeAction:
-				all.bake(w, s)
+				all.bake(w, j, s)
 			case s.action() == metadataAction:
 				all.metadata(w, s)
 			case s.action() == trivyAction:
