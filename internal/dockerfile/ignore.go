@@ -2,15 +2,16 @@ package dockerfile
 
 import (
 	"bytes"
+	"sync"
 
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
 )
 
-// An Ignore decides which files of a context the builder never gets. The zero value lets all through.
+// An Ignore decides which files of a context the builder never gets. The zero value lets all through. Several may ask it at the same time.
 // https://docs.docker.com/build/concepts/context/#dockerignore-files
 type Ignore struct {
-	matcher    *patternmatcher.PatternMatcher
+	matchers   *sync.Pool // of *patternmatcher.PatternMatcher, which is not safe for several at a time: it compiles a pattern once it comes to it
 	exceptions bool
 }
 
@@ -20,19 +21,26 @@ func ReadIgnore(text []byte) Ignore {
 	if err != nil || len(patterns) == 0 {
 		return Ignore{}
 	}
-	matcher, err := patternmatcher.New(patterns)
+	first, err := patternmatcher.New(patterns)
 	if err != nil {
 		return Ignore{}
 	}
-	return Ignore{matcher, matcher.Exclusions()}
+	matchers := &sync.Pool{New: func() any {
+		another, _ := patternmatcher.New(patterns) // which went well before
+		return another
+	}}
+	matchers.Put(first)
+	return Ignore{matchers, first.Exclusions()}
 }
 
 // Matches reports whether a file, named by its slash path relative to the context, is left out.
 func (i Ignore) Matches(file string) bool {
-	if i.matcher == nil {
+	if i.matchers == nil {
 		return false
 	}
-	hit, err := i.matcher.MatchesOrParentMatches(file)
+	matcher := i.matchers.Get().(*patternmatcher.PatternMatcher)
+	defer i.matchers.Put(matcher)
+	hit, err := matcher.MatchesOrParentMatches(file)
 	return err == nil && hit
 }
 
