@@ -28,6 +28,7 @@ type Identity struct {
 	Prover
 	keypair sign.Keypair
 	options sign.BundleOptions
+	logs    []sign.RekorOptions // that testify to what it signs
 
 	name, issuer string // of a certificate
 	publicKey    string // PEM, of a key
@@ -41,6 +42,9 @@ func (i *Identity) sign(ctx context.Context, st statement) ([]byte, error) {
 	}
 	options := i.options
 	options.Context = ctx
+	for _, log := range i.logs {
+		options.TransparencyLogs = append(options.TransparencyLogs, sign.NewRekor(&log)) // of its own: one is not safe for several at a time
+	}
 	made, err := sign.Bundle(&sign.DSSEData{Data: data, PayloadType: statementType}, i.keypair, options)
 	if err != nil {
 		return nil, fmt.Errorf("making a bundle of %s: %w", st.PredicateType, err)

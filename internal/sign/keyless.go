@@ -116,7 +116,7 @@ func (i *Instance) witness(ctx context.Context, client *http.Client, identity *I
 			return fmt.Errorf("choosing a transparency log: %w", err)
 		}
 		for _, s := range chosen {
-			identity.options.TransparencyLogs = append(identity.options.TransparencyLogs, sign.NewRekor(&sign.RekorOptions{BaseURL: s.URL, Version: s.MajorAPIVersion, Retries: 3}))
+			identity.logs = append(identity.logs, sign.RekorOptions{BaseURL: s.URL, Version: s.MajorAPIVersion, Retries: 3})
 		}
 	}
 	return nil
