@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/org/ghcr-publish/internal/actions"
+	"github.com/org/ghcr-publish/internal/discover"
 	"github.com/org/ghcr-publish/internal/migrate"
 	"github.com/org/ghcr-publish/internal/report"
 	"github.com/org/ghcr-publish/internal/run"
@@ -128,7 +129,7 @@ func (i initiation) read(ctx context.Context) (migrate.Reading, error) {
 	}
 	if len(read.Services) > 0 {
 		if unread != nil {
-			read.Left = append(read.Left, fmt.Sprintf("how containers run, as this cannot be read: %v", unread))
+			read.Left = append(read.Left, "how containers run, "+unreadable(ctx, finder, unread)+"; write `port`, `health_endpoint` and `env` of the services where they need them")
 		}
 		read.Try(alone, finder.Port)
 		read.Choose(finder.Ports)
@@ -141,6 +142,14 @@ func (i initiation) read(ctx context.Context) (migrate.Reading, error) {
 	read.Take(found, alone)
 	read.Choose(finder.Ports)
 	return read, nil
+}
+
+// unreadable says why files cannot be read without any variable: as they cannot be at all, or as variables give what they need.
+func unreadable(ctx context.Context, finder discover.Finder, alone error) string {
+	if _, err := finder.Find(ctx); err != nil {
+		return fmt.Sprintf("as this cannot be read: %v", err)
+	}
+	return fmt.Sprintf("as this needs variables of .env or of the environment, which may be secret: %v", alone)
 }
 
 // files are the workflows of the clone, and the actions that are beside them.

@@ -367,6 +367,28 @@ jobs:
 	}
 }
 
+// TestKept has rules say the same without what is only known when a workflow runs.
+func TestKept(t *testing.T) {
+	t.Parallel()
+	const branch = "type=raw,value=edge,enable={{is_default_branch}}"
+	for rule, want := range map[string]string{
+		"type=raw,value=edge,enable=${{ github.ref == 'refs/heads/main' }}":                                                branch,
+		"type=raw,value=edge,enable=${{github.ref_name == 'master'}}":                                                      branch,
+		"type=raw,value=edge,enable=${{ github.ref == format('refs/heads/{0}', github.event.repository.default_branch) }}": branch,
+		"type=raw,value=edge,enable=${{ github.ref_name == github.event.repository.default_branch }}":                      branch,
+		"type=raw,value=edge,enable=${{ endsWith(github.ref, github.event.repository.default_branch) }}":                   branch,
+		"type=raw,value=${{ github.ref_name }},enable=${{ startsWith(github.ref, 'refs/tags/') }}":                         "type=ref,event=tag",
+		"type=raw,value=${{ github.ref_name }},enable=${{ github.ref_type == 'tag' }}":                                     "type=ref,event=tag",
+		"type=raw,value=${{ github.ref_name }}":                                                                            "",
+		"type=raw,value=latest,enable=${{ startsWith(github.ref, 'refs/tags/') && !contains(github.ref, '-') }}":           "",
+		"type=raw,value=edge,enable=${{ github.ref == 'refs/heads/main' && github.event_name == 'push' }}":                 "",
+	} {
+		if as, why := kept(rule); as != want || (why == "") == (want == "") {
+			t.Errorf("%s is %q, as it %s", rule, as, why)
+		}
+	}
+}
+
 // TestMetadata takes over what all images have, and names the rest.
 func TestMetadata(t *testing.T) {
 	t.Parallel()

@@ -175,7 +175,7 @@ func (all *Reading) build(w workflow, j job, s step, r row) {
 	get := func(name string) string {
 		text, whole := in.fill(s.With[name].text)
 		if !whole {
-			all.leave("%s:%d: %s is %q, which is only known when it runs.", w.file, s.With[name].line, name, s.With[name].text)
+			all.leave("%s:%d: %s is %q, which is only known when it runs: write what it is under `%s` of the service.", w.file, s.With[name].line, name, s.With[name].text, strings.Replace(name, "file", "dockerfile", 1))
 			return ""
 		}
 		return strings.TrimSpace(text)
@@ -367,7 +367,7 @@ func (all *Reading) image(w workflow, j job, s step, in scope) string {
 		}
 	}
 	for _, text := range unknown {
-		all.leave("%s:%d: the image's name is %q, which is only known when it runs.", w.file, s.line(), text)
+		all.leave("%s:%d: the image's name is %q, which is only known when it runs: write the name that it has so far under `image` of the service.", w.file, s.line(), text)
 	}
 	for _, name := range elsewhere {
 		all.leave("%s:%d publishes to %s: name that under `mirrors`, which is copied to from ghcr.io.", w.file, s.line(), name)
@@ -386,7 +386,7 @@ func pushed(names []string, in scope, repository string) (found string, elsewher
 		filled, whole := in.fill(name)
 		if filled = untagged(filled); filled == "" || strings.Contains(filled, "${{") {
 			if !whole && found == "" {
-				unknown = append(unknown, text)
+				unknown = append(unknown, filled)
 			}
 			continue
 		}
@@ -520,18 +520,22 @@ func (all *Reading) pairs(w workflow, s step, key string, had map[string]string)
 }
 
 // onDefaultBranch finds conditions that hold on the default branch alone.
-var onDefaultBranch = regexp.MustCompile(`enable=\$\{\{\s*github\.ref(_name)? == '(refs/heads/)?(main|master)'\s*\}\}`)
+var onDefaultBranch = regexp.MustCompile(`enable=\$\{\{\s*(github\.ref(_name)? == ('(refs/heads/)?(main|master)'|github\.event\.repository\.default_branch|format\('refs/heads/\{0\}', *github\.event\.repository\.default_branch\))` +
+	`|endsWith\(github\.ref, *github\.event\.repository\.default_branch\))\s*\}\}`)
+
+// onTag finds the rule that gives the name of a git tag.
+var onTag = regexp.MustCompile(`^type=raw,value=\$\{\{\s*github\.ref_name\s*\}\},enable=\$\{\{\s*(startsWith\(github\.ref, *'refs/tags/'\)|github\.ref_type == 'tag')\s*\}\}$`)
 
 // kept is a rule as it stays, and why it does not stay as it was.
 func kept(rule string) (as, why string) {
-	as = onDefaultBranch.ReplaceAllString(rule, "enable={{is_default_branch}}")
+	as = onTag.ReplaceAllString(onDefaultBranch.ReplaceAllString(rule, "enable={{is_default_branch}}"), "type=ref,event=tag")
 	switch {
 	case strings.HasPrefix(rule, "#"):
 		return "", ""
 	case strings.Contains(as, "${{") && strings.Contains(as, "inputs."):
 		return "", "is left out: the input `tag` of the action adds one"
 	case strings.Contains(as, "${{"):
-		return "", "is left out: it holds what is only known when it runs"
+		return "", "is left out, as it holds what is only known when it runs: write it under `tags` by expressions such as {{is_default_branch}}, where they say the same"
 	case isLatest(as) && !strings.Contains(as, "enable="):
 		return as + ",enable={{is_default_branch}}", "would move `latest` on every event, and is kept for the default branch alone"
 	}
