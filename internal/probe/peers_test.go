@@ -40,7 +40,7 @@ func TestPeers(t *testing.T) {
 		{"ends, as it is to", []service.Peer{prepares}, enginetest.Behaviour{}, enginetest.Behaviour{Silent: true, Exits: true, Delay: 50 * time.Millisecond}, "", "", ""},
 		{"ends, as it is to, and badly", []service.Peer{prepares}, enginetest.Behaviour{}, enginetest.Behaviour{Silent: true, Exits: true, ExitCode: 2, Stderr: "no rights\n"}, "", "its peer db ended with exit code 2", "db | no rights"},
 		{"is not there", []service.Peer{db}, needs, enginetest.Behaviour{Missing: true}, "", "its peer db could not be started: pulling postgres:16", ""},
-		{"ends meanwhile", []service.Peer{db}, enginetest.Behaviour{Silent: true}, enginetest.Behaviour{Exits: true, ExitCode: 9, Delay: 200 * time.Millisecond, Stderr: "disk full\n"},
+		{"ends meanwhile", []service.Peer{db}, enginetest.Behaviour{Silent: true}, enginetest.Behaviour{Exits: true, ExitCode: 9, Delay: 400 * time.Millisecond, Stderr: "disk full\n"},
 			"did not answer /health with success; its peer db has ended with exit code 9 meanwhile", "", "db | disk full"},
 	}
 	for _, c := range cases {
