@@ -81,6 +81,7 @@ type project struct {
 	// raw is the same before variables are filled in; nil where it cannot be read without them.
 	raw   map[string]any
 	pairs map[string]bool // each NAME=value that the files have
+	unset []string        // variables that are set nowhere, and have no default
 }
 
 func (p *project) load(ctx context.Context) error {
@@ -146,7 +147,14 @@ func (p *project) fill(text string, vars template.Mapping) (string, error) {
 		unset := func(string) (string, bool) { return "", false }
 		return template.SubstituteWithOptions(text, unset, template.WithoutLogging, template.WithReplacementFunction(evenRequired))
 	}
-	return template.SubstituteWithOptions(text, vars, template.WithoutLogging)
+	noting := func(name string) (string, bool) {
+		value, there := vars(name)
+		if !there && !strings.Contains(text, "${"+name+"-") && !strings.Contains(text, "${"+name+":-") {
+			p.unset = append(p.unset, name)
+		}
+		return value, there
+	}
+	return template.SubstituteWithOptions(text, noting, template.WithoutLogging)
 }
 
 // evenRequired has a variable that must be set be empty where it is not.
@@ -281,6 +289,8 @@ func (p *project) mistake(err error) error {
 		fix := ""
 		if strings.Contains(line, "required variable") { // the loader keeps no more of it than its text
 			fix = "set it in the environment, on GitHub by `env:` of the step, or give it a default in the file"
+		} else if slices.Sort(p.unset); len(p.unset) > 0 {
+			fix = fmt.Sprintf("it may be as nothing sets %s: set such variables in the environment, on GitHub by `env:` of the step, or in %s, or give them defaults in the file", strings.Join(slices.Compact(p.unset), ", "), dotEnv)
 		}
 		problems.Add(where, fix, "%s", strings.TrimSpace(line))
 	}

@@ -176,6 +176,8 @@ func TestMistakes(t *testing.T) {
 		{"ill-formed override", map[string]string{"compose.yaml": "services: {api: {build: .}}", "compose.override.yml": "services: {api: {build: [1}}"}, "compose.override.yml: "},
 		{"wrong kind", map[string]string{"compose.yaml": "services: {api: {build: 3}}"}, "compose.yaml: "},
 		{"required variable", map[string]string{"compose.yaml": "services: {api: {build: '${DIR:?say where}'}}"}, "say where; set it in the environment, on GitHub by `env:` of the step"},
+		{"variables that nothing sets", map[string]string{"compose.yaml": "services: {api: {build: '${DIR-.}', ports: ['${WEB_PORT}', '${OTHER:-3}', '${API_PORT}', '${WEB_PORT}'], environment: {A: '${SET}'}}}", ".env": "SET=1\n"},
+			"it may be as nothing sets API_PORT, WEB_PORT: set such variables in the environment, on GitHub by `env:` of the step, or in .env, or give them defaults in the file"},
 		{"remote context", map[string]string{"compose.yaml": "services: {api: {build: 'https://github.com/octo/api.git'}}"}, "compose.yaml: service api: context \"https://github.com/octo/api.git\" is not in this repository"},
 		{"part that is not built", map[string]string{"compose.yaml": "services: {db: {image: x}, api: {build: {context: ., additional_contexts: {db: 'service:db'}}}}"}, `declares non-buildable service "db" as additional contexts db`},
 		{"file of elsewhere", map[string]string{"compose.yaml": "include: [../other.yaml]\nservices: {api: {build: .}}"}, "other.yaml"},
