@@ -208,7 +208,10 @@ func (j job) given(given row) job {
 }
 
 // aboutImages finds names of what may publish images.
-var aboutImages = regexp.MustCompile(`(?i)docker|image|container|ghcr|buildah|kaniko|oci-`)
+var aboutImages = regexp.MustCompile(`(?i)docker|image|container|ghcr|build-?(and-)?push|buildah|kaniko|buildpacks?|goreleaser|ko-build/|earthly|skaffold|push-to-registry|oci-`)
+
+// imageCommand finds commands of other tools that publish images, or do so by what they are called.
+var imageCommand = regexp.MustCompile(`(?m)\b(ko (build|publish|resolve|apply)|goreleaser|skaffold (build|run)|jib(:build)?|bazel run \S*push|earthly .*--push|pack build .*--publish|buildah (bud|build|push)|make .*(docker|image|container)\S*|(npm|pnpm|yarn) (run )?\S*(docker|image)\S*)\b.*`)
 
 // ownTools are actions about images that publish none, or that stand for what is taken over.
 var ownTools = regexp.MustCompile(`^(docker/|aquasecurity/|anchore/|sigstore/|actions/|dataaxiom/|snok/container-retention-policy|hadolint/|crazy-max/)`)
@@ -224,6 +227,9 @@ func (all *Reading) unread(w workflow, known library) {
 			_, there := known.actions[local(s.Uses.Value)]
 			if name := s.action(); name != "" && !there && aboutImages.MatchString(name) && !ownTools.MatchString(name) {
 				all.leave("%s:%d: the action %s is not read: where it publishes images, list these under `services` by the names that they have so far.", j.file, s.line(), s.Uses.Value)
+			}
+			if tool := imageCommand.FindStringSubmatch(s.Run.Value); tool != nil && !s.published {
+				all.leave("%s:%d: the command %s is not read: where it publishes images, list these under `services` by the names that they have so far.", j.file, s.line(), tool[1])
 			}
 		}
 	}

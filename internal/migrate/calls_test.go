@@ -180,11 +180,20 @@ jobs:
       - uses: docker/setup-buildx-action@v3
       - uses: acme/publish-docker@v5
       - uses: ./build/docker
+      - run: make docker-push TOKEN=hunter2
+      - run: |
+          go vet ./...
+          ko build ./cmd/api
+      - run: make test
+      - uses: goreleaser/goreleaser-action@v6
 `)
 	want := []string{
 		".github/workflows/docker.yml:6: the job images calls acme/.github/.github/workflows/docker-build.yml@main, which is not read: where that publishes images, list these under `services` by the names that they have so far, and take the job out once the new workflow has run. It is given file: web/Dockerfile, image: ghcr.io/acme/web; file: api/Dockerfile, image: ghcr.io/acme/api.",
 		".github/workflows/docker.yml:15: the action acme/publish-docker@v5 is not read: where it publishes images, list these under `services` by the names that they have so far.",
 		".github/workflows/docker.yml:16: the action ./build/docker is not read: where it publishes images, list these under `services` by the names that they have so far.",
+		".github/workflows/docker.yml:17: the command make docker-push is not read: where it publishes images, list these under `services` by the names that they have so far.",
+		".github/workflows/docker.yml:18: the command ko build is not read: where it publishes images, list these under `services` by the names that they have so far.",
+		".github/workflows/docker.yml:22: the action goreleaser/goreleaser-action@v6 is not read: where it publishes images, list these under `services` by the names that they have so far.",
 	}
 	if diff := cmp.Diff(want, r.Left); diff != "" || len(r.Files) > 0 {
 		t.Errorf("%q, left (-want +got):\n%s", r.Files, diff)

@@ -198,6 +198,9 @@ func TestRead(t *testing.T) {
 		"a folder of it, with a Dockerfile": {`
       - uses: docker/build-push-action@v6
         with: {push: true, context: "{{defaultContext}}:api", file: run.Dockerfile, tags: "ghcr.io/acme/api"}`, "api=ghcr.io/acme/api api api/run.Dockerfile linux/amd64"},
+		"one that is built elsewhere": {`
+      - uses: depot/build-push-action@v1
+        with: {push: true, project: x, context: api, tags: "ghcr.io/acme/api"}`, "api=ghcr.io/acme/api api linux/amd64"},
 		"one that is kept in a file": {`
       - uses: docker/build-push-action@v6
         with: {context: api, outputs: 'type=oci,dest=x.tar,push=false'}`, ""},

@@ -102,9 +102,15 @@ func (f *field) UnmarshalYAML(n *yaml.Node) error {
 // A row is what the matrix has for one run of a job, by key. What is made at run time is not in there.
 type row map[string]string
 
-// action is what a step uses, without its version: "docker/build-push-action".
+// action is what a step uses, without its version: "docker/build-push-action", also for those that are given the same and build elsewhere.
 func (s step) action() string {
 	name, _, _ := strings.Cut(strings.ToLower(s.Uses.Value), "@")
+	switch name {
+	case "depot/build-push-action", "useblacksmith/build-push-action", "namespace-actions/build-push-action":
+		return buildAction
+	case "depot/bake-action":
+		return bakeAction
+	}
 	return name
 }
 
