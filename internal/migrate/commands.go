@@ -43,38 +43,57 @@ func (s step) byCommands(dir string) (all []step, readable bool) {
 	if err != nil {
 		return nil, false
 	}
+	said := func(call *syntax.CallExpr) (words []string) {
+		for _, word := range call.Args {
+			text := inWord(word.Parts)
+			for n, found := range expressions {
+				text = strings.ReplaceAll(text, fmt.Sprintf("%s%d_", placeholder, n), found)
+			}
+			words = append(words, text)
+		}
+		return words
+	}
 	readable = true
+	var outer []func() // what ends with each node that is being walked
 	syntax.Walk(file, func(n syntax.Node) bool {
+		if n == nil {
+			outer[len(outer)-1]()
+			outer = outer[:len(outer)-1]
+			return true
+		}
+		before, end := dir, func() {}
+		if _, within := n.(*syntax.Subshell); within {
+			end = func() { dir = before }
+		}
+		outer = append(outer, end)
 		call, is := n.(*syntax.CallExpr)
 		if !is {
 			return true
 		}
-		var words []string
-		for _, word := range call.Args {
-			said := inWord(word.Parts)
-			for n, found := range expressions {
-				said = strings.ReplaceAll(said, fmt.Sprintf("%s%d_", placeholder, n), found)
-			}
-			words = append(words, said)
-		}
+		words := said(call)
 		for len(words) > 0 && slices.Contains([]string{"sudo", "time", "exec"}, words[0]) {
 			words = words[1:]
 		}
 		switch line := strings.Join(words, " "); {
-		case strings.HasPrefix(line, "cd ") || strings.HasPrefix(line, "pushd "):
-			readable = false // as what is built is elsewhere from then on
-			return true
-		case !startsBuild.MatchString(line) || !readable:
-			return true
-		}
-		made, err := s.build(words[1:], dir)
-		if readable = readable && err == nil; err == nil {
-			all = append(all, made)
+		case changesFolder.MatchString(line):
+			to := strings.TrimPrefix(line, "cd ")
+			dir = path.Join(dir, to)
+			readable = readable && plainFolder.MatchString(to) && line != to && !strings.HasPrefix(dir, "..")
+		case startsBuild.MatchString(line) && readable:
+			made, err := s.build(words[1:], dir)
+			if readable = err == nil; readable {
+				all = append(all, made)
+			}
 		}
 		return true
 	})
 	return all, readable && len(all) > 0
 }
+
+var (
+	changesFolder = regexp.MustCompile(`^(cd|pushd|popd)( |$)`)
+	plainFolder   = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_./-]*$`)
+)
 
 // placeholder stands for an expression of GitHub's, which is no shell.
 const placeholder = "GITHUB_EXPRESSION_"
