@@ -31,4 +31,8 @@ func TestScanRule(t *testing.T) {
 			t.Errorf("%s: %v, not %s is in\n%s\nleft\n%s", title, err, c.want, text, left)
 		}
 	}
+	never := readAll(t, "on: push\njobs:\n  build:\n    strategy: {matrix: {a: [x], exclude: [{a: x}]}}\n    steps:\n      - {uses: docker/build-push-action@v6, with: {push: true}}\n      - {uses: aquasecurity/trivy-action@v1, with: {image-ref: x, exit-code: 1}}\n")
+	if never.rule.failOn != "" || len(never.Services) > 0 {
+		t.Errorf("of a job that never runs there is %+v", never)
+	}
 }

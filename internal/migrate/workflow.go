@@ -237,19 +237,39 @@ func rows(matrix *yaml.Node) []row {
 	if matrix.Kind != yaml.MappingNode {
 		return made
 	}
-	var include []row
+	var include, exclude []row
 	for i := 0; i+1 < len(matrix.Content); i += 2 {
 		key, values := matrix.Content[i].Value, matrix.Content[i+1]
 		switch {
 		case key == "include":
-			for _, n := range values.Content {
-				include = append(include, flat("", n))
-			}
-		case key != "exclude" && values.Kind == yaml.SequenceNode:
+			include = flatAll(values)
+		case key == "exclude":
+			exclude = flatAll(values)
+		case values.Kind == yaml.SequenceNode:
 			made = product(made, key, values.Content)
 		}
 	}
+	made = slices.DeleteFunc(made, func(r row) bool {
+		return slices.ContainsFunc(exclude, func(left row) bool { return left.within(r) })
+	})
 	return included(made, include)
+}
+
+func flatAll(values *yaml.Node) (all []row) {
+	for _, n := range values.Content {
+		all = append(all, flat("", n))
+	}
+	return all
+}
+
+// within reports whether a row has all that another says, which says something.
+func (r row) within(other row) bool {
+	for key, value := range r {
+		if had, there := other[key]; !there || had != value {
+			return false
+		}
+	}
+	return len(r) > 0
 }
 
 // written reports whether nothing of a matrix is made at run time.
