@@ -24,9 +24,21 @@ func (s Service) Anew(why []string) Service {
 	yes := true
 	s.Action, s.Definition.NoCache = Build, &yes
 	s.Reason = fmt.Sprintf("%s was to be used again, and is refused: %s", shortDigest(s.Reused), strings.Join(why, "; "))
-	s.Bases, s.Inputs, s.Annotations = s.Fresh.Bases, s.Fresh.Inputs, s.Fresh.Annotations
+	s.Bases, s.Inputs, s.Annotations = s.fresh(), s.Fresh.Inputs, s.Fresh.Annotations
 	s.Reused, s.Proof, s.Fresh = "", nil, nil
 	return s
+}
+
+// fresh are the images that a service is made from as there are today, with those of other services as they were settled.
+func (s Service) fresh() []BaseImage {
+	bases := slices.Clone(s.Fresh.Bases)
+	for i, b := range bases {
+		at := slices.IndexFunc(s.Bases, func(settled BaseImage) bool { return settled.Name == b.Name })
+		if b.Service != "" && b.Service != s.Name && at >= 0 {
+			bases[i].Ref, bases[i].Digest = s.Bases[at].Ref, s.Bases[at].Digest
+		}
+	}
+	return bases
 }
 
 // unchanged chooses between skipping a service and giving its digest the tags it lacks.

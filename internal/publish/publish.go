@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -145,7 +146,7 @@ func (p Publisher) Work(ctx context.Context, services []plan.Service) []Result {
 			w.builds.take() // in this order
 		}
 		group.Go(func() {
-			defer w.made[s.Name].close()
+			defer w.made[s.Name].end()
 			bases, err := awaited(ctx, s, w.made)
 			if wait {
 				w.builds.take()
@@ -193,11 +194,20 @@ type made struct {
 	ok   bool
 	once sync.Once
 	done chan struct{}
+
+	anew *Candidate // what was built in its place and approved; read once over is closed
+	over chan struct{}
 }
 
-func newMade() *made { return &made{done: make(chan struct{})} }
+func newMade() *made { return &made{done: make(chan struct{}), over: make(chan struct{})} }
 
 func (m *made) close() { m.once.Do(func() { close(m.done) }) }
+
+// end tells those that wait for the service that nothing more is done with it.
+func (m *made) end() {
+	m.close()
+	close(m.over)
+}
 
 // waits reports whether a service is made from the image of another one that is made in this run.
 func waits(s plan.Service, all map[string]*made) bool {
@@ -229,7 +239,8 @@ func awaited(ctx context.Context, s plan.Service, all map[string]*made) (map[str
 	return bases, nil
 }
 
-// judged tells those that wait for a service's candidate, and judges it. Where what was to be used again is refused for its findings, it is built anew.
+// judged tells those that wait for a service's candidate, and judges it. Where it is refused for its findings, and was to be used again, or is made from an
+// image that is built anew for such, it is built once more.
 func (w work) judged(ctx context.Context, r *Result, bases map[string]Candidate) {
 	done := w.made[r.Plan.Name]
 	done.Candidate, done.ok = r.Candidate, r.Err == nil
@@ -238,9 +249,15 @@ func (w work) judged(ctx context.Context, r *Result, bases map[string]Candidate)
 	if !w.isOutdated(*r) {
 		return
 	}
+	bases, renewed := w.renewed(ctx, *r, bases)
+	if r.Plan.Fresh == nil && !renewed {
+		return
+	}
 	refused := *r
-	r.Plan, r.Anew = r.Plan.Anew(r.Verdict.Reasons), r.Verdict.Reasons
-	w.Tell("%s: %s", r.Plan.Name, r.Plan.Reason)
+	if r.Plan.Fresh != nil {
+		r.Plan, r.Anew = r.Plan.Anew(r.Verdict.Reasons), r.Verdict.Reasons
+		w.Tell("%s: %s", r.Plan.Name, r.Plan.Reason)
+	}
 	w.builds.take()
 	w.make(ctx, r, bases)
 	w.builds.give()
@@ -249,6 +266,31 @@ func (w work) judged(ctx context.Context, r *Result, bases map[string]Candidate)
 		refused.Spans = r.Spans
 		*r = refused
 	}
+	if r.Approved() {
+		made := r.Candidate
+		done.anew = &made
+	}
+}
+
+// renewed are the candidates that a service is made from, by name, with those that were built anew in this run, and whether there are such: what refuses it
+// may have come from them.
+func (w work) renewed(ctx context.Context, r Result, bases map[string]Candidate) (_ map[string]Candidate, any bool) {
+	bases = maps.Clone(bases)
+	for _, b := range r.Plan.Bases {
+		other := w.made[b.Service]
+		if other == nil || b.Service == r.Plan.Name {
+			continue
+		}
+		select {
+		case <-other.over:
+		case <-ctx.Done():
+			return bases, false // and nothing is built any more
+		}
+		if other.anew != nil {
+			bases[b.Service], any = *other.anew, true
+		}
+	}
+	return bases, any
 }
 
 // make builds a service's candidate, or reads the one that is used again.
@@ -291,10 +333,10 @@ func (w work) examine(ctx context.Context, r *Result) {
 	w.judge(r)
 }
 
-// isOutdated reports whether a digest that was to be used again is refused for its findings alone, which a build from today's
+// isOutdated reports whether an image is refused for its findings alone, which a build from today's
 // packages may not have. Parts of an image are no whole that could be built anew.
 func (p Publisher) isOutdated(r Result) bool {
-	if r.Plan.Fresh == nil || r.Plan.Part || r.Err != nil || r.Verdict.Approved() {
+	if r.Plan.Part || r.Err != nil || r.Verdict.Approved() {
 		return false
 	}
 	without := r.Evidence

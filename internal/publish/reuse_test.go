@@ -3,11 +3,14 @@ package publish
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/org/ghcr-publish/internal/plan"
+	"github.com/org/ghcr-publish/internal/scan"
+	"github.com/org/ghcr-publish/internal/verdict"
 )
 
 // usedAgain is a plan that uses a digest again, and says what is built where that is refused.
@@ -49,6 +52,60 @@ func TestOutdatedDigestIsBuiltOnce(t *testing.T) {
 	s.outcomes["a"] = vulnerable
 	if r := s.run(t, usedAgain(true))[0]; r.Anew != nil || len(s.did("build")) > 0 {
 		t.Error("a part of an image is built anew by itself")
+	}
+}
+
+// TestBuiltAnewFromWhatIsAnew has services that are made from one another. What was built from an image that is refused is as bad as that, and so is what is
+// made from it: each is built once more, from what took the other's place.
+func TestBuiltAnewFromWhatIsAnew(t *testing.T) {
+	t.Parallel()
+	s := newStage()
+	from := func(p plan.Service, digit string) Candidate {
+		made := s.image(p, digit)
+		for i := range made.Platforms {
+			made.Platforms[i].Digest.Hex = strings.Repeat(digit, 63) + fmt.Sprint(i)
+		}
+		return Candidate{Image: made}
+	}
+	s.Publisher.Reuse = func(_ context.Context, p plan.Service, _ map[string]Candidate) (Candidate, error) {
+		return from(p, "b"), nil
+	}
+	s.Publisher.Build = func(_ context.Context, p plan.Service, bases map[string]Candidate) (Candidate, error) {
+		digit, of := "a", ""
+		for _, b := range p.Bases {
+			of = b.Digest
+			if made, here := bases[b.Service]; here {
+				of = made.Image.Ref.DigestStr()
+			}
+			if !strings.HasPrefix(of, "sha256:a") {
+				digit = "c"
+			}
+		}
+		s.note("build %s from %.8s", p.Name, of)
+		return from(p, digit), nil
+	}
+	s.Publisher.Scan = func(_ context.Context, target scan.Target) ([]verdict.Finding, error) {
+		if strings.Contains(target.Image, "sha256:a") {
+			return nil, nil
+		}
+		return []verdict.Finding{{ID: "CVE-1", Severity: "CRITICAL"}}, nil
+	}
+	base, used, built, stranger := usedAgain(false).Services[0], usedAgain(false).Services[0], planned("built", plan.Build), planned("stranger", plan.Build)
+	used.Name, used.Image = "used", "ghcr.io/octo/used"
+	published := "sha256:" + strings.Repeat("b", 64)
+	used.Fresh.Bases = []plan.BaseImage{{Name: "base", Service: "a"}}
+	used.Bases = []plan.BaseImage{{Name: "base", Service: "a", Digest: published}}
+	built.Bases = []plan.BaseImage{{Name: "base", Service: "used", Digest: published}}
+	stranger.Bases = []plan.BaseImage{{Name: "base", Digest: published}}
+	results := s.run(t, plan.Plan{Services: []plan.Service{stranger, built, used, base}})
+	want := []string{"a from ", "built from sha256:a", "built from sha256:b", "stranger from sha256:b", "used from sha256:a"}
+	if got := s.did("build"); !slices.Equal(got, want) {
+		t.Errorf("built are %q, want %q", got, want)
+	}
+	for _, r := range results {
+		if r.Err != nil || r.Approved() != (r.Plan.Name != "stranger") {
+			t.Errorf("%s: approved %v, %v, %q", r.Plan.Name, r.Approved(), r.Err, r.Verdict.Notes)
+		}
 	}
 }
 
