@@ -494,6 +494,8 @@ func TestIllFormed(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add("on: push\njobs: {a: {steps: [{uses: docker/build-push-action@v1, with: {push: true, context: a}}]}}")
 	f.Add("on: push\njobs: {a: {steps: [{uses: docker/build-push-action@v1, with: {push: true, tags: 'x:latest'}}, {uses: dorny/paths-filter@v3, with: {filters: \"a: [b]\\n\"}}]}}")
+	f.Add("on: push\njobs: {a: {strategy: {matrix: {b: ['x'], exclude: [{b: x}]}}, steps: [{run: 'cd a && docker build -t x:$Y . && docker push x'}, {uses: aquasecurity/trivy-action@v1, with: {image-ref: x, exit-code: 1}}]}}")
+	f.Add("on: {workflow_call: {inputs: {a: {default: b}}}}\njobs: {a: {uses: ./x.yml, with: {a: '${{ inputs.a }}'}}, b: {steps: [{uses: docker/build-push-action@v1, with: {push: '${{ inputs.a }}', context: '{{defaultContext}}:a'}}]}}")
 	f.Fuzz(func(t *testing.T, text string) {
 		r, err := Read([]File{{"x.yml", []byte(text)}}, "Octo/cards")
 		if err != nil {
