@@ -20,7 +20,7 @@ func Preflight(workspace string, services []service.Service) error {
 	var problems service.Problems
 	c := checker{workspace: workspace, leaks: map[string]string{}}
 	for _, s := range services {
-		if s.Context == "" || s.Dockerfile == "" && s.Inline == "" {
+		if s.Name == "" || s.Context == "" || s.Dockerfile == "" && s.Inline == "" {
 			continue // what was given is wrong, which is noted already
 		}
 		if what, fix := c.check(s); what != "" {

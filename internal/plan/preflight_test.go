@@ -102,6 +102,7 @@ func TestPreflightReportsAllThatIsMissing(t *testing.T) {
 	c.write(map[string]string{"api/Dockerfile": "FROM scratch", "file": "", ".git/config": tokenHeader})
 	err := Preflight(c.dir, []service.Service{
 		{Name: "api", At: "file:1:1", Context: "api", Dockerfile: "api/Dockerfile"},
+		{At: "file:1:1", Context: ".", Dockerfile: "Dockerfile"}, // of which it is said already that it is none
 		{Name: "gone", At: "file:1:1", Context: "gone", Dockerfile: "gone/Dockerfile"},
 		{Name: "web", At: "file:1:1", Context: ".", Dockerfile: "web/Dockerfile"},
 		{Name: "folder", At: "file:1:1", Context: ".", Dockerfile: "api"},

@@ -236,20 +236,24 @@ func (r reader) pairs(n *yaml.Node) func(func(key, value *yaml.Node) bool) {
 	}
 }
 
+// mostNamed are most keys that a message has room for.
+const mostNamed = 10
+
 // mapping reads a mapping whose keys are all known.
 func (r reader) mapping(n *yaml.Node, fields map[string]field) {
+	known := slices.Sorted(maps.Keys(fields))
 	if n.Kind != yaml.MappingNode {
-		r.add(n, "", "must be a mapping")
+		fix := "write it as {KEY: value}"
+		if len(known) <= mostNamed {
+			fix += ", of the keys " + strings.Join(known, ", ")
+		}
+		r.add(n, fix, "must be a mapping")
 		return
 	}
 	for key, value := range r.pairs(n) {
 		if f, ok := fields[key.Value]; ok {
 			f(value)
 			continue
-		}
-		known := make([]string, 0, len(fields))
-		for k := range fields {
-			known = append(known, k)
 		}
 		r.unknown(key, known)
 	}
@@ -410,6 +414,10 @@ func (r reader) service(n *yaml.Node) Service {
 		"port": r.port(&s.Port), "health_endpoint": r.endpoint(&s.HealthEndpoint),
 		"smoke": r.commands(&s.Smoke), "run_once": r.texts(&s.RunOnce), "resources": r.resources(&s.Resources), "expect": r.expectation(&s.Expect), "read_only": r.boolean(&s.ReadOnly), "tmpfs": r.mounts(&s.Tmpfs), "peers": r.texts(&s.PeerNames), "peers_file": r.path(&s.PeersFile), "new_privileges": r.boolean(&s.NewPrivileges), "compose": r.composeService(&s.Compose),
 	})
+	if n.Kind == yaml.ScalarNode && serviceName.MatchString(n.Value) {
+		r.add(n, "write it as `- name: "+n.Value+"`", "must be a mapping")
+		return s
+	}
 	r.mapping(n, fields)
 	if s.Name == "" && n.Kind == yaml.MappingNode {
 		r.add(n, "add `name: …`", "a service has no name")

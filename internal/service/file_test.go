@@ -29,7 +29,7 @@ func TestFileMistakes(t *testing.T) {
 		{"no list of services", "services: {name: a}\n", []string{at + "1:11: services must be a list of at least one; write each service as `- name: …`"}},
 		{"an empty list of services", "services: []\n", []string{at + "1:11: services must be a list of at least one; write each service as `- name: …`"}},
 		{"services left blank", "services:\n", []string{at + "1:10: services must be a list of at least one; write each service as `- name: …`"}},
-		{"a service that is a text", "services: [backend]\n", []string{at + "1:12: must be a mapping"}},
+		{"a service that is a text", "services: [backend]\n", []string{at + "1:12: must be a mapping; write it as `- name: backend`"}},
 		{"a service without a name", "services:\n  - image: a\n  - image: b\n", []string{at + "2:5: a service has no name; add `name: …`", at + "3:5: a service has no name; add `name: …`"}},
 		{"a name with a space", "services:\n  - {name: a b, image: a}\n", []string{at + `2:12: "a b" is no service name; use letters, digits and . _ -, at most 63`}},
 		{"a name twice", minimal + "  - {name: backend}\n", []string{at + "3:5: name backend is used already at " + at + "2:5; give each service its own"}},
@@ -47,7 +47,7 @@ func TestFileMistakes(t *testing.T) {
 		{"nothing for a text", "services:\n  - name: a\n    target:\n", []string{at + "3:12: must be a text"}},
 		{"a text for a list", "services:\n  - {name: a, depends_on: b, paths: c, platforms: linux/amd64}\n", []string{
 			at + "2:27: must be a list; write it as [a, b]", at + "2:37: must be a list; write it as [a, b]", at + "2:51: must be a list; write it as [a, b]"}},
-		{"a list for a mapping", "services:\n  - {name: a, env: [A=b], resources: []}\n", []string{at + "2:20: must be a mapping; write it as {KEY: value}", at + "2:38: must be a mapping"}},
+		{"a list for a mapping", "services:\n  - {name: a, env: [A=b], resources: []}\n", []string{at + "2:20: must be a mapping; write it as {KEY: value}", at + "2:38: must be a mapping; write it as {KEY: value}, of the keys limits, reservations"}},
 		{"a list for a setting's text", "registry: {a: b}\n" + minimal, []string{at + "1:11: must be a text"}},
 		{"nothing for a setting", "registry:\n" + minimal, []string{at + "1:10: must be a text"}},
 		{"an empty setting", "max_parallel: ''\n" + minimal, []string{at + `1:15: "" is not a whole number of 1 or more`}},
@@ -77,7 +77,7 @@ func TestFileMistakes(t *testing.T) {
 			at + `2:76: "a" is no path from the root; write it as /app/server`, at + `2:85: "rw" are no permissions; write them as "0644"`, at + "2:90: a file has no path; add `path: …`"}},
 		{"slack that is none", minimal + "gates: {regression: {startup: some, peak_memory: -1%}}\n", []string{
 			at + `3:31: "some" is no percentage; write it as 10%, or auto`, at + `3:50: "-1%" is no percentage; write it as 10%, or auto`}},
-		{"a gate that is a text", minimal + "gates: strict\n", []string{at + "3:8: must be a mapping"}},
+		{"a gate that is a text", minimal + "gates: strict\n", []string{at + "3:8: must be a mapping; write it as {KEY: value}, of the keys image, licences, misconfiguration, regression, secrets, size, startup, user, vulnerabilities"}},
 		{"options", "services:\n  - {name: a, network: bridge, no_cache: maybe, provenance: all, sbom: 'a b', shm_size: big, ssh: [a b]}\n", []string{
 			at + `2:24: "bridge" is none of default, none, host`, at + `2:42: "maybe" is neither true nor false`, at + `2:61: "all" is none of max, min, false`,
 			at + `2:72: "a b" is neither true nor false, nor the name of an image`, at + `2:89: "big" is no amount of memory; write it as 512M or 2G`,
