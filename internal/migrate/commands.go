@@ -34,60 +34,69 @@ func push(steps []step) bool {
 
 // byCommands are the builds of a step that builds by commands in a folder, as docker/build-push-action would be given them; false where one cannot be read.
 func (s step) byCommands(dir string) (all []step, readable bool) {
-	var expressions []string
+	w := walk{step: s, dir: dir}
 	text := expression.ReplaceAllStringFunc(s.Run.Value, func(found string) string {
-		expressions = append(expressions, found)
-		return fmt.Sprintf("%s%d_", placeholder, len(expressions)-1)
+		w.expressions = append(w.expressions, found)
+		return fmt.Sprintf("%s%d_", placeholder, len(w.expressions)-1)
 	})
 	file, err := syntax.NewParser().Parse(strings.NewReader(text), "")
 	if err != nil {
 		return nil, false
 	}
-	said := func(call *syntax.CallExpr) (words []string) {
-		for _, word := range call.Args {
-			text := inWord(word.Parts)
-			for n, found := range expressions {
-				text = strings.ReplaceAll(text, fmt.Sprintf("%s%d_", placeholder, n), found)
-			}
-			words = append(words, text)
-		}
-		return words
-	}
-	readable = true
-	var outer []func() // what ends with each node that is being walked
-	syntax.Walk(file, func(n syntax.Node) bool {
-		if n == nil {
-			outer[len(outer)-1]()
-			outer = outer[:len(outer)-1]
-			return true
-		}
-		before, end := dir, func() {}
-		if _, within := n.(*syntax.Subshell); within {
-			end = func() { dir = before }
-		}
-		outer = append(outer, end)
-		call, is := n.(*syntax.CallExpr)
-		if !is {
-			return true
-		}
-		words := said(call)
-		for len(words) > 0 && slices.Contains([]string{"sudo", "time", "exec"}, words[0]) {
-			words = words[1:]
-		}
-		switch line := strings.Join(words, " "); {
-		case changesFolder.MatchString(line):
-			to := strings.TrimPrefix(line, "cd ")
-			dir = path.Join(dir, to)
-			readable = readable && plainFolder.MatchString(to) && line != to && !strings.HasPrefix(dir, "..")
-		case startsBuild.MatchString(line) && readable:
-			made, err := s.build(words[1:], dir)
-			if readable = err == nil; readable {
-				all = append(all, made)
-			}
-		}
+	syntax.Walk(file, w.node)
+	return w.builds, !w.lost && len(w.builds) > 0
+}
+
+// A walk goes through the commands of a step, from folder to folder.
+type walk struct {
+	step        step
+	expressions []string // of GitHub's, by their placeholders' numbers
+	dir         string
+	outer       []string // where each node that is not yet left is to end
+	builds      []step
+	lost        bool // whether it is not known any more what is built, or where
+}
+
+// node is called as a node begins, and with nil as it ends.
+func (w *walk) node(n syntax.Node) bool {
+	switch n := n.(type) {
+	case nil:
+		last := len(w.outer) - 1
+		w.dir, w.outer = cmp.Or(w.outer[last], w.dir), w.outer[:last]
 		return true
-	})
-	return all, readable && len(all) > 0
+	case *syntax.Subshell:
+		w.outer = append(w.outer, cmp.Or(w.dir, "."))
+		return true
+	case *syntax.CallExpr:
+		w.call(n)
+	}
+	w.outer = append(w.outer, "") // it ends wherever it has gone to
+	return true
+}
+
+func (w *walk) call(call *syntax.CallExpr) {
+	words := make([]string, 0, len(call.Args))
+	for _, word := range call.Args {
+		text := inWord(word.Parts)
+		for n, found := range w.expressions {
+			text = strings.ReplaceAll(text, fmt.Sprintf("%s%d_", placeholder, n), found)
+		}
+		words = append(words, text)
+	}
+	for len(words) > 0 && slices.Contains([]string{"sudo", "time", "exec"}, words[0]) {
+		words = words[1:]
+	}
+	switch line := strings.Join(words, " "); {
+	case changesFolder.MatchString(line):
+		to := strings.TrimPrefix(line, "cd ")
+		w.dir = path.Join(w.dir, to)
+		w.lost = w.lost || !plainFolder.MatchString(to) || line == to || strings.HasPrefix(w.dir, "..")
+	case startsBuild.MatchString(line) && !w.lost:
+		made, err := w.step.build(words[1:], w.dir)
+		if w.lost = err != nil; !w.lost {
+			w.builds = append(w.builds, made)
+		}
+	}
 }
 
 var (
@@ -133,32 +142,44 @@ func inWord(parts []syntax.WordPart) string {
 	return b.String()
 }
 
+// listedFlags are flags of docker build by what docker/build-push-action calls them.
+var listedFlags = map[string]string{"add-host": "add-hosts", "allow": "allow", "annotation": "annotations", "build-arg": "build-args", "build-context": "build-contexts", "cgroup-parent": "cgroup-parent",
+	"file": "file", "label": "labels", "network": "network", "no-cache-filter": "no-cache-filters", "platform": "platforms", "sbom": "sbom", "secret": "secret", "shm-size": "shm-size", "ssh": "ssh",
+	"tag": "tags", "target": "target", "ulimit": "ulimit"}
+
+// buildFlags are the flags of docker build, and the values that those get which matter.
+func buildFlags() (set *pflag.FlagSet, values map[string]*[]string) {
+	set, values = pflag.NewFlagSet("build", pflag.ContinueOnError), map[string]*[]string{}
+	set.SetOutput(io.Discard)
+	set.ParseErrorsAllowlist.UnknownFlags = true
+	short := map[string]string{"file": "f", "tag": "t"}
+	for flag, key := range listedFlags {
+		values[key] = set.StringArrayP(flag, short[flag], nil, "")
+	}
+	for _, flag := range []string{"attest", "builder", "cache-from", "cache-to", "iidfile", "metadata-file", "progress", "provenance"} {
+		set.StringArray(flag, nil, "")
+	}
+	set.StringArrayP("output", "o", nil, "")
+	for _, flag := range []string{"push", "load", "pull", "rm", "force-rm", "squash", "no-cache"} {
+		set.Bool(flag, false, "")
+	}
+	set.BoolP("quiet", "q", false, "")
+	return set, values
+}
+
 // build is what a command in a folder builds, by its words after the program's name.
 func (s step) build(words []string, dir string) (step, error) {
 	at := slices.Index(words, "build")
 	if at < 0 || words[0] == "compose" {
 		return s, fmt.Errorf("%q lists no build", words)
 	}
-	set := pflag.NewFlagSet("build", pflag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	set.ParseErrorsAllowlist.UnknownFlags = true
-	lists := map[string]*[]string{}
-	for flag, key := range map[string]string{"add-host": "add-hosts", "allow": "allow", "annotation": "annotations", "build-arg": "build-args", "build-context": "build-contexts", "cgroup-parent": "cgroup-parent",
-		"label": "labels", "network": "network", "no-cache-filter": "no-cache-filters", "sbom": "sbom", "secret": "secret", "shm-size": "shm-size", "ssh": "ssh", "target": "target", "ulimit": "ulimit"} {
-		lists[key] = set.StringArray(flag, nil, "")
-	}
-	lists["file"], lists["tags"], lists["platforms"] = set.StringArrayP("file", "f", nil, ""), set.StringArrayP("tag", "t", nil, ""), set.StringArray("platform", nil, "")
-	for _, flag := range []string{"attest", "builder", "cache-from", "cache-to", "iidfile", "metadata-file", "progress", "provenance"} {
-		set.StringArray(flag, nil, "")
-	}
-	set.StringArrayP("output", "o", nil, "")
-	noCache := set.Bool("no-cache", false, "")
-	for _, flag := range []string{"push", "load", "pull", "rm", "force-rm", "squash"} {
-		set.Bool(flag, false, "")
-	}
-	set.BoolP("quiet", "q", false, "")
+	set, values := buildFlags()
 	if err := set.Parse(words[at+1:]); err != nil {
 		return s, err
+	}
+	context := set.Arg(0)
+	if context == "-" || strings.HasPrefix(context, "${{ shell") {
+		return s, fmt.Errorf("the context is %s", context)
 	}
 	made := step{Uses: yaml.Node{Value: buildAction, Line: s.line()}, Env: s.Env, If: s.If, With: map[string]field{"push": {"true", s.line()}}}
 	give := func(key string, values ...string) {
@@ -166,33 +187,33 @@ func (s step) build(words []string, dir string) (step, error) {
 			made.With[key] = field{text, s.line()}
 		}
 	}
-	for key, values := range lists {
-		give(key, *values...)
-	}
-	context := set.Arg(0)
-	if context == "-" || strings.HasPrefix(context, "${{ shell") {
-		return s, fmt.Errorf("the context is %s", context)
+	for key, given := range values {
+		give(key, *given...)
 	}
 	if dir != "" && !strings.Contains(context, "://") {
+		give("file", path.Join(dir, cmp.Or(made.With["file"].text, path.Join(context, "Dockerfile"))))
 		context = path.Join(dir, context)
-		give("file", path.Join(dir, cmp.Or(made.With["file"].text, path.Join(set.Arg(0), "Dockerfile"))))
 	}
 	give("context", context)
 	delete(made.With, "secret")
-	give("secret-envs", secretsOf(*lists["secret"], "env")...)
-	give("secret-files", secretsOf(*lists["secret"], "src", "source")...)
-	if *noCache {
+	give("secret-envs", secretsOf(*values["secret"], "env")...)
+	give("secret-files", secretsOf(*values["secret"], "src", "source")...)
+	if set.Changed("no-cache") {
 		give("no-cache", "true")
 	}
-	var args []string
-	for _, arg := range *lists["build-args"] {
-		if !strings.Contains(arg, "=") { // which is had from the variable of that name
+	give("build-args", withValues(*values["build-args"])...)
+	return made, nil
+}
+
+// withValues are build arguments of which one without a value has that of the variable of its name.
+func withValues(given []string) (all []string) {
+	for _, arg := range given {
+		if !strings.Contains(arg, "=") {
 			arg += "=${{ env." + arg + " }}"
 		}
-		args = append(args, arg)
+		all = append(all, arg)
 	}
-	give("build-args", args...)
-	return made, nil
+	return all
 }
 
 // secretsOf are secrets of a build that come from a variable or a file, as ID=WHERE.

@@ -186,14 +186,7 @@ func (all *Reading) build(w workflow, j job, s step, r row) {
 		return
 	}
 	made := Service{Target: get("target"), Platforms: list(get("platforms"))}
-	file := get("file")
-	if below, whole := strings.CutPrefix(get("context"), defaultContext); whole {
-		made.Context = cmp.Or(cleaned(strings.TrimPrefix(below, ":")), ".")
-		file = path.Join(made.Context, cmp.Or(file, "Dockerfile"))
-	} else {
-		made.Context = all.folder(w, s, get("context"))
-	}
-	made.Dockerfile = unusual(cleaned(file), made.Context)
+	made.Context, made.Dockerfile = all.place(w, s, get("context"), get("file"))
 	made.Image = all.image(w, j, s, in)
 	if made.Image == "" && made.Context != "." {
 		made.Image = path.Base(made.Context)
@@ -294,6 +287,17 @@ func (s Service) suffix(other Service, unsettled []string) string {
 	}
 	word = noName.ReplaceAllString(strings.ToLower(word), "-")
 	return cmp.Or(strings.Trim(word[:min(len(word), 30)], "-"), "other")
+}
+
+// place is where a step builds, and the Dockerfile that must be named.
+func (all *Reading) place(w workflow, s step, context, file string) (folder, dockerfile string) {
+	below, whole := strings.CutPrefix(context, defaultContext)
+	if !whole {
+		folder = all.folder(w, s, context)
+		return folder, unusual(cleaned(file), folder)
+	}
+	folder = cmp.Or(cleaned(strings.TrimPrefix(below, ":")), ".")
+	return folder, unusual(cleaned(path.Join(folder, cmp.Or(file, "Dockerfile"))), folder)
 }
 
 // folder is a context in the repository.
