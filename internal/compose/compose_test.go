@@ -3,6 +3,7 @@ package compose
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"maps"
 	"net"
@@ -249,6 +250,39 @@ func render(t *testing.T, p *types.Project) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestTextsAreKept has texts of several lines that look like comments, or end in what does.
+func TestTextsAreKept(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"at the end":       "x-a: |\n  one\n  # two\n",
+		"at the beginning": "x-a: &a |\n  # one\n\n  two\nx-b: *a\n",
+		"with all lines":   "x-a: |+\n  # one\n\n\nx-b: 1\n",
+		"folded":           "x-a: >-\n  # one\n\n  two\n  # three\n\n",
+		"in a list":        "x-a:\n  - |\n    # one\n\n    # two\n  - 2\n",
+		"in quotes":        "x-a: 'one\n\n  # two\n\n  three'\n",
+		"in double quotes": "x-a: \"one\n\n  # two\\n\n  three\"\n",
+		"with a comment":   "x-a: | # why\n  # one\n\n  two\n  # three\n# a comment\n",
+		"plain":            "x-a: one\n  two\n",
+	} {
+		source := text + "services:\n  b:\n    build: .\n"
+		p := Project{Wanted: service.Compose{From: "compose.yaml"}, Images: []Image{{Service: service.Service{Name: "b", Image: "ghcr.io/octo/b"}, Tag: "1", Digest: sha("a")}}}
+		f, err := p.Pin(t.Context(), []byte(source))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var before, after map[string]any
+		if err := errors.Join(yaml.Unmarshal([]byte(source), &before), yaml.Unmarshal(f.Compose, &after)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		delete(before, "services")
+		delete(after, "services")
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Errorf("%s: (-before +after)\n%s\n%s", name, diff, f.Compose)
+		}
+	}
 }
 
 func TestSourcesThatAreRefused(t *testing.T) {

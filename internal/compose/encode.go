@@ -3,6 +3,7 @@ package compose
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -16,7 +17,17 @@ func encode(v any) ([]byte, error) {
 	if err := encoder.Encode(v); err != nil {
 		return nil, fmt.Errorf("writing YAML: %w", err)
 	}
-	return airy(text.String()), encoder.Close()
+	aired := airy(text.String())
+	if !alike(text.Bytes(), aired) { // a text of several lines may look as if it ended in comments
+		aired = text.Bytes()
+	}
+	return aired, encoder.Close()
+}
+
+// alike reports whether two files say the same.
+func alike(one, other []byte) bool {
+	var a, b any
+	return yaml.Unmarshal(one, &a) == nil && yaml.Unmarshal(other, &b) == nil && reflect.DeepEqual(a, b)
 }
 
 // airy puts an empty line before each part of a file and each service but the first, and before the comments that they begin with.
