@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -24,7 +25,7 @@ func entryCommands() []memoryCommand {
 			flags: []memoryFlag{namespaceFlag(), {name: "from", value: "FILE", help: "Read the value from a file, such as /dev/stdin."},
 				{name: "ttl", value: "TIME", check: isTTL, help: "How long it is kept, in seconds or as 12h; for ever by default."},
 				{name: "metadata", value: "JSON", check: isJSON, help: "A JSON object that is kept with it."},
-				{name: "if", value: "VALUE", help: "Only if this is what was there."}, {name: "if-absent", help: "Only if nothing was there."}}},
+				{name: "if", value: "VALUE", check: notEmpty, help: "Only if this is what was there."}, {name: "if-absent", help: "Only if nothing was there."}}},
 		{words: "get", args: []memoryArg{key}, run: getEntry, flags: []memoryFlag{namespaceFlag(), {name: "history", help: "What it was before, too."}},
 			help: "Print the value of a key."},
 		{words: "list", args: []memoryArg{{name: "NAMESPACE", optional: true}}, run: listEntries,
@@ -90,6 +91,14 @@ func storeEntry(ctx context.Context, c memoryCall) error {
 		}
 		return c.print(viewOf(e), func(log *actions.Log) { log.Printf("stored %s in %s", e.Key, e.Namespace) })
 	})
+}
+
+// notEmpty refuses what a script gives that has read nothing: it is not to be taken for no condition at all.
+func notEmpty(v string) error {
+	if v == "" {
+		return errors.New("it is empty: give what was there, or --if-absent where nothing was")
+	}
+	return nil
 }
 
 // put writes an entry, if what was there is what was said.
