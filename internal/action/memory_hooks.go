@@ -210,7 +210,7 @@ func watchMemory(ctx context.Context, c memoryCall) error {
 // serveMemory prints nothing: standard output is the protocol's alone.
 func serveMemory(ctx context.Context, c memoryCall) error {
 	kept := &keptOpen{call: c, open: c.open}
-	err := mcp.Server{Version: c.process.Version, Read: kept.reading, Write: kept.use}.Serve(ctx)
+	err := mcp.Server{Version: c.process.Version, Repository: c.event.Repository, Read: kept.reading, Write: kept.use}.Serve(ctx)
 	return errors.Join(err, kept.close())
 }
 

@@ -520,3 +520,50 @@ func TestUnderway(t *testing.T) {
 		}
 	}
 }
+
+// TestOfAnotherRepository has a memory be shared with a repository whose services have the same names.
+func TestOfAnotherRepository(t *testing.T) {
+	t.Parallel()
+	d, ctx := newDesk(t), t.Context()
+	of := func(repository, name, session string) *agent.Agent {
+		a := d.agent(name, session)
+		a.Repository = repository
+		return a
+	}
+	learn := func(repository, id string, seconds float64) {
+		d.do(d.store.Put(ctx, must[[]memory.Entry](t)(insight.Entries(insight.Run{ID: id, Repository: repository, EndedAt: d.now, Services: []insight.Service{
+			{Name: "api", Action: "build", Success: true, Seconds: map[string]float64{"build": seconds}}}}))...))
+	}
+	learn("octo/ours", "1-1", 10)
+	ours := of("octo/ours", "ann", "ours")
+	d.do(ours.SessionStart(ctx))
+	must[agent.Session](t)(ours.SessionEnd(ctx, false))
+	d.pass(time.Hour)
+	learn("octo/theirs", "2-1", 1000)
+	ended := of("octo/theirs", "eve", "ended")
+	d.do(ended.SessionStart(ctx))
+	must[agent.Session](t)(ended.SessionEnd(ctx, false))
+	theirs := of("octo/theirs", "eve", "theirs")
+	d.do(theirs.SessionStart(ctx))
+	must[string](t)(theirs.Claim(ctx, "secret-service"))
+	d.pass(time.Hour)
+
+	for _, c := range []struct {
+		repository, session string
+		seconds             float64
+		runs, claims        int
+	}{{"octo/ours", "ours", 10, 1, 0}, {"octo/theirs", "ended", 1000, 1, 1}, {"", "ended", 505, 2, 1}} {
+		told := must[agent.Briefing](t)(of(c.repository, "bob", "now").PreTask(ctx, agent.Task{Services: []string{"api"}}))
+		api := told.Services[0]
+		if api.Runs != c.runs || api.Expected != c.seconds || len(told.Claims) != c.claims || told.Session == nil || told.Session.ID != c.session {
+			t.Errorf("%q is told of %d runs, %v seconds, claims %v, session %+v", c.repository, api.Runs, api.Expected, told.Claims, told.Session)
+		}
+	}
+	joined := of("octo/ours", "cay", "")
+	if d.do(joined.Join(ctx)); joined.Session == "theirs" {
+		t.Error("an agent joined a session of another repository")
+	}
+	if r := must[agent.Restored](t)(of("octo/ours", "cay", "").SessionRestore(ctx, "")); r.Session.ID != "ours" {
+		t.Errorf("%s is restored", r.Session.ID)
+	}
+}

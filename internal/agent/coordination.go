@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/memory"
 )
 
@@ -95,14 +96,14 @@ const claims = "claim:"
 
 func (a *Agent) claimKey(work string) string { return claims + a.Session + ":" + work }
 
-// others are what other agents are at, in all sessions.
+// others are what other agents are at, in all sessions of the repository.
 func (a *Agent) others(ctx context.Context) ([]Claim, error) {
 	entries, err := a.Store.Page(ctx, memory.Query{Namespace: Coordination, Prefix: claims, Limit: recalled})
 	if err != nil {
 		return nil, err
 	}
 	open := []Claim{}
-	for _, e := range entries {
+	for _, e := range insight.Own(entries, a.Repository) {
 		if c, ok := readClaim(e); ok && c.Status == claimed && (c.Agent != a.Name || c.Session != a.Session) {
 			open = append(open, c)
 		}

@@ -47,7 +47,7 @@ func (a *Agent) brief(ctx context.Context, t Task) (told Briefing, err error) {
 	told = Briefing{TaskID: t.ID, Services: []insight.Briefing{}}
 	known := a.Known
 	if known == nil {
-		if known, err = Recall(ctx, a.Store); err != nil {
+		if known, err = Recall(ctx, a.Store, a.Repository); err != nil {
 			return told, err
 		}
 	}
@@ -67,15 +67,15 @@ func (a *Agent) brief(ctx context.Context, t Task) (told Briefing, err error) {
 // recalled is how many entries of a kind are looked at.
 const recalled = 2000
 
-// Recall reads what runs have learnt.
-func Recall(ctx context.Context, store *memory.Store) (insight.Known, error) {
+// Recall reads what runs of a repository have learnt; of all where that is empty. A memory may be shared by several.
+func Recall(ctx context.Context, store *memory.Store, repository string) (insight.Known, error) {
 	known := insight.Known{}
 	for _, namespace := range insight.Namespaces() {
 		entries, err := store.List(ctx, namespace, recalled)
 		if err != nil {
 			return nil, err
 		}
-		known[namespace] = entries
+		known[namespace] = insight.Own(entries, repository)
 	}
 	return known, nil
 }

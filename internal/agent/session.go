@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/ghcr-publish/internal/insight"
 	"github.com/org/ghcr-publish/internal/memory"
 )
 
@@ -52,12 +53,13 @@ func (a *Agent) SessionStart(ctx context.Context) error {
 	return d.put(ctx)
 }
 
-// Join has the agent be part of its session, which begins unless it has; where it has none, of the one that was begun last and has not ended.
+// Join has the agent be part of its session, which begins unless it has; where it has none, of the repository's that was begun last and has not ended.
 func (a *Agent) Join(ctx context.Context) error {
-	starts, err := a.starts(ctx)
+	events, err := a.Store.List(ctx, sessionEvents, recalled)
 	if err != nil {
 		return err
 	}
+	starts := startsIn(insight.Own(events, a.Repository))
 	if a.Session == "" {
 		if a.Session, err = a.open(ctx, starts); err != nil {
 			return err
@@ -83,12 +85,8 @@ func (a *Agent) open(ctx context.Context, starts map[string]time.Time) (newest s
 	return newest, nil
 }
 
-// starts tells when the sessions began that said so, by name.
-func (a *Agent) starts(ctx context.Context) (map[string]time.Time, error) {
-	events, err := a.Store.List(ctx, sessionEvents, recalled)
-	if err != nil {
-		return nil, err
-	}
+// startsIn tells when the sessions began that said so, by name.
+func startsIn(events []memory.Entry) map[string]time.Time {
 	all := map[string]time.Time{}
 	for _, e := range events {
 		var event struct {
@@ -98,7 +96,7 @@ func (a *Agent) starts(ctx context.Context) (map[string]time.Time, error) {
 			all[id] = event.StartedAt
 		}
 	}
-	return all, nil
+	return all
 }
 
 // A state is what a session did.
@@ -181,10 +179,11 @@ func (a *Agent) count(ctx context.Context) (Session, state, error) {
 // mine tells what belongs to the agent's session: what says so, and what the swarm's own tool, which names other sessions than are known
 // here, wrote since it began.
 func (a *Agent) mine(ctx context.Context) (func(memory.Entry) bool, error) {
-	starts, err := a.starts(ctx)
+	events, err := a.Store.List(ctx, sessionEvents, recalled)
 	if err != nil {
 		return nil, err
 	}
+	starts := startsIn(events)
 	started, begun := starts[a.Session]
 	return func(e memory.Entry) bool {
 		of := markOf(e).Session
@@ -246,14 +245,14 @@ func (a *Agent) find(ctx context.Context, id string) (*Session, error) {
 	return &s, nil
 }
 
-// last is the session that ended last, by its own word: several may have been written in one second.
+// last is the repository's session that ended last, by its own word: several may have been written in one second.
 func (a *Agent) last(ctx context.Context) (*Session, error) {
 	entries, err := a.Store.List(ctx, sessions, recalled)
 	if err != nil {
 		return nil, err
 	}
 	var newest *Session
-	for _, e := range entries {
+	for _, e := range insight.Own(entries, a.Repository) {
 		if s, ok := readSession(e); ok && (newest == nil || s.ended().After(newest.ended())) {
 			newest = &s
 		}

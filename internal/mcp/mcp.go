@@ -19,7 +19,8 @@ import (
 
 // A Server answers for one memory.
 type Server struct {
-	Version string // of the program
+	Version    string // of the program
+	Repository string // owner/name, whose services are told of; those of all where it is empty
 	// Read opens the memory for a question, and Write for what changes it. Nobody holds it open for long in between, so that runs may move it.
 	Read, Write func(ctx context.Context, do func(*memory.Store) error) error
 }
@@ -208,7 +209,7 @@ type serviceInput struct {
 func (s Server) insights(ctx context.Context, in serviceInput) (any, error) {
 	out := map[string][]any{"services": {}}
 	err := s.Read(ctx, func(store *memory.Store) error {
-		known, err := agent.Recall(ctx, store)
+		known, err := agent.Recall(ctx, store, s.Repository)
 		if err != nil {
 			return err
 		}
@@ -230,7 +231,7 @@ type slowInput struct {
 
 func (s Server) whySlow(ctx context.Context, in slowInput) (out any, err error) {
 	err = s.Read(ctx, func(store *memory.Store) error {
-		known, err := agent.Recall(ctx, store)
+		known, err := agent.Recall(ctx, store, s.Repository)
 		if err != nil {
 			return err
 		}
