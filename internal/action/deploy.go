@@ -460,8 +460,8 @@ func (d *deployment) remember(ctx context.Context) {
 	for _, t := range told.Troubles {
 		now.Troubles = append(now.Troubles, t.Service+" "+t.What)
 	}
-	now, since := now.Following(insight.LastDeployed(d.job.recall(ctx, d.process, "deployments")["deployments"], told.Project, told.Environment))
-	entries, err := insight.OfDeployed(now)
+	now, since := now.Following(insight.LastDeployed(insight.Own(d.job.recall(ctx, d.process, "deployments")["deployments"], d.job.Event.Repository), told.Project, told.Environment))
+	entries, err := insight.OfDeployed(d.job.Event.Repository, now)
 	s := &session{job: d.job, process: d.process, log: d.log, begun: d.told.StartedAt, started: d.told.StartedAt, figures: d.job.memory.cost}
 	_, lost := s.keepLearnt(ctx, entries, err)
 	for _, text := range slices.Concat(d.job.memory.notices, lost, []string{since}) {

@@ -44,20 +44,23 @@ func (d Deployed) Following(before Deployed) (Deployed, string) {
 	}
 }
 
-// OfDeployed renders how a project is. It takes the place of how it was.
-func OfDeployed(d Deployed) ([]memory.Entry, error) {
-	var w writer
-	w.add("deployments", d.key(), deployedTTL, d)
+// OfDeployed renders how a repository's project is. It takes the place of how it was.
+func OfDeployed(repository string, d Deployed) ([]memory.Entry, error) {
+	w := writer{repository: repository}
+	w.add("deployments", keyIn(repository, d.key()), deployedTTL, d)
 	return w.entries, w.err
 }
 
-// LastDeployed reads how a project was, zero where that is not known.
-func LastDeployed(entries []memory.Entry, project, environment string) Deployed {
+// LastDeployed reads how a project was, zero where that is not known. Entries that were named by the project alone count too.
+func LastDeployed(entries []memory.Entry, project, environment string) (last Deployed) {
 	for _, e := range entries {
 		var d Deployed
-		if json.Unmarshal(e.Value, &d) == nil && d.key() == e.Key && d.Project == project && d.Environment == environment {
-			return d
+		if json.Unmarshal(e.Value, &d) != nil || e.Key != d.key() && e.Key != keyIn(from(e), d.key()) {
+			continue
+		}
+		if d.Project == project && d.Environment == environment && d.EndedAt.After(last.EndedAt) {
+			last = d
 		}
 	}
-	return Deployed{}
+	return last
 }

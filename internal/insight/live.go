@@ -28,15 +28,15 @@ type Live struct {
 func OfLive(repository, run string, all []Live) ([]memory.Entry, error) {
 	w := writer{repository: repository}
 	for _, l := range all {
-		w.add("live", liveKey(repository, l.Service), liveTTL, l)
+		w.add("live", keyIn(repository, l.Service), liveTTL, l)
 		w.add("rescans", l.Service+":"+run, liveTTL, rescan{l.Service, l.Images, l.Counts, l.EndedAt})
 	}
 	return w.entries, w.err
 }
 
-// liveKey names an entry of the namespace live: services of several repositories may have the same name.
-func liveKey(repository, service string) string {
-	return strings.TrimPrefix(repository+":"+service, ":")
+// keyIn names an entry that takes the place of the one before: services and projects of several repositories may have the same name.
+func keyIn(repository, name string) string {
+	return strings.TrimPrefix(repository+":"+name, ":")
 }
 
 // A rescan is an entry of the namespace rescans.
@@ -52,7 +52,7 @@ func LastLive(entries []memory.Entry) map[string]Live {
 	last := map[string]Live{}
 	for _, e := range entries {
 		var l Live
-		if json.Unmarshal(e.Value, &l) != nil || e.Key != l.Service && e.Key != liveKey(from(e), l.Service) {
+		if json.Unmarshal(e.Value, &l) != nil || e.Key != l.Service && e.Key != keyIn(from(e), l.Service) {
 			continue
 		}
 		if before, known := last[l.Service]; !known || l.EndedAt.After(before.EndedAt) {
