@@ -229,11 +229,24 @@ func (c *Client) deleteTagged(ctx context.Context, owner, name string, tags []st
 		if len(v.Tags) == 0 || slices.ContainsFunc(v.Tags, func(tag string) bool { return !slices.Contains(tags, tag) }) {
 			continue
 		}
-		if err := p.Delete(ctx, v.ID); err != nil && !errors.Is(err, ErrAbsent) {
+		err := p.Delete(ctx, v.ID)
+		if errors.Is(err, ErrAbsent) {
+			err = p.withheld(ctx, v.ID)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// withheld is ErrWithheld where a version is there that GitHub did not find when it was to be deleted.
+func (p *Package) withheld(ctx context.Context, id int64) error {
+	_, there, err := p.Version(ctx, id)
+	if err == nil && there {
+		err = ErrWithheld
+	}
+	return err
 }
 
 // PackageOf splits an image's name into the owner of its package and the package's name.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -64,6 +65,42 @@ func TestDeleteTaggedRefused(t *testing.T) {
 	}
 	if got := server.Versions("orgs", "octo", "memory"); !slices.Equal(got, []int{id}) {
 		t.Errorf("there are %v", got)
+	}
+}
+
+// TestDeleteTaggedWithheld has GitHub not find what it lists, which is how it refuses some tokens, and what somebody else has deleted meanwhile.
+func TestDeleteTaggedWithheld(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		deleted bool
+		want    error
+	}{"withheld": {false, ErrWithheld}, "deleted meanwhile": {true, nil}} {
+		client, server := startAPI(t)
+		server.Publish("orgs", "octo", "memory", "b")
+		server.Publish("orgs", "octo", "memory", "a")
+		p, err := client.Package(t.Context(), "octo", "memory")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed, err := p.Versions(t.Context(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var once sync.Once
+		server.Watch(func(r *http.Request) {
+			if r.Method != http.MethodDelete {
+				return
+			}
+			once.Do(func() {
+				server.Fail(1, http.StatusNotFound, nil, `{"message":"Package not found."}`)
+				if c.deleted {
+					server.Remove("orgs", "octo", "memory", listed[0].Digest)
+				}
+			})
+		})
+		if err := client.DeleteTagged(t.Context(), "octo", "memory", []string{"a"}); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
+		}
 	}
 }
 
