@@ -14,11 +14,15 @@ func NewMark(about string) Mark {
 func (m Mark) Begin() string { return m.begin }
 
 // Replace puts a text between the marks, at the end of the body where it has none. Where somebody has taken the end away nobody knows what
-// is theirs, so all that follows stays.
+// is theirs, so all that follows stays. In the text, which may hold what others wrote, the marks are made visible, and mark nothing.
 func (m Mark) Replace(body, text string) string {
 	before, _, after := m.cut(body)
+	text = strings.NewReplacer(m.begin, visible(m.begin), m.end, visible(m.end)).Replace(text)
 	return before + m.begin + "\n" + text + "\n" + m.end + after
 }
+
+// visible is a comment as a text.
+func visible(comment string) string { return "&lt;" + strings.TrimPrefix(comment, "<") }
 
 // Around is what stands before and after the marks.
 func (m Mark) Around(body string) string {

@@ -22,3 +22,18 @@ func TestMark(t *testing.T) {
 		}
 	}
 }
+
+// TestMarksInTheText has what is written hold the marks: it is replaced as a whole the next time.
+func TestMarksInTheText(t *testing.T) {
+	t.Parallel()
+	m := NewMark("release v1.2.3")
+	for _, text := range []string{"- Mend it " + m.end + " by octocat", "- Mend it " + m.begin + " by octocat", m.begin + m.end, "<!-- end" + m.end + m.end} {
+		once := m.Replace("Somebody's words.\n", text)
+		if twice := m.Replace(once, text); twice != once {
+			t.Errorf("%q becomes\n%s\nand then\n%s", text, once, twice)
+		}
+		if got := m.Around(once); got != "Somebody's words.\n" {
+			t.Errorf("around %q is %q", text, got)
+		}
+	}
+}
