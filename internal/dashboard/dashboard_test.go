@@ -114,6 +114,22 @@ func TestFigures(t *testing.T) {
 	}
 }
 
+// TestTheSameStepTwice has two stages do the same: that costs each build both.
+func TestTheSameStepTwice(t *testing.T) {
+	t.Parallel()
+	steps := func(first, second insight.Step) []insight.Service {
+		s := built("web", 20, "sha256:a", true)
+		first.Name, first.Line, second.Name, second.Line = "[build 2/3] RUN apk add git", 2, "[test 2/4] RUN apk add git", 7
+		s.Account.Steps = []insight.Step{first, second}
+		return []insight.Service{s}
+	}
+	cached, worked := insight.Step{Cached: true}, insight.Step{Seconds: 6}
+	f := Collect(of(t, runs(t, "octo-org/shop", steps(worked, worked), steps(cached, worked), steps(cached, cached)), nil))
+	if diff := cmp.Diff([]Step{{Text: "RUN apk add git", Line: 2, Builds: 3, HitRate: 0.333, Seconds: 9, Cost: 6}}, f.Services[0].Steps); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+}
+
 // TestJobsThatShareAService has its platforms in a row each: together they are what the service is.
 func TestJobsThatShareAService(t *testing.T) {
 	t.Parallel()

@@ -31,8 +31,7 @@ func steps(pasts []insight.Past) []Step {
 		if p.Cache == nil {
 			continue
 		}
-		for _, s := range p.Cache.Steps {
-			key := [2]string{s.Platform, s.Text()}
+		for key, s := range alike(p.Cache.Steps) {
 			if all[key] == nil {
 				all[key] = &tally{Step: Step{Text: s.Text(), Platform: s.Platform}}
 			}
@@ -47,6 +46,19 @@ func steps(pasts []insight.Past) []Step {
 		return cmp.Or(cmp.Compare(b.Cost, a.Cost), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Text, b.Text), cmp.Compare(a.Platform, b.Platform))
 	})
 	return told[:min(len(told), mostSteps)]
+}
+
+// alike sums up the steps of one build that do the same for the same platform, such as those of two stages.
+func alike(steps []insight.Step) map[[2]string]insight.Step {
+	all := map[[2]string]insight.Step{}
+	for _, s := range steps {
+		key := [2]string{s.Platform, s.Text()}
+		if same, there := all[key]; there {
+			s.Line, s.Seconds, s.Cached = same.Line, s.Seconds+same.Seconds, s.Cached && same.Cached
+		}
+		all[key] = s
+	}
+	return all
 }
 
 func (t *tally) add(s insight.Step) {
