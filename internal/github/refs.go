@@ -10,35 +10,56 @@ import (
 
 // Branches lists the branches that there are.
 // https://docs.github.com/en/rest/branches/branches#list-branches
-func (c *Client) Branches(ctx context.Context) (names []string, err error) {
-	options := &github.BranchListOptions{ListOptions: github.ListOptions{Page: 1, PerPage: 100}}
-	for options.Page != 0 {
-		page, response, err := c.api.Repositories.ListBranches(ctx, c.owner, c.repo, options)
+func (c *Client) Branches(ctx context.Context) ([]string, error) {
+	return everyone(func(page int) ([]string, int, error) {
+		options := &github.BranchListOptions{ListOptions: github.ListOptions{Page: page, PerPage: 100}}
+		list, response, err := c.api.Repositories.ListBranches(ctx, c.owner, c.repo, options)
 		if err != nil {
-			return nil, fmt.Errorf("asking GitHub for the branches (`contents: read`): %w", err)
+			return nil, 0, fmt.Errorf("asking GitHub for the branches (`contents: read`): %w", err)
 		}
-		for _, b := range page {
+		var names []string
+		for _, b := range list {
 			names = append(names, b.GetName())
 		}
-		options.Page = response.NextPage
-	}
-	return names, nil
+		return names, response.NextPage, nil
+	})
 }
 
 // OpenPulls lists the numbers of the pull requests that are open.
 // https://docs.github.com/en/rest/pulls/pulls#list-pull-requests
-func (c *Client) OpenPulls(ctx context.Context) (numbers []int, err error) {
-	for page := 1; page != 0; {
+func (c *Client) OpenPulls(ctx context.Context) ([]int, error) {
+	return everyone(func(page int) ([]int, int, error) {
 		list, next, err := c.pulls(ctx, "open", page)
-		if err != nil {
-			return nil, err
-		}
+		var numbers []int
 		for _, p := range list {
 			numbers = append(numbers, p.GetNumber())
 		}
-		page = next
+		return numbers, next, err
+	})
+}
+
+// everyone lists all of which somebody would believe that they are gone where they are left out. Where there are several pages they are read twice: one that
+// goes meanwhile moves the others up, and the first of a page to the end of the one before it, which was read already.
+func everyone[T comparable](read func(page int) (list []T, next int, err error)) (all []T, err error) {
+	known := map[T]bool{}
+	for range 2 {
+		for page := 1; page != 0; {
+			list, next, err := read(page)
+			if err != nil {
+				return nil, err
+			}
+			for _, one := range list {
+				if !known[one] {
+					known[one], all = true, append(all, one)
+				}
+			}
+			if page == 1 && next == 0 {
+				return all, nil
+			}
+			page = next
+		}
 	}
-	return numbers, nil
+	return all, nil
 }
 
 // lately is how many pages of closed pull requests are looked at.

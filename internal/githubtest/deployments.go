@@ -98,12 +98,7 @@ func (s *Server) listDeployments(w http.ResponseWriter, r *http.Request) {
 			found = append(found, s.deployment(i+1))
 		}
 	}
-	page, size := number(r, "page", 1), number(r, "per_page", 30)
-	begin, end := min((page-1)*size, len(found)), min(page*size, len(found))
-	if end < len(found) {
-		w.Header().Set("Link", `<`+s.URL+r.URL.EscapedPath()[len(base):]+`?page=`+strconv.Itoa(page+1)+`>; rel="next"`)
-	}
-	writeJSON(w, http.StatusOK, found[begin:end])
+	s.writePage(w, r, found, 100)
 }
 
 // deploymentStates lists how a deployment went, the last first.

@@ -248,12 +248,7 @@ func (s *Server) listVersions(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	page, size := number(r, "page", 1), min(number(r, "per_page", 30), s.packages.page)
-	begin, end := min((page-1)*size, len(listed)), min(page*size, len(listed))
-	if end < len(listed) {
-		w.Header().Set("Link", `<`+s.URL+r.URL.EscapedPath()[len(base):]+`?page=`+strconv.Itoa(page+1)+`>; rel="next"`)
-	}
-	writeJSON(w, http.StatusOK, listed[begin:end])
+	s.writePage(w, r, listed, s.packages.page)
 }
 
 func number(r *http.Request, name string, otherwise int) int {

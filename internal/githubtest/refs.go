@@ -3,6 +3,7 @@ package githubtest
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -21,7 +22,7 @@ func (s *Server) listBranches(w http.ResponseWriter, r *http.Request) {
 	for _, name := range s.branches {
 		list = append(list, map[string]any{"name": name, "protected": false, "commit": map[string]any{"sha": strings.Repeat("0", 40), "url": s.URL + "/c"}})
 	}
-	writeJSON(w, http.StatusOK, list)
+	s.writePage(w, r, list, 100)
 }
 
 // A Pull is a pull request.
@@ -52,7 +53,17 @@ func (s *Server) listPulls(w http.ResponseWriter, r *http.Request) {
 			list = append(list, one)
 		}
 	}
-	writeJSON(w, http.StatusOK, list)
+	s.writePage(w, r, list, 100)
+}
+
+// writePage answers with the page of a list that a request asks for, which has so many at most.
+func (s *Server) writePage(w http.ResponseWriter, r *http.Request, list []any, most int) {
+	page, size := number(r, "page", 1), min(number(r, "per_page", 30), most)
+	begin, end := min((page-1)*size, len(list)), min(page*size, len(list))
+	if end < len(list) {
+		w.Header().Set("Link", `<`+s.URL+r.URL.EscapedPath()[len(base):]+`?page=`+strconv.Itoa(page+1)+`>; rel="next"`)
+	}
+	writeJSON(w, http.StatusOK, list[begin:end])
 }
 
 // sample reads an answer that GitHub gives as an example.
