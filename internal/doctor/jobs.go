@@ -15,6 +15,9 @@ type need struct {
 
 func (n need) String() string { return fmt.Sprintf("`%s: %s` (%s)", n.scope, n.level, n.why) }
 
+// recorded is the need of whoever names an environment.
+var recorded = need{"deployments", "write", "the deployment that is recorded", false}
+
 // needs are those of a mode, for what the configuration says. Who examines stands for who does it all.
 func (f Facts) needs(mode string) []need {
 	c := f.Config
@@ -39,6 +42,7 @@ func (f Facts) needs(mode string) []need {
 	add(finishes && c.Comment, need{"pull-requests", "write", "the comment", false})
 	add(cleans && !(finishes && c.Comment), need{"pull-requests", "read", "which are open", false})
 	add(cleans, need{"deployments", "read", "what is live", false})
+	add(mode == "deploy" && c.Deploy.Environment != "", recorded)
 	add(reads, need{"packages", "read", "what is published", false})
 	add((finishes || mode == "judge" || mode == "rescan") && c.CodeScanning != "off", need{"security-events", "write", "the findings", false})
 	add(finishes && keyless, need{"id-token", "write", "the signatures", c.Sign == "keyless"})
@@ -102,8 +106,8 @@ func permissions(f Facts) []Finding {
 // needsOf are those of all that a job does. What a token of somebody's own may is not up to the job; its identity and its checkout are.
 func (f Facts) needsOf(j job) []need {
 	var needs []need
-	if j.deploys {
-		needs = append(needs, need{"deployments", "write", "the deployment that is recorded", false})
+	if j.deploys && !j.ownToken {
+		needs = append(needs, recorded)
 	}
 	for _, mode := range j.modes {
 		for _, n := range f.needs(mode) {
