@@ -72,9 +72,11 @@ func postgres(c *container, image string, memory int64) {
 	c.Healthcheck = &healthcheck{Test: []string{"CMD-SHELL", `pg_isready -q -h 127.0.0.1 -U "$$POSTGRES_USER" -d "$$POSTGRES_DB"`}, Interval: "5s", Timeout: "5s", Retries: 6}
 }
 
-var major = regexp.MustCompile(`:(\d+)[^/]*$`)
+// major finds the version of PostgreSQL in a tag: 17.2-alpine, or pg17, latest-pg17 and 0.8.1-pg17 of images that add something to it.
+var major = regexp.MustCompile(`:(?:[^/]*\bpg)?(\d+)[^/]*$`)
 
-// postgresFolder is what the official image keeps its data in, which is another one since version 18.
+// postgresFolder is what the official image keeps its data in, which is another one since version 18, and with it those that are made from it.
+// Where the volume is not there, the image has one without a name, which the next container does not get once the services were taken down.
 // https://hub.docker.com/_/postgres
 func postgresFolder(image string) string {
 	image, _, _ = strings.Cut(image, "@")

@@ -473,7 +473,9 @@ func TestTexts(t *testing.T) {
 		}
 	}
 	for image, want := range map[string]string{"postgres:17-alpine": "/var/lib/postgresql/data", "postgres:18.1": "/var/lib/postgresql", "postgres": "/var/lib/postgresql", "h:5000/postgres:16": "/var/lib/postgresql/data",
-		"h:5000/postgres": "/var/lib/postgresql", "postgres:16@" + sha("a"): "/var/lib/postgresql/data"} {
+		"h:5000/postgres": "/var/lib/postgresql", "postgres:16@" + sha("a"): "/var/lib/postgresql/data",
+		"pgvector/pgvector:pg17": "/var/lib/postgresql/data", "pgvector/pgvector:0.8.1-pg18-trixie": "/var/lib/postgresql", "timescale/timescaledb:latest-pg16": "/var/lib/postgresql/data",
+		"postgis/postgis:17-3.5": "/var/lib/postgresql/data", "pg17:5000/postgres": "/var/lib/postgresql", "pg17:5000/postgres:18": "/var/lib/postgresql"} {
 		if got := postgresFolder(image); got != want {
 			t.Errorf("postgresFolder(%q) = %s, want %s", image, got, want)
 		}
