@@ -126,26 +126,3 @@ func (w workflow) variable(j job, s step, name string) string {
 	}
 	return "${{ secrets." + name + " }}"
 }
-
-// keys are those of docker/build-push-action that are not taken over, by what a service calls them.
-var keys = map[string]string{"add-hosts": "extra_hosts", "annotations": "annotations", "build-contexts": "contexts", "cgroup-parent": "cgroup_parent", "labels": "labels",
-	"network": "network", "no-cache": "no_cache", "no-cache-filters": "no_cache_filters", "sbom": "sbom", "shm-size": "shm_size", "ssh": "ssh", "ulimit": "ulimits"}
-
-// settled are keys of docker/build-push-action that are taken over, or for which there is nothing to write.
-var settled = []string{"build-args", "builder", "cache-from", "cache-to", "context", "file", "github-token", "load", "outputs", "platforms", "provenance", "pull", "push",
-	"secret-envs", "secret-files", "secrets", "tags", "target"}
-
-// others says what else a build is given. What another step makes of labels the action makes itself.
-func (all *Reading) others(w workflow, s step) {
-	for _, key := range slices.Sorted(maps.Keys(s.With)) {
-		given := s.With[key]
-		name, known := keys[key]
-		switch {
-		case given.text == "" || given.text == "false" || strings.Contains(given.text, "steps.") || slices.Contains(settled, key):
-		case known:
-			all.leave("%s:%d: %s is %q: write it under `%s` of the service.", w.file, given.line, key, strings.TrimSpace(given.text), name)
-		default:
-			all.leave("%s:%d: %s is %q, and nothing here stands for it.", w.file, given.line, key, strings.TrimSpace(given.text))
-		}
-	}
-}

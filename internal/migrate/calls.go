@@ -214,7 +214,7 @@ var aboutImages = regexp.MustCompile(`(?i)docker|image|container|ghcr|build-?(an
 var imageCommand = regexp.MustCompile(`(?m)\b(ko (build|publish|resolve|apply)|goreleaser|skaffold (build|run)|jib(:build)?|bazel run \S*push|earthly .*--push|pack build .*--publish|buildah (bud|build|push)|make .*(docker|image|container)\S*|(npm|pnpm|yarn) (run )?\S*(docker|image)\S*)\b.*`)
 
 // ownTools are actions about images that publish none, or that stand for what is taken over.
-var ownTools = regexp.MustCompile(`^(docker/|aquasecurity/|anchore/|sigstore/|actions/|dataaxiom/|snok/container-retention-policy|hadolint/|crazy-max/)`)
+var ownTools = regexp.MustCompile(`^(org/ghcr-publish|docker/|aquasecurity/|anchore/|sigstore/|actions/|dataaxiom/|snok/container-retention-policy|hadolint/|crazy-max/)`)
 
 // unread says what else may publish images, and is not read: workflows and actions of other repositories.
 func (all *Reading) unread(w workflow, known library) {

@@ -24,6 +24,7 @@ type options struct {
 	ExtraHosts     map[string]string `yaml:"extra_hosts,omitempty"`
 	ShmSize        string            `yaml:"shm_size,omitempty"`
 	Ulimits        map[string]string `yaml:"ulimits,omitempty"`
+	CgroupParent   string            `yaml:"cgroup_parent,omitempty"`
 	NoCache        *bool             `yaml:"no_cache,omitempty"`
 	NoCacheFilters []string          `yaml:"no_cache_filters,omitempty,flow"`
 	Provenance     string            `yaml:"provenance,omitempty"`
@@ -204,7 +205,7 @@ func listed(s service.Service) Service {
 	made := Service{Name: s.Name, Image: s.Image, Context: s.Context, Inline: s.Inline, Target: s.Target, Platforms: s.Platforms, BuildArgs: s.BuildArgs,
 		Contexts: s.Contexts, Secrets: s.Secrets, DependsOn: s.DependsOn, Port: s.Port, Health: s.HealthEndpoint,
 		Options: options{Labels: s.Labels, Annotations: s.Annotations, SSH: s.SSH, Network: s.Network, ExtraHosts: s.ExtraHosts, ShmSize: memory(s.ShmSize),
-			Ulimits: s.Ulimits, NoCache: s.NoCache, NoCacheFilters: s.NoCacheFilters, Provenance: s.Provenance, SBOM: s.SBOM},
+			Ulimits: s.Ulimits, CgroupParent: s.CgroupParent, NoCache: s.NoCache, NoCacheFilters: s.NoCacheFilters, Provenance: s.Provenance, SBOM: s.SBOM},
 		Trial: trial{Env: s.Env, Peers: s.PeerNames, ReadOnly: s.ReadOnly, Tmpfs: s.Tmpfs, Resources: resources{
 			bounds{memory(s.Resources.MemoryLimit), cores(s.Resources.CPUs), s.Resources.Processes}, bounds{Memory: memory(s.Resources.MemoryReservation)}}}}
 	if made.Image == "" {

@@ -162,7 +162,6 @@ jobs:
 	}
 	want := []string{
 		".github/workflows/docker.yml:12: a secret of the build is written in a way that is not read: name it under `secrets` of the service, and give its value by `env:` of the step.",
-		".github/workflows/docker.yml:21: build-contexts is \"shared=./shared\": write it under `contexts` of the service.",
 		".github/workflows/docker.yml:9 names the tags itself: here `tags` has the rules, by default of branches, versions and commits.",
 	}
 	for _, said := range want {
@@ -339,10 +338,80 @@ jobs:
 		".github/workflows/docker.yml:20: the build argument API is https://${{ vars.HOST }}/, which is only known when it runs: write what it is under `build_args` of the service, or give it to the new workflow's step as `build-args`.",
 		".github/workflows/docker.yml:20: the build argument AGENT is ${{ env.AGENT }}, which is only known when it runs: write what it is under `build_args` of the service, or give it to the new workflow's step as `build-args`.",
 		".github/workflows/docker.yml:18: allow is \"network.host\", and nothing here stands for it.",
-		".github/workflows/docker.yml:14: no-cache is \"true\": write it under `no_cache` of the service.",
-		".github/workflows/docker.yml:13: sbom is \"true\": write it under `sbom` of the service.",
 	}
 	if diff := cmp.Diff(want, r.Left); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
+	}
+}
+
+// TestGiven takes over what else a build is given as far as a configuration says the same, and names the rest.
+func TestGiven(t *testing.T) {
+	t.Parallel()
+	r := readAll(t, `
+on: push
+concurrency: x
+jobs:
+  build:
+    strategy: {matrix: {include: [{memory: 1g}]}}
+    steps:
+      - uses: docker/build-push-action@v6
+        with:
+          push: true
+          context: api
+          outputs: type=image,name=ghcr.io/octo/api,push=true
+          add-hosts: |
+            db:10.0.0.1
+            six:fe80::1
+          allow: network.host
+          annotations: org.opencontainers.image.description=An API
+          build-contexts: |
+            shared=./shared
+            alpine=docker-image://alpine:3.20
+          cgroup-parent: builds
+          labels: |
+            ${{ steps.meta.outputs.labels }}
+            com.example.team=api=1
+          network: host
+          no-cache: true
+          no-cache-filters: deps, tools
+          sbom: true
+          shm-size: ${{ matrix.memory }}
+          ssh: default
+          ulimit: nofile=1024:2048
+      - uses: docker/build-push-action@v6
+        with:
+          push: true
+          context: web
+          outputs: type=image,name=ghcr.io/octo/web,push=true
+          add-hosts: db:somewhere
+          allow: security.insecure
+          annotations: index:a=b
+          network: container:x
+          no-cache: ${{ vars.FRESH }}
+          shm-size: much
+          ulimit: nofile
+`)
+	want := options{Labels: map[string]string{"com.example.team": "api=1"}, Annotations: map[string]string{"org.opencontainers.image.description": "An API"}, SSH: []string{"default"}, Network: "host",
+		ExtraHosts: map[string]string{"db": "10.0.0.1", "six": "fe80::1"}, ShmSize: "1g", Ulimits: map[string]string{"nofile": "1024:2048"}, CgroupParent: "builds", NoCache: new(true), NoCacheFilters: []string{"deps", "tools"}, SBOM: "true"}
+	if diff := cmp.Diff(want, r.Services[0].Options); diff != "" {
+		t.Errorf("options (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"shared": "./shared", "alpine": "docker-image://alpine:3.20"}, r.Services[0].Contexts); diff != "" {
+		t.Errorf("contexts (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(options{}, r.Services[1].Options); diff != "" {
+		t.Errorf("options of what cannot be written (-want +got):\n%s", diff)
+	}
+	left := []string{
+		".github/workflows/docker.yml:37: add-hosts is \"db:somewhere\", which `extra_hosts` of a service does not take.",
+		".github/workflows/docker.yml:38: allow is \"security.insecure\", and nothing here stands for it.",
+		".github/workflows/docker.yml:39: annotations is \"index:a=b\", which `annotations` of a service does not take.",
+		".github/workflows/docker.yml:40: network is \"container:x\", which `network` of a service does not take.",
+		".github/workflows/docker.yml:41: no-cache is \"${{ vars.FRESH }}\", which is only known when it runs: write what it is under `no_cache` of the service.",
+		".github/workflows/docker.yml:42: shm-size is \"much\", which `shm_size` of a service does not take.",
+		".github/workflows/docker.yml:43: ulimit is \"nofile\", which `ulimits` of a service does not take.",
+	}
+	if diff := cmp.Diff(left, r.Left); diff != "" {
 		t.Errorf("left (-want +got):\n%s", diff)
 	}
 }

@@ -199,7 +199,7 @@ func (all *Reading) build(w workflow, j job, s step, r row) {
 	var unsettled []string
 	made.BuildArgs, unsettled = all.arguments(w, s, in)
 	made.Secrets = all.secrets(w, j, s, made.Name)
-	all.others(w, s)
+	all.others(w, s, in, &made)
 	if len(made.Platforms) == 0 {
 		made.Platforms = []string{"linux/amd64"} // which is what GitHub's runners are
 	}

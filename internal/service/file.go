@@ -435,6 +435,13 @@ func (r reader) service(n *yaml.Node) Service {
 	return s
 }
 
+// Fits reports what is wrong with a service that has these keys; nil where a configuration may have it.
+func Fits(n *yaml.Node) error {
+	var problems Problems
+	reader{problems: &problems}.service(n)
+	return problems.Err()
+}
+
 // complete fills in where the Dockerfile is that was not named.
 func (s *Service) complete() {
 	if s.Dockerfile == "" && s.Inline == "" && s.Context != "" {
