@@ -7,8 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // A library has the files of a repository that others call, by their paths: workflows, and the actions that are made of steps.
@@ -48,7 +46,7 @@ func newLibrary(files []File, repository string) (library, error) {
 			continue
 		}
 		a := composite{file: f.Name}
-		if err := yaml.Unmarshal(f.Text, &a); err != nil {
+		if err := document(f.Text, &a); err != nil {
 			return l, fmt.Errorf("reading %s: %w", f.Name, err)
 		}
 		published(a.Runs.Steps, push(a.Runs.Steps))

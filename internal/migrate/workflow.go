@@ -30,11 +30,11 @@ type workflow struct {
 }
 
 type workflowText struct {
-	On          yaml.Node         `yaml:"on"`
-	Env         map[string]string `yaml:"env"`
-	Permissions yaml.Node         `yaml:"permissions"`
-	Concurrency yaml.Node         `yaml:"concurrency"`
-	Jobs        yaml.Node         `yaml:"jobs"`
+	On          yaml.Node `yaml:"on"`
+	Env         variables `yaml:"env"`
+	Permissions yaml.Node `yaml:"permissions"`
+	Concurrency yaml.Node `yaml:"concurrency"`
+	Jobs        yaml.Node `yaml:"jobs"`
 }
 
 // A job has a row for each time that it runs.
@@ -55,37 +55,35 @@ type job struct {
 type jobText struct {
 	Needs       yaml.Node         `yaml:"needs"`
 	If          yaml.Node         `yaml:"if"`
-	Env         map[string]string `yaml:"env"`
+	Env         variables         `yaml:"env"`
 	Concurrency yaml.Node         `yaml:"concurrency"`
-	Strategy    struct {
-		Matrix yaml.Node `yaml:"matrix"`
-	} `yaml:"strategy"`
-	Outputs  map[string]string `yaml:"outputs"`
-	Defaults struct {
+	Strategy    strategy          `yaml:"strategy"`
+	Outputs     map[string]string `yaml:"outputs"`
+	Defaults    struct {
 		Run struct {
 			Dir string `yaml:"working-directory"`
 		} `yaml:"run"`
 	} `yaml:"defaults"`
-	RunsOn      yaml.Node        `yaml:"runs-on"`
-	Environment yaml.Node        `yaml:"environment"`
-	Steps       []step           `yaml:"steps"`
-	Uses        yaml.Node        `yaml:"uses"` // another workflow
-	With        map[string]field `yaml:"with"`
-	Secrets     yaml.Node        `yaml:"secrets"`
+	RunsOn      yaml.Node `yaml:"runs-on"`
+	Environment yaml.Node `yaml:"environment"`
+	Steps       []step    `yaml:"steps"`
+	Uses        yaml.Node `yaml:"uses"` // another workflow
+	With        fields    `yaml:"with"`
+	Secrets     yaml.Node `yaml:"secrets"`
 }
 
 // A step is one of a job, with the lines of what it says.
 type step struct {
-	ID        string            `yaml:"id"`
-	Name      string            `yaml:"name"`
-	Dir       string            `yaml:"working-directory"`
-	If        yaml.Node         `yaml:"if"`
-	Uses      yaml.Node         `yaml:"uses"`
-	With      map[string]field  `yaml:"with"`
-	Run       yaml.Node         `yaml:"run"`
-	Env       map[string]string `yaml:"env"`
-	Tolerant  yaml.Node         `yaml:"continue-on-error"`
-	published bool              // whether it builds by commands what is pushed
+	ID        string    `yaml:"id"`
+	Name      string    `yaml:"name"`
+	Dir       string    `yaml:"working-directory"`
+	If        yaml.Node `yaml:"if"`
+	Uses      yaml.Node `yaml:"uses"`
+	With      fields    `yaml:"with"`
+	Run       yaml.Node `yaml:"run"`
+	Env       variables `yaml:"env"`
+	Tolerant  yaml.Node `yaml:"continue-on-error"`
+	published bool      // whether it builds by commands what is pushed
 }
 
 // A field is a text and its line.
@@ -124,7 +122,7 @@ func (s step) line() int { return max(s.Uses.Line, s.Run.Line) }
 // read reads a file; one that is no workflow has no jobs.
 func read(f File, repository string) (workflow, error) {
 	w := workflow{file: f.Name, repository: repository, lines: strings.Split(string(f.Text), "\n")}
-	if err := yaml.Unmarshal(f.Text, &w.text); err != nil {
+	if err := document(f.Text, &w.text); err != nil {
 		return w, fmt.Errorf("reading %s: %w", f.Name, err)
 	}
 	for i := 0; i+1 < len(w.text.Jobs.Content); i += 2 {
