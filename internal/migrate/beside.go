@@ -11,17 +11,18 @@ import (
 
 // beside says what a workflow does besides publishing images: what its jobs need for that, and what they do before and after.
 func (all *Reading) beside(w workflow, known library) {
-	building := map[string]bool{}
+	type place struct{ workflow, job string }
+	building := map[place]bool{}
 	for _, j := range w.jobs {
 		if slices.ContainsFunc(j.text.Steps, step.builds) {
-			building[j.id] = true
+			building[place{j.home, j.id}] = true
 		}
 	}
 	others := map[string][]string{} // jobs that have nothing to do with images, by file
 	for _, j := range w.jobs {
 		more := j.more(known)
 		switch {
-		case building[j.id]:
+		case building[place{j.home, j.id}]:
 			if j.around == nil { // which has the same surroundings as its caller
 				all.surroundings(w, j)
 			}

@@ -104,3 +104,26 @@ func TestStarts(t *testing.T) {
 		t.Errorf("%v, a workflow for branches beside one for git tags is not seen", err)
 	}
 }
+
+// TestBesideOfSameName tells a job from one of the same name in the workflow that another one calls.
+func TestBesideOfSameName(t *testing.T) {
+	t.Parallel()
+	r, err := Read([]File{{".github/workflows/ci.yml", []byte(`
+on: {push: {branches: [main]}}
+concurrency: x
+jobs:
+  build: {runs-on: macos-15, steps: [{uses: actions/checkout@v4}, {run: go test ./...}]}
+  images: {uses: ./.github/workflows/docker.yml, secrets: inherit}
+`)}, {".github/workflows/docker.yml", []byte(`
+on: workflow_call
+jobs:
+  build: {steps: [{uses: docker/build-push-action@v6, with: {push: true, context: a, tags: ghcr.io/octo/a}}]}
+`)}}, "Octo/cards")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{".github/workflows/ci.yml: its jobs build do something else: they stay where they are, and a job of the new workflow that is to wait for one must have it there."}
+	if diff := cmp.Diff(want, r.Beside); diff != "" || !slices.Equal(r.Mixed, []string{".github/workflows/ci.yml"}) {
+		t.Errorf("mixed are %q, beside (-want +got):\n%s", r.Mixed, diff)
+	}
+}

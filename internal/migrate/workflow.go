@@ -46,6 +46,7 @@ type job struct {
 	// written is whether the whole matrix stands in the file, so that a key which a row has not is empty.
 	written bool
 	file    string            // that has its text
+	home    string            // the workflow that it is a job of, where its steps are an action's
 	env     map[string]string // that this file gives all jobs
 	inputs  row               // that its caller gives it, as expressions call them
 	through []string          // the files whose jobs call it
@@ -127,7 +128,7 @@ func read(f File, repository string) (workflow, error) {
 	}
 	for i := 0; i+1 < len(w.text.Jobs.Content); i += 2 {
 		id := w.text.Jobs.Content[i]
-		j := job{id: id.Value, line: id.Line, file: w.file, env: w.text.Env}
+		j := job{id: id.Value, line: id.Line, file: w.file, home: w.file, env: w.text.Env}
 		if err := w.text.Jobs.Content[i+1].Decode(&j.text); err != nil {
 			return w, fmt.Errorf("reading job %s of %s: %w", j.id, f.Name, err)
 		}
