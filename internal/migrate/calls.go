@@ -197,6 +197,12 @@ func (j job) given(given row) job {
 	}
 	j.inputs, j.text.Env, j.text.With = given, texts(j.text.Env), fields(j.text.With)
 	j = j.withMatrix(func(expr string) (string, bool) { value, known := given[strings.ToLower(expr)]; return value, known })
+	j.text.Secrets.Content = slices.Clone(j.text.Secrets.Content)
+	for i := 1; i < len(j.text.Secrets.Content); i += 2 {
+		value := *j.text.Secrets.Content[i]
+		value.Value = fill(value.Value)
+		j.text.Secrets.Content[i] = &value
+	}
 	j.text.Steps = slices.Clone(j.text.Steps)
 	for n := range j.text.Steps {
 		s := &j.text.Steps[n]

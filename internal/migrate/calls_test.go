@@ -199,3 +199,19 @@ jobs:
 		t.Errorf("%q, left (-want +got):\n%s", r.Files, diff)
 	}
 }
+
+// TestPassedSecrets are known by the names that the repository has them by, through however many workflows they come.
+func TestPassedSecrets(t *testing.T) {
+	t.Parallel()
+	r, err := Read([]File{
+		{".github/workflows/first.yml", []byte("on: push\njobs: {a: {uses: ./.github/workflows/second.yml, secrets: {npm: '${{ secrets.NPM_TOKEN }}'}}}")},
+		{".github/workflows/second.yml", []byte("on: workflow_call\njobs: {b: {uses: ./.github/workflows/third.yml, secrets: {token: '${{ secrets.npm }}'}}}")},
+		{".github/workflows/third.yml", []byte("on: workflow_call\njobs: {c: {steps: [{uses: docker/build-push-action@v6, with: {push: true, context: a, tags: ghcr.io/octo/a, secrets: 'npm=${{ secrets.token }}'}}]}}")},
+	}, "Octo/cards")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"NPM_TOKEN": "${{ secrets.NPM_TOKEN }}"}, r.Secrets); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
