@@ -34,7 +34,7 @@ func push(steps []step) bool {
 
 // byCommands are the builds of a step that builds by commands in a folder, as docker/build-push-action would be given them; false where one cannot be read.
 func (s step) byCommands(dir string) (all []step, readable bool) {
-	w := walk{step: s, dir: dir}
+	w := walk{step: s, dir: dir, variables: map[string]string{}}
 	text := expression.ReplaceAllStringFunc(s.Run.Value, func(found string) string {
 		w.expressions = append(w.expressions, found)
 		return fmt.Sprintf("%s%d_", placeholder, len(w.expressions)-1)
@@ -43,6 +43,7 @@ func (s step) byCommands(dir string) (all []step, readable bool) {
 	if err != nil {
 		return nil, false
 	}
+	w.sets = sets(file)
 	syntax.Walk(file, w.node)
 	return w.builds, !w.lost && len(w.builds) > 0
 }
@@ -54,7 +55,9 @@ type walk struct {
 	dir         string
 	outer       []string // where each node that is not yet left is to end
 	builds      []step
-	lost        bool // whether it is not known any more what is built, or where
+	sets        map[string]int    // how often the commands set each variable
+	variables   map[string]string // that they have set so far, and only once
+	lost        bool              // whether it is not known any more what is built, or where
 }
 
 // node is called as a node begins, and with nil as it ends.
@@ -70,6 +73,11 @@ func (w *walk) node(n syntax.Node) bool {
 	case *syntax.CallExpr:
 		w.call(n)
 	}
+	for _, set := range assigned(n) {
+		if set.Value != nil && !set.Append {
+			w.variables[set.Name.Value] = w.inWord(set.Value.Parts)
+		}
+	}
 	w.outer = append(w.outer, "") // it ends wherever it has gone to
 	return true
 }
@@ -77,7 +85,7 @@ func (w *walk) node(n syntax.Node) bool {
 func (w *walk) call(call *syntax.CallExpr) {
 	words := make([]string, 0, len(call.Args))
 	for _, word := range call.Args {
-		text := inWord(word.Parts)
+		text := w.inWord(word.Parts)
 		for n, found := range w.expressions {
 			text = strings.ReplaceAll(text, fmt.Sprintf("%s%d_", placeholder, n), found)
 		}
@@ -115,7 +123,7 @@ var ofGitHub = map[string]string{"GITHUB_REPOSITORY": "github.repository", "GITH
 	"GITHUB_REF": "github.ref", "GITHUB_REF_NAME": "github.ref_name", "GITHUB_RUN_ID": "github.run_id", "GITHUB_RUN_NUMBER": "github.run_number", "GITHUB_WORKSPACE": "github.workspace"}
 
 // inWord is a word of a command with expressions of GitHub's in place of variables. What a command gives is only known when it runs.
-func inWord(parts []syntax.WordPart) string {
+func (w *walk) inWord(parts []syntax.WordPart) string {
 	var b strings.Builder
 	for _, part := range parts {
 		switch p := part.(type) {
@@ -124,22 +132,61 @@ func inWord(parts []syntax.WordPart) string {
 		case *syntax.SglQuoted:
 			b.WriteString(p.Value)
 		case *syntax.DblQuoted:
-			b.WriteString(inWord(p.Parts))
+			b.WriteString(w.inWord(p.Parts))
 		case *syntax.ParamExp:
-			name, plain := ofGitHub[p.Param.Value], p.Exp == nil && p.Repl == nil && p.Slice == nil && p.Index == nil && !p.Length && !p.Excl
-			switch {
-			case !plain:
-				b.WriteString("${{ shell." + p.Param.Value + " }}")
-			case name != "":
-				b.WriteString("${{ " + name + " }}")
-			default:
-				b.WriteString("${{ env." + p.Param.Value + " }}")
+			name, plain := p.Param.Value, p.Exp == nil && p.Repl == nil && p.Slice == nil && p.Index == nil && !p.Length && !p.Excl
+			text := "${{ shell." + name + " }}"
+			if plain {
+				text = w.variable(name)
 			}
+			b.WriteString(text)
 		default:
 			b.WriteString("${{ shell }}")
 		}
 	}
 	return b.String()
+}
+
+// variable is what a variable has: what the commands themselves have set, where that is the same each time, or else what GitHub or the workflow gives.
+func (w *walk) variable(name string) string {
+	value, known := w.variables[name]
+	switch {
+	case known && w.sets[name] == 1 && !strings.ContainsAny(expression.ReplaceAllString(value, ""), " \t\n"): // which can be several words
+		return value
+	case w.sets[name] > 0:
+		return "${{ shell." + name + " }}"
+	case ofGitHub[name] != "":
+		return "${{ " + ofGitHub[name] + " }}"
+	}
+	return "${{ env." + name + " }}"
+}
+
+// sets are how often commands set each variable. A loop sets its own again and again.
+func sets(file *syntax.File) map[string]int {
+	often := map[string]int{}
+	syntax.Walk(file, func(n syntax.Node) bool {
+		for _, set := range assigned(n) {
+			often[set.Name.Value]++
+		}
+		if loop, ok := n.(*syntax.WordIter); ok {
+			often[loop.Name.Value] += 2
+		}
+		return true
+	})
+	return often
+}
+
+// assigned are the variables that a node sets for what follows, and not for a single command.
+func assigned(n syntax.Node) (all []*syntax.Assign) {
+	switch n := n.(type) {
+	case *syntax.CallExpr:
+		if len(n.Args) == 0 {
+			all = n.Assigns
+		}
+	case *syntax.DeclClause:
+		all = n.Args
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(set *syntax.Assign) bool { return set.Name == nil || set.Naked })
 }
 
 // listedFlags are flags of docker build by what docker/build-push-action calls them.
