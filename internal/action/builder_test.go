@@ -38,7 +38,7 @@ func TestAdoptedBuilderIsShared(t *testing.T) {
 	write(own, "refs", "mine", "mine0", "earlier")
 	var forgotten []string
 	s := &session{process: Process{Environ: []string{"HOME=" + home}}, private: dir, gaveToken: true}
-	s.job.Config.Builder = "mine"
+	s.job.Config.Builder = "Mine" // which buildx keeps in lower case
 	s.buildx = &buildx.Client{Argv: []string{"buildx"}, Env: s.environ(), Run: func(_ context.Context, c run.Command) ([]byte, error) {
 		if c.Argv[1] != "history" {
 			return []byte("Platforms: linux/amd64"), nil
@@ -57,7 +57,7 @@ func TestAdoptedBuilderIsShared(t *testing.T) {
 	if err := s.forgetBuilds(); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"history", "rm", "--builder", "mine", "this"}, forgotten); diff != "" {
+	if diff := cmp.Diff([]string{"history", "rm", "--builder", "Mine", "this"}, forgotten); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	for _, file := range []string{"instances/mine", ".buildNodeID"} {

@@ -193,9 +193,9 @@ func Share(from, to, builder string) error {
 	return nil
 }
 
-// Refs lists the builds that buildx, with its state in a folder, has asked a builder for.
+// Refs lists the builds that buildx, with its state in a folder, has asked a builder for. It keeps names in lower case.
 func Refs(state, builder string) []string {
-	files, _ := filepath.Glob(filepath.Join(state, "refs", builder, "*", "*"))
+	files, _ := filepath.Glob(filepath.Join(state, "refs", strings.ToLower(builder), "*", "*"))
 	refs := make([]string, len(files))
 	for i, file := range files {
 		refs[i] = filepath.Base(file)
