@@ -43,7 +43,7 @@ func (p *promotion) newerCommit(ctx context.Context, now registry.Image) (string
 		return p.overtaken(ctx, now, at, tip.commit), nil
 	}
 	if after, err := p.IsAncestor(ctx, at, p.Commit); err != nil || !after {
-		return "", fmt.Errorf("commit %s is published, which this run's commit does not come after, and the branch cannot be asked whether it is newer: %w (run this again once it can)", short, tip.err)
+		return "", fmt.Errorf("commit %s is published, which this run's commit does not come after, and the branch cannot be asked whether it is newer: %w (run this again once it can; `force-move: true` moves the tag all the same)", short, tip.err)
 	}
 	return "", nil
 }
@@ -75,7 +75,7 @@ func (p *promotion) elsewhere(ctx context.Context, tag tags.Tag, now registry.Im
 	}
 	trunk, err := p.Trunk(ctx)
 	if err != nil {
-		return fmt.Sprintf("it follows the default branch, and whether this run's commit is part of that cannot be told: %v", err)
+		return fmt.Sprintf("it follows the default branch, and whether this run's commit is part of that cannot be told: %v (run this again once it can)", err)
 	}
 	ours, err := p.IsAncestor(ctx, p.Commit, trunk)
 	theirs, unknown := p.IsAncestor(ctx, at, trunk)

@@ -269,10 +269,10 @@ func TestNobodyToAsk(t *testing.T) {
 		shared      bool
 		kept, fails string
 	}{
-		{"d", false, "", "commit ddddddd is published, which this run's commit does not come after, and the branch cannot be asked whether it is newer: no remote (run this again once it can)"},
+		{"d", false, "", "commit ddddddd is published, which this run's commit does not come after, and the branch cannot be asked whether it is newer: no remote (run this again once it can; `force-move: true` moves the tag all the same)"},
 		{"b", false, "", ""},
-		{"d", true, "it follows the default branch, and whether this run's commit is part of that cannot be told: no remote", ""},
-		{"b", true, "it follows the default branch, and whether this run's commit is part of that cannot be told: no remote", ""},
+		{"d", true, "it follows the default branch, and whether this run's commit is part of that cannot be told: no remote (run this again once it can)", ""},
+		{"b", true, "it follows the default branch, and whether this run's commit is part of that cannot be told: no remote (run this again once it can)", ""},
 		{"c", true, "", ""},
 	} {
 		s := &shelf{tags: map[string]registry.Image{"main": *revision(c.published)}}
