@@ -43,6 +43,29 @@ func TestModesOfSettings(t *testing.T) {
 	}
 }
 
+// TestModesThatOneThinksOf names settings of modes that are read, or not, where their names say otherwise.
+func TestModesThatOneThinksOf(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		setting string
+		modes   []string
+	}{
+		{"builder", []string{"all", "plan", "publish", "doctor"}},        // a plan says what would be emulated
+		{"builder-config", []string{"all", "plan", "publish", "doctor"}}, // and finds base images by its mirrors
+		{"reuse-from", []string{"all", "plan", "promote"}},               // whose verdicts count; rows take the plan's word for it
+		{"sbom", []string{"all", "publish"}},
+		{"sign", []string{"all", "plan", "finalize", "promote", "doctor"}}, // rows sign nothing, and a plan proves what it uses again
+		{"code-scanning", []string{"all", "finalize", "rescan", "promote", "doctor"}},
+		{"force-move", []string{"all", "finalize", "promote"}},
+	} {
+		for _, mode := range modeSetting().Allowed {
+			if got := settings()[c.setting].Heeds(mode); got != slices.Contains(c.modes, mode) {
+				t.Errorf("%s heeds %s: %v", mode, c.setting, got)
+			}
+		}
+	}
+}
+
 // given are the flags in a command.
 var given = regexp.MustCompile(` --([a-z-]+)`)
 
