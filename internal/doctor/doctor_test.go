@@ -104,6 +104,7 @@ func TestNeedsFollowTheConfiguration(t *testing.T) {
 		"no promotion cleans up":    {"promote", func(f *Facts) { f.Config.Clean.After, f.Key = true, true }, "packages: write!, security-events: write"},
 		"a comment":                 {"finalize", func(f *Facts) { f.Config.Comment, f.Key = true, true }, "packages: write!, pull-requests: write, security-events: write"},
 		"a comment, and cleaning":   {"all", func(f *Facts) { f.Config.Comment, f.Config.Clean.After, f.Key = true, true, true }, "packages: write!, pull-requests: write, deployments: read, security-events: write, actions: read"},
+		"no promotion comments":     {"promote", func(f *Facts) { f.Config.Comment, f.Key = true, true }, "packages: write!, security-events: write"},
 		"a row's comment":           {"publish", func(f *Facts) { f.Config.Comment = true }, "packages: write!, actions: read"},
 		"compose":                   {"compose", func(*Facts) {}, "packages: read"},
 		"mirror":                    {"mirror", func(*Facts) {}, "packages: read"},

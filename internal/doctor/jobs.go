@@ -24,7 +24,8 @@ func (f Facts) needs(mode string) []need {
 	if mode == "doctor" {
 		mode = "all"
 	}
-	finishes, works := mode == "all" || mode == "finalize" || mode == "promote", mode == "all" || mode == "publish" || mode == "judge"
+	ends := mode == "all" || mode == "finalize" // which does all that follows a publication
+	finishes, works := ends || mode == "promote", mode == "all" || mode == "publish" || mode == "judge"
 	var all []need
 	add := func(when bool, n need) {
 		if when {
@@ -33,14 +34,14 @@ func (f Facts) needs(mode string) []need {
 	}
 	reads := mode == "plan" || mode == "judge" || mode == "rescan" || mode == "mirror" || mode == "compose" || mode == "deploy"
 	pushes, keyless := f.publishes() && c.RegistryToken == "", f.publishes() && f.keyless()
-	releases := (mode == "all" || mode == "finalize") && f.publishes() && (c.Release == "draft" || c.Release == "publish")
+	releases := ends && f.publishes() && (c.Release == "draft" || c.Release == "publish")
 	add(releases, need{"contents", "write", "the release", true})
-	cleans := mode == "clean" || mode != "promote" && finishes && f.publishes() && c.Clean.After
+	cleans := mode == "clean" || ends && f.publishes() && c.Clean.After
 	add((finishes || works || reads || mode == "clean") && !releases && !f.Event.Public, need{"contents", "read", "the checkout", f.Event.Visibility != ""})
 	add((finishes || works) && pushes && mode != "judge", need{"packages", "write", "the images", true})
 	add(mode == "clean", need{"packages", "write", "what is to go", true})
-	add(finishes && c.Comment, need{"pull-requests", "write", "the comment", false})
-	add(cleans && !(finishes && c.Comment), need{"pull-requests", "read", "which are open", false})
+	add(ends && c.Comment, need{"pull-requests", "write", "the comment", false})
+	add(cleans && !(ends && c.Comment), need{"pull-requests", "read", "which are open", false})
 	add(cleans, need{"deployments", "read", "what is live", false})
 	add(mode == "deploy" && c.Deploy.Environment != "", recorded)
 	add(reads, need{"packages", "read", "what is published", false})
