@@ -215,10 +215,34 @@ func (j job) given(given row) job {
 var aboutImages = regexp.MustCompile(`(?i)docker|image|container|ghcr|build-?(and-)?push|buildah|kaniko|buildpacks?|goreleaser|ko-build/|earthly|skaffold|push-to-registry|oci-`)
 
 // imageCommand finds commands of other tools that publish images, or do so by what they are called.
-var imageCommand = regexp.MustCompile(`(?m)\b(ko (build|publish|resolve|apply)|goreleaser|skaffold (build|run)|jib(:build)?|bazel run \S*push|earthly .*--push|pack build .*--publish|buildah (bud|build|push)|make .*(docker|image|container)\S*|(npm|pnpm|yarn) (run )?\S*(docker|image)\S*)\b.*`)
+var imageCommand = regexp.MustCompile(`(?m)(?:^|[;&|(]|\b(?:then|do|sudo|time|exec) )[ \t]*(?:\w+=\S* +)*(ko (?:build|publish|resolve|apply)\b|goreleaser(?: release\b| --clean\b| --rm-dist\b|[ \t]*$)|skaffold (?:build|run)\b` +
+	`|(?:\./)?(?:gradle|mvn)w? .*\bjib(?::build)?\b|bazel run \S*push|earthly .*--push\b|pack build .*--publish\b|buildah (?:bud|build|push)\b|make (?:\S+ +)*?[^\s=]*(?:docker|image|container)[^\s=]*(?:\s|$)|(?:npm|pnpm|yarn) (?:run )?\S*(?:docker|image)\S*)`)
+
+var (
+	// tests finds names of what is done about images without publishing any, and publishes what tells that it is done all the same.
+	tests     = regexp.MustCompile(`(?i)\b(test|lint|check|scan|start|stop|up|down|clean)`)
+	publishes = regexp.MustCompile(`(?i)push|publish|release|deploy`)
+)
+
+// imageTool is the first command of a script that may publish images in a way which is not read, without variables that it is given; empty without any.
+func imageTool(script string) string {
+	for _, m := range imageCommand.FindAllStringSubmatch(script, -1) {
+		if command := m[1]; publishes.MatchString(command) || !tests.MatchString(command) {
+			words := slices.DeleteFunc(strings.Fields(command), func(word string) bool { return strings.Contains(word, "=") })
+			return strings.Join(words, " ")
+		}
+	}
+	return ""
+}
 
 // ownTools are actions about images that publish none, or that stand for what is taken over.
-var ownTools = regexp.MustCompile(`^(org/ghcr-publish|docker/|aquasecurity/|anchore/|sigstore/|actions/|dataaxiom/|snok/container-retention-policy|hadolint/|crazy-max/)`)
+var ownTools = regexp.MustCompile(`^(org/ghcr-publish|docker/|aquasecurity/|anchore/|sigstore/|actions/|dataaxiom/|snok/container-retention-policy|hadolint/|crazy-max/|calibreapp/)`)
+
+// preparing finds actions that prepare something for images, or say something of them, by their names.
+var preparing = regexp.MustCompile(`[/-](setup|install|login|lint|description|testcontainers|layer-caching|cache-dance)(-|$)`)
+
+// ofImage finds the beginning of an action that is an image, up to its name.
+var ofImage = regexp.MustCompile(`^docker://([^/]*[.:][^/]*/)?`)
 
 // unread says what else may publish images, and is not read: workflows and actions of other repositories.
 func (all *Reading) unread(w workflow, known library) {
@@ -229,11 +253,11 @@ func (all *Reading) unread(w workflow, known library) {
 		}
 		for _, s := range j.text.Steps {
 			_, there := known.actions[local(s.Uses.Value)]
-			if name := s.action(); name != "" && !there && aboutImages.MatchString(name) && !ownTools.MatchString(name) {
+			if name := ofImage.ReplaceAllString(s.action(), ""); name != "" && !there && aboutImages.MatchString(name) && !ownTools.MatchString(name) && (publishes.MatchString(name) || !preparing.MatchString(name)) {
 				all.leave("%s:%d: the action %s is not read: where it publishes images, list these under `services` by the names that they have so far.", j.file, s.line(), s.Uses.Value)
 			}
-			if tool := imageCommand.FindStringSubmatch(s.Run.Value); tool != nil && !s.published {
-				all.leave("%s:%d: the command %s is not read: where it publishes images, list these under `services` by the names that they have so far.", j.file, s.line(), tool[1])
+			if tool := imageTool(s.Run.Value); tool != "" && !s.published {
+				all.leave("%s:%d: the command %s is not read: where it publishes images, list these under `services` by the names that they have so far.", j.file, s.line(), tool)
 			}
 		}
 	}

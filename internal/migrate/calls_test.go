@@ -215,3 +215,27 @@ func TestPassedSecrets(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestNoWordOfTests has what tests, and what prepares for that, lead to no word, and what publishes lead to one without what it is given.
+func TestNoWordOfTests(t *testing.T) {
+	t.Parallel()
+	for said, steps := range map[string][]string{
+		"": {"uses: docker://rhysd/actionlint:1.7", "uses: docker://ghcr.io/acme/lint:1", "uses: docker://localhost:5000/lint", "uses: atomicjar/testcontainers-cloud-setup-action@v1", "uses: calibreapp/image-actions@main",
+			"uses: peter-evans/dockerhub-description@v4", "uses: reproducible-containers/buildkit-cache-dance@v3", "run: '# make sure that docker runs'", "run: 'echo make docker'", "run: npm run test:images", "run: make test-image",
+			"run: make image=x test", "run: goreleaser check", "run: go install github.com/goreleaser/goreleaser@latest", "run: docker compose up --build", "uses: docker/build-push-action@v6\n        with: {push: False, tags: x}"},
+		"the action docker://gcr.io/kaniko-project/executor:v1 is not read": {"uses: docker://gcr.io/kaniko-project/executor:v1"},
+		"the command make -C src build docker-push is not read":             {"run: cd x && A=hunter2 make -C src TOKEN=hunter2 build docker-push USER=hunter2"},
+		"the action acme/login-push-image@v1 is not read":                   {"uses: acme/login-push-image@v1"},
+		"the command make docker-test-push is not read":                     {"run: make docker-test-push"},
+		"the command npm run docker:build is not read":                      {"run: |\n          npm run docker:test\n          npm run docker:build"},
+		"the command goreleaser is not read":                                {"run: goreleaser"},
+		"the command ./gradlew build jib is not read":                       {"run: if x; then ./gradlew build jib; fi"},
+	} {
+		for _, step := range steps {
+			r := readAll(t, "on: push\njobs:\n  test:\n    steps:\n      - "+step)
+			if left := strings.Join(r.Left, "\n"); !strings.Contains(left, said) || strings.Contains(left, "hunter2") || said == "" && left+strings.Join(r.Beside, "\n") != "" || len(r.Services) > 0 {
+				t.Errorf("of %s is said %q, not %q", step, left, said)
+			}
+		}
+	}
+}

@@ -94,7 +94,9 @@ type field struct {
 }
 
 func (f *field) UnmarshalYAML(n *yaml.Node) error {
-	f.text, f.line = n.Value, n.Line
+	if f.text, f.line = n.Value, n.Line; n.Tag == "!!bool" {
+		f.text = strings.ToLower(f.text) // True, say
+	}
 	return nil
 }
 
