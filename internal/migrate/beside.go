@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // beside says what a workflow does besides publishing images: what its jobs need for that, and what they do before and after.
@@ -72,14 +74,14 @@ func (s step) builds() bool {
 func (all *Reading) surroundings(w workflow, j job) {
 	var labels []string
 	for _, r := range j.rows {
-		for _, label := range words(&j.text.RunsOn) {
+		for _, label := range runners(&j.text.RunsOn) {
 			filled, _ := w.scope(j, step{}, r).fill(label)
 			labels = union(labels, []string{filled})
 		}
 	}
 	said := strings.Join(labels, ", ")
 	switch {
-	case strings.Contains(said, "arm"):
+	case ofARM.MatchString(said):
 		all.aside("%s:%d: the job %s runs on %s: one job emulates what its machine is not; with `split: platform` each platform is built on a runner of its own, which `runners` names.", j.file, j.text.RunsOn.Line, j.id, said)
 	case slices.ContainsFunc(labels, func(label string) bool { return !strings.HasPrefix(label, "ubuntu-") }):
 		all.aside("%s:%d: the job %s runs on %s: give that to the new workflow's job as `runs-on`.", j.file, j.text.RunsOn.Line, j.id, said)
@@ -101,6 +103,23 @@ func (all *Reading) surroundings(w workflow, j job) {
 			}
 		}
 	}
+}
+
+// ofARM finds machines of that kind by what they are called.
+var ofARM = regexp.MustCompile(`(?i)\barm`)
+
+// runners are what a job asks of its machine: its labels, or its group and the labels within that.
+func runners(n *yaml.Node) (all []string) {
+	if n.Kind != yaml.MappingNode {
+		return words(n)
+	}
+	if group := child(n, "group"); group != nil {
+		all = append(all, "the group "+group.Value)
+	}
+	if labels := child(n, "labels"); labels != nil {
+		all = append(all, words(labels)...)
+	}
+	return all
 }
 
 var (
@@ -128,11 +147,29 @@ func (j job) more(known library) (all []string) {
 	return all
 }
 
-// called is what a step is known by. Of a command it is the first word, as the rest may hold anything.
+// called is what a step is known by. Of commands it is the first one's name, as the rest may hold anything.
 func (s step) called() string {
 	if s.Uses.Value != "" {
 		return s.action()
 	}
-	word := strings.Fields(s.Run.Value)[0]
-	return cmp.Or(s.Name, fmt.Sprintf("`%.40s …`", word))
+	said := "a script"
+	if command := firstCommand(s.Run.Value); command != "" {
+		said = fmt.Sprintf("`%.40s …`", command)
+	}
+	return cmp.Or(s.Name, said)
+}
+
+// firstCommand is the name of the first command of a script, but for what only sets something.
+func firstCommand(script string) string {
+	for line := range strings.Lines(script) {
+		for _, word := range strings.Fields(line) {
+			if word == "set" || word == "export" || strings.HasPrefix(word, "#") {
+				break // of which the rest of the line is
+			}
+			if !strings.Contains(word, "=") {
+				return word
+			}
+		}
+	}
+	return "" // as it only sets variables
 }

@@ -127,3 +127,34 @@ jobs:
 		t.Errorf("mixed are %q, beside (-want +got):\n%s", r.Mixed, diff)
 	}
 }
+
+// TestRunners are said as they are written for the new workflow.
+func TestRunners(t *testing.T) {
+	t.Parallel()
+	for runsOn, want := range map[string]string{
+		"{group: big, labels: [self-hosted, x64]}": "runs on the group big, self-hosted, x64: give that to the new workflow's job",
+		"{group: big}":         "runs on the group big: give that to the new workflow's job",
+		"{labels: swarm-1}":    "runs on swarm-1: give that to the new workflow's job",
+		"[self-hosted, ARM64]": "runs on self-hosted, ARM64: one job emulates",
+	} {
+		r := readAll(t, "on: push\njobs:\n  a:\n    runs-on: "+runsOn+"\n    steps: [{uses: docker/build-push-action@v6, with: {push: true, tags: ghcr.io/octo/a}}]")
+		if said := strings.Join(r.Beside, "\n"); !strings.Contains(said, want) {
+			t.Errorf("of %s is said %q, not %q", runsOn, said, want)
+		}
+	}
+}
+
+// TestFirstCommand names a step by what it does, and never by a value.
+func TestFirstCommand(t *testing.T) {
+	t.Parallel()
+	for script, want := range map[string]string{
+		"pnpm install --token=hunter2":                            "pnpm",
+		"TOKEN=hunter2 ./deploy":                                  "./deploy",
+		"# With care:\nset -euo pipefail\n\nexport A=b\n./deploy": "./deploy",
+		"TOKEN=hunter2":                                           "",
+	} {
+		if got := firstCommand(script); got != want {
+			t.Errorf("of %q it is %q, not %q", script, got, want)
+		}
+	}
+}
