@@ -506,3 +506,31 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestEndlessMatrix takes neither all memory nor all time.
+func TestEndlessMatrix(t *testing.T) {
+	t.Parallel()
+	matrix := ""
+	for _, key := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		matrix += key + ": [1, 2, 3, 4, 5, 6, 7, 8, 9, 0], "
+	}
+	w, err := read(File{"docker.yml", []byte("on: push\njobs: {a: {strategy: {matrix: {" + matrix + "}}, steps: [{run: make test}]}}")}, "octo/cards")
+	if err != nil || len(w.jobs) != 1 || len(w.jobs[0].rows) != mostRows {
+		t.Errorf("%v, %d rows", err, len(w.jobs[0].rows))
+	}
+}
+
+// TestNamedByImage has a service be called as its image is where its row says what is no name.
+func TestNamedByImage(t *testing.T) {
+	t.Parallel()
+	r := readAll(t, `
+on: push
+jobs:
+  a:
+    strategy: {matrix: {include: [{name: My App, dir: a}, {name: "${{ vars.NAME }}", dir: b}, {name: good, dir: c}]}}
+    steps: [{uses: docker/build-push-action@v6, with: {push: true, context: "${{ matrix.dir }}", tags: "ghcr.io/octo/${{ matrix.dir }}"}}]
+`)
+	if len(r.Services) != 3 || r.Services[0].Name != "a" || r.Services[1].Name != "b" || r.Services[2].Name != "good" {
+		t.Errorf("%+v", r.Services)
+	}
+}

@@ -429,7 +429,7 @@ func below(image, owner string) (string, bool) {
 // named is what a service is called: as its row says, or as its image or its folder is.
 func named(s Service, r row) string {
 	name := first(r, "service", "name", "component", "app", "service.name", "image")
-	if name == "" || strings.ContainsAny(name, "/:") {
+	if !s.take("name", name) { // as it may not be one
 		return path.Base(s.Image)
 	}
 	return name

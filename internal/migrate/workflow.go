@@ -231,6 +231,9 @@ func patterns(n *yaml.Node, aliases bool) (all []string) {
 	return all
 }
 
+// mostRows are far more than GitHub runs of a matrix, also before some are excluded. A key that would make more is left out.
+const mostRows = 10_000
+
 // rows makes a matrix' rows, as GitHub does.
 // https://docs.github.com/en/actions/how-tos/write-workflows/choose-what-workflows-do/run-job-variations
 func rows(matrix *yaml.Node) []row {
@@ -246,7 +249,7 @@ func rows(matrix *yaml.Node) []row {
 			include = flatAll(values)
 		case key == "exclude":
 			exclude = flatAll(values)
-		case values.Kind == yaml.SequenceNode:
+		case values.Kind == yaml.SequenceNode && len(made)*len(values.Content) <= mostRows:
 			made = product(made, key, values.Content)
 		}
 	}
