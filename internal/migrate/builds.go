@@ -67,7 +67,10 @@ func (all *Reading) secrets(w workflow, j job, s step, service string) map[strin
 		}
 	}
 	for line := range strings.Lines(s.With["secret-files"].text) {
-		if id, file, given := strings.Cut(strings.TrimSpace(line), "="); given {
+		switch id, file, given := strings.Cut(strings.TrimSpace(line), "="); {
+		case strings.Contains(line, "${{"):
+			all.leave("%s:%d: a secret of the build is in a file whose name is only known when it runs: name it under `secrets` of the service.", w.file, s.With["secret-files"].line)
+		case given:
 			found[id] = "file:" + file
 		}
 	}

@@ -534,3 +534,19 @@ jobs:
 		t.Errorf("%+v", r.Services)
 	}
 }
+
+// TestNoExpressionIsWritten leaves out a secret's file and a port that a configuration may not have.
+func TestNoExpressionIsWritten(t *testing.T) {
+	t.Parallel()
+	r := readAll(t, `
+on: push
+jobs:
+  a:
+    strategy: {matrix: {include: [{name: a, port: 99999}]}}
+    steps: [{uses: docker/build-push-action@v6, with: {push: true, context: "${{ matrix.name }}", tags: ghcr.io/octo/a, secret-files: "rc=${{ env.FILE }}\nkey=./key"}}]
+`)
+	text, err := r.Config()
+	if err != nil || strings.Contains(text, "${{") || strings.Contains(text, "port: 9") || !strings.Contains(text, "key: file:./key") || !strings.Contains(strings.Join(r.Left, "\n"), "a secret of the build is in a file whose name is only known when it runs") {
+		t.Errorf("%v, left %q\n%s", err, r.Left, text)
+	}
+}

@@ -207,7 +207,9 @@ func (all *Reading) build(w workflow, j job, s step, r row) {
 	if given := s.With["tags"]; given.text != "" && !strings.Contains(given.text, "steps.") {
 		all.leave("%s:%d names the tags itself: here `tags` has the rules, by default of branches, versions and commits.", w.file, given.line)
 	}
-	made.Port, _ = strconv.Atoi(first(in.row, "port", "health_port", "container_port"))
+	if port, err := strconv.ParseUint(first(in.row, "port", "health_port", "container_port"), 10, 16); err == nil {
+		made.Port = int(port)
+	}
 	if health := first(in.row, "health_endpoint", "health", "healthcheck", "health_path", "health_check"); strings.HasPrefix(health, "/") {
 		made.Health = health
 	}
