@@ -97,7 +97,8 @@ var examples = map[string]string{
 
 // help tells of one mode, or of all of them where there is none of that name.
 func help(mode string) string {
-	if does := modes()[mode]; does != "" {
+	all := modes()
+	if does := all[mode]; does != "" {
 		return modeHelp(mode, does)
 	}
 	var b strings.Builder
@@ -116,7 +117,7 @@ input before the file.
 Modes:
 `)
 	for _, name := range modeSetting().Allowed {
-		fmt.Fprintf(&b, "  %-10s %s\n", name, modes()[name])
+		fmt.Fprintf(&b, "  %-10s %s\n", name, all[name])
 	}
 	b.WriteString("\nFlags:\n")
 	writeFlags(&b, func(s service.Setting) bool { return true })
